@@ -1,0 +1,41 @@
+/**
+ * Every failure that comes from data. The codes are stable; messages are for people.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `NOT_A_PACKET` | the input does not begin with the packet magic |
+ * | `UNSUPPORTED_VERSION` | a version or stream kind this release does not know |
+ * | `TRUNCATED` | the input ends too early |
+ * | `CORRUPTED` | checksum or structure contradict docs/format.md |
+ * | `WRONG_TABLES` | the packet was coded with another table |
+ * | `SHAPE_MISMATCH` | packet, latent and prior disagree about the shape |
+ * | `LIMIT_EXCEEDED` | more elements than `maxElements`, or more memory than Wasm has |
+ * | `NON_FINITE` | a NaN or an infinity among the inputs; the message names the position |
+ * | `OUT_OF_RANGE` | a value that the wanted integer type cannot hold; the message names the position |
+ * | `INVALID_TABLE` | a table that docs/format.md section 5 does not allow |
+ * | `INVALID_PMF` | probabilities that cannot be quantized |
+ * | `MODEL` | an ONNX session without the expected inputs or outputs |
+ */
+export type ErrorCode =
+  | "NOT_A_PACKET"
+  | "UNSUPPORTED_VERSION"
+  | "TRUNCATED"
+  | "CORRUPTED"
+  | "WRONG_TABLES"
+  | "SHAPE_MISMATCH"
+  | "LIMIT_EXCEEDED"
+  | "NON_FINITE"
+  | "OUT_OF_RANGE"
+  | "INVALID_TABLE"
+  | "INVALID_PMF"
+  | "MODEL";
+
+/** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */
+export class CodecError extends Error {
+  override readonly name = "CodecError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
