@@ -1,0 +1,197 @@
+import { existsSync, readFileSync } from "node:fs";
+import { CodecError, create, type TensorLike } from "latentwire";
+import { type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
+import { Tensor } from "onnxruntime-common";
+import * as ortNode from "onnxruntime-node";
+import * as ortWeb from "onnxruntime-web";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { narrow, widen } from "../bindings/float16.js";
+import { castTo, onnxModel } from "./onnx-model.js";
+import { testTable } from "./page/cases.js";
+import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./page/split.js";
+
+ortWeb.env.wasm.numThreads = 1;
+const runtimes = { "onnxruntime-node": ortNode, "onnxruntime-web": ortWeb };
+
+const codec = await create();
+const prior = codec.factorized(testTable(4));
+
+const isModelError = (message: RegExp) => (error: unknown) =>
+  error instanceof CodecError && error.code === "MODEL" && message.test(error.message);
+
+async function rejects(promise: Promise<unknown>, expects: (error: unknown) => boolean) {
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => error ?? "rejected with nothing",
+  );
+  assert.ok(outcome !== undefined && expects(outcome), `unexpected outcome: ${outcome}`);
+}
+
+for (const [name, ort] of Object.entries(runtimes)) {
+  test(`${name}: what goes through the split is what goes through the parts`, async () => {
+    const encoder = await ort.InferenceSession.create(encoderModel);
+    const decoder = await ort.InferenceSession.create(decoderModel());
+    const image = testImage();
+    const tensor = new ort.Tensor("float32", image.data, image.dims);
+
+    const packet = await splitEncoder({ session: encoder, codec, prior })(tensor);
+    const { y } = await encoder.run({ image: tensor });
+    assert.equal(packet, codec.encode(y, prior));
+
+    const outputs = await splitDecoder({ session: decoder, codec, prior })(packet);
+    const restored = codec.decode(packet, prior);
+    const expected = await decoder.run({ latent: new ort.Tensor("float32", restored.data, restored.dims) });
+    assert.equal(Object.keys(outputs).sort(), ["features", "positive"]);
+    assert.equal(outputs.features.data, expected.features.data);
+    assert.equal(outputs.positive.data, expected.positive.data);
+    assert.equal(outputs.features.dims, [2, 2, 6, 10]);
+  });
+
+  test(`${name}: chosen outputs, encode and decode options`, async () => {
+    const encoder = await ort.InferenceSession.create(richEncoderModel);
+    const decoder = await ort.InferenceSession.create(decoderModel());
+    const packet = await splitEncoder({ session: encoder, codec, prior, output: "y", encode: { header: "none" } })(
+      testImage(),
+    );
+    const decode = { header: "none", dims: [2, 4, 6, 10] } as const;
+    const outputs = await splitDecoder({ session: decoder, codec, prior, decode, output: "positive" })(packet);
+    assert.equal(Object.keys(outputs), ["positive"]);
+  });
+
+  test(`${name}: a prior made from the network's own scales`, async () => {
+    const encoder = await ort.InferenceSession.create(richEncoderModel);
+    const decoder = await ort.InferenceSession.create(decoderModel());
+    const encode = splitEncoder({
+      session: encoder,
+      codec,
+      output: "y",
+      prior: ({ scales }) => codec.gaussian(scales),
+    });
+    const packet = await encode(testImage());
+    const results = await encoder.run({ image: new ort.Tensor("float32", testImage().data, testImage().dims) });
+    const gaussian = codec.gaussian(results.scales);
+    assert.equal(packet, codec.encode(results.y, gaussian));
+
+    const decode = splitDecoder({ session: decoder, codec });
+    assert.equal((await decode(packet, gaussian)).features.dims, [2, 2, 6, 10]);
+    await rejects(decode(packet), (error) => error instanceof TypeError && /prior/.test(error.message));
+  });
+
+  test(`${name}: a session that does not fit`, async () => {
+    const encoder = await ort.InferenceSession.create(richEncoderModel);
+    const decoder = await ort.InferenceSession.create(decoderModel());
+    const make = (options: object) => () => splitEncoder({ session: encoder, codec, prior, ...options });
+    assert.throws(make({}), isModelError(/name the output: the session has 5 \("y", "float16"/));
+    assert.throws(make({ output: "z" }), isModelError(/no output "z"; it has "y"/));
+    assert.throws(make({ output: "y", input: "x" }), isModelError(/no input "x"; it has "image"/));
+    assert.throws(() => splitDecoder({ session: decoder, codec, prior, output: ["z"] }), isModelError(/no output "z"/));
+    await rejects(
+      splitEncoder({ session: encoder, codec, prior, output: "int64" })(testImage()),
+      isModelError(/"int64" is int64; a latent is/),
+    );
+  });
+}
+
+test("the two runtimes produce the same packets and outputs, whatever the latent's type", async () => {
+  const node = await splitOutcomes(ortNode);
+  assert.equal(node, await splitOutcomes(ortWeb));
+  assert.equal(node.plain, node.y);
+  assert.equal(node.plain, node.float16);
+  assert.equal(node["float32 features"], node["float16 features"]);
+});
+
+test("GPU tensors are fetched and disposed, also when fetching fails", async () => {
+  const image = testImage();
+  const latent = { dims: [1, 4, 2, 2], data: Float32Array.from({ length: 16 }, (_, i) => i / 4 - 2) };
+  let disposed = 0;
+  const gpuSession = (download: () => Promise<Float32Array>): SessionLike => ({
+    inputNames: ["image"],
+    outputNames: ["y"],
+    run: async () => ({
+      // Only a real buffer could be read; ONNX Runtime's own class does the rest.
+      y: Tensor.fromGpuBuffer({} as never, {
+        dataType: "float32",
+        dims: latent.dims,
+        download,
+        dispose: () => {
+          disposed++;
+        },
+      }),
+    }),
+  });
+  const packet = await splitEncoder({ session: gpuSession(async () => latent.data), codec, prior })(image);
+  assert.equal(packet, codec.encode({ type: "float32", ...latent }, prior));
+  assert.is(disposed, 1);
+
+  const lost = gpuSession(() => Promise.reject(new Error("device lost")));
+  await rejects(splitEncoder({ session: lost, codec, prior })(image), (error) => /device lost/.test(String(error)));
+  assert.is(disposed, 2);
+});
+
+test("float16: every value widens as ONNX Cast does and narrows back to its own bits", async () => {
+  const model = onnxModel({
+    nodes: [{ op: "Cast", inputs: ["x"], output: "y", attributes: castTo("float32") }],
+    inputs: { x: { type: "float16", dims: ["n"] } },
+    outputs: { y: { type: "float32", dims: ["n"] } },
+  });
+  const bits = Uint16Array.from({ length: 65536 }, (_, i) => i);
+  const session = await ortNode.InferenceSession.create(model);
+  const { y } = await session.run({ x: new ortNode.Tensor("float16", bits, [65536]) });
+  const floats = widen(bits);
+  const expected = y.data as Float32Array;
+  const back = new Uint16Array(narrow(floats).buffer);
+  for (let i = 0; i < 65536; i++) {
+    assert.ok(Object.is(floats[i], expected[i]), `widen(${i}) is ${floats[i]}, not ${expected[i]}`);
+    if (!Number.isNaN(floats[i])) assert.is(back[i], i);
+  }
+});
+
+test("float16: rounding as ONNX Cast does", async () => {
+  const model = onnxModel({
+    nodes: [{ op: "Cast", inputs: ["x"], output: "y", attributes: castTo("float16") }],
+    inputs: { x: { type: "float32", dims: ["n"] } },
+    outputs: { y: { type: "float16", dims: ["n"] } },
+  });
+  // Every float16, the middle between it and the next, and the float32 on either side of that middle.
+  const pattern = new Uint32Array(4 * 0x7c00);
+  for (let i = 0; i < 0x7c00; i++) {
+    const value = widen(Uint16Array.of(i, i + 1));
+    const middle = new Float32Array([
+      value[0],
+      (value[0] + (value[1] === Number.POSITIVE_INFINITY ? 65536 : value[1])) / 2,
+    ]);
+    const [low, half] = new Uint32Array(middle.buffer);
+    pattern.set([low, half - 1, half, half + 1], 4 * i);
+  }
+  const x = new Float32Array(pattern.buffer);
+  const session = await ortNode.InferenceSession.create(model);
+  const { y } = await session.run({ x: new ortNode.Tensor("float32", x, [x.length]) });
+  const expected = y.data as Uint16Array;
+  const actual = new Uint16Array(narrow(x).buffer);
+  assert.is(actual.length, expected.length);
+  for (let i = 0; i < x.length; i++) assert.is(actual[i], expected[i], `narrow(${x[i]})`);
+});
+
+test("the bundled model, in both runtimes", async () => {
+  const file = (name: string) => new URL(`../bench/model/${name}`, import.meta.url);
+  if (!existsSync(file("encoder.onnx"))) return console.log("skipped: no bench/model");
+  const tables = codec.table(JSON.parse(readFileSync(file("tables.json"), "utf8")));
+  const learned = codec.factorized(tables);
+  const image: TensorLike = {
+    type: "float32",
+    dims: [1, 3, 224, 224],
+    data: Float32Array.from({ length: 3 * 224 * 224 }, (_, i) => Math.sin(i / 300)),
+  };
+  for (const { InferenceSession } of Object.values(runtimes)) {
+    const encoder = await InferenceSession.create(readFileSync(file("encoder.onnx")));
+    const decoder = await InferenceSession.create(readFileSync(file("decoder.onnx")));
+    const packet = await splitEncoder({ session: encoder, codec, prior: learned })(image);
+    const outputs = await splitDecoder({ session: decoder, codec, prior: learned })(packet);
+    assert.is(Object.keys(outputs).length, 1);
+    assert.ok((Object.values(outputs)[0].data as Float32Array).every(Number.isFinite));
+    assert.ok(packet.length < 40_000, `${packet.length} bytes`);
+  }
+});
+
+test.run();

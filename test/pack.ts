@@ -1,0 +1,36 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+let scratch: string | undefined;
+
+/**
+ * A project outside the repository with `latentwire` installed from its tarball, and nothing else but links to `linked` packages of ours.
+ * One per process; removed when it ends.
+ */
+export function scratchProject(linked: string[] = []): string {
+  if (scratch === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), "latentwire-"));
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    // A shell, because npm is a .cmd file on Windows.
+    const npm = (args: string, cwd: string) => execFileSync(`npm ${args}`, { cwd, shell: true, encoding: "utf8" });
+    const [{ filename }] = JSON.parse(npm(`pack --ignore-scripts --json --pack-destination "${folder}"`, root));
+    writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }\n');
+    npm(`install --offline --no-audit --no-fund ./${filename}`, folder);
+    scratch = folder;
+  }
+  for (const name of linked) link(name, scratch);
+  return scratch;
+}
+
+function link(name: string, folder: string) {
+  try {
+    symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "junction");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
