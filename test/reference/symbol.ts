@@ -1,0 +1,67 @@
+// Symbols under a row: entries and escapes; docs/format.md section 1.
+import { corrupted } from "./errors.js";
+import type { Row } from "./table.js";
+
+/** Which row codes which symbol: `rows[index[i]]` codes symbol i. */
+export interface Coding {
+  readonly rows: readonly Row[];
+  readonly index: ArrayLike<number>;
+  /** Symbols that share a row; only layout "runs" asks. */
+  readonly run: number;
+}
+
+export interface Entry {
+  readonly k: number;
+  readonly freq: number;
+  readonly cum: number;
+  /** Set where the entry is the escape. */
+  readonly raw: number | undefined;
+}
+
+export function maxOf(row: Row): number {
+  return row.cdf.length - 2;
+}
+
+function interval(row: Row, k: number) {
+  return { k, freq: row.cdf[k + 1] - row.cdf[k], cum: row.cdf[k] };
+}
+
+export function entryOf(row: Row, symbol: number): Entry {
+  const max = maxOf(row);
+  const u = symbol - row.offset;
+  if (u >= 0 && u < max) return { ...interval(row, u), raw: undefined };
+  return { ...interval(row, max), raw: u < 0 ? -2 * u - 1 : 2 * (u - max) };
+}
+
+/** The entry whose interval holds the slot. */
+export function entryAt(row: Row, slot: number) {
+  let low = 0;
+  let high = row.cdf.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (row.cdf[middle] <= slot) low = middle;
+    else high = middle;
+  }
+  return { ...interval(row, low), escape: low === maxOf(row) };
+}
+
+export function symbolOf(row: Row, k: number): number {
+  return checkInt32(row.offset + k);
+}
+
+export function symbolOfEscape(row: Row, raw: number): number {
+  const u = raw % 2 === 1 ? -(raw + 1) / 2 : raw / 2 + maxOf(row);
+  return checkInt32(row.offset + u);
+}
+
+function checkInt32(value: number): number {
+  if (value < -(2 ** 31) || value >= 2 ** 31) corrupted(`symbol ${value} is outside int32`);
+  return value;
+}
+
+/** Sum of -log2(freq / 65536) over all entries, in bits: what no entropy coder can beat on average. Escapes' raw values are extra. */
+export function idealBits(symbols: ArrayLike<number>, { rows, index }: Coding): number {
+  let bits = 0;
+  for (let i = 0; i < symbols.length; i++) bits += 16 - Math.log2(entryOf(rows[index[i]], symbols[i]).freq);
+  return bits;
+}
