@@ -1,0 +1,186 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build as esbuild, transformSync } from "esbuild";
+import { create } from "latentwire";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { build as vite } from "vite";
+import { root, scratchProject } from "./pack.js";
+import { outcomes } from "./page/cases.js";
+
+const project = scratchProject([
+  "@types/node",
+  "undici-types",
+  "onnxruntime-common",
+  "onnxruntime-node",
+  "onnxruntime-web",
+]);
+const inProject = (...path: string[]) => join(project, ...path);
+
+const fingerprint = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+let expected: string;
+
+/** The ts blocks of README.md and docs/onnx.md; each is a program of its own. */
+const examples = ["README.md", "docs/onnx.md"].flatMap((file) =>
+  Array.from(readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(.*?)^```$/gms), (match, i) => ({
+    name: `${file.replace(/\W/g, "-")}-${i + 1}`,
+    code: match[1],
+  })),
+);
+
+test.before(async () => {
+  expected = fingerprint(outcomes(await create()));
+  const cases = readFileSync(join(root, "test/page/cases.ts"), "utf8");
+  writeFileSync(inProject("cases.js"), transformSync(cases, { loader: "ts", format: "esm" }).code);
+  writeFileSync(
+    inProject("consumer.js"),
+    `import { create } from "latentwire";
+     import { splitEncoder } from "latentwire/onnx";
+     import { outcomes } from "./cases.js";
+     if (typeof splitEncoder !== "function") throw new Error("latentwire/onnx");
+     create().then((codec) => console.log(JSON.stringify(outcomes(codec))));`,
+  );
+});
+
+/** Runs a command in the project and compares what it prints with what the codec does here. */
+function agrees(command: string, ...args: string[]) {
+  const printed = execFileSync(command, args, { cwd: project, encoding: "utf8", maxBuffer: 1 << 26 });
+  assert.is(fingerprint(JSON.parse(printed)), expected);
+}
+
+test("the tarball holds the built package, its papers and nothing else", () => {
+  const folder = inProject("node_modules", "latentwire");
+  const { dependencies, exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  assert.is(dependencies, undefined);
+  const files = execFileSync("npm", ["pack", "--dry-run", "--ignore-scripts", "--json"], {
+    cwd: root,
+    shell: true,
+    encoding: "utf8",
+  });
+  for (const { path } of JSON.parse(files)[0].files)
+    assert.match(
+      path,
+      /^(dist\/(bindings|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json)$/,
+    );
+  for (const target of Object.values<string | Record<string, string>>(exports))
+    for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));
+});
+
+test("Node imports every entry", () => {
+  writeFileSync(
+    inProject("entries.js"),
+    `import { readFileSync } from "node:fs";
+     import { fileURLToPath } from "node:url";
+     import { create } from "latentwire";
+     import "latentwire/onnx";
+     import "latentwire/tables/gaussian64";
+     for (const name of ["codec.wasm", "codec.scalar.wasm"]) {
+       const module = readFileSync(fileURLToPath(import.meta.resolve("latentwire/" + name)));
+       const codec = await create({ module });
+       if (codec.simd !== (name === "codec.wasm")) throw new Error(name);
+     }
+     JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("latentwire/package.json"))));`,
+  );
+  execFileSync(process.execPath, ["entries.js"], { cwd: project });
+  agrees(process.execPath, "consumer.js");
+});
+
+for (const format of ["esm", "iife"] as const) {
+  test(`esbuild, ${format}`, async () => {
+    const outfile = inProject(`esbuild.${format === "esm" ? "mjs" : "cjs"}`);
+    await esbuild({ entryPoints: [inProject("consumer.js")], bundle: true, minify: true, format, outfile });
+    agrees(process.execPath, outfile);
+  });
+}
+
+test("esbuild leaves out what is not used", async () => {
+  const contents = 'import { inspect } from "latentwire"; console.log(inspect);';
+  const stdin = { contents, resolveDir: project };
+  const { outputFiles } = await esbuild({ stdin, bundle: true, minify: true, format: "esm", write: false });
+  assert.ok(outputFiles[0].contents.length < 6000, `${outputFiles[0].contents.length} bytes for inspect alone`);
+});
+
+test("vite", async () => {
+  const lib = { entry: inProject("consumer.js"), formats: ["es" as const], fileName: () => "vite.mjs" };
+  await vite({ root: project, configFile: false, logLevel: "error", build: { lib, outDir: inProject("vite") } });
+  agrees(process.execPath, inProject("vite", "vite.mjs"));
+});
+
+test("the workerd condition imports codec.wasm as a module and inlines none", async () => {
+  const outfile = inProject("workerd.mjs");
+  const wasm: string[] = [];
+  await esbuild({
+    entryPoints: [inProject("consumer.js")],
+    bundle: true,
+    format: "esm",
+    conditions: ["workerd"],
+    outfile,
+    plugins: [
+      {
+        name: "wasm as workerd gives it: a compiled module",
+        setup(build) {
+          build.onLoad({ filter: /\.wasm$/ }, ({ path }) => {
+            wasm.push(path);
+            const bytes = readFileSync(path).toString("base64");
+            return {
+              contents: `export default new WebAssembly.Module(Buffer.from("${bytes}", "base64"))`,
+              loader: "js",
+            };
+          });
+        },
+      },
+    ],
+  });
+  assert.is(wasm.length, 1);
+  const scalar = readFileSync(inProject("node_modules/latentwire/dist/codec.scalar.wasm")).toString("base64");
+  assert.not.ok(readFileSync(outfile, "utf8").includes(scalar));
+  agrees(process.execPath, outfile);
+});
+
+for (const version of ["typescript-5.4", "typescript"]) {
+  for (const moduleResolution of ["nodenext", "bundler"]) {
+    test(`types: ${version}, ${moduleResolution}`, () => {
+      mkdirSync(inProject("types"), { recursive: true });
+      copyFileSync(join(root, "test", "consumer.ts"), inProject("types", "consumer.ts"));
+      for (const { name, code } of examples) writeFileSync(inProject("types", `${name}.ts`), `${code}export {};\n`);
+      const compilerOptions = {
+        target: "es2022",
+        module: moduleResolution === "bundler" ? "es2022" : "nodenext",
+        moduleResolution,
+        lib: ["es2022", "dom"],
+        types: ["node"],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        // Not ours to check: the types of Node and of the runtimes. Ours are checked through what uses them, and by attw.
+        skipLibCheck: true,
+      };
+      writeFileSync(inProject("tsconfig.json"), JSON.stringify({ compilerOptions, include: ["types"] }));
+      const tsc = join(root, "node_modules", version, "bin", "tsc");
+      const { stdout, status } = spawnSync(process.execPath, [tsc, "-p", project], { encoding: "utf8" });
+      assert.is(status, 0, stdout);
+    });
+  }
+}
+
+for (const { name, code } of examples) {
+  test(`example ${name}, verbatim`, () => {
+    for (const file of ["encoder.onnx", "decoder.onnx", "tables.json"])
+      copyFileSync(join(root, "bench", "model", file), inProject(file));
+    writeFileSync(inProject(`${name}.js`), code);
+    const { status, stderr } = spawnSync(process.execPath, [`${name}.js`], { cwd: project, encoding: "utf8" });
+    assert.is(status, 0, stderr);
+  });
+}
+
+for (const [name, args] of Object.entries({ bun: ["run"], deno: ["run", "--allow-read"] })) {
+  test(name, () => {
+    const executable = process.env[name.toUpperCase()] ?? name;
+    if (spawnSync(executable, ["--version"]).status !== 0) return console.log(`skipped: no ${name}`);
+    agrees(executable, ...args, "consumer.js");
+  });
+}
+
+test.run();
