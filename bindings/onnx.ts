@@ -23,7 +23,7 @@ export interface SessionLike {
   readonly outputNames: readonly string[];
   /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16. */
   readonly inputMetadata?: readonly { readonly name: string; readonly type?: string }[];
-  run(feeds: Record<string, unknown>, fetches?: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
+  run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
 }
 
 /** All outputs of an encoder network, fetched to the CPU; float16 ones widened to float32. */

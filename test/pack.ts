@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -17,7 +17,8 @@ export function scratchProject(linked: string[] = []): string {
     const folder = mkdtempSync(join(tmpdir(), "latentwire-"));
     process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
     // A shell, because npm is a .cmd file on Windows.
-    const npm = (args: string, cwd: string) => execFileSync(`npm ${args}`, { cwd, shell: true, encoding: "utf8" });
+    const npm = (args: string, cwd: string) =>
+      execFileSync(`npm ${args} --loglevel error`, { cwd, shell: true, encoding: "utf8" });
     const [{ filename }] = JSON.parse(npm(`pack --ignore-scripts --json --pack-destination "${folder}"`, root));
     writeFileSync(join(folder, "package.json"), '{ "name": "scratch", "private": true, "type": "module" }\n');
     npm(`install --offline --no-audit --no-fund ./${filename}`, folder);
@@ -28,6 +29,7 @@ export function scratchProject(linked: string[] = []): string {
 }
 
 function link(name: string, folder: string) {
+  mkdirSync(dirname(join(folder, "node_modules", name)), { recursive: true });
   try {
     symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "junction");
   } catch (error) {
