@@ -34,6 +34,7 @@ export type ErrorCode =
 export class CodecError extends Error {
   override readonly name = "CodecError";
   readonly code: ErrorCode;
+  /** For the codec's own use. */
   constructor(code: ErrorCode, message: string) {
     super(message);
     this.code = code;

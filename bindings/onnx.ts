@@ -13,7 +13,9 @@ import type { Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./t
 export interface SessionTensor extends TensorLike {
   /** `cpu`, `cpu-pinned`, `gpu-buffer`, `texture`, `ml-tensor`; a tensor without it is on the CPU. */
   readonly location?: string;
+  /** Copies the data to the CPU. */
   getData?(): Promise<unknown>;
+  /** Frees what is not on the CPU. */
   dispose?(): void;
 }
 
@@ -23,6 +25,7 @@ export interface SessionLike {
   readonly outputNames: readonly string[];
   /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16. */
   readonly inputMetadata?: readonly { readonly name: string; readonly type?: string }[];
+  /** Computes the outputs named in `fetches`. */
   run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
 }
 
@@ -66,7 +69,7 @@ const latentTypes = ["float32", "int32", "int16", "int8"];
  * every output the network leaves there is disposed. The image, a tensor of the runtime or a plain `{type, dims, data}`, is handed to
  * the session as it is and stays the caller's.
  *
- * @throws {@link CodecError} `MODEL` where the session has no such input or output, or where it has several and none is
+ * @throws CodecError `MODEL` where the session has no such input or output, or where it has several and none is
  * named; from the returned function also `MODEL` for a latent of another type, and whatever `codec.encode` throws.
  */
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array> {
@@ -102,7 +105,7 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
  *
  * The function takes a prior as second argument, for models whose prior changes with every packet.
  *
- * @throws {@link CodecError} `MODEL` where the session has no such input or output, or where it has several inputs and none is
+ * @throws CodecError `MODEL` where the session has no such input or output, or where it has several inputs and none is
  * named; TypeError, from the returned function, where neither the options nor the call gives a prior; and whatever `codec.decode` throws.
  */
 export function splitDecoder<S extends SessionLike>(

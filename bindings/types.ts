@@ -45,12 +45,14 @@ export interface Table {
   readonly medians: Float32Array | undefined;
   /** The canonical binary form. */
   bytes(): Uint8Array;
+  /** The JSON form, so that `JSON.stringify` writes it. */
   toJSON(): TableJson;
 }
 
 /** What `codec.factorized`, `codec.gaussian` and `codec.indexed` accept as a table. */
 export type TableSource = Table | TableJson | Uint8Array;
 
+/** How a factorized prior reads a latent. */
 export interface FactorizedOptions {
   /** The dimension that selects the row. Default 1 (NCHW); 0 where the rank is 1. */
   axis?: number;
@@ -58,6 +60,7 @@ export interface FactorizedOptions {
   step?: number;
 }
 
+/** What is subtracted and divided by, where rows are given per symbol. */
 export interface IndexedOptions {
   /** Mean of every symbol, as many as the latent has elements; default 0. */
   means?: Float32Array | TensorLike;
@@ -65,6 +68,7 @@ export interface IndexedOptions {
   step?: number;
 }
 
+/** Which rows belong to which scales. */
 export interface GaussianOptions extends IndexedOptions {
   /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
   table?: TableSource;
@@ -82,8 +86,10 @@ export interface Prior {
   readonly step: number;
 }
 
+/** Interleaved states of the native stream: more are faster and cost a few bytes; docs/format.md section 3.2. */
 export type Lanes = 1 | 8 | 16 | 32;
 
+/** Which stream is written and how much is written around it. */
 export interface EncodeOptions {
   /** `native` (default) or `compressai`, byte for byte what CompressAI's rANS coder writes. */
   stream?: "native" | "compressai";
@@ -99,6 +105,7 @@ export interface EncodeOptions {
   out?: Uint8Array;
 }
 
+/** What comes out, and what is known of the input beforehand. */
 export interface DecodeOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
   type?: T;
@@ -114,6 +121,7 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   maxElements?: number;
 }
 
+/** What symbols are returned as; default a new int32 array. */
 export interface QuantizeOptions {
   type?: "int32" | "int16" | "int8";
   out?: Int32Array | Int16Array | Int8Array;
@@ -160,11 +168,29 @@ export interface Codec {
   gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions): Prior;
   /** A row per symbol, given directly. */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): Prior;
+  /**
+   * Codes a latent: float32 is quantized first (docs/format.md section 6), integers are symbols already.
+   *
+   * @param latent - rank 1 to 7, row-major; the shape must be one the prior fits.
+   * @returns the packet, a new array or a view of `options.out`.
+   * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for an argument that is none of what it should be.
+   */
   encode(latent: TensorLike, prior: Prior, options?: EncodeOptions): Uint8Array;
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int32">): Latent<Int32Array>;
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int16">): Latent<Int16Array>;
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int8">): Latent<Int8Array>;
+  /**
+   * Decodes what `encode` returned, with an equal prior.
+   *
+   * @returns float32, dequantized; or, with `type`, the symbols.
+   * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_TABLES`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
+   * `type` cannot hold a symbol; TypeError or RangeError for an argument that is none of what it should be.
+   */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions<"float32">): Latent<Float32Array>;
+  /** Symbols as int32. */
+  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int32">): Latent<Int32Array>;
+  /** Symbols as int16. */
+  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int16">): Latent<Int16Array>;
+  /** Symbols as int8. */
+  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int8">): Latent<Int8Array>;
+  /** A type that is known only at run time. */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions): Latent;
   /** float32 latent -> symbols, as `encode` does it. */
   quantize(latent: TensorLike, prior: Prior, options?: QuantizeOptions): Latent;
@@ -178,6 +204,7 @@ export interface Codec {
   factorizedTable(parameters: FactorizedParameters): Table;
 }
 
+/** Which Wasm build runs, and where it comes from. */
 export interface CreateOptions {
   /** A compiled module or its bytes, instead of the one inlined in the package: for Workers and for hosts that forbid compiling at run time. */
   module?: WebAssembly.Module | BufferSource;
