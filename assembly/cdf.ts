@@ -1,0 +1,219 @@
+// Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All in f64 with functions compiled into this
+// module, so that every machine builds the same table: a JavaScript engine's Math.exp differs from it in
+// 9 % of inputs. docs/math.md 1 and 2.
+
+import { ERROR_INVALID, ERROR_NON_FINITE } from "./errors";
+
+/**
+ * CompressAI's pmf_to_quantized_cdf. pmf: n float32, cdf: n + 1 u32 (0 .. 2^precision). Returns 0 or an error code.
+ *
+ * The original searches all bins for the smallest frequency above 1 whenever it must widen an empty bin: O(n^2), 128 ms for the stock
+ * table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins in order of (freq, index),
+ * each drained to 1: one pass per distinct frequency that gives.
+ */
+export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i32 {
+  const one: u64 = <u64>1 << precision;
+  let total: u64 = 0;
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const p = load<f32>(pmf + (i << 2));
+    if (!(p >= 0 && p < Infinity)) return ERROR_NON_FINITE;
+    // round half away from zero of a float32 product, exact in f64
+    const freq = floor<f64>(<f64>(p * <f32>one) + 0.5);
+    if (freq > 4294967295.0) return ERROR_INVALID;
+    store<u32>(cdf + (i << 2), <u32>freq, 4);
+    total += <u64>freq;
+  }
+  if (total == 0 || total > 0xffffffff) return ERROR_INVALID;
+
+  let empty: u32 = 0;
+  let sum: u32 = 0;
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const at = cdf + (i << 2);
+    let freq = <u32>((one * <u64>load<u32>(at, 4)) / total);
+    if (i == <usize>n - 1) freq = <u32>one - sum;
+    sum += freq;
+    if (freq == 0) empty++;
+    store<u32>(at, freq, 4);
+  }
+
+  // Empty bins get their 1 in the prefix sum below; here the donors pay.
+  let owed = empty;
+  for (let level: u32 = 2; owed > 0; ) {
+    let next: u32 = 0xffffffff;
+    for (let i: usize = 0; i < <usize>n && owed > 0; i++) {
+      const freq = load<u32>(cdf + (i << 2), 4);
+      if (freq == level) {
+        const given = min<u32>(freq - 1, owed);
+        store<u32>(cdf + (i << 2), freq - given, 4);
+        owed -= given;
+      } else if (freq > level && freq < next) {
+        next = freq;
+      }
+    }
+    if (owed > 0 && next == 0xffffffff) return ERROR_INVALID;
+    level = next;
+  }
+  sum = 0;
+  store<u32>(cdf, 0);
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const at = cdf + (i << 2);
+    sum += max<u32>(load<u32>(at, 4), 1);
+    store<u32>(at, sum, 4);
+  }
+  return 0;
+}
+
+/** ceil(scale * 6.1094...), in float32 as CompressAI does: half the width of a Gaussian row whose tails hold 1e-9. */
+export function gaussianCenter(scale: f32): u32 {
+  return <u32>ceil<f32>(scale * <f32>6.109410204869);
+}
+
+/** pmf (2 center + 2 float32) of a Gaussian row: values -center .. center, then the tail mass. */
+export function gaussianPmf(scale: f32, pmf: usize): void {
+  const center = gaussianCenter(scale);
+  const s = <f64>scale;
+  let upper = phi(0.5 / s);
+  for (let v: u32 = 0; v <= center; v++) {
+    const lower = phi((-0.5 - <f64>v) / s);
+    const p = <f32>(upper - lower);
+    store<f32>(pmf + (<usize>(center - v) << 2), p);
+    store<f32>(pmf + (<usize>(center + v) << 2), p);
+    upper = lower;
+  }
+  store<f32>(pmf + (<usize>(2 * center + 1) << 2), <f32>(2 * upper));
+}
+
+// Phi(x) = erfc(-x / sqrt 2) / 2
+function phi(x: f64): f64 {
+  return 0.5 * erfc(-x * 0.7071067811865476);
+}
+
+// @ts-ignore: decorator
+@inline
+function sigmoid(x: f64): f64 {
+  return 1 / (1 + exp(-x));
+}
+
+// @ts-ignore: decorator
+@inline
+function softplus(x: f64): f64 {
+  return x > 30 ? x : NativeMath.log1p(exp(x));
+}
+
+/**
+ * pmf (length + 1 float32: the values, then the tail mass) of one channel of a factorized prior (Balle et al. 2018, appendix 6.1).
+ * parameters: float32, per layer the matrix (filters[i+1] x filters[i]), the bias and, but for the last layer, the factor.
+ * filters: layers + 1 u32. start: position of the first value. The tail's upper end is that of the longest row, as in CompressAI.
+ * scratch: f64 for every parameter, and 2 x 256 more for a layer's input and output (filters <= 256).
+ */
+export function factorizedPmf(parameters: usize, layers: u32, filters: usize, start: f64, length: u32, longest: u32, pmf: usize, scratch: usize): void {
+  let source = parameters;
+  let target = scratch + 2 * 256 * 8;
+  for (let layer: u32 = 0; layer < layers; layer++) {
+    const inputs = load<u32>(filters + (<usize>layer << 2));
+    const outputs = load<u32>(filters + (<usize>layer << 2), 4);
+    for (let i: u32 = 0; i < inputs * outputs; i++, source += 4, target += 8) store<f64>(target, softplus(<f64>load<f32>(source)));
+    for (let i: u32 = 0; i < outputs; i++, source += 4, target += 8) store<f64>(target, <f64>load<f32>(source));
+    if (layer + 1 == layers) break;
+    for (let i: u32 = 0; i < outputs; i++, source += 4, target += 8) store<f64>(target, tanh(<f64>load<f32>(source)));
+  }
+  const first = logits(start - 0.5, layers, filters, scratch);
+  let lower = sigmoid(first);
+  const tail = lower + sigmoid(-logits(start + <f64>longest - 0.5, layers, filters, scratch));
+  for (let k: u32 = 0; k < length; k++) {
+    const upper = sigmoid(logits(start + <f64>k + 0.5, layers, filters, scratch));
+    store<f32>(pmf + (<usize>k << 2), <f32>max<f64>(upper - lower, 0));
+    lower = upper;
+  }
+  store<f32>(pmf + (<usize>length << 2), <f32>tail);
+}
+
+function logits(x: f64, layers: u32, filters: usize, scratch: usize): f64 {
+  let input = scratch;
+  let output = scratch + 256 * 8;
+  let p = scratch + 2 * 256 * 8;
+  store<f64>(input, x);
+  for (let layer: u32 = 0; layer < layers; layer++) {
+    const inputs = load<u32>(filters + (<usize>layer << 2));
+    const outputs = load<u32>(filters + (<usize>layer << 2), 4);
+    const bias = p + (<usize>(inputs * outputs) << 3);
+    const factor = bias + (<usize>outputs << 3);
+    for (let o: usize = 0; o < <usize>outputs; o++) {
+      let sum = load<f64>(bias + (o << 3));
+      for (let i: usize = 0; i < <usize>inputs; i++, p += 8) sum += load<f64>(p) * load<f64>(input + (i << 3));
+      if (layer + 1 < layers) sum += load<f64>(factor + (o << 3)) * tanh(sum);
+      store<f64>(output + (o << 3), sum);
+    }
+    p = factor + (<usize>outputs << 3);
+    const swap = input;
+    input = output;
+    output = swap;
+  }
+  return load<f64>(input);
+}
+
+// exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own has a 2 KB look-up
+// table, which no caller here is fast enough to need.
+function exp(x: f64): f64 {
+  if (x > 709) return Infinity;
+  if (x < -745) return 0;
+  const k = nearest<f64>(x * 1.44269504088896338700);
+  const high = x - k * 6.93147180369123816490e-1;
+  const low = k * 1.90821492927058770002e-10;
+  const r = high - low;
+  const z = r * r;
+  const c = r - z * (1.66666666666666019037e-1 + z * (-2.77777777770155933842e-3 + z * (6.61375632143793436117e-5 + z * (-1.65339022054652515390e-6 + z * 4.13813679705723846039e-8))));
+  const y = 1 + ((r * c) / (2 - c) - low + high);
+  // In two steps, because 2^k alone leaves the normal range.
+  const half = <i64>k >> 1;
+  return y * power2(half) * power2(<i64>k - half);
+}
+
+// @ts-ignore: decorator
+@inline
+function power2(k: i64): f64 {
+  return reinterpret<f64>((k + 1023) << 52);
+}
+
+function tanh(x: f64): f64 {
+  return 1 - 2 / (exp(2 * x) + 1);
+}
+
+// The complementary error function after fdlibm's s_erf.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp.
+function erfc(x: f64): f64 {
+  const a = abs(x);
+  if (a < 0.84375) {
+    const z = x * x;
+    const r = 1.28379167095512558561e-1 + z * (-3.25042107247001499370e-1 + z * (-2.84817495755985104766e-2 + z * (-5.77027029648944159157e-3 + z * -2.37630166566501626084e-5)));
+    const s = 1 + z * (3.97917223959155352819e-1 + z * (6.50222499887672944485e-2 + z * (5.08130628187576562776e-3 + z * (1.32494738004321644526e-4 + z * -3.96022827877536812320e-6))));
+    const y = r / s;
+    if (x < 0.25) return 1 - (x + x * y);
+    return 0.5 - (x - 0.5 + x * y);
+  }
+  if (a >= 28) return x < 0 ? 2 : 0;
+  const y = erfcTail(a);
+  return x < 0 ? 2 - y : y;
+}
+
+// erfc for 0.84375 <= a < 28
+function erfcTail(a: f64): f64 {
+  if (a < 1.25) {
+    const s = a - 1;
+    const p = -2.36211856075265944077e-3 + s * (4.14856118683748331666e-1 + s * (-3.72207876035701323847e-1 + s * (3.18346619901161753674e-1 + s * (-1.10894694282396677476e-1 + s * (3.54783043256182359371e-2 + s * -2.16637559486879084300e-3)))));
+    const q = 1 + s * (1.06420880400844228286e-1 + s * (5.40397917702171048937e-1 + s * (7.18286544141962662868e-2 + s * (1.26171219808761642112e-1 + s * (1.36370839120290507362e-2 + s * 1.19844998467991074170e-2)))));
+    return 1 - 8.45062911510467529297e-1 - p / q;
+  }
+  const s = 1 / (a * a);
+  let r: f64;
+  let t: f64;
+  if (a < 2.857142857142857) {
+    r = -9.86494403484714822705e-3 + s * (-6.93858572707181764372e-1 + s * (-1.05586262253232909814e1 + s * (-6.23753324503260060396e1 + s * (-1.62396669462573470355e2 + s * (-1.84605092906711035994e2 + s * (-8.12874355063065934246e1 + s * -9.81432934416914548592))))));
+    t = 1 + s * (1.96512716674392571292e1 + s * (1.37657754143519042600e2 + s * (4.34565877475229228821e2 + s * (6.45387271733267880336e2 + s * (4.29008140027567833386e2 + s * (1.08635005541779435134e2 + s * (6.57024977031928170135 + s * -6.04244152148580987438e-2)))))));
+  } else {
+    r = -9.86494292470009928597e-3 + s * (-7.99283237680523006574e-1 + s * (-1.77579549177547519889e1 + s * (-1.60636384855821916062e2 + s * (-6.37566443368389627722e2 + s * (-1.02509513161107724954e3 + s * -4.83519191608651397019e2)))));
+    t = 1 + s * (3.03380607434824582924e1 + s * (3.25792512996573918826e2 + s * (1.53672958608443695994e3 + s * (3.19985821950859553908e3 + s * (2.55305040643316442583e3 + s * (4.74528541206955367215e2 + s * -2.24409524465858183362e1))))));
+  }
+  // a with its low word cleared squares exactly.
+  const z = reinterpret<f64>(reinterpret<u64>(a) & 0xffffffff00000000);
+  return (exp(-z * z - 0.5625) * exp((z - a) * (z + a) + r / t)) / a;
+}

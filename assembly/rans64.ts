@@ -1,0 +1,212 @@
+// One lane with a 64-bit state: the native one-lane stream (docs/format.md section 3.1) and CompressAI's stream (section 4). Both
+// share C and D and the renormalisation by 32-bit words; they differ in the start value, in escapes and in how the state is stored.
+
+import { escapeReaderError, escapesRemain, escapeToRaw, rawToEscape, readEscape, writeEscape } from "./escape";
+import { ERROR_CORRUPTED, ERROR_TRUNCATED } from "./errors";
+import { BUCKET_BITS, BUCKET_SHIFT, findEntry, TABLE_BUCKETS, TABLE_RECORDS } from "./table";
+
+const LOW: u64 = 1 << 31;
+
+// State and word pointer while the rare escape code of CompressAI's stream runs; the loops keep them in locals.
+let state: u64 = 0;
+let words: usize = 0;
+
+function putNibble(v: u64): void {
+  let x = state;
+  if (x >= 1 << 59) {
+    words -= 4;
+    store<u32>(words, <u32>x);
+    x >>= 32;
+  }
+  state = (x << 4) | v;
+}
+
+// Backward of what the decoder reads: count nibbles (15 = more follow), then the nibbles of raw, low first.
+function putRaw(raw: u64): void {
+  let count: u32 = 0;
+  while (raw >> (<u64>count << 2) != 0) count++;
+  for (let j = <i32>count - 1; j >= 0; j--) putNibble((raw >> (<u64>j << 2)) & 15);
+  // raw < 2^34 has at most 9 nibbles, so the count is always one nibble.
+  putNibble(count);
+}
+
+/**
+ * Codes n symbols (int32) backward; words end at `end`. `run` symbols share the row rows[i / run] (u16).
+ * Returns the start of state-and-words. Escapes of the native stream go to the escape writer.
+ */
+export function encode64(symbols: usize, n: u32, rows: usize, run: u32, table: usize, end: usize, compressai: bool): usize {
+  const records = <usize>load<u32>(table, TABLE_RECORDS);
+  let x: u64 = compressai ? LOW : 0;
+  let w = end;
+  let left = n;
+  let row = rows + (<usize>(n / run) << 1);
+  let p = symbols + (<usize>n << 2);
+  while (left > 0) {
+    row -= 2;
+    const record = records + (<usize>load<u16>(row) << 4);
+    const entries = <usize>load<u32>(record);
+    const max = load<u32>(record, 4);
+    const offset = load<i32>(record, 8);
+    for (let i: u32 = 0; i < run; i++) {
+      p -= 4;
+      const value = load<i32>(p);
+      let k = <u32>(value - offset);
+      if (k >= max) {
+        if (compressai) {
+          state = x;
+          words = w;
+          putRaw(escapeToRaw(value, offset, max));
+          x = state;
+          w = words;
+        } else {
+          writeEscape(value, offset, max);
+        }
+        k = max;
+      }
+      const entry = load<u32>(entries + (<usize>k << 3));
+      let freq = <u64>(entry & 0xffff);
+      if (freq == 0) freq = 65536;
+      if (x >= freq << 47) {
+        w -= 4;
+        store<u32>(w, <u32>x);
+        x >>= 32;
+      }
+      const q = x / freq;
+      x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
+    }
+    left -= run;
+  }
+  let p0 = w;
+  if (compressai) {
+    p0 -= 8;
+    store<u64>(p0, x);
+    return p0;
+  }
+  let bytes: usize = p0 == end ? 0 : 5;
+  while (bytes < 8 && x >> (<u64>bytes << 3) != 0) bytes++;
+  p0 -= bytes;
+  // Byte by byte: a store<u64> would overwrite the first words.
+  for (let b: usize = 0; b < bytes; b++) store<u8>(p0 + b, <u8>(x >> (<u64>b << 3)));
+  return p0;
+}
+
+let nibbleEnd: usize = 0;
+let nibbleError: i32 = 0;
+
+function takeNibble(): u32 {
+  const v = <u32>state & 15;
+  state >>= 4;
+  if (state < LOW) {
+    if (words + 4 > nibbleEnd) {
+      nibbleError = ERROR_TRUNCATED;
+      return 0;
+    }
+    state = (state << 32) | <u64>load<u32>(words);
+    words += 4;
+  }
+  return v;
+}
+
+// An escape of CompressAI's stream; the state is exchanged through the module's globals because escapes are rare.
+function takeEscape(offset: i32, max: u32): i32 {
+  const count = takeNibble();
+  if (count > 9) {
+    nibbleError = nibbleError ? nibbleError : ERROR_CORRUPTED;
+    return 0;
+  }
+  let raw: u64 = 0;
+  for (let j: u64 = 0; j < <u64>count; j++) raw |= <u64>takeNibble() << (j << 2);
+  const value = rawToEscape(raw, offset, max);
+  // A shorter count would have given the same raw: the encoder never writes a top nibble of 0.
+  if ((count != 0 && raw >> (<u64>(count - 1) << 2) == 0) || raw >> 34 != 0 || value != <i64>(<i32>value)) {
+    nibbleError = nibbleError ? nibbleError : ERROR_CORRUPTED;
+    return 0;
+  }
+  return <i32>value;
+}
+
+/** Decodes n symbols from state-and-words [p, end) into int32 `out`. Returns 0 or an error code. */
+export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usize, out: usize, n: u32, compressai: bool): i32 {
+  const records = <usize>load<u32>(table, TABLE_RECORDS);
+  const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
+  const bytes = end - p;
+  let x: u64 = 0;
+  if (compressai) {
+    if (bytes < 8) return ERROR_TRUNCATED;
+    if (bytes & 3) return ERROR_CORRUPTED;
+    x = load<u64>(p);
+    if (x < LOW || x >> 63 != 0) return ERROR_CORRUPTED;
+    p += 8;
+  } else {
+    const stored = bytes <= 8 ? bytes : 5 + ((bytes - 5) & 3);
+    for (let b: usize = 0; b < stored; b++) x |= <u64>load<u8>(p + b) << (<u64>b << 3);
+    // The least number of bytes, and never fewer than a state after renormalisation needs.
+    if (stored > (bytes <= 8 ? <usize>0 : <usize>5) && x >> (<u64>(stored - 1) << 3) == 0) return ERROR_CORRUPTED;
+    if (x >> 63 != 0 || (bytes > 8 && x < LOW)) return ERROR_CORRUPTED;
+    p += stored;
+  }
+  nibbleEnd = end;
+  nibbleError = 0;
+  let left = n;
+  while (left > 0) {
+    const index = <usize>load<u16>(rows);
+    const record = records + (index << 4);
+    const rowBuckets = buckets + (index << (BUCKET_BITS + 3));
+    for (let i: u32 = 0; i < run; i++) {
+      const slot = <u32>x & 0xffff;
+      const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
+      let freq = <u32>bucket & 0xffff;
+      let rest = slot - (<u32>bucket >> 16);
+      let value = <i32>(<i64>bucket >> 48);
+      if (rest >= freq) {
+        rest -= freq;
+        freq = <u32>(bucket >> 32) & 0xffff;
+        value++;
+      }
+      if (freq != 0) {
+        x = <u64>freq * (x >> 16) + <u64>rest;
+      } else {
+        const max = load<u32>(record, 4);
+        const k = findEntry(record, slot);
+        const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
+        freq = entry & 0xffff;
+        x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
+        const offset = load<i32>(record, 8);
+        value = offset + <i32>k;
+        if (k == max) {
+          if (!compressai) {
+            value = readEscape(offset, max);
+          } else {
+            // The nibbles come after this symbol's renormalisation.
+            if (x < LOW) {
+              if (p + 4 > end) return ERROR_TRUNCATED;
+              x = (x << 32) | <u64>load<u32>(p);
+              p += 4;
+            }
+            state = x;
+            words = p;
+            value = takeEscape(offset, max);
+            if (nibbleError) return nibbleError;
+            x = state;
+            p = words;
+          }
+        }
+      }
+      if (x < LOW) {
+        if (p < end) {
+          x = (x << 32) | <u64>load<u32>(p);
+          p += 4;
+        } else if (compressai) {
+          return ERROR_TRUNCATED;
+        }
+      }
+      store<i32>(out, value);
+      out += 4;
+    }
+    rows += 2;
+    left -= run;
+  }
+  if (compressai) return x == LOW && p == end ? 0 : ERROR_CORRUPTED;
+  if (escapeReaderError()) return escapeReaderError();
+  return x == 0 && p == end && !escapesRemain() ? 0 : ERROR_CORRUPTED;
+}

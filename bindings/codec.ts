@@ -1,0 +1,285 @@
+/** The codec: checks arguments, asks the prior, lets core do the work. */
+import { type Core, type LoadedScales, type LoadedTable, type StreamShape } from "./core.js";
+import { CodecError } from "./errors.js";
+import { factorizedTableJson } from "./factorized.js";
+import { LANES, parseBareHeader, parsePacketHeader, VarintReader, writeBareHeader, writePacketHeader } from "./packet.js";
+import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from "./prior.js";
+import { stockScales } from "./scales.js";
+import { tableMedians, tableToBinary, tableToJson } from "./table.js";
+import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
+import type {
+  Codec,
+  DecodeOptions,
+  EncodeOptions,
+  FactorizedOptions,
+  FactorizedParameters,
+  GaussianOptions,
+  IndexedOptions,
+  Lanes,
+  Latent,
+  Prior,
+  QuantizeOptions,
+  Table,
+  TableJson,
+  TableSource,
+  TensorLike,
+} from "./types.js";
+
+const DEFAULT_MAX_ELEMENTS = 2 ** 24;
+
+/**
+ * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost about 7, 14 and 24 bytes, one lane 1; one
+ * lane decodes at about a fifth of the speed.
+ */
+function laneCandidates(n: number, wanted: Lanes | "auto", run: number): StreamShape[] {
+  const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
+  const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : [most, 1];
+  return counts.map((lanes) => ({ compressai: false, lanes, layout: lanes > 1 && run > 1 && run >= lanes ? 1 : 0, escapes: false }));
+}
+
+class LoadedTableHandle implements Table {
+  readonly rows: number;
+  readonly fingerprint: string;
+  readonly medians: Float32Array | undefined;
+  readonly #bytes: Uint8Array;
+  constructor(loaded: LoadedTable, bytes: Uint8Array) {
+    this.rows = loaded.rows;
+    this.fingerprint = hex(loaded.fingerprint, 16);
+    this.medians = tableMedians(bytes, loaded.rows);
+    this.#bytes = bytes;
+  }
+  bytes(): Uint8Array {
+    return this.#bytes.slice();
+  }
+  toJSON(): TableJson {
+    return tableToJson(this.#bytes);
+  }
+}
+
+export class CodecImplementation {
+  readonly #core: Core;
+  /** By fingerprint: loading the same table twice costs no memory. */
+  readonly #tables = new Map<string, { table: Table; loaded: LoadedTable }>();
+  readonly #scales: { values: Float32Array; loaded: LoadedScales }[] = [];
+  #stockTable: Table | undefined;
+  #priors = new WeakSet<object>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  get simd(): boolean {
+    return this.#core.simd;
+  }
+
+  // ---- tables
+
+  table(source: TableSource): Table {
+    return this.#load(source).table;
+  }
+
+  #load(source: TableSource): { table: Table; loaded: LoadedTable } {
+    if (source === null || typeof source !== "object") throw new TypeError("table must be a Table, its JSON form or its binary form");
+    if (source instanceof LoadedTableHandle) {
+      // A handle of another codec is loaded here from its bytes.
+      return this.#tables.get(source.fingerprint) ?? this.#loadBytes(source.bytes(), false);
+    }
+    if (source instanceof Uint8Array) return this.#loadBytes(source.slice(), false);
+    return this.#loadBytes(tableToBinary(source as TableJson), true);
+  }
+
+  #loadBytes(bytes: Uint8Array, seal: boolean): { table: Table; loaded: LoadedTable } {
+    const loaded = this.#core.loadTable(bytes, seal, (fingerprint) => this.#tables.get(hex(fingerprint, 16))?.loaded);
+    const fingerprint = hex(loaded.fingerprint, 16);
+    const known = this.#tables.get(fingerprint);
+    if (known) return known;
+    const entry = { table: new LoadedTableHandle(loaded, bytes), loaded };
+    this.#tables.set(fingerprint, entry);
+    return entry;
+  }
+
+  quantizedCdf(pmf: Float32Array, precision = 16): Uint32Array {
+    const probabilities = checkFloats(pmf, "pmf");
+    if (!Number.isInteger(precision) || precision < 1 || precision > 16) throw new RangeError(`precision must be 1 .. 16, not ${precision}`);
+    if (probabilities.length === 0) throw new CodecError("INVALID_PMF", "pmf is empty");
+    return this.#core.quantizedCdf(probabilities, precision);
+  }
+
+  gaussianTable(scales: Float32Array = stockScales): Table {
+    const values = checkFloats(scales, "scales");
+    checkScales(values, values.length);
+    const rows = Array.from(values, (scale, j) => {
+      // The widest row must fit 65536 frequencies of at least 1.
+      if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is too wide for 16-bit frequencies; at most 5000`);
+      return this.#core.gaussianRow(scale);
+    });
+    return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
+  }
+
+  factorizedTable(parameters: FactorizedParameters): Table {
+    return this.table(factorizedTableJson(this.#core, parameters));
+  }
+
+  // ---- priors
+
+  #prior(kind: Prior["kind"], source: { table: Table; loaded: LoadedTable }, step: number, rows: PriorData["rows"], means: Float32Array | undefined): Prior {
+    const prior: PriorData = Object.freeze({ kind, table: source.table, step, loaded: source.loaded, rows, means });
+    this.#priors.add(prior);
+    return prior;
+  }
+
+  factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
+    const { axis } = options;
+    if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7)) throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
+    return this.#prior("factorized", this.#load(table), checkStep(options.step), { kind: "axis", axis }, undefined);
+  }
+
+  indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
+    const source = this.#load(table);
+    const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
+    return this.#prior("indexed", source, checkStep(options.step), { kind: "symbols", rows: checkRows(rows, source.table) }, means);
+  }
+
+  gaussian(scales: Float32Array | TensorLike, options: GaussianOptions = {}): Prior {
+    const sigmas = checkFloats(scales, "scales");
+    const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
+    if (options.table === undefined && options.scaleTable === undefined) this.#stockTable ??= this.gaussianTable();
+    const source = this.#load(options.table ?? this.#stockTable ?? this.gaussianTable(options.scaleTable));
+    const scaleTable = options.scaleTable ?? stockScales;
+    checkScales(scaleTable, source.table.rows);
+    const rows = { kind: "scales" as const, sigmas, scales: this.#loadScales(scaleTable) };
+    return this.#prior("gaussian", source, checkStep(options.step), rows, means);
+  }
+
+  #loadScales(values: Float32Array): LoadedScales {
+    for (const known of this.#scales) {
+      if (known.values.length === values.length && known.values.every((scale, j) => scale === values[j])) return known.loaded;
+    }
+    const loaded = this.#core.loadScales(values);
+    this.#scales.push({ values: values.slice(), loaded });
+    return loaded;
+  }
+
+  #data(prior: Prior): PriorData {
+    if (!this.#priors.has(prior)) throw new TypeError("prior must come from factorized(), gaussian() or indexed() of this codec");
+    return prior as PriorData;
+  }
+
+  // ---- coding
+
+  encode(latent: TensorLike, prior: Prior, options: EncodeOptions = {}): Uint8Array {
+    const data = this.#data(prior);
+    const tensor = checkTensor(latent, "latent");
+    const n = tensor.data.length;
+    const { source, centre } = applyPrior(data, tensor.dims, n);
+    const { lanes = "auto", stream = "native", header = "packet" } = options;
+    if (lanes !== "auto" && !LANES.includes(lanes)) throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    checkChoice("stream", stream, ["native", "compressai"]);
+    checkChoice("header", header, ["packet", "none"]);
+
+    const bare = header === "none";
+    const checksum = !bare && (options.checksum ?? true);
+    const fingerprint = (options.fingerprint ?? true) ? Number(data.loaded.fingerprint & 0xffffffffn) : undefined;
+    const candidates: StreamShape[] =
+      stream === "compressai"
+        ? [{ compressai: true, lanes: 1, layout: 0, escapes: false }]
+        : laneCandidates(n, lanes, source.kind === "runs" ? source.run : 1);
+    const view = this.#core.encode(
+      tensor.data,
+      tensor.type,
+      data.loaded,
+      source,
+      centre,
+      candidates,
+      (shape) => {
+        // CompressAI has escapes inside its stream, so its control byte never announces a section.
+        const described = { ...shape, escapes: shape.escapes && !shape.compressai, lanes: shape.lanes as Lanes };
+        return bare ? writeBareHeader(described) : writePacketHeader(described, tensor.dims, checksum, fingerprint);
+      },
+      checksum,
+    );
+    if (options.out === undefined) return view.slice();
+    if (!(options.out instanceof Uint8Array)) throw new TypeError("out must be a Uint8Array");
+    if (options.out.length < view.length) throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${view.length}`);
+    options.out.set(view);
+    return options.out.subarray(0, view.length);
+  }
+
+  // Codec declares the overloads by type; this signature serves them all.
+  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions = {}): Latent {
+    const data = this.#data(prior);
+    if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+    const { type = "float32", maxElements = DEFAULT_MAX_ELEMENTS, header = "packet" } = options;
+    if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
+    checkChoice("header", header, ["packet", "none"]);
+
+    const { stream, dims, start, end } = header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
+    const n = checkDims(dims);
+    if (n > maxElements) throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
+    const { source, centre } = applyPrior(data, dims, n);
+    const reader = new VarintReader(packet, start, end);
+    const tailUnits = stream.lanes > 1 ? reader.read("the tail length") : 0;
+    const escapes = stream.escapes ? reader.read("the escape length") : 0;
+    if (stream.escapes && escapes === 0) throw new CodecError("CORRUPTED", "an escape section without a byte");
+    if (escapes > end - reader.position) throw new CodecError("TRUNCATED", "the input ends inside the escapes");
+    const out = outArray(type, n, options.out);
+    this.#core.decode(packet.subarray(reader.position, end), escapes, tailUnits, stream, data.loaded, source, centre, type, n, out);
+    return { type, dims, data: out };
+  }
+
+  #bareStream(packet: Uint8Array, options: DecodeOptions): StreamLocation {
+    const { dims, stream = "native" } = options;
+    if (dims === undefined) throw new TypeError("dims must be given for a bare stream");
+    checkChoice("stream", stream, ["native", "compressai"]);
+    checkDims(dims);
+    if (stream === "compressai") {
+      return { stream: { compressai: true, lanes: 1, layout: 0, escapes: false }, dims: [...dims], start: 0, end: packet.length };
+    }
+    return { stream: parseBareHeader(packet), dims: [...dims], start: 1, end: packet.length };
+  }
+
+  #packetStream(packet: Uint8Array, prior: PriorData, options: DecodeOptions): StreamLocation {
+    const header = parsePacketHeader(packet, (length) => this.#core.xxh32(packet.subarray(0, length)));
+    const { dims } = options;
+    if (dims !== undefined && (checkDims(dims) !== header.elements || dims.length !== header.dims.length || dims.some((d, i) => d !== header.dims[i]))) {
+      throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
+    }
+    const expected = Number(prior.loaded.fingerprint & 0xffffffffn);
+    if (header.fingerprint !== undefined && header.fingerprint !== expected) {
+      throw new CodecError("WRONG_TABLES", `the packet was coded with table ..${hex(header.fingerprint, 8)}, the prior's is ..${hex(expected, 8)}`);
+    }
+    return { stream: header, dims: header.dims, start: header.start, end: header.end };
+  }
+
+  quantize(latent: TensorLike, prior: Prior, options: QuantizeOptions = {}): Latent {
+    const type = options.type ?? "int32";
+    if (!isLatentType(type) || (type as string) === "float32") throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
+    return this.#convert(latent, prior, type, options.out);
+  }
+
+  dequantize(symbols: TensorLike, prior: Prior, options: { out?: Float32Array } = {}): Latent<Float32Array> {
+    if (symbols?.type === "float32") throw new TypeError("symbols must have an integer type");
+    return this.#convert(symbols, prior, "float32", options.out) as Latent<Float32Array>;
+  }
+
+  #convert(tensor: TensorLike, prior: Prior, type: Latent["type"], out: Latent["data"] | undefined): Latent {
+    const { data, dims, type: from } = checkTensor(tensor, type === "float32" ? "symbols" : "latent");
+    const { centre } = applyPrior(this.#data(prior), dims, data.length);
+    const result = outArray(type, data.length, out);
+    this.#core.convert(data, from, type, centre, result);
+    return { type, dims, data: result };
+  }
+}
+
+interface StreamLocation {
+  stream: StreamShape;
+  dims: number[];
+  start: number;
+  end: number;
+}
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value)) throw new TypeError(`${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`);
+}
+
+const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");

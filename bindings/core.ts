@@ -1,0 +1,401 @@
+/** The only file that touches Wasm memory: instantiates a build, lays out memory, copies in and out, turns kernel codes into errors. */
+import { CodecError, type ErrorCode } from "./errors.js";
+import { pushVarint } from "./packet.js";
+import type { LatentData, LatentType } from "./types.js";
+
+interface Exports {
+  memory: WebAssembly.Memory;
+  init(): void;
+  heapBase(): number;
+  simdBuild(): number;
+  xxh32(p: number, length: number): number;
+  xxh64(p: number, length: number): bigint;
+  loadTable(source: number, length: number, table: number): number;
+  bucketBound(table: number): number;
+  buildBuckets(table: number, buckets: number): void;
+  quantizedCdf(pmf: number, n: number, precision: number, cdf: number): number;
+  gaussianCenter(scale: number): number;
+  gaussianPmf(scale: number, pmf: number): void;
+  factorizedPmf(parameters: number, layers: number, filters: number, start: number, length: number, longest: number, pmf: number, scratch: number): void;
+  buildScaleLut(scales: number, count: number, lut: number): void;
+  scaleToRow(sigmas: number, n: number, scales: number, count: number, lut: number, rows: number): number;
+  expandRows(rows: number, run: number, n: number, out: number): void;
+  quantize(src: number, dst: number, n: number, means: number, mean: number, step: number): number;
+  dequantize(src: number, dst: number, n: number, means: number, mean: number, step: number): void;
+  widen(src: number, dst: number, n: number, bytes: number): void;
+  narrow(src: number, dst: number, n: number, bytes: number): number;
+  startEscapeWriter(end: number): void;
+  escapeWriter(): number;
+  startEscapeReader(p: number, end: number): void;
+  encode64(symbols: number, n: number, rows: number, run: number, table: number, end: number, compressai: boolean): number;
+  decode64(p: number, end: number, rows: number, run: number, table: number, out: number, n: number, compressai: boolean): number;
+  encodeLanes(symbols: number, n: number, rows: number, run: number, lanes: number, layout: number, table: number, end: number): number;
+  decodeLanes(p: number, end: number, rows: number, run: number, lanes: number, layout: number, units: number, table: number, out: number, n: number): number;
+  tailLength(): number;
+}
+
+/** assembly/errors.ts, by number. */
+const CODES: readonly ErrorCode[] = ["CORRUPTED", "TRUNCATED", "CORRUPTED", "INVALID_TABLE", "UNSUPPORTED_VERSION", "NON_FINITE", "OUT_OF_RANGE"];
+const NON_FINITE = 5;
+
+const PAGE = 65536;
+/** Kernels read this much beyond an input and write a little below an output. */
+const PADDING = 256;
+/** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
+const HEADROOM = 512;
+/** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
+const BYTES_PER_SYMBOL = 7;
+const SCALE_LUT_BYTES = 8192;
+
+const align = (address: number): number => (address + 63) & ~63;
+
+/** A loaded table. `address` is in Wasm memory for the codec's life. */
+export interface LoadedTable {
+  readonly address: number;
+  readonly rows: number;
+  readonly fingerprint: bigint;
+}
+
+/** Ascending scales and their look-up table, in Wasm memory for the codec's life. */
+export interface LoadedScales {
+  readonly address: number;
+  readonly count: number;
+}
+
+/** Which row codes which symbol. */
+export type RowSource =
+  | { kind: "runs"; rows: Uint16Array; run: number }
+  | { kind: "symbols"; rows: Uint16Array }
+  | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales };
+
+/** What is subtracted: a mean per element, or per run, or nothing. */
+export interface Centre {
+  means: Float32Array | undefined;
+  /** One float32 per run of `run` symbols. */
+  medians: Float32Array | undefined;
+  run: number;
+  step: number;
+}
+
+export interface StreamShape {
+  compressai: boolean;
+  lanes: number;
+  layout: 0 | 1;
+  escapes: boolean;
+}
+
+/** Addresses of one call. Everything from `symbols` on is scratch. */
+interface Layout {
+  symbols: number;
+  means: number;
+  rows: number;
+  /** Row per symbol, where rows are given per run. */
+  expanded: number;
+  payload: number;
+}
+
+export class Core {
+  readonly simd: boolean;
+  readonly #wasm: Exports;
+  /** End of the tables; scratch begins here. */
+  #tablesEnd: number;
+  #u8: Uint8Array;
+
+  constructor(module: WebAssembly.Module) {
+    this.#wasm = new WebAssembly.Instance(module).exports as unknown as Exports;
+    this.#wasm.init();
+    // A Wasm bool is a number.
+    this.simd = Number(this.#wasm.simdBuild()) === 1;
+    this.#tablesEnd = align(this.#wasm.heapBase());
+    this.#u8 = new Uint8Array(this.#wasm.memory.buffer);
+  }
+
+  // ---- memory
+
+  /** Makes [0, end) addressable. */
+  #reserve(end: number): void {
+    const { memory } = this.#wasm;
+    if (end > this.#u8.length) {
+      try {
+        if (end > PAGE * 65535) throw new RangeError();
+        memory.grow(Math.ceil((end - this.#u8.length) / PAGE));
+      } catch {
+        throw new CodecError("LIMIT_EXCEEDED", `this call needs ${Math.ceil(end / 2 ** 20)} MB of Wasm memory, more than can be had`);
+      }
+      this.#u8 = new Uint8Array(memory.buffer);
+    }
+  }
+
+  #place(array: ArrayBufferView, address: number): void {
+    this.#u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+  }
+
+  #floats(address: number, length: number): Float32Array {
+    return new Float32Array(this.#u8.buffer, address, length);
+  }
+
+  #layout(n: number, source: RowSource, centre: Centre | undefined, payloadBytes: number): Layout {
+    const symbols = this.#tablesEnd;
+    const means = symbols + align(4 * n + PADDING);
+    const rows = means + (centre?.means ? align(4 * n + PADDING) : 0);
+    const expanded = rows + align(2 * (source.kind === "runs" ? source.rows.length : n) + PADDING);
+    const payload = expanded + (source.kind === "runs" ? align(2 * n + PADDING) : 0);
+    this.#reserve(payload + Math.max(payloadBytes, source.kind === "scales" ? 4 * n : 0) + PADDING);
+    return { symbols, means, rows, expanded, payload };
+  }
+
+  /** Writes the rows; sigmas pass through the payload region, which is not in use yet or any more. */
+  #placeRows(source: RowSource, at: Layout, sigmasAt: number): number {
+    if (source.kind !== "scales") {
+      this.#place(source.rows, at.rows);
+      return source.kind === "runs" ? source.run : 1;
+    }
+    this.#place(source.sigmas, sigmasAt);
+    const { address, count } = source.scales;
+    const bad = this.#wasm.scaleToRow(sigmasAt, source.sigmas.length, address + SCALE_LUT_BYTES, count, address, at.rows);
+    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${bad}] is NaN`);
+    return 1;
+  }
+
+  // ---- tables
+
+  /**
+   * Loads a binary form. Throws INVALID_TABLE. `seal` computes the fingerprint of a form that was just written. A table that `known` finds by
+   * its fingerprint is not loaded again.
+   */
+  loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
+    const table = this.#tablesEnd;
+    const source = align(table + 32 * bytes.length + PADDING);
+    this.#reserve(source + bytes.length + PADDING);
+    this.#u8.set(bytes, source);
+    if (seal) {
+      const fingerprint = this.#wasm.xxh64(source, bytes.length - 8);
+      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(bytes.length - 8, fingerprint, true);
+      this.#u8.set(bytes, source);
+    }
+    const code = this.#wasm.loadTable(source, bytes.length, table);
+    if (code !== 0) {
+      const reason = ["", "it ends too early", "", "it is damaged or breaks docs/format.md section 5", "its version is unknown"][code];
+      throw new CodecError("INVALID_TABLE", `the binary form cannot be loaded: ${reason}`);
+    }
+    const header = new Uint32Array(this.#u8.buffer, table, 8);
+    const fingerprint = BigInt(header[6]!) | (BigInt(header[7]!) << 32n);
+    const loaded = known(fingerprint);
+    if (loaded) return loaded;
+    this.#tablesEnd = header[5]!;
+    return { address: table, rows: header[0]!, fingerprint };
+  }
+
+  /** The structures for decoding are built when first needed: a client that only encodes never pays for them. */
+  #ensureBuckets(table: number): void {
+    if (new Uint32Array(this.#u8.buffer, table, 8)[4] !== 0) return;
+    const buckets = this.#tablesEnd;
+    const end = align(buckets + this.#wasm.bucketBound(table) + PADDING);
+    this.#reserve(end);
+    this.#wasm.buildBuckets(table, buckets);
+    this.#tablesEnd = end;
+  }
+
+  loadScales(scales: Float32Array): LoadedScales {
+    const address = this.#tablesEnd;
+    const end = align(address + SCALE_LUT_BYTES + 4 * scales.length);
+    this.#reserve(end);
+    this.#place(scales, address + SCALE_LUT_BYTES);
+    this.#wasm.buildScaleLut(address + SCALE_LUT_BYTES, scales.length, address);
+    this.#tablesEnd = end;
+    return { address, count: scales.length };
+  }
+
+  quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
+    const at = this.#tablesEnd;
+    const cdf = align(at + 4 * pmf.length + PADDING);
+    this.#reserve(cdf + 4 * pmf.length + PADDING);
+    this.#place(pmf, at);
+    return this.#quantizedCdf(at, pmf.length, precision, cdf).slice();
+  }
+
+  #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
+    const code = this.#wasm.quantizedCdf(pmf, n, precision, cdf);
+    if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
+    if (code !== 0) throw new CodecError("INVALID_PMF", `these ${n} probabilities cannot be given frequencies that sum to ${2 ** precision}`);
+    return new Uint32Array(this.#u8.buffer, cdf, n + 1);
+  }
+
+  /** offset and cdf of the Gaussian row for a scale. */
+  gaussianRow(scale: number): { offset: number; cdf: Uint32Array } {
+    const center = this.#wasm.gaussianCenter(scale);
+    const n = 2 * center + 2;
+    const at = this.#tablesEnd;
+    const cdf = align(at + 4 * n + PADDING);
+    this.#reserve(cdf + 4 * n + PADDING);
+    this.#wasm.gaussianPmf(scale, at);
+    return { offset: -center, cdf: this.#quantizedCdf(at, n, 16, cdf).slice() };
+  }
+
+  /** cdf of one channel of a factorized prior; `filters` has a width before, between and behind the layers. */
+  factorizedRow(channel: Float32Array, filters: Uint32Array, start: number, length: number, longest: number): Uint32Array {
+    const parameters = this.#tablesEnd;
+    const widths = align(parameters + channel.byteLength);
+    const scratch = align(widths + filters.byteLength);
+    const pmf = align(scratch + 2 * 256 * 8 + 8 * channel.length);
+    const cdf = align(pmf + 4 * (length + 1) + PADDING);
+    this.#reserve(cdf + 4 * (length + 2) + PADDING);
+    this.#place(channel, parameters);
+    this.#place(filters, widths);
+    this.#wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
+    return this.#quantizedCdf(pmf, length + 1, 16, cdf).slice();
+  }
+
+  // ---- symbols
+
+  /** Copies a latent in and leaves int32 symbols at `at.symbols`. `spare` takes int8 and int16 elements. */
+  #placeSymbols(data: LatentData, type: LatentType, n: number, centre: Centre, at: Layout, spare: number): void {
+    if (type !== "float32") {
+      const bytes = data.BYTES_PER_ELEMENT;
+      this.#place(data, bytes === 4 ? at.symbols : spare);
+      if (bytes !== 4) this.#wasm.widen(spare, at.symbols, n, bytes);
+      return;
+    }
+    this.#place(data, at.symbols);
+    if (centre.means) this.#place(centre.means, at.means);
+    this.#forRuns(n, centre, (from, count, mean) => {
+      const address = at.symbols + 4 * from;
+      const bad = this.#wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
+      if (bad >= 0) this.#refuse(data as Float32Array, from + bad, centre.means);
+    });
+  }
+
+  #forRuns(n: number, { medians, run }: Centre, visit: (from: number, count: number, mean: number) => void): void {
+    if (!medians) return visit(0, n, 0);
+    for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
+  }
+
+  #refuse(data: Float32Array, position: number, means: Float32Array | undefined): never {
+    if (!Number.isFinite(data[position])) throw new CodecError("NON_FINITE", `latent.data[${position}] is ${data[position]}; replace it before encoding`);
+    if (means && !Number.isFinite(means[position])) throw new CodecError("NON_FINITE", `means[${position}] is ${means[position]}`);
+    throw new CodecError("OUT_OF_RANGE", `latent.data[${position}] = ${data[position]} does not round to an int32 symbol; scale the latent or use a larger step`);
+  }
+
+  /** Leaves elements of `type` at `address` (from int32 symbols at `at.symbols`) and copies them to `out`. */
+  #takeElements(type: LatentType, n: number, centre: Centre, at: Layout, spare: number, out: LatentData): void {
+    let address = at.symbols;
+    if (type === "float32") {
+      if (centre.means) this.#place(centre.means, at.means);
+      this.#forRuns(n, centre, (from, count, mean) => {
+        const run = at.symbols + 4 * from;
+        this.#wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
+      });
+    } else if (type !== "int32") {
+      address = spare;
+      const bad = this.#wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
+      if (bad >= 0) {
+        const value = new Int32Array(this.#u8.buffer, at.symbols, n)[bad];
+        throw new CodecError("OUT_OF_RANGE", `symbol ${bad} is ${value}, which ${type} cannot hold; ask for int32`);
+      }
+    }
+    const target = new Uint8Array(out.buffer, out.byteOffset, n * out.BYTES_PER_ELEMENT);
+    target.set(this.#u8.subarray(address, address + target.length));
+  }
+
+  /** float32 or integers -> elements of another type, without coding. */
+  convert(data: LatentData, from: LatentType, to: LatentType, centre: Centre, out: LatentData): void {
+    const n = data.length;
+    const at = this.#layout(n, { kind: "runs", rows: new Uint16Array(0), run: 1 }, centre, 4 * n);
+    this.#placeSymbols(data, from, n, centre, at, at.payload);
+    this.#takeElements(to, n, centre, at, at.payload, out);
+  }
+
+  // ---- streams
+
+  /**
+   * Codes a latent as the first of `candidates` that suits; the last one, with one lane, always does. `header` gives the bytes before the
+   * stream's t and E. Returns a view that is valid until the next call.
+   */
+  encode(
+    data: LatentData,
+    type: LatentType,
+    table: LoadedTable,
+    source: RowSource,
+    centre: Centre,
+    candidates: readonly StreamShape[],
+    header: (stream: StreamShape) => number[],
+    checksum: boolean,
+  ): Uint8Array {
+    const n = data.length;
+    const wasm = this.#wasm;
+    const at = this.#layout(n, source, centre, HEADROOM + BYTES_PER_SYMBOL * n + PADDING);
+    const run = this.#placeRows(source, at, at.payload);
+    this.#placeSymbols(data, type, n, centre, at, at.payload);
+
+    for (const stream of candidates) {
+      const last = stream === candidates[candidates.length - 1];
+      const end = at.payload + HEADROOM + (stream.compressai ? BYTES_PER_SYMBOL : 2) * n;
+      const escapesEnd = at.payload + HEADROOM + BYTES_PER_SYMBOL * n;
+      wasm.startEscapeWriter(escapesEnd);
+      const oneLane = stream.lanes === 1;
+      const start = oneLane
+        ? wasm.encode64(at.symbols, n, at.rows, run, table.address, end, stream.compressai)
+        : wasm.encodeLanes(at.symbols, n, this.#rowsFor(stream.layout, at, run, n), stream.layout ? run : 1, stream.lanes, stream.layout, table.address, end);
+      if (start === 0) continue;
+      const escapes = escapesEnd - wasm.escapeWriter();
+      // A stream much shorter than its lanes' states is smaller with fewer lanes.
+      if (!last && end - start + escapes < 40 * stream.lanes) continue;
+      this.#u8.copyWithin(end, wasm.escapeWriter(), escapesEnd);
+
+      const head = header({ ...stream, escapes: escapes > 0 });
+      if (!oneLane) pushVarint(head, wasm.tailLength());
+      if (escapes > 0) pushVarint(head, escapes);
+      const first = start - head.length;
+      this.#u8.set(head, first);
+      let stop = end + escapes;
+      if (checksum) {
+        new DataView(this.#u8.buffer).setUint32(stop, wasm.xxh32(first, stop - first), true);
+        stop += 4;
+      }
+      return this.#u8.subarray(first, stop);
+    }
+    throw new Error("unreachable: one lane codes everything");
+  }
+
+  /** Layout 0 wants a row per symbol. */
+  #rowsFor(layout: 0 | 1, at: Layout, run: number, n: number): number {
+    if (layout === 1 || run === 1) return at.rows;
+    this.#wasm.expandRows(at.rows, run, n, at.expanded);
+    return at.expanded;
+  }
+
+  xxh32(bytes: Uint8Array): number {
+    const at = this.#tablesEnd;
+    this.#reserve(at + bytes.length + PADDING);
+    this.#u8.set(bytes, at);
+    return this.#wasm.xxh32(at, bytes.length) >>> 0;
+  }
+
+  /** Decodes n symbols from `body` (behind the fixed fields t and E) and copies the elements to `out`. */
+  decode(
+    body: Uint8Array,
+    escapes: number,
+    tailUnits: number,
+    stream: StreamShape,
+    table: LoadedTable,
+    source: RowSource,
+    centre: Centre,
+    type: LatentType,
+    n: number,
+    out: LatentData,
+  ): void {
+    const wasm = this.#wasm;
+    this.#ensureBuckets(table.address);
+    const at = this.#layout(n, source, type === "float32" ? centre : undefined, Math.max(body.length, 2 * n) + PADDING);
+    const run = this.#placeRows(source, at, at.payload);
+    this.#u8.set(body, at.payload);
+    const end = at.payload + body.length - escapes;
+    wasm.startEscapeReader(end, end + escapes);
+    const code =
+      stream.lanes === 1
+        ? wasm.decode64(at.payload, end, at.rows, run, table.address, at.symbols, n, stream.compressai)
+        : wasm.decodeLanes(at.payload, end, this.#rowsFor(stream.layout, at, run, n), stream.layout ? run : 1, stream.lanes, stream.layout, tailUnits, table.address, at.symbols, n);
+    if (code !== 0) throw new CodecError(CODES[code]!, code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3");
+    this.#takeElements(type, n, centre, at, at.payload, out);
+  }
+}

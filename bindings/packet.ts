@@ -1,0 +1,202 @@
+/** Header bytes of packets and bare streams: docs/format.md sections 2 and 3. Pure TypeScript, no Wasm. */
+import { CodecError } from "./errors.js";
+import type { Lanes, PacketInfo } from "./types.js";
+import { xxh32 } from "./xxh32.js";
+
+export const LANES: readonly Lanes[] = [1, 8, 16, 32];
+
+// Constants of the format.
+const MAGIC_0 = 0x4c;
+const MAGIC_1 = 0x57;
+const VERSION = 1;
+const KIND_COMPRESSAI = 1;
+const LAYOUT_RUNS = 4;
+const HAS_ESCAPES = 8;
+const HAS_CHECKSUM = 16;
+const HAS_FINGERPRINT = 32;
+const RESERVED = 0xc0;
+const MAX_DIMENSION = 0x7fffffff;
+export const MAX_RANK = 7;
+
+/** What the control byte and the stream kind say. */
+export interface StreamHeader {
+  compressai: boolean;
+  lanes: Lanes;
+  layout: 0 | 1;
+  escapes: boolean;
+}
+
+export interface PacketHeader extends StreamHeader {
+  checksum: boolean;
+  /** The low 32 bits of the table's fingerprint. */
+  fingerprint: number | undefined;
+  dims: number[];
+  elements: number;
+  /** The stream is [start, end) of the packet. */
+  start: number;
+  end: number;
+}
+
+/** Reads minimal LEB128 numbers; `position` moves on. */
+export class VarintReader {
+  constructor(
+    readonly bytes: Uint8Array,
+    public position: number,
+    readonly end: number,
+  ) {}
+
+  /** Throws TRUNCATED or CORRUPTED, naming `field`. */
+  read(field: string): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      if (this.position >= this.end) throw new CodecError("TRUNCATED", `the input ends inside ${field}`);
+      const byte = this.bytes[this.position++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > MAX_DIMENSION || (byte === 0 && scale > 1)) break;
+        return value;
+      }
+      if (scale > 0x1000000) break;
+    }
+    throw new CodecError("CORRUPTED", `${field} is not a valid number`);
+  }
+}
+
+/** Appends a minimal LEB128 number. */
+export function pushVarint(target: number[], value: number): void {
+  while (value >= 0x80) {
+    target.push((value % 0x80) | 0x80);
+    value = Math.floor(value / 0x80);
+  }
+  target.push(value);
+}
+
+const pushUint32 = (target: number[], value: number): number =>
+  target.push(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
+
+const readUint32 = (bytes: Uint8Array, at: number): number =>
+  (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+
+function controlByte(stream: StreamHeader): number {
+  return LANES.indexOf(stream.lanes) | (stream.layout ? LAYOUT_RUNS : 0) | (stream.escapes ? HAS_ESCAPES : 0);
+}
+
+/** Header bytes that precede a stream; `fingerprint` undefined leaves it out. */
+export function writePacketHeader(
+  stream: StreamHeader,
+  dims: readonly number[],
+  checksum: boolean,
+  fingerprint: number | undefined,
+): number[] {
+  const header = [
+    MAGIC_0,
+    MAGIC_1,
+    VERSION | ((stream.compressai ? KIND_COMPRESSAI : 0) << 3) | (dims.length << 5),
+    controlByte(stream) | (checksum ? HAS_CHECKSUM : 0) | (fingerprint === undefined ? 0 : HAS_FINGERPRINT),
+  ];
+  if (fingerprint !== undefined) pushUint32(header, fingerprint);
+  for (const dimension of dims) pushVarint(header, dimension);
+  return header;
+}
+
+/** Bytes before a bare stream: the control byte of a native one, nothing for CompressAI's. */
+export function writeBareHeader(stream: StreamHeader): number[] {
+  return stream.compressai ? [] : [controlByte(stream)];
+}
+
+function parseControl(control: number, compressai: boolean): StreamHeader {
+  const lanes = LANES[control & 3]!;
+  const bad =
+    (control & RESERVED) !== 0 ||
+    (lanes === 1 && (control & LAYOUT_RUNS) !== 0) ||
+    (compressai && (control & 15) !== 0);
+  if (bad) throw new CodecError("CORRUPTED", `control byte 0x${control.toString(16)} has bits that contradict each other`);
+  return { compressai, lanes, layout: control & LAYOUT_RUNS ? 1 : 0, escapes: (control & HAS_ESCAPES) !== 0 };
+}
+
+/** The control byte of a native bare stream. */
+export function parseBareHeader(bytes: Uint8Array): StreamHeader {
+  if (bytes.length === 0) throw new CodecError("TRUNCATED", "a native stream has at least one byte");
+  const control = bytes[0]!;
+  if (control & (HAS_CHECKSUM | HAS_FINGERPRINT)) {
+    throw new CodecError("CORRUPTED", "a bare stream carries neither checksum nor fingerprint");
+  }
+  return parseControl(control, false);
+}
+
+/**
+ * Reads a packet's header in the order of docs/format.md section 2. `checksumOf(length)` gives XXH32 of the first bytes; it is not
+ * called where the packet has no checksum.
+ */
+export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number) => number): PacketHeader {
+  if (bytes.length < 4) {
+    const isPrefix = (bytes.length < 1 || bytes[0] === MAGIC_0) && (bytes.length < 2 || bytes[1] === MAGIC_1);
+    if (isPrefix) throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
+  }
+  if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) {
+    throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 57");
+  }
+  const version = bytes[2]! & 7;
+  const kind = (bytes[2]! >> 3) & 3;
+  const rank = bytes[2]! >> 5;
+  if (version !== VERSION || kind > KIND_COMPRESSAI) {
+    throw new CodecError("UNSUPPORTED_VERSION", `packet version ${version}, stream kind ${kind}; this release reads version 1, kinds 0 and 1`);
+  }
+  const control = bytes[3]!;
+  const stream = parseControl(control, kind === KIND_COMPRESSAI);
+  const checksum = (control & HAS_CHECKSUM) !== 0;
+  const end = bytes.length - (checksum ? 4 : 0);
+  if (checksum) {
+    if (end < 4) throw new CodecError("TRUNCATED", "the packet ends before its checksum");
+    if (checksumOf(end) !== readUint32(bytes, end)) {
+      throw new CodecError("CORRUPTED", "the checksum does not match: the packet is damaged or incomplete");
+    }
+  }
+  if (rank === 0) throw new CodecError("CORRUPTED", "rank 0");
+  let position = 4;
+  let fingerprint: number | undefined;
+  if (control & HAS_FINGERPRINT) {
+    if (end < 8) throw new CodecError("TRUNCATED", "the input ends inside the fingerprint");
+    fingerprint = readUint32(bytes, 4);
+    position = 8;
+  }
+  const reader = new VarintReader(bytes, position, end);
+  const dims: number[] = [];
+  let elements = 1;
+  for (let d = 0; d < rank; d++) {
+    dims.push(reader.read("the shape"));
+    elements *= dims[d]!;
+  }
+  if (elements > MAX_DIMENSION) throw new CodecError("CORRUPTED", `shape [${dims}] has more than 2^31 - 1 elements`);
+  return { ...stream, checksum, fingerprint, dims, elements, start: reader.position, end };
+}
+
+/**
+ * Explains a packet without its table.
+ *
+ * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read. A wrong checksum is
+ * reported in the result, not thrown.
+ */
+export function inspect(packet: Uint8Array): PacketInfo {
+  if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+  let checksum: PacketInfo["checksum"] = "absent";
+  const header = parsePacketHeader(packet, (length) => {
+    const stored = readUint32(packet, length);
+    checksum = xxh32(packet.subarray(0, length)) === stored ? "valid" : "invalid";
+    return stored;
+  });
+  return {
+    version: VERSION,
+    stream: header.compressai ? "compressai" : "native",
+    dims: header.dims,
+    elements: header.elements,
+    lanes: header.lanes,
+    layout: header.layout ? "runs" : "continuous",
+    escapes: header.escapes,
+    fingerprint: header.fingerprint?.toString(16).padStart(8, "0"),
+    checksum,
+    headerBytes: header.start,
+    streamBytes: header.end - header.start,
+    totalBytes: packet.length,
+  };
+}

@@ -1,0 +1,77 @@
+/** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
+import type { Centre, LoadedScales, LoadedTable, RowSource } from "./core.js";
+import { CodecError } from "./errors.js";
+import type { Prior, Table } from "./types.js";
+
+/** What a codec keeps behind the public `Prior`. */
+export interface PriorData extends Prior {
+  readonly loaded: LoadedTable;
+  readonly rows: FactorizedRows | SymbolRows | ScaleRows;
+  readonly means: Float32Array | undefined;
+}
+
+interface FactorizedRows {
+  kind: "axis";
+  axis: number | undefined;
+}
+interface SymbolRows {
+  kind: "symbols";
+  rows: Uint16Array;
+}
+interface ScaleRows {
+  kind: "scales";
+  sigmas: Float32Array;
+  scales: LoadedScales;
+}
+
+const mismatch = (message: string): never => {
+  throw new CodecError("SHAPE_MISMATCH", message);
+};
+
+/** Row source and centre of a prior for a shape of n elements. Throws SHAPE_MISMATCH. */
+export function applyPrior(prior: PriorData, dims: readonly number[], n: number): { source: RowSource; centre: Centre } {
+  const { rows, step, means } = prior;
+  if (rows.kind === "axis") {
+    const axis = rows.axis ?? (dims.length === 1 ? 0 : 1);
+    if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
+    const channels = dims[axis]!;
+    if (channels !== prior.loaded.rows) mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
+    const run = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const perRun = new Uint16Array(n === 0 ? 0 : n / run);
+    for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
+    return { source: { kind: "runs", rows: perRun, run }, centre: { means: undefined, medians: prior.table.medians, run, step } };
+  }
+  const expected = rows.kind === "symbols" ? rows.rows.length : rows.sigmas.length;
+  if (expected !== n) mismatch(`the prior is for ${expected} elements, the shape [${dims}] has ${n}`);
+  if (means && means.length !== n) mismatch(`the prior has ${means.length} means, the shape [${dims}] has ${n} elements`);
+  return { source: rows, centre: { means, medians: undefined, run: n, step } };
+}
+
+/** Rows as u16, each checked against the table. Throws RangeError. */
+export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
+  if (rows === null || typeof rows !== "object" || typeof rows.length !== "number") throw new TypeError("rows must be an array of row numbers");
+  const checked = new Uint16Array(rows.length);
+  for (let i = 0; i < checked.length; i++) {
+    const row = Number(rows[i]);
+    if (!(row >= 0 && row < table.rows && Number.isInteger(row))) throw new RangeError(`rows[${i}] is ${rows[i]}, the table has rows 0 .. ${table.rows - 1}`);
+    checked[i] = row;
+  }
+  return checked;
+}
+
+/** A positive finite float32. Throws RangeError. */
+export function checkStep(step: number | undefined): number {
+  const rounded = Math.fround(step ?? 1);
+  if (!(rounded > 0 && rounded < Number.POSITIVE_INFINITY)) throw new RangeError(`step must be a positive number, not ${step}`);
+  return rounded;
+}
+
+/** Ascending finite float32 scales. Throws RangeError. */
+export function checkScales(scales: Float32Array, rows: number): void {
+  if (!(scales instanceof Float32Array)) throw new TypeError("scaleTable must be a Float32Array");
+  if (scales.length !== rows) throw new RangeError(`scaleTable has ${scales.length} scales, the table ${rows} rows`);
+  for (let j = 0; j < scales.length; j++) {
+    const ascends = scales[j]! > (j === 0 ? 0 : scales[j - 1]!) && scales[j]! < Number.POSITIVE_INFINITY;
+    if (!ascends) throw new RangeError(`scaleTable must hold positive ascending numbers; scaleTable[${j}] is ${scales[j]}`);
+  }
+}
