@@ -14,7 +14,8 @@ const LAYOUT_RUNS = 4;
 const HAS_ESCAPES = 8;
 const HAS_CHECKSUM = 16;
 const HAS_FINGERPRINT = 32;
-const RESERVED = 0xc0;
+const BATCH_OF_ONE = 64;
+const RESERVED = 0x80;
 const MAX_DIMENSION = 0x7fffffff;
 export const MAX_RANK = 7;
 
@@ -88,14 +89,18 @@ export function writePacketHeader(
   checksum: boolean,
   fingerprint: number | undefined,
 ): number[] {
+  const batchOfOne = dims[0] === 1;
   const header = [
     MAGIC_0,
     MAGIC_1,
     VERSION | ((stream.compressai ? KIND_COMPRESSAI : 0) << 3) | (dims.length << 5),
-    controlByte(stream) | (checksum ? HAS_CHECKSUM : 0) | (fingerprint === undefined ? 0 : HAS_FINGERPRINT),
+    controlByte(stream) |
+      (checksum ? HAS_CHECKSUM : 0) |
+      (fingerprint === undefined ? 0 : HAS_FINGERPRINT) |
+      (batchOfOne ? BATCH_OF_ONE : 0),
   ];
   if (fingerprint !== undefined) pushUint32(header, fingerprint);
-  for (const dimension of dims) pushVarint(header, dimension);
+  for (const dimension of batchOfOne ? dims.slice(1) : dims) pushVarint(header, dimension);
   return header;
 }
 
@@ -118,8 +123,8 @@ function parseControl(control: number, compressai: boolean): StreamHeader {
 export function parseBareHeader(bytes: Uint8Array): StreamHeader {
   if (bytes.length === 0) throw new CodecError("TRUNCATED", "a native stream has at least one byte");
   const control = bytes[0]!;
-  if (control & (HAS_CHECKSUM | HAS_FINGERPRINT)) {
-    throw new CodecError("CORRUPTED", "a bare stream carries neither checksum nor fingerprint");
+  if (control & (HAS_CHECKSUM | HAS_FINGERPRINT | BATCH_OF_ONE)) {
+    throw new CodecError("CORRUPTED", "a bare stream carries neither checksum nor fingerprint nor shape");
   }
   return parseControl(control, false);
 }
@@ -161,12 +166,12 @@ export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number
     position = 8;
   }
   const reader = new VarintReader(bytes, position, end);
-  const dims: number[] = [];
-  let elements = 1;
-  for (let d = 0; d < rank; d++) {
+  const dims = control & BATCH_OF_ONE ? [1] : [];
+  while (dims.length < rank) {
     dims.push(reader.read("the shape"));
-    elements *= dims[d]!;
+    if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is written as control bit 6");
   }
+  const elements = dims.reduce((a, b) => a * b, 1);
   if (elements > MAX_DIMENSION) throw new CodecError("CORRUPTED", `shape [${dims}] has more than 2^31 - 1 elements`);
   return { ...stream, checksum, fingerprint, dims, elements, start: reader.position, end };
 }
