@@ -30,6 +30,7 @@ export interface Header {
 const laneCounts: readonly LaneCount[] = [1, 8, 16, 32];
 const checksumBit = 16;
 const fingerprintBit = 32;
+const batchOfOneBit = 64;
 const maxElements = 2 ** 31 - 1;
 
 export function formBits({ lanes, layout, escapes }: StreamForm): number {
@@ -53,9 +54,9 @@ export function encodePacket(symbols: ArrayLike<number>, dims: readonly number[]
   const out = new Writer();
   out.all([0x4c, 0x57]);
   out.byte(1 | ((options.stream === "compressai" ? 1 : 0) << 3) | (dims.length << 5));
-  out.byte(bits | (options.checksum ? checksumBit : 0) | (options.fingerprint ? fingerprintBit : 0));
+  out.byte(bits | (options.checksum ? checksumBit : 0) | (options.fingerprint ? fingerprintBit : 0) | (dims[0] === 1 ? batchOfOneBit : 0));
   if (options.fingerprint) out.u32(Number.parseInt(options.fingerprint.slice(8), 16));
-  for (const dim of dims) out.varint(dim);
+  for (const dim of dims.slice(dims[0] === 1 ? 1 : 0)) out.varint(dim);
   out.all(stream);
   if (options.checksum) out.u32(xxh32(out.done()));
   return out.done();
@@ -70,7 +71,7 @@ export function parsePacket(bytes: Uint8Array): Header {
   const rank = bytes[2] >> 5;
   if (version !== 1 || kind > 1) throw new FormatError("UNSUPPORTED_VERSION", `version ${version}, stream kind ${kind}`);
   const control = bytes[3];
-  if (control >> 6 !== 0) corrupted("reserved bits of the control byte");
+  if (control >> 7 !== 0) corrupted("reserved bit of the control byte");
   if (kind === 1 && (control & 15) !== 0) corrupted("stream bits on a CompressAI packet");
   const form = formOf(control);
   if (rank === 0) corrupted("rank 0");
@@ -85,7 +86,9 @@ export function parsePacket(bytes: Uint8Array): Header {
   const reader = new Reader(bytes.subarray(0, end));
   reader.take(4);
   const fingerprint = control & fingerprintBit ? reader.u32().toString(16).padStart(8, "0") : undefined;
-  const dims = Array.from({ length: rank }, () => reader.varint());
+  const dims = control & batchOfOneBit ? [1] : [reader.varint()];
+  if (dims[0] === 1 && !(control & batchOfOneBit)) corrupted("a first dimension of 1 that is written out");
+  while (dims.length < rank) dims.push(reader.varint());
   if (dims.some((dim) => dim > maxElements) || dims.reduce((a, b) => a * b, 1) > maxElements) corrupted("shape");
   return { kind: kind === 1 ? "compressai" : "native", form, dims, fingerprint, checksum, stream: reader.take(reader.left) };
 }
