@@ -44,11 +44,11 @@ function print(results: readonly Result[]): void {
       op,
       codec,
       lanes === null ? "" : String(lanes),
-      msymPerSecond.toPrecision(3),
-      nsPerSymbol.toPrecision(3),
+      msymPerSecond < 10 ? msymPerSecond.toFixed(2) : msymPerSecond.toFixed(0),
+      nsPerSymbol.toFixed(nsPerSymbol < 10 ? 2 : 0),
       bytes === null ? "" : String(bytes),
       over,
-      reference === undefined ? "" : (msymPerSecond / reference.msymPerSecond).toPrecision(3),
+      reference === undefined ? "" : (msymPerSecond / reference.msymPerSecond).toFixed(2),
     ];
   });
   for (const line of columns(head, rows, 3)) console.log(line);

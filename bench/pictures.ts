@@ -1,0 +1,56 @@
+import sharp from "sharp";
+import { median } from "./averages.js";
+import { SIDE } from "./images.js";
+
+export type Format = "JPEG" | "WebP";
+
+/** A picture codec at one quality, on one image. */
+export interface PictureResult {
+  readonly format: Format;
+  readonly quality: number;
+  readonly bytes: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+}
+
+const QUALITIES = [10, 20, 50, 75];
+const REPEATS = 5;
+
+export const PICTURE_CODECS = (["JPEG", "WebP"] as const).flatMap((format) =>
+  QUALITIES.map((quality) => ({ format, quality })),
+);
+
+/** libjpeg-turbo and libwebp as sharp calls them: 4:2:0, optimized Huffman tables; WebP effort 4. */
+function encode(rgb: Buffer, format: Format, quality: number): Promise<Buffer> {
+  const image = sharp(rgb, { raw: { width: SIDE, height: SIDE, channels: 3 } });
+  return (format === "JPEG" ? image.jpeg({ quality }) : image.webp({ quality, effort: 4 })).toBuffer();
+}
+
+export async function measurePicture(rgb: Buffer, format: Format, quality: number): Promise<PictureResult> {
+  const encodeTimes: number[] = [];
+  const decodeTimes: number[] = [];
+  let file = await encode(rgb, format, quality);
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    const start = performance.now();
+    file = await encode(rgb, format, quality);
+    const middle = performance.now();
+    await sharp(file).raw().toBuffer();
+    encodeTimes.push(middle - start);
+    decodeTimes.push(performance.now() - middle);
+  }
+  return { format, quality, bytes: file.length, encodeMs: median(encodeTimes), decodeMs: median(decodeTimes) };
+}
+
+/** The JPEG whose size comes nearest to `bytes`. */
+export async function jpegNear(rgb: Buffer, bytes: number): Promise<{ quality: number; file: Buffer }> {
+  let [low, high] = [1, 100];
+  let best = { quality: 1, file: await encode(rgb, "JPEG", 1) };
+  while (low <= high) {
+    const quality = (low + high) >> 1;
+    const file = await encode(rgb, "JPEG", quality);
+    if (Math.abs(file.length - bytes) < Math.abs(best.file.length - bytes)) best = { quality, file };
+    if (file.length < bytes) low = quality + 1;
+    else high = quality - 1;
+  }
+  return best;
+}
