@@ -11,10 +11,13 @@ export interface Node {
   attributes?: Record<string, number | number[]>;
 }
 
+/** A free dimension is a name. */
+type ValueInfo = { type: ElementType; dims: (number | string)[] };
+
 export interface Model {
   nodes: Node[];
-  inputs: Record<string, { type: ElementType; dims: (number | string)[] }>;
-  outputs: Record<string, { type: ElementType; dims: (number | string)[] }>;
+  inputs: Record<string, ValueInfo>;
+  outputs: Record<string, ValueInfo>;
   weights?: Record<string, { dims: number[]; data: number[] }>;
 }
 
@@ -49,7 +52,7 @@ function nodeProto({ op, inputs, output, attributes = {} }: Node): number[] {
   ];
 }
 
-function valueInfo(name: string, { type, dims }: { type: ElementType; dims: (number | string)[] }): number[] {
+function valueInfo(name: string, { type, dims }: ValueInfo): number[] {
   const shape = dims.flatMap((d) => field(1, typeof d === "number" ? int(1, d) : field(2, text(d))));
   return [...field(1, text(name)), ...field(2, field(1, [...int(1, elementTypes[type]), ...field(2, shape)]))];
 }

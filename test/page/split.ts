@@ -16,7 +16,7 @@ const quarters = (dims: number[]) => ({
   data: Array.from({ length: dims.reduce((a, b) => a * b) }, () => Math.floor(random() * 9) / 4 - 1),
 });
 
-const image = { type: "float32", dims: ["n", 3, "h", "w"] } as const;
+const image = { type: "float32" as const, dims: ["n", 3, "h", "w"] };
 const latent = (type: ElementType) => ({ type, dims: ["n", 4, "h2", "w2"] });
 const conv = {
   op: "Conv",
