@@ -4,7 +4,8 @@
  * @module
  */
 import { scalarBinary, simdBinary } from "./binary.js";
-import { codecFrom, compiled, compiledSync, fromBase64, simdSupported } from "./instantiate.js";
+import { codecFrom, compiled, compiledSync, simdSupported } from "./instantiate.js";
+import { fromText } from "./text.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
@@ -15,7 +16,7 @@ export type * from "./types.js";
 const modules: { simd?: WebAssembly.Module; scalar?: WebAssembly.Module } = {};
 
 const choose = (options: CreateOptions): "simd" | "scalar" => ((options.simd ?? true) && simdSupported() ? "simd" : "scalar");
-const binary = (build: "simd" | "scalar") => fromBase64(build === "simd" ? simdBinary : scalarBinary);
+const binary = (build: "simd" | "scalar") => fromText(build === "simd" ? simdBinary : scalarBinary);
 
 /**
  * Makes a codec with memory of its own.

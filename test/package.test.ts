@@ -134,8 +134,7 @@ test("the workerd condition imports codec.wasm as a module and inlines none", as
     ],
   });
   assert.is(wasm.length, 1);
-  const scalar = readFileSync(inProject("node_modules/latentwire/dist/codec.scalar.wasm")).toString("base64");
-  assert.not.ok(readFileSync(outfile, "utf8").includes(scalar));
+  assert.not.match(readFileSync(outfile, "utf8"), /(simd|scalar)Binary/);
   agrees(process.execPath, outfile);
 });
 
