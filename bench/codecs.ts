@@ -51,7 +51,7 @@ function print(results: readonly Result[]): void {
       reference === undefined ? "" : (msymPerSecond / reference.msymPerSecond).toFixed(2),
     ];
   });
-  for (const line of columns(head, rows, 3)) console.log(line);
+  console.log(columns(head, rows, 3).join("\n"));
 }
 
 async function run(): Promise<void> {

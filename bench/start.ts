@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
@@ -71,6 +72,9 @@ async function main(): Promise<void> {
   const threads = Number(args.threads);
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`--threads ${args.threads}: a whole number from 1 is wanted`);
+  // Before the work, not after it.
+  if (args.html !== undefined && !existsSync(dirname(args.html)))
+    throw new Error(`there is no folder ${dirname(args.html)}`);
   const links = readLinks(args.links);
   const files = listImages(args.images);
   sharp.concurrency(threads);
@@ -82,6 +86,7 @@ async function main(): Promise<void> {
 
   const summary = summarize(results, links);
   const setup = machine(threads, pipeline.codec.simd);
+  if (args.html !== undefined) writeFileSync(args.html, await page(setup, pictures, results, summary));
   if (args.json) {
     const images = results.map(({ name, passed: { packet, features, ...figures }, pictures: others }) => ({
       name,
@@ -92,11 +97,9 @@ async function main(): Promise<void> {
     }));
     console.log(JSON.stringify({ ...setup, images, skipped, summary }));
   } else {
-    for (const line of report(setup, results, summary)) console.log(line);
-  }
-  if (args.html !== undefined) {
-    writeFileSync(args.html, await page(setup, pictures, results, summary));
-    if (!args.json) console.log(`\nreport: ${args.html}`);
+    const lines = report(setup, results, summary);
+    if (args.html !== undefined) lines.push("", `report: ${args.html}`);
+    console.log(lines.join("\n"));
   }
   if (!summary.exact) process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
 import { type PlainTable, BUCKET_BITS as TABLE_BUCKET_BITS, BUCKET_SHIFT as TABLE_BUCKET_SHIFT } from "./table.js";
-import { readVarint, LANES as WIRE_LANES, zigzagDecode } from "./wire.js";
+import { PIECE, readVarint, LANES as WIRE_LANES, zigzagDecode } from "./wire.js";
 
 // V8 folds the constants of a module, but not those that it imports: 262 against 208 Msym/s on W1.
 const LANES = WIRE_LANES;
@@ -138,7 +138,7 @@ function decodeRun(reader: Reader, out: Int32Array, row: number, from: number, t
   for (; i < to; i++) out[i] = decodeOne(reader, row, (i - from) % LANES);
 }
 
-function decodeRows(reader: Reader, out: Int32Array, rows: Uint16Array): void {
+function decodeRows(reader: Reader, out: Int32Array, rows: Uint16Array, from: number, to: number): void {
   const { view, lanes } = reader;
   const { cdf, symbols, escapeEntry, bucketInterval, bucketSymbol, bucketEntry } = reader.table;
   let p = reader.position;
@@ -146,8 +146,8 @@ function decodeRows(reader: Reader, out: Int32Array, rows: Uint16Array): void {
   let b = lanes[1];
   let c = lanes[2];
   let d = lanes[3];
-  let i = 0;
-  for (; i + LANES <= rows.length; i += LANES) {
+  let i = from;
+  for (; i + LANES <= to; i += LANES) {
     {
       const slot = a & 0xffff;
       const bucket = (rows[i] << BUCKET_BITS) + (slot >>> BUCKET_SHIFT);
@@ -230,7 +230,7 @@ function decodeRows(reader: Reader, out: Int32Array, rows: Uint16Array): void {
   lanes[2] = c;
   lanes[3] = d;
   reader.position = p;
-  for (; i < rows.length; i++) out[i] = decodeOne(reader, rows[i], i % LANES);
+  for (; i < to; i++) out[i] = decodeOne(reader, rows[i], i % LANES);
 }
 
 /** `run`: how many symbols in turn share a row; 0 where each has its own. */
@@ -246,6 +246,7 @@ export function decode(stream: Uint8Array, table: PlainTable, rows: Uint16Array,
     escapes: { bytes: stream, at: stream.length - escapeBytes },
   };
   for (let lane = 0; lane < LANES; lane++) reader.lanes[lane] = view.getInt32(head.at + 4 * lane, true);
-  if (run === 0) decodeRows(reader, out, rows);
-  else for (let i = 0; i < rows.length; i += run) decodeRun(reader, out, rows[i], i, Math.min(i + run, rows.length));
+  const n = rows.length;
+  if (run === 0) for (let i = 0; i < n; i += PIECE) decodeRows(reader, out, rows, i, Math.min(i + PIECE, n));
+  else for (let i = 0; i < n; i += run) decodeRun(reader, out, rows[i], i, Math.min(i + run, n));
 }

@@ -4,6 +4,12 @@
  */
 export const LANES = 4;
 
+/**
+ * Long tensors are coded in pieces of one call each, a multiple of the lanes. One call over everything is compiled while it runs,
+ * before V8 knows the rare paths, and then falls back to the interpreter at each of them.
+ */
+export const PIECE = 4096;
+
 export function zigzagEncode(value: number): number {
   return ((value << 1) ^ (value >> 31)) >>> 0;
 }
