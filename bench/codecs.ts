@@ -4,6 +4,7 @@ import { create } from "latentwire";
 import { columns } from "./columns.js";
 import { choices } from "./contenders.js";
 import { latents } from "./latents.js";
+import { program } from "./program.js";
 import { bar } from "./progress.js";
 import { measure, OPS, prepare, type Result } from "./tasks.js";
 import { type Workload, w1, w2, w4 } from "./workloads.js";
@@ -100,7 +101,4 @@ async function run(): Promise<void> {
   else print(results);
 }
 
-run().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+program(run);

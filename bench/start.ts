@@ -9,6 +9,7 @@ import { machine } from "./machine.js";
 import { measurePicture, PICTURE_CODECS } from "./pictures.js";
 import { Pipeline } from "./pipeline.js";
 import { report } from "./print.js";
+import { program } from "./program.js";
 import { bar } from "./progress.js";
 import { page } from "./report/page.js";
 import { type ImageResult, summarize } from "./summary.js";
@@ -104,7 +105,4 @@ async function main(): Promise<void> {
   if (!summary.exact) process.exitCode = 1;
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+program(main);

@@ -99,7 +99,7 @@ export function w2(codec: Codec): Workload {
   const latent = new Float32Array(channels * run);
   for (let c = 0; c < channels; c++) {
     // The first channels lie in the middle of the spread, so that W4, cut from them, is an average piece.
-    const width = 0.157 + (0.14 * ((c + 24) % channels)) / (channels - 1);
+    const width = 0.155 + (0.148 * ((c + 20) % channels)) / (channels - 1);
     const centre = (uniform() - 0.5) * 0.3;
     const below = (x: number) =>
       x < centre ? Math.exp((x - centre) / width) / 2 : 1 - Math.exp((centre - x) / width) / 2;
