@@ -107,8 +107,15 @@ function ${name}(out: usize, rows: usize, count: u32, table: usize, p: usize, en
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b${g} = ${perSymbol ? `i16x8.add(i16x8.shr_u(L${g}, BUCKET_SHIFT), i16x8.shl(v128.load(rows, ${g * 16}), BUCKET_BITS))` : `i16x8.shr_u(L${g}, BUCKET_SHIFT)`};
     const al${g} = i32x4.add(base, i32x4.shl(i32x4.extend_low_i16x8_u(b${g}), 3)), ah${g} = i32x4.add(base, i32x4.shl(i32x4.extend_high_i16x8_u(b${g}), 3));`);
-    for (const [half, lane] of [["al", 0], ["al", 2], ["ah", 0], ["ah", 2]]) {
-      emit(`    const e${half}${g}_${lane} = v128.load64_lane(<usize>i32x4.extract_lane(${half}${g}, ${lane + 1}), v128.load64_zero(<usize>i32x4.extract_lane(${half}${g}, ${lane})), 1);`);
+    for (const [half, lane] of [
+      ["al", 0],
+      ["al", 2],
+      ["ah", 0],
+      ["ah", 2],
+    ]) {
+      emit(
+        `    const e${half}${g}_${lane} = v128.load64_lane(<usize>i32x4.extract_lane(${half}${g}, ${lane + 1}), v128.load64_zero(<usize>i32x4.extract_lane(${half}${g}, ${lane})), 1);`,
+      );
     }
     emit(`
     const fcl${g} = v128.shuffle<u32>(eal${g}_0, eal${g}_2, 0, 2, 4, 6), bvl${g} = v128.shuffle<u32>(eal${g}_0, eal${g}_2, 1, 3, 5, 7);
@@ -185,7 +192,8 @@ function ${name}(symbols: usize, rows: usize, count: u32, records: usize, p: usi
     symbols -= ${lanes * 4};${perSymbol ? `\n    rows -= ${lanes * 2};` : ""}`);
   for (const g of [...groups].reverse()) {
     if (perSymbol) {
-      for (const j of range(4)) emit(`    const r${g}_${j} = v128.load(records + (<usize>load<u16>(rows, ${g * 8 + j * 2}) << 4));`);
+      for (const j of range(4))
+        emit(`    const r${g}_${j} = v128.load(records + (<usize>load<u16>(rows, ${g * 8 + j * 2}) << 4));`);
       emit(`
     // the records' columns: entries, max, offset
     const ra${g} = v128.shuffle<u32>(r${g}_0, r${g}_1, 0, 4, 1, 5), rb${g} = v128.shuffle<u32>(r${g}_2, r${g}_3, 0, 4, 1, 5);
