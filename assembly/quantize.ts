@@ -19,7 +19,7 @@ function quantizeFour(y: v128, mean: v128, step: v128, divide: bool): v128 {
 }
 
 /**
- * dst (int32) = nearest((src - mean) / step); `means` is the address of a mean per element, or 0 for `mean`.
+ * dst (int32) = nearest((src - mean) / step); `means` is the address of a mean per element, or 0 for `mean`. In place is allowed.
  * Returns -1, or the position of the first value that is not finite or not an int32.
  */
 export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32, step: f32): i32 {
@@ -29,17 +29,30 @@ export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32
     const low = f32x4.splat(LOWEST);
     const steps = f32x4.splat(step);
     const divide = step != 1;
-    let mean4 = f32x4.splat(mean);
-    let good = i32x4.splat(-1);
-    for (; i <= n - 4; i += 4) {
+    let mean0 = f32x4.splat(mean);
+    let mean1 = mean0;
+    let mean2 = mean0;
+    let mean3 = mean0;
+    for (; i <= n - 16; i += 16) {
       const at = <usize>i << 2;
-      if (means) mean4 = v128.load(means + at);
-      const v = quantizeFour(v128.load(src + at), mean4, steps, divide);
-      // Both comparisons are false for NaN.
-      good = v128.and(good, v128.and(f32x4.le(v, high), f32x4.ge(v, low)));
-      v128.store(dst + at, i32x4.trunc_sat_f32x4_s(v));
+      if (means) {
+        mean0 = v128.load(means + at);
+        mean1 = v128.load(means + at, 16);
+        mean2 = v128.load(means + at, 32);
+        mean3 = v128.load(means + at, 48);
+      }
+      const a = quantizeFour(v128.load(src + at), mean0, steps, divide);
+      const b = quantizeFour(v128.load(src + at, 16), mean1, steps, divide);
+      const c = quantizeFour(v128.load(src + at, 32), mean2, steps, divide);
+      const d = quantizeFour(v128.load(src + at, 48), mean3, steps, divide);
+      // Before anything is stored: in place, the scalar loop could not read again what it is to report.
+      const good = v128.and(v128.and(inRange(a, low, high), inRange(b, low, high)), v128.and(inRange(c, low, high), inRange(d, low, high)));
+      if (!i32x4.all_true(good)) break;
+      v128.store(dst + at, i32x4.trunc_sat_f32x4_s(a));
+      v128.store(dst + at, i32x4.trunc_sat_f32x4_s(b), 16);
+      v128.store(dst + at, i32x4.trunc_sat_f32x4_s(c), 32);
+      v128.store(dst + at, i32x4.trunc_sat_f32x4_s(d), 48);
     }
-    if (!i32x4.all_true(good)) i = 0;
   }
   for (; i < n; i++) {
     const at = <usize>i << 2;
@@ -48,6 +61,13 @@ export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32
     store<i32>(dst + at, <i32>v);
   }
   return -1;
+}
+
+// Both comparisons are false for NaN.
+// @ts-ignore: decorator
+@inline
+function inRange(v: v128, low: v128, high: v128): v128 {
+  return v128.and(f32x4.le(v, high), f32x4.ge(v, low));
 }
 
 /** dst (float32) = src (int32) * step + mean, each operation rounded. In place is allowed. */

@@ -34,7 +34,14 @@ const DEFAULT_MAX_ELEMENTS = 2 ** 24;
 function laneCandidates(n: number, wanted: Lanes | "auto", run: number): StreamShape[] {
   const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
   const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : [most, 1];
-  return counts.map((lanes) => ({ compressai: false, lanes, layout: lanes > 1 && run > 1 && run >= lanes ? 1 : 0, escapes: false }));
+  return counts.map((lanes) => ({
+    compressai: false,
+    lanes,
+    layout: lanes > 1 && run > 1 && run >= lanes ? 1 : 0,
+    escapes: false,
+    // A stream much shorter than that pays too large a share for its lanes.
+    least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
+  }));
 }
 
 class LoadedTableHandle implements Table {
@@ -107,7 +114,7 @@ export class CodecImplementation {
 
   gaussianTable(scales: Float32Array = stockScales): Table {
     const values = checkFloats(scales, "scales");
-    checkScales(values, values.length);
+    checkScales(values, values.length, "scales");
     const rows = Array.from(values, (scale, j) => {
       // The widest row must fit 65536 frequencies of at least 1.
       if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is too wide for 16-bit frequencies; at most 5000`);
@@ -146,7 +153,7 @@ export class CodecImplementation {
     if (options.table === undefined && options.scaleTable === undefined) this.#stockTable ??= this.gaussianTable();
     const source = this.#load(options.table ?? this.#stockTable ?? this.gaussianTable(options.scaleTable));
     const scaleTable = options.scaleTable ?? stockScales;
-    checkScales(scaleTable, source.table.rows);
+    checkScales(scaleTable, source.table.rows, "scaleTable");
     const rows = { kind: "scales" as const, sigmas, scales: this.#loadScales(scaleTable) };
     return this.#prior("gaussian", source, checkStep(options.step), rows, means);
   }
@@ -212,6 +219,8 @@ export class CodecImplementation {
     const { type = "float32", maxElements = DEFAULT_MAX_ELEMENTS, header = "packet" } = options;
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
     checkChoice("header", header, ["packet", "none"]);
+    // Not "< 0": NaN would switch the limit off.
+    if (!(typeof maxElements === "number" && maxElements >= 0)) throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
 
     const { stream, dims, start, end } = header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
     const n = checkDims(dims);

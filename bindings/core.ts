@@ -82,6 +82,8 @@ export interface StreamShape {
   lanes: number;
   layout: 0 | 1;
   escapes: boolean;
+  /** A stream of fewer bytes than this is coded as the next candidate. */
+  least?: number;
 }
 
 /** Addresses of one call. Everything from `symbols` on is scratch. */
@@ -328,7 +330,6 @@ export class Core {
     this.#placeSymbols(data, type, n, centre, at, at.payload);
 
     for (const stream of candidates) {
-      const last = stream === candidates[candidates.length - 1];
       const end = at.payload + HEADROOM + (stream.compressai ? BYTES_PER_SYMBOL : 2) * n;
       const escapesEnd = at.payload + HEADROOM + BYTES_PER_SYMBOL * n;
       wasm.startEscapeWriter(escapesEnd);
@@ -338,8 +339,7 @@ export class Core {
         : wasm.encodeLanes(at.symbols, n, this.#rowsFor(stream.layout, at, run, n), stream.layout ? run : 1, stream.lanes, stream.layout, table.address, end);
       if (start === 0) continue;
       const escapes = escapesEnd - wasm.escapeWriter();
-      // A stream much shorter than its lanes' states is smaller with fewer lanes.
-      if (!last && end - start + escapes < 40 * stream.lanes) continue;
+      if (end - start + escapes < (stream.least ?? 0)) continue;
       this.#u8.copyWithin(end, wasm.escapeWriter(), escapesEnd);
 
       const head = header({ ...stream, escapes: escapes > 0 });

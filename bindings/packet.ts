@@ -134,10 +134,7 @@ export function parseBareHeader(bytes: Uint8Array): StreamHeader {
  * called where the packet has no checksum.
  */
 export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number) => number): PacketHeader {
-  if (bytes.length < 4) {
-    const isPrefix = (bytes.length < 1 || bytes[0] === MAGIC_0) && (bytes.length < 2 || bytes[1] === MAGIC_1);
-    if (isPrefix) throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
-  }
+  if (bytes.length < 4) throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
   if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) {
     throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 57");
   }

@@ -66,12 +66,12 @@ export function checkStep(step: number | undefined): number {
   return rounded;
 }
 
-/** Ascending finite float32 scales. Throws RangeError. */
-export function checkScales(scales: Float32Array, rows: number): void {
-  if (!(scales instanceof Float32Array)) throw new TypeError("scaleTable must be a Float32Array");
-  if (scales.length !== rows) throw new RangeError(`scaleTable has ${scales.length} scales, the table ${rows} rows`);
+/** Ascending finite float32 scales. `name` is the argument's. Throws RangeError. */
+export function checkScales(scales: Float32Array, rows: number, name: string): void {
+  if (!(scales instanceof Float32Array)) throw new TypeError(`${name} must be a Float32Array`);
+  if (scales.length !== rows) throw new RangeError(`${name} has ${scales.length} scales, the table ${rows} rows`);
   for (let j = 0; j < scales.length; j++) {
     const ascends = scales[j]! > (j === 0 ? 0 : scales[j - 1]!) && scales[j]! < Number.POSITIVE_INFINITY;
-    if (!ascends) throw new RangeError(`scaleTable must hold positive ascending numbers; scaleTable[${j}] is ${scales[j]}`);
+    if (!ascends) throw new RangeError(`${name} must hold positive ascending numbers; ${name}[${j}] is ${scales[j]}`);
   }
 }
