@@ -1,14 +1,20 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
-import { type Core, type LoadedScales, type LoadedTable, type StreamShape } from "./core.js";
+import type { Core, LoadedScales, LoadedTable, StreamShape } from "./core.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
-import { LANES, parseBareHeader, parsePacketHeader, VarintReader, writeBareHeader, writePacketHeader } from "./packet.js";
+import {
+  LANES,
+  parseBareHeader,
+  parsePacketHeader,
+  VarintReader,
+  writeBareHeader,
+  writePacketHeader,
+} from "./packet.js";
 import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from "./prior.js";
 import { stockScales } from "./scales.js";
 import { tableMedians, tableToBinary, tableToJson } from "./table.js";
 import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
 import type {
-  Codec,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
@@ -86,7 +92,8 @@ export class CodecImplementation {
   }
 
   #load(source: TableSource): { table: Table; loaded: LoadedTable } {
-    if (source === null || typeof source !== "object") throw new TypeError("table must be a Table, its JSON form or its binary form");
+    if (source === null || typeof source !== "object")
+      throw new TypeError("table must be a Table, its JSON form or its binary form");
     if (source instanceof LoadedTableHandle) {
       // A handle of another codec is loaded here from its bytes.
       return this.#tables.get(source.fingerprint) ?? this.#loadBytes(source.bytes(), false);
@@ -107,7 +114,8 @@ export class CodecImplementation {
 
   quantizedCdf(pmf: Float32Array, precision = 16): Uint32Array {
     const probabilities = checkFloats(pmf, "pmf");
-    if (!Number.isInteger(precision) || precision < 1 || precision > 16) throw new RangeError(`precision must be 1 .. 16, not ${precision}`);
+    if (!Number.isInteger(precision) || precision < 1 || precision > 16)
+      throw new RangeError(`precision must be 1 .. 16, not ${precision}`);
     if (probabilities.length === 0) throw new CodecError("INVALID_PMF", "pmf is empty");
     return this.#core.quantizedCdf(probabilities, precision);
   }
@@ -117,7 +125,8 @@ export class CodecImplementation {
     checkScales(values, values.length, "scales");
     const rows = Array.from(values, (scale, j) => {
       // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is too wide for 16-bit frequencies; at most 5000`);
+      if (scale > 5000)
+        throw new RangeError(`scales[${j}] = ${scale} is too wide for 16-bit frequencies; at most 5000`);
       return this.#core.gaussianRow(scale);
     });
     return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
@@ -129,7 +138,13 @@ export class CodecImplementation {
 
   // ---- priors
 
-  #prior(kind: Prior["kind"], source: { table: Table; loaded: LoadedTable }, step: number, rows: PriorData["rows"], means: Float32Array | undefined): Prior {
+  #prior(
+    kind: Prior["kind"],
+    source: { table: Table; loaded: LoadedTable },
+    step: number,
+    rows: PriorData["rows"],
+    means: Float32Array | undefined,
+  ): Prior {
     const prior: PriorData = Object.freeze({ kind, table: source.table, step, loaded: source.loaded, rows, means });
     this.#priors.add(prior);
     return prior;
@@ -137,14 +152,21 @@ export class CodecImplementation {
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
     const { axis } = options;
-    if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7)) throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
+    if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
+      throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
     return this.#prior("factorized", this.#load(table), checkStep(options.step), { kind: "axis", axis }, undefined);
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
     const source = this.#load(table);
     const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
-    return this.#prior("indexed", source, checkStep(options.step), { kind: "symbols", rows: checkRows(rows, source.table) }, means);
+    return this.#prior(
+      "indexed",
+      source,
+      checkStep(options.step),
+      { kind: "symbols", rows: checkRows(rows, source.table) },
+      means,
+    );
   }
 
   gaussian(scales: Float32Array | TensorLike, options: GaussianOptions = {}): Prior {
@@ -160,7 +182,8 @@ export class CodecImplementation {
 
   #loadScales(values: Float32Array): LoadedScales {
     for (const known of this.#scales) {
-      if (known.values.length === values.length && known.values.every((scale, j) => scale === values[j])) return known.loaded;
+      if (known.values.length === values.length && known.values.every((scale, j) => scale === values[j]))
+        return known.loaded;
     }
     const loaded = this.#core.loadScales(values);
     this.#scales.push({ values: values.slice(), loaded });
@@ -168,7 +191,8 @@ export class CodecImplementation {
   }
 
   #data(prior: Prior): PriorData {
-    if (!this.#priors.has(prior)) throw new TypeError("prior must come from factorized(), gaussian() or indexed() of this codec");
+    if (!this.#priors.has(prior))
+      throw new TypeError("prior must come from factorized(), gaussian() or indexed() of this codec");
     return prior as PriorData;
   }
 
@@ -180,7 +204,8 @@ export class CodecImplementation {
     const n = tensor.data.length;
     const { source, centre } = applyPrior(data, tensor.dims, n);
     const { lanes = "auto", stream = "native", header = "packet" } = options;
-    if (lanes !== "auto" && !LANES.includes(lanes)) throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    if (lanes !== "auto" && !LANES.includes(lanes))
+      throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
     checkChoice("stream", stream, ["native", "compressai"]);
     checkChoice("header", header, ["packet", "none"]);
 
@@ -207,7 +232,8 @@ export class CodecImplementation {
     );
     if (options.out === undefined) return view.slice();
     if (!(options.out instanceof Uint8Array)) throw new TypeError("out must be a Uint8Array");
-    if (options.out.length < view.length) throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${view.length}`);
+    if (options.out.length < view.length)
+      throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${view.length}`);
     options.out.set(view);
     return options.out.subarray(0, view.length);
   }
@@ -220,11 +246,14 @@ export class CodecImplementation {
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
     checkChoice("header", header, ["packet", "none"]);
     // Not "< 0": NaN would switch the limit off.
-    if (!(typeof maxElements === "number" && maxElements >= 0)) throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
+    if (!(typeof maxElements === "number" && maxElements >= 0))
+      throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
 
-    const { stream, dims, start, end } = header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
+    const { stream, dims, start, end } =
+      header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
     const n = checkDims(dims);
-    if (n > maxElements) throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
+    if (n > maxElements)
+      throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
     const { source, centre } = applyPrior(data, dims, n);
     const reader = new VarintReader(packet, start, end);
     const tailUnits = stream.lanes > 1 ? reader.read("the tail length") : 0;
@@ -232,7 +261,18 @@ export class CodecImplementation {
     if (stream.escapes && escapes === 0) throw new CodecError("CORRUPTED", "an escape section without a byte");
     if (escapes > end - reader.position) throw new CodecError("TRUNCATED", "the input ends inside the escapes");
     const out = outArray(type, n, options.out);
-    this.#core.decode(packet.subarray(reader.position, end), escapes, tailUnits, stream, data.loaded, source, centre, type, n, out);
+    this.#core.decode(
+      packet.subarray(reader.position, end),
+      escapes,
+      tailUnits,
+      stream,
+      data.loaded,
+      source,
+      centre,
+      type,
+      n,
+      out,
+    );
     return { type, dims, data: out };
   }
 
@@ -242,7 +282,12 @@ export class CodecImplementation {
     checkChoice("stream", stream, ["native", "compressai"]);
     checkDims(dims);
     if (stream === "compressai") {
-      return { stream: { compressai: true, lanes: 1, layout: 0, escapes: false }, dims: [...dims], start: 0, end: packet.length };
+      return {
+        stream: { compressai: true, lanes: 1, layout: 0, escapes: false },
+        dims: [...dims],
+        start: 0,
+        end: packet.length,
+      };
     }
     return { stream: parseBareHeader(packet), dims: [...dims], start: 1, end: packet.length };
   }
@@ -250,19 +295,28 @@ export class CodecImplementation {
   #packetStream(packet: Uint8Array, prior: PriorData, options: DecodeOptions): StreamLocation {
     const header = parsePacketHeader(packet, (length) => this.#core.xxh32(packet.subarray(0, length)));
     const { dims } = options;
-    if (dims !== undefined && (checkDims(dims) !== header.elements || dims.length !== header.dims.length || dims.some((d, i) => d !== header.dims[i]))) {
+    if (
+      dims !== undefined &&
+      (checkDims(dims) !== header.elements ||
+        dims.length !== header.dims.length ||
+        dims.some((d, i) => d !== header.dims[i]))
+    ) {
       throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
     }
     const expected = Number(prior.loaded.fingerprint & 0xffffffffn);
     if (header.fingerprint !== undefined && header.fingerprint !== expected) {
-      throw new CodecError("WRONG_TABLES", `the packet was coded with table ..${hex(header.fingerprint, 8)}, the prior's is ..${hex(expected, 8)}`);
+      throw new CodecError(
+        "WRONG_TABLES",
+        `the packet was coded with table ..${hex(header.fingerprint, 8)}, the prior's is ..${hex(expected, 8)}`,
+      );
     }
     return { stream: header, dims: header.dims, start: header.start, end: header.end };
   }
 
   quantize(latent: TensorLike, prior: Prior, options: QuantizeOptions = {}): Latent {
     const type = options.type ?? "int32";
-    if (!isLatentType(type) || (type as string) === "float32") throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
+    if (!isLatentType(type) || (type as string) === "float32")
+      throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
     return this.#convert(latent, prior, type, options.out);
   }
 
@@ -288,7 +342,10 @@ interface StreamLocation {
 }
 
 function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (!choices.includes(value)) throw new TypeError(`${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`);
+  if (!choices.includes(value))
+    throw new TypeError(
+      `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
+    );
 }
 
 const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");

@@ -16,7 +16,16 @@ interface Exports {
   quantizedCdf(pmf: number, n: number, precision: number, cdf: number): number;
   gaussianCenter(scale: number): number;
   gaussianPmf(scale: number, pmf: number): void;
-  factorizedPmf(parameters: number, layers: number, filters: number, start: number, length: number, longest: number, pmf: number, scratch: number): void;
+  factorizedPmf(
+    parameters: number,
+    layers: number,
+    filters: number,
+    start: number,
+    length: number,
+    longest: number,
+    pmf: number,
+    scratch: number,
+  ): void;
   buildScaleLut(scales: number, count: number, lut: number): void;
   scaleToRow(sigmas: number, n: number, scales: number, count: number, lut: number, rows: number): number;
   expandRows(rows: number, run: number, n: number, out: number): void;
@@ -27,15 +36,60 @@ interface Exports {
   startEscapeWriter(end: number): void;
   escapeWriter(): number;
   startEscapeReader(p: number, end: number): void;
-  encode64(symbols: number, n: number, rows: number, run: number, table: number, end: number, compressai: boolean): number;
-  decode64(p: number, end: number, rows: number, run: number, table: number, out: number, n: number, compressai: boolean): number;
-  encodeLanes(symbols: number, n: number, rows: number, run: number, lanes: number, layout: number, table: number, end: number): number;
-  decodeLanes(p: number, end: number, rows: number, run: number, lanes: number, layout: number, units: number, table: number, out: number, n: number): number;
+  encode64(
+    symbols: number,
+    n: number,
+    rows: number,
+    run: number,
+    table: number,
+    end: number,
+    compressai: boolean,
+  ): number;
+  decode64(
+    p: number,
+    end: number,
+    rows: number,
+    run: number,
+    table: number,
+    out: number,
+    n: number,
+    compressai: boolean,
+  ): number;
+  encodeLanes(
+    symbols: number,
+    n: number,
+    rows: number,
+    run: number,
+    lanes: number,
+    layout: number,
+    table: number,
+    end: number,
+  ): number;
+  decodeLanes(
+    p: number,
+    end: number,
+    rows: number,
+    run: number,
+    lanes: number,
+    layout: number,
+    units: number,
+    table: number,
+    out: number,
+    n: number,
+  ): number;
   tailLength(): number;
 }
 
 /** assembly/errors.ts, by number. */
-const CODES: readonly ErrorCode[] = ["CORRUPTED", "TRUNCATED", "CORRUPTED", "INVALID_TABLE", "UNSUPPORTED_VERSION", "NON_FINITE", "OUT_OF_RANGE"];
+const CODES: readonly ErrorCode[] = [
+  "CORRUPTED",
+  "TRUNCATED",
+  "CORRUPTED",
+  "INVALID_TABLE",
+  "UNSUPPORTED_VERSION",
+  "NON_FINITE",
+  "OUT_OF_RANGE",
+];
 const NON_FINITE = 5;
 
 const PAGE = 65536;
@@ -122,7 +176,10 @@ export class Core {
         if (end > PAGE * 65535) throw new RangeError();
         memory.grow(Math.ceil((end - this.#u8.length) / PAGE));
       } catch {
-        throw new CodecError("LIMIT_EXCEEDED", `this call needs ${Math.ceil(end / 2 ** 20)} MB of Wasm memory, more than can be had`);
+        throw new CodecError(
+          "LIMIT_EXCEEDED",
+          `this call needs ${Math.ceil(end / 2 ** 20)} MB of Wasm memory, more than can be had`,
+        );
       }
       this.#u8 = new Uint8Array(memory.buffer);
     }
@@ -130,10 +187,6 @@ export class Core {
 
   #place(array: ArrayBufferView, address: number): void {
     this.#u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
-  }
-
-  #floats(address: number, length: number): Float32Array {
-    return new Float32Array(this.#u8.buffer, address, length);
   }
 
   #layout(n: number, source: RowSource, centre: Centre | undefined, payloadBytes: number): Layout {
@@ -154,7 +207,14 @@ export class Core {
     }
     this.#place(source.sigmas, sigmasAt);
     const { address, count } = source.scales;
-    const bad = this.#wasm.scaleToRow(sigmasAt, source.sigmas.length, address + SCALE_LUT_BYTES, count, address, at.rows);
+    const bad = this.#wasm.scaleToRow(
+      sigmasAt,
+      source.sigmas.length,
+      address + SCALE_LUT_BYTES,
+      count,
+      address,
+      at.rows,
+    );
     if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${bad}] is NaN`);
     return 1;
   }
@@ -177,7 +237,13 @@ export class Core {
     }
     const code = this.#wasm.loadTable(source, bytes.length, table);
     if (code !== 0) {
-      const reason = ["", "it ends too early", "", "it is damaged or breaks docs/format.md section 5", "its version is unknown"][code];
+      const reason = [
+        "",
+        "it ends too early",
+        "",
+        "it is damaged or breaks docs/format.md section 5",
+        "its version is unknown",
+      ][code];
       throw new CodecError("INVALID_TABLE", `the binary form cannot be loaded: ${reason}`);
     }
     const header = new Uint32Array(this.#u8.buffer, table, 8);
@@ -219,7 +285,11 @@ export class Core {
   #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
     const code = this.#wasm.quantizedCdf(pmf, n, precision, cdf);
     if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-    if (code !== 0) throw new CodecError("INVALID_PMF", `these ${n} probabilities cannot be given frequencies that sum to ${2 ** precision}`);
+    if (code !== 0)
+      throw new CodecError(
+        "INVALID_PMF",
+        `these ${n} probabilities cannot be given frequencies that sum to ${2 ** precision}`,
+      );
     return new Uint32Array(this.#u8.buffer, cdf, n + 1);
   }
 
@@ -235,7 +305,13 @@ export class Core {
   }
 
   /** cdf of one channel of a factorized prior; `filters` has a width before, between and behind the layers. */
-  factorizedRow(channel: Float32Array, filters: Uint32Array, start: number, length: number, longest: number): Uint32Array {
+  factorizedRow(
+    channel: Float32Array,
+    filters: Uint32Array,
+    start: number,
+    length: number,
+    longest: number,
+  ): Uint32Array {
     const parameters = this.#tablesEnd;
     const widths = align(parameters + channel.byteLength);
     const scratch = align(widths + filters.byteLength);
@@ -268,14 +344,19 @@ export class Core {
   }
 
   #forRuns(n: number, { medians, run }: Centre, visit: (from: number, count: number, mean: number) => void): void {
-    if (!medians) return visit(0, n, 0);
-    for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
+    if (!medians) visit(0, n, 0);
+    else for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
   }
 
   #refuse(data: Float32Array, position: number, means: Float32Array | undefined): never {
-    if (!Number.isFinite(data[position])) throw new CodecError("NON_FINITE", `latent.data[${position}] is ${data[position]}; replace it before encoding`);
-    if (means && !Number.isFinite(means[position])) throw new CodecError("NON_FINITE", `means[${position}] is ${means[position]}`);
-    throw new CodecError("OUT_OF_RANGE", `latent.data[${position}] = ${data[position]} does not round to an int32 symbol; scale the latent or use a larger step`);
+    if (!Number.isFinite(data[position]))
+      throw new CodecError("NON_FINITE", `latent.data[${position}] is ${data[position]}; replace it before encoding`);
+    if (means && !Number.isFinite(means[position]))
+      throw new CodecError("NON_FINITE", `means[${position}] is ${means[position]}`);
+    throw new CodecError(
+      "OUT_OF_RANGE",
+      `latent.data[${position}] = ${data[position]} does not round to an int32 symbol; scale the latent or use a larger step`,
+    );
   }
 
   /** Leaves elements of `type` at `address` (from int32 symbols at `at.symbols`) and copies them to `out`. */
@@ -336,7 +417,16 @@ export class Core {
       const oneLane = stream.lanes === 1;
       const start = oneLane
         ? wasm.encode64(at.symbols, n, at.rows, run, table.address, end, stream.compressai)
-        : wasm.encodeLanes(at.symbols, n, this.#rowsFor(stream.layout, at, run, n), stream.layout ? run : 1, stream.lanes, stream.layout, table.address, end);
+        : wasm.encodeLanes(
+            at.symbols,
+            n,
+            this.#rowsFor(stream.layout, at, run, n),
+            stream.layout ? run : 1,
+            stream.lanes,
+            stream.layout,
+            table.address,
+            end,
+          );
       if (start === 0) continue;
       const escapes = escapesEnd - wasm.escapeWriter();
       if (end - start + escapes < (stream.least ?? 0)) continue;
@@ -394,8 +484,23 @@ export class Core {
     const code =
       stream.lanes === 1
         ? wasm.decode64(at.payload, end, at.rows, run, table.address, at.symbols, n, stream.compressai)
-        : wasm.decodeLanes(at.payload, end, this.#rowsFor(stream.layout, at, run, n), stream.layout ? run : 1, stream.lanes, stream.layout, tailUnits, table.address, at.symbols, n);
-    if (code !== 0) throw new CodecError(CODES[code]!, code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3");
+        : wasm.decodeLanes(
+            at.payload,
+            end,
+            this.#rowsFor(stream.layout, at, run, n),
+            stream.layout ? run : 1,
+            stream.lanes,
+            stream.layout,
+            tailUnits,
+            table.address,
+            at.symbols,
+            n,
+          );
+    if (code !== 0)
+      throw new CodecError(
+        CODES[code]!,
+        code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3",
+      );
     this.#takeElements(type, n, centre, at, at.payload, out);
   }
 }

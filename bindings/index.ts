@@ -15,7 +15,8 @@ export type * from "./types.js";
 // One compilation per build and realm, shared by all codecs.
 const modules: { simd?: WebAssembly.Module; scalar?: WebAssembly.Module } = {};
 
-const choose = (options: CreateOptions): "simd" | "scalar" => ((options.simd ?? true) && simdSupported() ? "simd" : "scalar");
+const choose = (options: CreateOptions): "simd" | "scalar" =>
+  (options.simd ?? true) && simdSupported() ? "simd" : "scalar";
 const binary = (build: "simd" | "scalar") => fromText(build === "simd" ? simdBinary : scalarBinary);
 
 /**

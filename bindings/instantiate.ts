@@ -4,7 +4,9 @@ import { Core } from "./core.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 // A module whose only function has v128 in it: valid exactly where the engine has fixed-width SIMD.
-const SIMD_PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
+const SIMD_PROBE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+]);
 
 let hasSimd: boolean | undefined;
 
@@ -14,7 +16,8 @@ export function simdSupported(): boolean {
   return hasSimd;
 }
 
-const isModule = (value: unknown): value is WebAssembly.Module => Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
+const isModule = (value: unknown): value is WebAssembly.Module =>
+  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
 
 /** A codec of its own memory over a compiled module. */
 export function codecFrom(module: WebAssembly.Module): Codec {

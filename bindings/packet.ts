@@ -115,7 +115,8 @@ function parseControl(control: number, compressai: boolean): StreamHeader {
     (control & RESERVED) !== 0 ||
     (lanes === 1 && (control & LAYOUT_RUNS) !== 0) ||
     (compressai && (control & 15) !== 0);
-  if (bad) throw new CodecError("CORRUPTED", `control byte 0x${control.toString(16)} has bits that contradict each other`);
+  if (bad)
+    throw new CodecError("CORRUPTED", `control byte 0x${control.toString(16)} has bits that contradict each other`);
   return { compressai, lanes, layout: control & LAYOUT_RUNS ? 1 : 0, escapes: (control & HAS_ESCAPES) !== 0 };
 }
 
@@ -134,7 +135,8 @@ export function parseBareHeader(bytes: Uint8Array): StreamHeader {
  * called where the packet has no checksum.
  */
 export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number) => number): PacketHeader {
-  if (bytes.length < 4) throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
+  if (bytes.length < 4)
+    throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
   if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) {
     throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 57");
   }
@@ -142,7 +144,10 @@ export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number
   const kind = (bytes[2]! >> 3) & 3;
   const rank = bytes[2]! >> 5;
   if (version !== VERSION || kind > KIND_COMPRESSAI) {
-    throw new CodecError("UNSUPPORTED_VERSION", `packet version ${version}, stream kind ${kind}; this release reads version 1, kinds 0 and 1`);
+    throw new CodecError(
+      "UNSUPPORTED_VERSION",
+      `packet version ${version}, stream kind ${kind}; this release reads version 1, kinds 0 and 1`,
+    );
   }
   const control = bytes[3]!;
   const stream = parseControl(control, kind === KIND_COMPRESSAI);
@@ -166,7 +171,8 @@ export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number
   const dims = control & BATCH_OF_ONE ? [1] : [];
   while (dims.length < rank) {
     dims.push(reader.read("the shape"));
-    if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is written as control bit 6");
+    if (dims.length === 1 && dims[0] === 1)
+      throw new CodecError("CORRUPTED", "a first dimension of 1 is written as control bit 6");
   }
   const elements = dims.reduce((a, b) => a * b, 1);
   if (elements > MAX_DIMENSION) throw new CodecError("CORRUPTED", `shape [${dims}] has more than 2^31 - 1 elements`);

@@ -29,31 +29,42 @@ const mismatch = (message: string): never => {
 };
 
 /** Row source and centre of a prior for a shape of n elements. Throws SHAPE_MISMATCH. */
-export function applyPrior(prior: PriorData, dims: readonly number[], n: number): { source: RowSource; centre: Centre } {
+export function applyPrior(
+  prior: PriorData,
+  dims: readonly number[],
+  n: number,
+): { source: RowSource; centre: Centre } {
   const { rows, step, means } = prior;
   if (rows.kind === "axis") {
     const axis = rows.axis ?? (dims.length === 1 ? 0 : 1);
     if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
     const channels = dims[axis]!;
-    if (channels !== prior.loaded.rows) mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
+    if (channels !== prior.loaded.rows)
+      mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
     const run = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
     const perRun = new Uint16Array(n === 0 ? 0 : n / run);
     for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
-    return { source: { kind: "runs", rows: perRun, run }, centre: { means: undefined, medians: prior.table.medians, run, step } };
+    return {
+      source: { kind: "runs", rows: perRun, run },
+      centre: { means: undefined, medians: prior.table.medians, run, step },
+    };
   }
   const expected = rows.kind === "symbols" ? rows.rows.length : rows.sigmas.length;
   if (expected !== n) mismatch(`the prior is for ${expected} elements, the shape [${dims}] has ${n}`);
-  if (means && means.length !== n) mismatch(`the prior has ${means.length} means, the shape [${dims}] has ${n} elements`);
+  if (means && means.length !== n)
+    mismatch(`the prior has ${means.length} means, the shape [${dims}] has ${n} elements`);
   return { source: rows, centre: { means, medians: undefined, run: n, step } };
 }
 
 /** Rows as u16, each checked against the table. Throws RangeError. */
 export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
-  if (rows === null || typeof rows !== "object" || typeof rows.length !== "number") throw new TypeError("rows must be an array of row numbers");
+  if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
+    throw new TypeError("rows must be an array of row numbers");
   const checked = new Uint16Array(rows.length);
   for (let i = 0; i < checked.length; i++) {
     const row = Number(rows[i]);
-    if (!(row >= 0 && row < table.rows && Number.isInteger(row))) throw new RangeError(`rows[${i}] is ${rows[i]}, the table has rows 0 .. ${table.rows - 1}`);
+    if (!(row >= 0 && row < table.rows && Number.isInteger(row)))
+      throw new RangeError(`rows[${i}] is ${rows[i]}, the table has rows 0 .. ${table.rows - 1}`);
     checked[i] = row;
   }
   return checked;
@@ -62,7 +73,8 @@ export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
 /** A positive finite float32. Throws RangeError. */
 export function checkStep(step: number | undefined): number {
   const rounded = Math.fround(step ?? 1);
-  if (!(rounded > 0 && rounded < Number.POSITIVE_INFINITY)) throw new RangeError(`step must be a positive number, not ${step}`);
+  if (!(rounded > 0 && rounded < Number.POSITIVE_INFINITY))
+    throw new RangeError(`step must be a positive number, not ${step}`);
   return rounded;
 }
 

@@ -21,7 +21,8 @@ const invalid = (message: string): never => {
  */
 export function tableToBinary(json: TableJson): Uint8Array {
   const { offsets, cdfs, medians } = json;
-  if (json.format !== undefined && json.format !== "latentwire-tables") invalid(`format is ${JSON.stringify(json.format)}, not "latentwire-tables"`);
+  if (json.format !== undefined && json.format !== "latentwire-tables")
+    invalid(`format is ${JSON.stringify(json.format)}, not "latentwire-tables"`);
   if (json.version !== undefined && json.version !== 1) invalid(`table version ${json.version}; this release reads 1`);
   if (!Array.isArray(offsets) || !Array.isArray(cdfs)) invalid("a table needs the arrays offsets and cdfs");
   const rows = cdfs.length;
@@ -34,15 +35,18 @@ export function tableToBinary(json: TableJson): Uint8Array {
   for (let r = 0; r < rows; r++) {
     const offset = offsets[r]!;
     const cdf = cdfs[r]!;
-    if (!Number.isInteger(offset) || Math.abs(offset) > MAX_OFFSET) invalid(`row ${r}: offset ${offset} is not an integer within +-2^30`);
+    if (!Number.isInteger(offset) || Math.abs(offset) > MAX_OFFSET)
+      invalid(`row ${r}: offset ${offset} is not an integer within +-2^30`);
     const entries = (cdf?.length ?? 0) - 1;
     if (!(entries >= 1 && entries <= MAX_ENTRIES)) invalid(`row ${r}: a cdf has 2 .. ${MAX_ENTRIES + 1} numbers`);
-    if (cdf[0] !== 0 || cdf[entries] !== 65536) invalid(`row ${r}: a cdf goes from 0 to 65536, this one from ${cdf[0]} to ${cdf[entries]}`);
+    if (cdf[0] !== 0 || cdf[entries] !== 65536)
+      invalid(`row ${r}: a cdf goes from 0 to 65536, this one from ${cdf[0]} to ${cdf[entries]}`);
     pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
     pushVarint(out, entries);
     for (let k = 0; k < entries; k++) {
       const freq = cdf[k + 1]! - cdf[k]!;
-      if (!Number.isInteger(freq) || freq < 1) invalid(`row ${r}: cdf[${k}] = ${cdf[k]} and cdf[${k + 1}] = ${cdf[k + 1]} do not ascend by a whole number`);
+      if (!Number.isInteger(freq) || freq < 1)
+        invalid(`row ${r}: cdf[${k}] = ${cdf[k]} and cdf[${k + 1}] = ${cdf[k + 1]} do not ascend by a whole number`);
       if (k < entries - 1) pushVarint(out, freq - 1);
     }
   }

@@ -23,12 +23,21 @@ export function isArrayOf(type: LatentType, data: unknown): data is LatentData {
 
 /** Number of elements; throws CodecError SHAPE_MISMATCH for what a packet cannot express. */
 export function checkDims(dims: unknown): number {
-  if (!Array.isArray(dims) && !(ArrayBuffer.isView(dims) && "length" in dims)) throw new TypeError("dims must be an array of dimensions");
+  if (!Array.isArray(dims) && !(ArrayBuffer.isView(dims) && "length" in dims))
+    throw new TypeError("dims must be an array of dimensions");
   const list = dims as readonly number[];
-  if (list.length < 1 || list.length > MAX_RANK) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has ${list.length} dimensions; 1 .. ${MAX_RANK} are possible`);
+  if (list.length < 1 || list.length > MAX_RANK)
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `the shape [${list}] has ${list.length} dimensions; 1 .. ${MAX_RANK} are possible`,
+    );
   let n = 1;
   for (const dimension of list) {
-    if (!Number.isInteger(dimension) || dimension < 0 || dimension > 0x7fffffff) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension that is not a whole number from 0 to 2^31 - 1`);
+    if (!Number.isInteger(dimension) || dimension < 0 || dimension > 0x7fffffff)
+      throw new CodecError(
+        "SHAPE_MISMATCH",
+        `the shape [${list}] has a dimension that is not a whole number from 0 to 2^31 - 1`,
+      );
     n *= dimension;
   }
   if (n > 0x7fffffff) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has more than 2^31 - 1 elements`);
@@ -45,10 +54,16 @@ export interface CheckedTensor {
 export function checkTensor(tensor: TensorLike, name: string): CheckedTensor {
   if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
   const { type, data, dims } = tensor;
-  if (!isLatentType(type)) throw new TypeError(`${name}.type is ${JSON.stringify(type)}; float32, int32, int16 and int8 can be coded`);
-  if (!isArrayOf(type, data)) throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
+  if (!isLatentType(type))
+    throw new TypeError(`${name}.type is ${JSON.stringify(type)}; float32, int32, int16 and int8 can be coded`);
+  if (!isArrayOf(type, data))
+    throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
   const n = checkDims(dims);
-  if (data.length !== n) throw new CodecError("SHAPE_MISMATCH", `${name}.dims [${dims}] ask for ${n} elements, ${name}.data has ${data.length}`);
+  if (data.length !== n)
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `${name}.dims [${dims}] ask for ${n} elements, ${name}.data has ${data.length}`,
+    );
   return { type, data, dims: [...dims] };
 }
 
@@ -63,7 +78,8 @@ export function checkFloats(value: Float32Array | TensorLike, name: string): Flo
 /** The array that takes n elements of `type`: `out`, or a new one. */
 export function outArray(type: LatentType, n: number, out: LatentData | undefined): LatentData {
   if (out === undefined) return newArray(type, n);
-  if (!isArrayOf(type, out)) throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
+  if (!isArrayOf(type, out))
+    throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
   if (out.length < n) throw new RangeError(`out has ${out.length} elements, ${n} are needed`);
   return out.length === n ? out : out.subarray(0, n);
 }

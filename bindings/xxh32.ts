@@ -10,7 +10,8 @@ const rotl = (x: number, r: number): number => (x << r) | (x >>> (32 - r));
 export function xxh32(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length;
-  const round = (acc: number, at: number) => Math.imul(rotl((acc + Math.imul(view.getUint32(at, true), P2)) | 0, 13), P1);
+  const round = (acc: number, at: number) =>
+    Math.imul(rotl((acc + Math.imul(view.getUint32(at, true), P2)) | 0, 13), P1);
   let at = 0;
   let h = P5 | 0;
   if (length >= 16) {
