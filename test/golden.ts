@@ -52,16 +52,25 @@ function packageSubject(name: string, codec: Codec): Subject {
       return codec.encode(latent, codec.indexed(tableOf(vector), vector.indexes), form);
     },
     decode: (vector, bytes) =>
-      codec.decode(bytes, codec.indexed(tableOf(vector), vector.indexes), { ...form, type: "int32", dims: [vector.symbols.length] }).data,
+      codec.decode(bytes, codec.indexed(tableOf(vector), vector.indexes), {
+        ...form,
+        type: "int32",
+        dims: [vector.symbols.length],
+      }).data,
     quantizedCdf: (pmf, precision) => codec.quantizedCdf(pmf, precision),
   };
 }
 
 const referenceSubject: Subject = {
   name: "reference",
-  encode: (vector) => encodeCompressai(vector.symbols, { ...tableFromJson(tableOf(vector)), index: vector.indexes, run: 1 }),
+  encode: (vector) =>
+    encodeCompressai(vector.symbols, { ...tableFromJson(tableOf(vector)), index: vector.indexes, run: 1 }),
   decode: (vector, bytes) =>
-    decodeCompressai(bytes, vector.symbols.length, { ...tableFromJson(tableOf(vector)), index: vector.indexes, run: 1 }),
+    decodeCompressai(bytes, vector.symbols.length, {
+      ...tableFromJson(tableOf(vector)),
+      index: vector.indexes,
+      run: 1,
+    }),
   quantizedCdf: pmfToQuantizedCdf,
 };
 
@@ -101,13 +110,20 @@ function checksOf(folder: string, file: string): { name: string; run: (subject: 
     return [{ name: file, run: (subject) => checkCompressai(subject, vector) }];
   }
   if (file === "pmf_to_quantized_cdf.json") {
-    return (read() as PmfVector[]).map((vector) => ({ name: `${file} ${vector.name}`, run: (subject) => checkPmf(subject, vector) }));
+    return (read() as PmfVector[]).map((vector) => ({
+      name: `${file} ${vector.name}`,
+      run: (subject) => checkPmf(subject, vector),
+    }));
   }
   return undefined;
 }
 
 export async function runGolden(folder: string): Promise<Report> {
-  const subjects = [packageSubject("simd", await create()), packageSubject("scalar", await create({ simd: false })), referenceSubject];
+  const subjects = [
+    packageSubject("simd", await create()),
+    packageSubject("scalar", await create({ simd: false })),
+    referenceSubject,
+  ];
   const report: Report = { passed: [], failed: [], skipped: [] };
   for (const file of readdirSync(folder).sort()) {
     const checks = checksOf(folder, file);

@@ -1,6 +1,15 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { factorizedSample, featureMap, hyperprior, indexedSample, makeTable, type Random, random, type Sample } from "./cases.js";
+import {
+  factorizedSample,
+  featureMap,
+  hyperprior,
+  indexedSample,
+  makeTable,
+  type Random,
+  random,
+  type Sample,
+} from "./cases.js";
 import { throwsCode } from "./expect.js";
 import {
   decodeBare,
@@ -41,7 +50,8 @@ test("XXH32 and XXH64 give their published values", () => {
     [222, 0, 0x5bd11dbd],
     [222, 2654435761, 0x58803c5f],
   ];
-  for (const [length, seed, hash] of vectors32) assert.is(xxh32(buffer.subarray(0, length), seed), hash, `XXH32 of ${length} bytes`);
+  for (const [length, seed, hash] of vectors32)
+    assert.is(xxh32(buffer.subarray(0, length), seed), hash, `XXH32 of ${length} bytes`);
   const vectors64: [number, bigint, bigint][] = [
     [0, 0n, 0xef46db3751d8e999n],
     [0, 2654435761n, 0xac75fda2929b17efn],
@@ -53,11 +63,15 @@ test("XXH32 and XXH64 give their published values", () => {
     [222, 0n, 0xb641ae8cb691c174n],
     [222, 2654435761n, 0x20cb8ab7ae10c14an],
   ];
-  for (const [length, seed, hash] of vectors64) assert.is(xxh64(buffer.subarray(0, length), seed), hash, `XXH64 of ${length} bytes`);
+  for (const [length, seed, hash] of vectors64)
+    assert.is(xxh64(buffer.subarray(0, length), seed), hash, `XXH64 of ${length} bytes`);
 });
 
 test("nearest rounds ties to even", () => {
-  assert.equal([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4, -2.6].map(nearest).map((x) => x + 0), [-2, -2, 0, 0, 2, 2, 2, -3]);
+  assert.equal(
+    [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4, -2.6].map(nearest).map((x) => x + 0),
+    [-2, -2, 0, 0, 2, 2, 2, -3],
+  );
 });
 
 function samples(): Record<string, Sample> {
@@ -120,15 +134,29 @@ test("the reference's tables survive both forms", () => {
 test("the reference refuses every cut and every changed byte of a packet with a checksum", () => {
   const sample = featureMap(4, 8, 12);
   const id = fingerprint(tableFromJson(sample.table));
-  const packet = encodePacket(sample.symbols, sample.dims, sample.coding, { lanes: 8, checksum: true, fingerprint: id });
+  const packet = encodePacket(sample.symbols, sample.dims, sample.coding, {
+    lanes: 8,
+    checksum: true,
+    fingerprint: id,
+  });
   for (let length = 0; length < packet.length; length++) {
-    throwsCode(() => decodePacket(packet.slice(0, length), sample.coding, id), length < 4 ? "TRUNCATED" : ["CORRUPTED", "TRUNCATED"]);
+    throwsCode(
+      () => decodePacket(packet.slice(0, length), sample.coding, id),
+      length < 4 ? "TRUNCATED" : ["CORRUPTED", "TRUNCATED"],
+    );
   }
   for (let at = 0; at < packet.length; at++) {
     const changed = packet.slice();
     changed[at] ^= 1 + (at % 255);
     // Without the flag that says so, the checksum is no checksum.
-    const codes = at < 2 ? ["NOT_A_PACKET"] : at === 2 ? ["UNSUPPORTED_VERSION", "CORRUPTED"] : at === 3 ? ["CORRUPTED", "TRUNCATED", "WRONG_TABLES"] : ["CORRUPTED"];
+    const codes =
+      at < 2
+        ? ["NOT_A_PACKET"]
+        : at === 2
+          ? ["UNSUPPORTED_VERSION", "CORRUPTED"]
+          : at === 3
+            ? ["CORRUPTED", "TRUNCATED", "WRONG_TABLES"]
+            : ["CORRUPTED"];
     throwsCode(() => decodePacket(changed, sample.coding, id), codes);
   }
 });

@@ -16,7 +16,9 @@ const limitMs = 15 * 60_000;
 const files = readdirSync(join(root, "test"), { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
   .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
-  .filter((file) => !file.includes("node_modules") && (filters.length === 0 || filters.some((part) => file.includes(part))))
+  .filter(
+    (file) => !file.includes("node_modules") && (filters.length === 0 || filters.some((part) => file.includes(part))),
+  )
   .sort();
 
 function number(output, label) {
@@ -34,7 +36,8 @@ function judge(file, exit, output) {
   if (exit !== 0) reason = exit === null ? "was ended" : `exit status ${exit}`;
   else if (total === 0 && skipped === 0) reason = "ran no tests";
   else if (passed !== total) reason = `${total - passed} of ${total} tests did not pass`;
-  else if (requireAll && /\btest\.only\(/.test(readFileSync(join(root, file), "utf8"))) reason = "runs only a part of its tests";
+  else if (requireAll && /\btest\.only\(/.test(readFileSync(join(root, file), "utf8")))
+    reason = "runs only a part of its tests";
   else if (requireAll && skipped > 0) reason = "skips, and LATENTWIRE_REQUIRE_ALL=1 allows none";
   // A file that broke without a failed test is itself the failure.
   const failed = reason === undefined ? 0 : Math.max(1, total - passed);
@@ -44,7 +47,10 @@ function judge(file, exit, output) {
 function run(file) {
   return new Promise((resolve) => {
     const started = Date.now();
-    const child = spawn(process.execPath, ["--import", "tsx", file], { cwd: root, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" } });
+    const child = spawn(process.execPath, ["--import", "tsx", file], {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+    });
     const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
     let output = "";
     child.stdout.on("data", (chunk) => {
@@ -52,7 +58,8 @@ function run(file) {
     });
     child.stderr.on("data", (chunk) => {
       output += chunk;
-      for (const line of String(chunk).split("\n")) if (line.startsWith("progress: ")) console.log(`  ... ${file}: ${line.slice(10)}`);
+      for (const line of String(chunk).split("\n"))
+        if (line.startsWith("progress: ")) console.log(`  ... ${file}: ${line.slice(10)}`);
     });
     child.on("close", (exit) => {
       clearTimeout(timer);

@@ -35,7 +35,12 @@ function step(x: number, freq: number, cum: number, emitted: number[]): number {
 }
 
 /** Returns undefined where the symbols run out before the tail is complete: the stream then has one lane. */
-export function encodeLanes(symbols: ArrayLike<number>, { rows, index, run }: Coding, lanes: number, layout: Layout): LaneStream | undefined {
+export function encodeLanes(
+  symbols: ArrayLike<number>,
+  { rows, index, run }: Coding,
+  lanes: number,
+  layout: Layout,
+): LaneStream | undefined {
   const n = symbols.length;
   const x = new Array<number>(lanes).fill(0);
   const tail: number[] = [];
@@ -69,7 +74,8 @@ export function packStates(states: readonly number[]): Uint8Array {
     for (let b = 0; b < 16 + exponents[lane]; b++) bits.push(Math.floor(x / 2 ** b) % 2);
   });
   while (bits.length % 8 !== 0) bits.push(0);
-  for (let at = 0; at < bits.length; at += 8) out.byte(bits.slice(at, at + 8).reduce((byte, bit, b) => byte | (bit << b), 0));
+  for (let at = 0; at < bits.length; at += 8)
+    out.byte(bits.slice(at, at + 8).reduce((byte, bit, b) => byte | (bit << b), 0));
   return out.done();
 }
 
@@ -80,7 +86,8 @@ export function unpackStates(reader: Reader, lanes: number): number[] {
   const bitCount = exponents.reduce((sum, e) => sum + 16 + e, 0);
   const bytes = reader.take(Math.ceil(bitCount / 8));
   const bit = (at: number) => (bytes[at >> 3] >> (at & 7)) & 1;
-  for (let at = bitCount; at < 8 * bytes.length; at++) if (bit(at)) corrupted("the states are not filled with zero bits");
+  for (let at = bitCount; at < 8 * bytes.length; at++)
+    if (bit(at)) corrupted("the states are not filled with zero bits");
   let at = 0;
   return exponents.map((e) => {
     let x = 2 ** (16 + e);

@@ -3,8 +3,8 @@ import { concat, Reader, Writer } from "./bytes.js";
 import { decodeCompressai, encodeCompressai } from "./compressai.js";
 import { corrupted, FormatError, truncated } from "./errors.js";
 import { xxh32 } from "./hash.js";
-import { decodeNative, encodeNative, type LaneCount, type StreamForm } from "./stream.js";
 import type { Layout } from "./lanes.js";
+import { decodeNative, encodeNative, type LaneCount, type StreamForm } from "./stream.js";
 import type { Coding } from "./symbol.js";
 
 export type StreamKind = "native" | "compressai";
@@ -38,23 +38,41 @@ export function formBits({ lanes, layout, escapes }: StreamForm): number {
 }
 
 export function formOf(control: number): StreamForm {
-  const form: StreamForm = { lanes: laneCounts[control & 3], layout: control & 4 ? "runs" : "continuous", escapes: (control & 8) !== 0 };
+  const form: StreamForm = {
+    lanes: laneCounts[control & 3],
+    layout: control & 4 ? "runs" : "continuous",
+    escapes: (control & 8) !== 0,
+  };
   if (form.lanes === 1 && form.layout === "runs") corrupted("one lane has no runs");
   return form;
 }
 
-function code(symbols: ArrayLike<number>, coding: Coding, options: PacketOptions): { bits: number; stream: Uint8Array } {
+function code(
+  symbols: ArrayLike<number>,
+  coding: Coding,
+  options: PacketOptions,
+): { bits: number; stream: Uint8Array } {
   if (options.stream === "compressai") return { bits: 0, stream: encodeCompressai(symbols, coding) };
   const { form, stream } = encodeNative(symbols, coding, options.lanes ?? 1, options.layout);
   return { bits: formBits(form), stream };
 }
 
-export function encodePacket(symbols: ArrayLike<number>, dims: readonly number[], coding: Coding, options: PacketOptions = {}): Uint8Array {
+export function encodePacket(
+  symbols: ArrayLike<number>,
+  dims: readonly number[],
+  coding: Coding,
+  options: PacketOptions = {},
+): Uint8Array {
   const { bits, stream } = code(symbols, coding, options);
   const out = new Writer();
   out.all([0x4c, 0x57]);
   out.byte(1 | ((options.stream === "compressai" ? 1 : 0) << 3) | (dims.length << 5));
-  out.byte(bits | (options.checksum ? checksumBit : 0) | (options.fingerprint ? fingerprintBit : 0) | (dims[0] === 1 ? batchOfOneBit : 0));
+  out.byte(
+    bits |
+      (options.checksum ? checksumBit : 0) |
+      (options.fingerprint ? fingerprintBit : 0) |
+      (dims[0] === 1 ? batchOfOneBit : 0),
+  );
   if (options.fingerprint) out.u32(Number.parseInt(options.fingerprint.slice(8), 16));
   for (const dim of dims.slice(dims[0] === 1 ? 1 : 0)) out.varint(dim);
   out.all(stream);
@@ -69,7 +87,8 @@ export function parsePacket(bytes: Uint8Array): Header {
   const version = bytes[2] & 7;
   const kind = (bytes[2] >> 3) & 3;
   const rank = bytes[2] >> 5;
-  if (version !== 1 || kind > 1) throw new FormatError("UNSUPPORTED_VERSION", `version ${version}, stream kind ${kind}`);
+  if (version !== 1 || kind > 1)
+    throw new FormatError("UNSUPPORTED_VERSION", `version ${version}, stream kind ${kind}`);
   const control = bytes[3];
   if (control >> 7 !== 0) corrupted("reserved bit of the control byte");
   if (kind === 1 && (control & 15) !== 0) corrupted("stream bits on a CompressAI packet");
@@ -90,16 +109,31 @@ export function parsePacket(bytes: Uint8Array): Header {
   if (dims[0] === 1 && !(control & batchOfOneBit)) corrupted("a first dimension of 1 that is written out");
   while (dims.length < rank) dims.push(reader.varint());
   if (dims.some((dim) => dim > maxElements) || dims.reduce((a, b) => a * b, 1) > maxElements) corrupted("shape");
-  return { kind: kind === 1 ? "compressai" : "native", form, dims, fingerprint, checksum, stream: reader.take(reader.left) };
+  return {
+    kind: kind === 1 ? "compressai" : "native",
+    form,
+    dims,
+    fingerprint,
+    checksum,
+    stream: reader.take(reader.left),
+  };
 }
 
 /** `coding` must be that of the shape in the header; `fingerprint` is the table's own. */
-export function decodePacket(bytes: Uint8Array, coding: Coding, fingerprint: string): { dims: number[]; symbols: Int32Array } {
+export function decodePacket(
+  bytes: Uint8Array,
+  coding: Coding,
+  fingerprint: string,
+): { dims: number[]; symbols: Int32Array } {
   const header = parsePacket(bytes);
-  if (header.fingerprint !== undefined && header.fingerprint !== fingerprint.slice(8)) throw new FormatError("WRONG_TABLES", header.fingerprint);
+  if (header.fingerprint !== undefined && header.fingerprint !== fingerprint.slice(8))
+    throw new FormatError("WRONG_TABLES", header.fingerprint);
   const n = header.dims.reduce((a, b) => a * b, 1);
   if (n !== coding.index.length) throw new FormatError("SHAPE_MISMATCH", `${n} symbols, ${coding.index.length} known`);
-  const symbols = header.kind === "native" ? decodeNative(header.stream, header.form, n, coding) : decodeCompressai(header.stream, n, coding);
+  const symbols =
+    header.kind === "native"
+      ? decodeNative(header.stream, header.form, n, coding)
+      : decodeCompressai(header.stream, n, coding);
   return { dims: header.dims, symbols };
 }
 

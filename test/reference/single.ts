@@ -41,13 +41,19 @@ export function encodeSingle(symbols: ArrayLike<number>, { rows, index }: Coding
 }
 
 /** Calls `found` for every entry, in the order of the symbols. */
-export function decodeSingle(bytes: Uint8Array, n: number, { rows, index }: Coding, found: (i: number, k: number, escape: boolean) => void): void {
+export function decodeSingle(
+  bytes: Uint8Array,
+  n: number,
+  { rows, index }: Coding,
+  found: (i: number, k: number, escape: boolean) => void,
+): void {
   const B = bytes.length;
   const size = B <= 8 ? B : 5 + ((B - 5) % 4);
   const words = new Reader(bytes.subarray(size));
   let x = 0n;
   for (let b = size - 1; b >= 0; b--) x = (x << 8n) | BigInt(bytes[b]);
-  if (leastBytes(x) < size && !(size === 5 && words.left > 0)) corrupted("the state is not stored in the least number of bytes");
+  if (leastBytes(x) < size && !(size === 5 && words.left > 0))
+    corrupted("the state is not stored in the least number of bytes");
   if (x >= upperBound || (words.left > 0 && x < lowerBound)) corrupted("the state is out of bounds");
   for (let i = 0; i < n; i++) {
     const row = rows[index[i]];
