@@ -5,6 +5,7 @@ import { put, take } from "./single.js";
 import { type Coding, entryAt, entryOf, symbolOf, symbolOfEscape } from "./symbol.js";
 
 const lowerBound = 1n << 31n;
+const upperBound = 1n << 63n;
 const maxRaw = 2 ** 34 - 1;
 
 /** What the decoder reads after an escape entry: the nibble count in nibbles, then the nibbles, low first. */
@@ -47,6 +48,8 @@ export function decodeCompressai(stream: Uint8Array, n: number, { rows, index }:
   const reader = new Reader(stream);
   let x = BigInt(reader.u32());
   x |= BigInt(reader.u32()) << 32n;
+  if (reader.left % 4 !== 0) corrupted("the words are not whole");
+  if (x < lowerBound || x >= upperBound) corrupted("the state is out of bounds");
   const refill = () => {
     if (x < lowerBound) x = (x << 32n) | BigInt(reader.u32());
   };
@@ -62,6 +65,7 @@ export function decodeCompressai(stream: Uint8Array, n: number, { rows, index }:
     let raw = 0n;
     for (let i = 0; i < count; i++) raw |= BigInt(nibble()) << BigInt(4 * i);
     if (raw > BigInt(maxRaw)) corrupted("an escape above 2^34 - 1");
+    if (count > 0 && raw >> BigInt(4 * (count - 1)) === 0n) corrupted("an escape with a leading zero nibble");
     return Number(raw);
   };
 
