@@ -55,11 +55,16 @@ export function makeTable(rng: Random, shape: TableShape): TableJson {
     const entries = 2 + rng(Math.max(1, shape.entries - 1));
     if (shape.flavour === "peaked") cdfs.push(peakedCdf(entries, 0.05 + 0.9 * rng.unit()));
     else if (shape.flavour === "random") cdfs.push(randomCdf(rng, entries));
-    else cdfs.push([[0, 65536], [0, 1, 65536], [0, 65535, 65536], [0, 1, 2, 65535, 65536], randomCdf(rng, shape.entries)][r % 5]);
+    else
+      cdfs.push(
+        [[0, 65536], [0, 1, 65536], [0, 65535, 65536], [0, 1, 2, 65535, 65536], randomCdf(rng, shape.entries)][r % 5],
+      );
     const far = shape.flavour === "extreme" && rng(4) === 0;
-    offsets.push(far ? [-(2 ** 30), 2 ** 30, -5, 7][rng(4)] : -Math.floor((cdfs[r].length - 2) / 2));
+    offsets.push(far ? [-(2 ** 30), 2 ** 30, -5, 7][rng(4)] : 0 - Math.floor((cdfs[r].length - 2) / 2));
   }
-  const medians = shape.medians ? { medians: Array.from({ length: shape.rows }, () => Math.fround(rng.unit() * 4 - 2)) } : {};
+  const medians = shape.medians
+    ? { medians: Array.from({ length: shape.rows }, () => Math.fround(rng.unit() * 4 - 2)) }
+    : {};
   return { format: "latentwire-tables", version: 1, offsets, cdfs, ...medians };
 }
 
@@ -119,7 +124,13 @@ function sampleOf(
 /** As W2 of the benchmarks, at any size: peaked rows of one channel each, NCHW. */
 export function featureMap(seed: number, channels = 48, side = 28, escapeRate = 0.0001): Sample {
   const rng = random(seed);
-  return factorizedSample(rng, makeTable(rng, { rows: channels, entries: 20, flavour: "peaked" }), [1, channels, side, side], 1, escapeRate);
+  return factorizedSample(
+    rng,
+    makeTable(rng, { rows: channels, entries: 20, flavour: "peaked" }),
+    [1, channels, side, side],
+    1,
+    escapeRate,
+  );
 }
 
 /** As W1: a row per symbol out of 64. */

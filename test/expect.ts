@@ -26,3 +26,12 @@ export function throwsMistake(call: () => unknown, kind: typeof TypeError | type
   if (!(error instanceof kind)) throw error;
   assert.ok(error.message.includes(argument), `"${error.message}" does not name ${argument}`);
 }
+
+/** Equal numbers in equal order; says where they part instead of printing them all. */
+export function sameNumbers(actual: ArrayLike<number>, expected: ArrayLike<number>, what = "numbers"): void {
+  let at = 0;
+  while (at < expected.length && actual[at] === expected[at]) at++;
+  if (at < expected.length)
+    assert.unreachable(`${what}: ${actual[at]} instead of ${expected[at]} at position ${at} of ${expected.length}`);
+  assert.is(actual.length, expected.length, `${what}: length`);
+}

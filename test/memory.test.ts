@@ -1,0 +1,166 @@
+// Wasm memory: it grows with the largest call, is reused after that, and no failed call leaves anything behind.
+import { create } from "latentwire";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { featureMap, hyperprior, indexedSample, makeTable, random, type Sample } from "./cases.js";
+import { throwsCode } from "./expect.js";
+
+/** A codec, and the size of its memory: taken off the instance, because no API shows it. */
+async function watched(simd: boolean) {
+  const memories: WebAssembly.Memory[] = [];
+  const { Instance, instantiate } = WebAssembly;
+  const note = <T extends WebAssembly.Instance>(instance: T): T => {
+    memories.push(
+      ...Object.values(instance.exports).filter(
+        (value): value is WebAssembly.Memory => value instanceof WebAssembly.Memory,
+      ),
+    );
+    return instance;
+  };
+  WebAssembly.Instance = new Proxy(Instance, {
+    construct: (target, [module, imports]) => note(new target(module, imports)),
+  });
+  WebAssembly.instantiate = (async (source: WebAssembly.Module, imports?: WebAssembly.Imports) => {
+    const made = (await instantiate(source, imports)) as unknown as WebAssembly.Instance & {
+      instance?: WebAssembly.Instance;
+    };
+    note(made.instance ?? made);
+    return made;
+  }) as typeof WebAssembly.instantiate;
+  const codec = await create({ simd });
+  WebAssembly.Instance = Instance;
+  WebAssembly.instantiate = instantiate;
+  assert.is(memories.length, 1, "one instance, one memory");
+  return { codec, bytes: () => memories[0].buffer.byteLength };
+}
+
+for (const simd of [true, false]) {
+  const name = simd ? "simd" : "scalar";
+
+  const roundTrip = ({ latent, symbols, prior }: Sample, codec: Awaited<ReturnType<typeof watched>>["codec"]) => {
+    const own = prior(codec);
+    for (const stream of ["native", "compressai"] as const) {
+      assert.equal(codec.decode(codec.encode(latent, own, { stream }), own, { type: "int32" }).data, symbols);
+    }
+  };
+
+  test(`${name}: memory grows for a large tensor, with small ones before and after`, async () => {
+    const { codec, bytes } = await watched(simd);
+    const small = featureMap(1, 8, 8);
+    roundTrip(small, codec);
+    const before = bytes();
+    const rng = random(2);
+    const large = indexedSample(rng, makeTable(rng, { rows: 3, entries: 16, flavour: "peaked" }), [2_000_000], 0.0001);
+    roundTrip(large, codec);
+    assert.ok(bytes() > before, "2 million symbols fit where nothing grew");
+    assert.ok(bytes() < 120e6, `${bytes()} bytes for 2 million symbols`);
+    roundTrip(small, codec);
+    roundTrip(featureMap(3, 48, 28), codec);
+  });
+
+  test(`${name}: many calls do not grow memory`, async () => {
+    const { codec, bytes } = await watched(simd);
+    const samples = [featureMap(1), hyperprior(2, 30000), featureMap(3, 48, 28, 0.2)];
+    const priors = samples.map((sample) => sample.prior(codec));
+    const y = samples.map(({ dims, symbols }) => ({ type: "float32", dims, data: Float32Array.from(symbols) }));
+    const all = () => {
+      samples.forEach((sample, i) => {
+        for (const lanes of [1, 32] as const)
+          codec.decode(codec.encode(sample.latent, priors[i], { lanes }), priors[i]);
+        codec.decode(codec.encode(sample.latent, priors[i], { stream: "compressai" }), priors[i]);
+        // The third has escapes that float32 cannot hold as symbols.
+        if (i < 2) codec.quantize(y[i], priors[i], { type: "int32" });
+        // Made anew each time: the same table must not be loaded anew.
+        sample.prior(codec);
+      });
+      codec.quantizedCdf(new Float32Array(500).fill(0.002));
+    };
+    all();
+    const settled = bytes();
+    for (let round = 0; round < 30; round++) all();
+    assert.is(bytes(), settled);
+  });
+
+  test(`${name}: the same table is loaded once`, async () => {
+    const { codec, bytes } = await watched(simd);
+    const json = makeTable(random(5), { rows: 20, entries: 2000, flavour: "random" });
+    const table = codec.table(json);
+    // Loading again needs scratch for the bytes, once.
+    codec.table(table.bytes());
+    const settled = bytes();
+    for (let i = 0; i < 200; i++) assert.is(codec.table(i % 2 ? json : table.bytes()).fingerprint, table.fingerprint);
+    assert.is(bytes(), settled);
+  });
+
+  test(`${name}: refused tables and packets leave nothing behind`, async () => {
+    const { codec, bytes } = await watched(simd);
+    const sample = featureMap(6, 12, 16);
+    const prior = sample.prior(codec);
+    const good = codec.encode(sample.latent, prior, { checksum: false });
+    const expected = codec.decode(good, prior, { type: "int32" }).data;
+    const broken = makeTable(random(7), { rows: 20, entries: 2000, flavour: "random" });
+    const cdfs = broken.cdfs.map((cdf) => [...cdf]);
+    cdfs[19][1] = 0;
+    const failures = () => {
+      throwsCode(() => codec.table({ ...broken, cdfs }), "INVALID_TABLE");
+      for (let at = 12; at < good.length; at += 7)
+        throwsCode(() => codec.decode(good.slice(0, at), prior), ["TRUNCATED", "CORRUPTED"]);
+      throwsCode(() => codec.quantizedCdf(new Float32Array(1000)), "INVALID_PMF");
+      const nan = {
+        type: "float32",
+        dims: sample.dims,
+        data: new Float32Array(sample.symbols.length).fill(Number.NaN),
+      };
+      throwsCode(() => codec.encode(nan, prior), "NON_FINITE");
+      assert.equal(codec.decode(good, prior, { type: "int32" }).data, expected);
+      assert.equal(codec.encode(sample.latent, prior, { checksum: false }), good);
+    };
+    failures();
+    const settled = bytes();
+    for (let round = 0; round < 20; round++) failures();
+    assert.is(bytes(), settled);
+  });
+
+  test(`${name}: a result is the caller's: later calls do not change it`, async () => {
+    const { codec } = await watched(simd);
+    const sample = featureMap(8);
+    const prior = sample.prior(codec);
+    const packet = codec.encode(sample.latent, prior);
+    const { data } = codec.decode(packet, prior, { type: "int32" });
+    const copies = [packet.slice(), data.slice()];
+    roundTrip(hyperprior(9, 200_000), codec);
+    assert.equal([packet, data], copies);
+    assert.is(packet.buffer.byteLength, packet.length, "no view of a larger buffer");
+  });
+
+  test(`${name}: two codecs do not know of each other`, async () => {
+    const first = await watched(simd);
+    const second = await watched(simd);
+    const one = featureMap(10, 20, 12);
+    const two = featureMap(11, 20, 12);
+    const priorOne = one.prior(first.codec);
+    const priorTwo = two.prior(second.codec);
+    const size = first.bytes();
+    for (let i = 0; i < 5; i++) {
+      const a = first.codec.encode(one.latent, priorOne);
+      const b = second.codec.encode(two.latent, priorTwo);
+      assert.equal(first.codec.decode(a, priorOne, { type: "int32" }).data, one.symbols);
+      assert.equal(second.codec.decode(b, priorTwo, { type: "int32" }).data, two.symbols);
+      roundTrip(hyperprior(12, 100_000), second.codec);
+    }
+    assert.ok(second.bytes() > first.bytes());
+    assert.ok(first.bytes() - size < 1e6, "the large calls of the one are not in the memory of the other");
+  });
+
+  test(`${name}: many tables live side by side`, async () => {
+    const { codec } = await watched(simd);
+    const samples = Array.from({ length: 60 }, (_, i) => featureMap(100 + i, 3 + (i % 9), 6));
+    const priors = samples.map((sample) => sample.prior(codec));
+    const packets = samples.map((sample, i) => codec.encode(sample.latent, priors[i]));
+    samples.forEach((sample, i) => {
+      assert.equal(codec.decode(packets[i], priors[i], { type: "int32" }).data, sample.symbols);
+    });
+  });
+}
+
+test.run();

@@ -1,0 +1,365 @@
+// What a packet says about itself, and what is said about a packet that is wrong.
+import { CodecError, create, createSync, type DecodeOptions, inspect, type TableJson } from "latentwire";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { builds } from "./builds.js";
+import { featureMap, hyperprior, indexedSample, makeTable, random } from "./cases.js";
+import { throwsCode, throwsMistake } from "./expect.js";
+import { encodePacket, fingerprint, parsePacket, tableFromJson, xxh32 } from "./reference.js";
+
+const sample = featureMap(5, 12, 16, 0.005);
+const { symbols, dims, coding, latent } = sample;
+const id = fingerprint(tableFromJson(sample.table));
+
+/** The packet with its last four bytes made right again. */
+function resealed(packet: Uint8Array): Uint8Array {
+  const sealed = packet.slice();
+  new DataView(sealed.buffer).setUint32(sealed.length - 4, xxh32(sealed.subarray(0, -4)), true);
+  return sealed;
+}
+
+function edited(packet: Uint8Array, at: number, value: number): Uint8Array {
+  const copy = packet.slice();
+  copy[at] = value;
+  return copy;
+}
+
+for (const { name, codec } of builds) {
+  const prior = sample.prior(codec);
+  const good = codec.encode(latent, prior, { lanes: 16 });
+
+  test(`${name}: inspect tells what the reference reads`, () => {
+    for (const stream of ["native", "compressai"] as const) {
+      for (const lanes of [1, 8, 16, 32] as const) {
+        for (const checksum of [true, false]) {
+          for (const withFingerprint of [true, false]) {
+            const packet = codec.encode(latent, prior, { stream, lanes, checksum, fingerprint: withFingerprint });
+            const header = parsePacket(packet);
+            const info = inspect(packet);
+            assert.equal(info, {
+              version: 1,
+              stream,
+              dims,
+              elements: symbols.length,
+              lanes: stream === "native" ? lanes : 1,
+              layout: header.form.layout,
+              escapes: header.form.escapes,
+              fingerprint: withFingerprint ? id.slice(8) : undefined,
+              checksum: checksum ? "valid" : "absent",
+              headerBytes: packet.length - header.stream.length - (checksum ? 4 : 0),
+              streamBytes: header.stream.length,
+              totalBytes: packet.length,
+            });
+          }
+        }
+      }
+    }
+  });
+
+  test(`${name}: inspect marks a wrong checksum and refuses what has no header`, () => {
+    assert.is(inspect(edited(good, good.length - 9, good[good.length - 9] ^ 1)).checksum, "invalid");
+    throwsCode(() => inspect(good.subarray(0, 3)), "TRUNCATED");
+    throwsCode(() => inspect(new Uint8Array(0)), "TRUNCATED");
+    throwsCode(() => inspect(edited(good, 0, 0)), "NOT_A_PACKET");
+    throwsCode(() => inspect(edited(good, 2, (good[2] & ~7) | 2)), "UNSUPPORTED_VERSION");
+  });
+
+  test(`${name}: NOT_A_PACKET, UNSUPPORTED_VERSION`, () => {
+    throwsCode(() => codec.decode(edited(good, 0, 0x4d), prior), "NOT_A_PACKET");
+    throwsCode(() => codec.decode(edited(good, 1, 0x58), prior), "NOT_A_PACKET");
+    throwsCode(() => codec.decode(new Uint8Array(100), prior), "NOT_A_PACKET");
+    for (let bits = 0; bits < 32; bits++) {
+      if ((bits & 7) === 1 && bits >> 3 < 2) continue;
+      // Version and kind are judged before the checksum, so an old reader says the right thing about a new packet.
+      throwsCode(() => codec.decode(edited(good, 2, (good[2] & 0xe0) | bits), prior), "UNSUPPORTED_VERSION");
+    }
+  });
+
+  test(`${name}: TRUNCATED and CORRUPTED for every cut of a packet`, () => {
+    const bare = codec.encode(latent, prior, { checksum: false, lanes: 8 });
+    for (let length = 0; length < 4; length++)
+      throwsCode(() => codec.decode(good.subarray(0, length), prior), "TRUNCATED");
+    for (let length = 4; length < good.length; length++)
+      throwsCode(() => codec.decode(good.slice(0, length), prior), ["TRUNCATED", "CORRUPTED"]);
+    for (let length = 4; length < bare.length; length++)
+      throwsCode(() => codec.decode(bare.slice(0, length), prior), ["TRUNCATED", "CORRUPTED"]);
+    throwsCode(() => codec.decode(bare.subarray(0, 10), prior), "TRUNCATED");
+    throwsCode(() => codec.decode(bare.subarray(0, 20), prior), "TRUNCATED");
+  });
+
+  test(`${name}: CORRUPTED for every changed byte of a packet with a checksum`, () => {
+    for (let at = 4; at < good.length; at++)
+      throwsCode(() => codec.decode(edited(good, at, good[at] ^ (1 + (at % 255))), prior), "CORRUPTED");
+    // And with the checksum made right: the reserved bit, runs on one lane, a first dimension of 1 that is written out, a rank of 0,
+    // stream bits on a CompressAI packet.
+    for (const control of [good[3] | 128, (good[3] & ~7) | 4]) {
+      throwsCode(() => codec.decode(resealed(edited(good, 3, control)), prior), "CORRUPTED");
+    }
+    const writtenOut = Uint8Array.from([...good.subarray(0, 8), 1, ...good.subarray(8)]);
+    throwsCode(() => codec.decode(resealed(edited(writtenOut, 3, good[3] & ~64)), prior), "CORRUPTED");
+    throwsCode(() => codec.decode(resealed(edited(good, 2, good[2] & 0x1f)), prior), "CORRUPTED");
+    const foreign = codec.encode(latent, prior, { stream: "compressai" });
+    for (const bit of [1, 2, 4, 8])
+      throwsCode(() => codec.decode(resealed(edited(foreign, 3, foreign[3] | bit)), prior), "CORRUPTED");
+  });
+
+  test(`${name}: bytes after the stream are CORRUPTED`, () => {
+    for (const stream of ["native", "compressai"] as const) {
+      for (const lanes of [1, 8, 16, 32] as const) {
+        const packet = codec.encode(latent, prior, { stream, lanes, checksum: false });
+        for (const extra of [1, 2, 3, 4, 8]) {
+          throwsCode(
+            () => codec.decode(Uint8Array.from([...packet, ...new Array(extra).fill(0)]), prior),
+            ["CORRUPTED", "TRUNCATED"],
+          );
+        }
+      }
+    }
+  });
+
+  test(`${name}: WRONG_TABLES, unless the packet says nothing of its table`, () => {
+    const ordinary = featureMap(6, 12, 16, 0);
+    const other = { ...ordinary.table, offsets: ordinary.table.offsets.map((offset) => offset + 1) };
+    const otherPrior = codec.factorized(other);
+    throwsCode(() => codec.decode(codec.encode(ordinary.latent, ordinary.prior(codec)), otherPrior), "WRONG_TABLES");
+    const anonymous = codec.encode(ordinary.latent, ordinary.prior(codec), { fingerprint: false });
+    assert.equal(
+      codec.decode(anonymous, otherPrior, { type: "int32" }).data,
+      ordinary.symbols.map((v) => v + 1),
+      "the same frequencies with other offsets",
+    );
+  });
+
+  test(`${name}: SHAPE_MISMATCH between latent, prior, packet and what is expected`, () => {
+    throwsCode(() => codec.encode({ ...latent, dims: [1, 16, 12, 16] }, prior), "SHAPE_MISMATCH");
+    throwsCode(() => codec.encode({ ...latent, dims: [12, 1, 16, 16] }, prior), "SHAPE_MISMATCH");
+    throwsCode(() => codec.decode(good, prior, { dims: [1, 12, 16, 15] }), "SHAPE_MISMATCH");
+    throwsCode(() => codec.decode(good, prior, { dims: [12, 16, 16] }), "SHAPE_MISMATCH");
+    assert.equal(codec.decode(good, prior, { dims, type: "int32" }).data, symbols);
+    const indexed = codec.indexed(sample.table, coding.index.length === 0 ? [] : Array.from(coding.index).slice(1));
+    throwsCode(() => codec.decode(good, indexed), "SHAPE_MISMATCH");
+    throwsCode(() => codec.encode(latent, indexed), "SHAPE_MISMATCH");
+    const scales = codec.gaussian(new Float32Array(5));
+    throwsCode(() => codec.encode(latent, scales), "SHAPE_MISMATCH");
+    const otherAxis = codec.factorized(sample.table, { axis: 2 });
+    throwsCode(() => codec.decode(good, otherAxis), "SHAPE_MISMATCH");
+    throwsCode(
+      () =>
+        codec.encode(
+          { type: "int32", dims: [12], data: new Int32Array(12) },
+          codec.factorized(sample.table, { axis: 1 }),
+        ),
+      "SHAPE_MISMATCH",
+    );
+    const wrongMeans = () =>
+      codec.encode(latent, codec.indexed(sample.table, coding.index, { means: new Float32Array(3) }));
+    try {
+      wrongMeans();
+      assert.unreachable("means of another length were taken");
+    } catch (error) {
+      // Noticed as the caller's mistake when the prior is made, or as a mismatch when it is used.
+      if (!(error instanceof RangeError) && !(error instanceof CodecError && error.code === "SHAPE_MISMATCH"))
+        throw error;
+    }
+  });
+
+  test(`${name}: tensors that contradict themselves`, () => {
+    assert.match(
+      throwsCode(() => codec.encode({ type: "int32", dims, data: symbols.subarray(1) }, prior), "SHAPE_MISMATCH"),
+      /data/,
+    );
+    throwsMistake(
+      () => codec.encode({ type: "int32", dims, data: new Float32Array(symbols.length) }, prior),
+      TypeError,
+      "data",
+    );
+    throwsMistake(() => codec.encode({ type: "int32", dims, data: [...symbols] }, prior), TypeError, "data");
+    throwsMistake(
+      () => codec.encode({ type: "int64", dims, data: new BigInt64Array(symbols.length) }, prior),
+      TypeError,
+      "type",
+    );
+    throwsCode(() => codec.encode({ type: "int32", dims: [], data: new Int32Array(1) }, prior), "SHAPE_MISMATCH");
+    throwsCode(
+      () => codec.encode({ type: "int32", dims: [1, 1, 1, 1, 1, 1, 1, 1], data: new Int32Array(1) }, prior),
+      "SHAPE_MISMATCH",
+    );
+    for (const bad of [-1, 1.5, Number.NaN, 2 ** 31]) {
+      throwsCode(
+        () => codec.encode({ type: "int32", dims: [1, 12, bad], data: new Int32Array(12) }, prior),
+        "SHAPE_MISMATCH",
+      );
+    }
+    throwsMistake(() => codec.encode(undefined as never, prior), TypeError, "latent");
+  });
+
+  test(`${name}: LIMIT_EXCEEDED before anything is allocated`, () => {
+    throwsCode(() => codec.decode(good, prior, { maxElements: symbols.length - 1 }), "LIMIT_EXCEEDED");
+    assert.equal(codec.decode(good, prior, { maxElements: symbols.length, type: "int32" }).data, symbols);
+    // 2^31 - 1 symbols of a row that costs nothing, claimed by 13 bytes.
+    const free: TableJson = { offsets: [0], cdfs: [[0, 65535, 65536]] };
+    const freePrior = codec.factorized(free, { axis: 0 });
+    const claim = encodePacket(
+      [],
+      [1, 0],
+      { rows: [], index: [], run: 1 },
+      { fingerprint: fingerprint(tableFromJson(free)) },
+    );
+    const bomb = Uint8Array.from([...claim.subarray(0, -1), 0xff, 0xff, 0xff, 0xff, 7]);
+    const before = process.memoryUsage().rss;
+    throwsCode(() => codec.decode(bomb, freePrior), "LIMIT_EXCEEDED");
+    assert.ok(process.memoryUsage().rss - before < 50e6);
+    // Even a caller who allows it gets an error and not a crash.
+    throwsCode(() => codec.decode(bomb, freePrior, { maxElements: 2 ** 31 - 1 }), "LIMIT_EXCEEDED");
+    assert.equal(codec.decode(good, prior, { type: "int32" }).data, symbols);
+  });
+
+  test(`${name}: a shape that overflows is CORRUPTED`, () => {
+    const packet = encodePacket([], [0], { rows: [], index: [], run: 1 }, {});
+    const shape = (...bytes: number[]) => Uint8Array.from([...packet.subarray(0, 2), 1 | (2 << 5), 0, ...bytes]);
+    const anonymous = codec.factorized(sample.table, { axis: 0 });
+    throwsCode(() => codec.decode(shape(0xff, 0xff, 0xff, 0xff, 7, 2), anonymous), "CORRUPTED");
+    throwsCode(() => codec.decode(shape(0x80, 0x80, 0x80, 0x80, 8, 1), anonymous), "CORRUPTED");
+    throwsCode(() => codec.decode(shape(0x81, 0x00, 1), anonymous), "CORRUPTED");
+    throwsCode(() => codec.decode(shape(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), anonymous), "CORRUPTED");
+    throwsCode(() => codec.decode(shape(0x81), anonymous), "TRUNCATED");
+    throwsCode(() => codec.decode(shape(12), anonymous), "TRUNCATED");
+  });
+
+  test(`${name}: bare streams need to know their shape`, () => {
+    const bare = codec.encode(latent, prior, { header: "none" });
+    throwsMistake(() => codec.decode(bare, prior, { header: "none" }), TypeError, "dims");
+    throwsCode(() => codec.decode(new Uint8Array(0), prior, { header: "none", dims }), "TRUNCATED");
+    for (const control of [bare[0] | 16, bare[0] | 32, bare[0] | 64, bare[0] | 128]) {
+      throwsCode(() => codec.decode(edited(bare, 0, control), prior, { header: "none", dims }), "CORRUPTED");
+    }
+    throwsCode(() => codec.decode(bare, prior, { header: "none", dims: [1, 12, 16, 15] }), ["CORRUPTED", "TRUNCATED"]);
+    throwsCode(() => codec.decode(bare, prior, { header: "none", dims, maxElements: 10 }), "LIMIT_EXCEEDED");
+  });
+
+  test(`${name}: out takes the packet`, () => {
+    for (const options of [{}, { header: "none" }, { stream: "compressai" }, { checksum: false, lanes: 1 }] as const) {
+      const plain = codec.encode(latent, prior, options);
+      const room = new Uint8Array(plain.length + 20).fill(0xaa);
+      const view = room.subarray(7);
+      const packet = codec.encode(latent, prior, { ...options, out: view });
+      assert.equal(packet, plain);
+      assert.is(packet.buffer, room.buffer);
+      assert.is(packet.byteOffset, 7);
+      assert.equal([...room.subarray(0, 7)], new Array(7).fill(0xaa), "nothing before it is touched");
+      assert.equal([...room.subarray(7 + plain.length)], new Array(13).fill(0xaa), "nothing behind it is touched");
+      assert.equal(codec.encode(latent, prior, { ...options, out: new Uint8Array(plain.length) }), plain);
+      throwsMistake(
+        () => codec.encode(latent, prior, { ...options, out: new Uint8Array(plain.length - 1) }),
+        RangeError,
+        "out",
+      );
+    }
+    throwsMistake(() => codec.encode(latent, prior, { out: [] as never }), TypeError, "out");
+  });
+
+  test(`${name}: out takes the elements`, () => {
+    for (const [type, Kind] of [
+      ["float32", Float32Array],
+      ["int32", Int32Array],
+    ] as const) {
+      const options = { type } as DecodeOptions<"int32">;
+      const plain = codec.decode(good, prior, options).data;
+      const room = new Kind(symbols.length + 3).fill(5);
+      const { data } = codec.decode(good, prior, { ...options, out: room });
+      assert.equal(data, plain);
+      assert.is(data.buffer, room.buffer);
+      assert.equal([...room.subarray(symbols.length)], [5, 5, 5]);
+      throwsMistake(
+        () => codec.decode(good, prior, { ...options, out: new Kind(symbols.length - 1) }),
+        RangeError,
+        "out",
+      );
+    }
+    throwsMistake(
+      () => codec.decode(good, prior, { type: "int32", out: new Float32Array(symbols.length) }),
+      TypeError,
+      "out",
+    );
+  });
+
+  test(`${name}: input may lie anywhere in its buffer`, () => {
+    const room = new Uint8Array(good.length + 11);
+    for (const at of [0, 1, 3, 11]) {
+      room.set(good, at);
+      assert.equal(codec.decode(room.subarray(at, at + good.length), prior, { type: "int32" }).data, symbols);
+    }
+  });
+
+  test(`${name}: the caller's mistakes are named`, () => {
+    throwsMistake(() => codec.decode("packet" as never, prior), TypeError, "packet");
+    throwsMistake(() => codec.decode(good, {} as never), TypeError, "prior");
+    throwsMistake(() => codec.encode(latent, undefined as never), TypeError, "prior");
+    throwsMistake(() => codec.encode(latent, prior, { lanes: 4 as never }), RangeError, "lanes");
+    throwsMistake(() => codec.encode(latent, prior, { stream: "zip" as never }), TypeError, "stream");
+    throwsMistake(() => codec.encode(latent, prior, { header: "some" as never }), TypeError, "header");
+    throwsMistake(() => codec.decode(good, prior, { header: "some" as never }), TypeError, "header");
+    throwsMistake(() => codec.decode(good, prior, { type: "float64" as never }), TypeError, "type");
+    throwsMistake(() => codec.decode(good, prior, { maxElements: -1 }), RangeError, "maxElements");
+    throwsMistake(() => codec.decode(good, prior, { maxElements: Number.NaN }), RangeError, "maxElements");
+    throwsMistake(() => codec.factorized(sample.table, { axis: -1 }), RangeError, "axis");
+    throwsMistake(() => codec.factorized(sample.table, { axis: 7 }), RangeError, "axis");
+  });
+}
+
+test("the sync variant and a given module make the same codec", async () => {
+  const expected = builds[0].codec.encode(latent, sample.prior(builds[0].codec));
+  const sync = createSync();
+  assert.equal(sync.encode(latent, sample.prior(sync)), expected);
+  const scalar = createSync({ simd: false });
+  assert.is(scalar.simd, false);
+  assert.equal(scalar.encode(latent, sample.prior(scalar)), expected);
+  const { readFileSync } = await import("node:fs");
+  for (const file of ["codec.wasm", "codec.scalar.wasm"]) {
+    const bytes = readFileSync(new URL(import.meta.resolve(`latentwire/${file}`)));
+    for (const module of [bytes, new WebAssembly.Module(bytes)]) {
+      const given = await create({ module });
+      assert.is(given.simd, file === "codec.wasm");
+      assert.equal(given.encode(latent, sample.prior(given)), expected);
+    }
+  }
+});
+
+test("errors are of one class, with a code", () => {
+  const error = new CodecError("CORRUPTED", "why");
+  assert.instance(error, Error);
+  assert.is(error.name, "CodecError");
+  assert.is(error.code, "CORRUPTED");
+  assert.is(error.message, "why");
+});
+
+test("a hyperprior's packet decodes with the same scales alone", () => {
+  const [{ codec }] = builds;
+  const rng = random(3);
+  const scales = Float32Array.from({ length: 4000 }, () => Math.exp(rng.unit() * 6 - 3));
+  const means = Float32Array.from(scales, () => rng.unit() * 10 - 5);
+  const y = Float32Array.from(
+    scales,
+    (sigma, i) => means[i] + (rng.unit() + rng.unit() + rng.unit() - 1.5) * 2 * sigma,
+  );
+  const packet = codec.encode({ type: "float32", dims: [1, 10, 20, 20], data: y }, codec.gaussian(scales, { means }));
+  const restored = codec.decode(packet, codec.gaussian(scales, { means }));
+  assert.equal(restored.dims, [1, 10, 20, 20]);
+  assert.ok(restored.data.every((value, i) => Math.abs(value - y[i]) < 0.5001));
+});
+
+test("a prior is used with the codec that made it", () => {
+  const [{ codec }, { codec: other }] = builds;
+  const { latent: values, prior } = hyperprior(9, 100);
+  throwsMistake(() => other.encode(values, prior(codec)), TypeError, "prior");
+});
+
+test("a table of one codec can be given to another", () => {
+  const [{ codec }, { codec: other }] = builds;
+  const table = makeTable(random(4), { rows: 3, entries: 9, flavour: "random", medians: true });
+  const moved = indexedSample(random(5), codec.table(table).toJSON(), [500]);
+  const packet = other.encode(moved.latent, other.indexed(codec.table(table), moved.coding.index));
+  assert.equal(codec.decode(packet, moved.prior(codec), { type: "int32" }).data, moved.symbols);
+});
+
+test.run();

@@ -1,0 +1,84 @@
+// The test command must not be green where nothing was proven.
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+
+// Inside the project, so that uvu and tsx are found from there.
+const root = fileURLToPath(new URL("../.cache/run-test", import.meta.url));
+
+const uvu = `import { test } from "uvu";\nimport * as assert from "uvu/assert";\n`;
+const passing = `${uvu}test("one", () => assert.ok(true));\ntest("two", () => assert.ok(true));\ntest.run();\n`;
+
+function run(files: Record<string, string>, args: string[] = [], requireAll = false) {
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(`${root}/test/inner`, { recursive: true });
+  copyFileSync(fileURLToPath(new URL("run.mjs", import.meta.url)), `${root}/test/run.mjs`);
+  for (const [name, content] of Object.entries(files)) writeFileSync(`${root}/test/${name}`, content);
+  const env = { ...process.env, LATENTWIRE_REQUIRE_ALL: requireAll ? "1" : "" };
+  const { status, stdout } = spawnSync(process.execPath, [`${root}/test/run.mjs`, ...args], { encoding: "utf8", env });
+  return { status, stdout, last: stdout.trimEnd().split("\n").pop() };
+}
+
+test.after(() => rmSync(root, { recursive: true, force: true }));
+
+test("passing files are counted, in folders too", () => {
+  const { status, last } = run({ "a.test.ts": passing, "inner/b.test.ts": passing, "c.ts": "process.exit(1)" });
+  assert.equal([status, last], [0, "4 passed, 0 failed"]);
+});
+
+test("arguments filter by file name; a filter without a file is a failure", () => {
+  const files = { "a.test.ts": passing, "inner/b.test.ts": passing };
+  assert.is(run(files, ["inner"]).last, "2 passed, 0 failed");
+  const { status, last } = run(files, ["nothing-of-that-name"]);
+  assert.equal([status, last], [1, "0 passed, 1 failed"]);
+});
+
+test("no test file at all is a failure", () => {
+  const { status, last } = run({});
+  assert.equal([status, last], [1, "0 passed, 1 failed"]);
+});
+
+const red: Record<string, string> = {
+  "a failing test": `${uvu}test("x", () => assert.ok(false));\ntest.run();\n`,
+  "a forgotten test.run()": `${uvu}test("x", () => assert.ok(true));\n`,
+  "a file without tests": "export {};\n",
+  "a rejection that is no Error": `${uvu}test("x", () => Promise.reject("no error"));\ntest.run();\n`,
+  "a rejection of undefined": `${uvu}test("x", () => Promise.reject());\ntest.run();\n`,
+  "an unhandled rejection": `${uvu}test("x", () => { Promise.reject(new Error("lost")); });\ntest.run();\n`,
+  "a file that throws": `throw new Error("at once");\n`,
+  "a file that does not parse": "const = ;\n",
+  "an exit in the middle": `${uvu}test("x", () => process.exit(0));\ntest.run();\n`,
+  "a test that never ends": `${uvu}test("x", () => new Promise(() => {}));\ntest.run();\n`,
+  "a hook that throws": `${uvu}test.before(() => { throw new Error("hook"); });\ntest("x", () => assert.ok(true));\ntest.run();\n`,
+};
+
+for (const [what, content] of Object.entries(red)) {
+  test(`red: ${what}`, () => {
+    const { status, last } = run({ "a.test.ts": passing, "bad.test.ts": content });
+    assert.is(status, 1);
+    assert.match(last ?? "", /^[23] passed, 1 failed$/);
+  });
+}
+
+test("a skip is said, and is a failure where everything is required", () => {
+  const files = {
+    "a.test.ts": `${passing}console.log("skipped: no browser here");\n`,
+    "b.test.ts": `${uvu}test.skip("x", () => {});\ntest("y", () => assert.ok(true));\ntest.run();\n`,
+  };
+  const relaxed = run(files);
+  assert.equal([relaxed.status, relaxed.last], [0, "3 passed, 0 failed, 2 skipped"]);
+  assert.match(relaxed.stdout, /skipped: no browser here/);
+  const strict = run(files, [], true);
+  assert.equal([strict.status, strict.last], [1, "3 passed, 2 failed, 2 skipped"]);
+});
+
+test("test.only is a failure where everything is required", () => {
+  const only = {
+    "a.test.ts": `${uvu}test.only("x", () => assert.ok(true));\ntest("y", () => assert.ok(false));\ntest.run();\n`,
+  };
+  assert.is(run(only, [], true).status, 1);
+});
+
+test.run();

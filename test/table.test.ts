@@ -1,0 +1,310 @@
+import { type Codec, type FactorizedParameters, inspect, type TableJson } from "latentwire";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { builds } from "./builds.js";
+import { makeTable, type Random, random } from "./cases.js";
+import { throwsCode, throwsMistake } from "./expect.js";
+import { factorizedRows, gaussianRow } from "./formulas.js";
+import { mutate } from "./mutate.js";
+import { fingerprint, type ReferenceTable, tableFromBytes, tableFromJson, tableToBytes, xxh64 } from "./reference.js";
+
+const good: TableJson = {
+  offsets: [-1, 4],
+  cdfs: [
+    [0, 20000, 45000, 65535, 65536],
+    [0, 65536],
+  ],
+  medians: [0.5, -2],
+};
+
+/** The bytes of `body` with a fingerprint that is right for them. */
+function sealed(body: readonly number[]): Uint8Array {
+  const hash = xxh64(Uint8Array.from(body));
+  return Uint8Array.from([...body, ...Array.from({ length: 8 }, (_, i) => Number((hash >> BigInt(8 * i)) & 0xffn))]);
+}
+
+const magic = [0x4c, 0x57, 0x54];
+
+for (const { name, codec } of builds) {
+  test(`${name}: JSON and binary form lead to one table, with the reference's bytes and fingerprint`, () => {
+    const rng = random(1);
+    for (const flavour of ["peaked", "random", "extreme"] as const) {
+      for (const medians of [false, true]) {
+        for (const rows of [1, 2, 64, 300]) {
+          const json = makeTable(rng, { rows, entries: 70, flavour, medians });
+          const reference = tableFromJson(json);
+          const table = codec.table(json);
+          assert.equal(table.bytes(), tableToBytes(reference));
+          assert.is(table.fingerprint, fingerprint(reference));
+          assert.is(table.rows, rows);
+          assert.equal(table.medians, reference.medians);
+          assert.equal(table.toJSON(), json);
+          assert.equal(JSON.parse(JSON.stringify(table)), JSON.parse(JSON.stringify(json)));
+          const again = codec.table(table.bytes());
+          assert.equal(again.toJSON(), json);
+          assert.is(again.fingerprint, table.fingerprint);
+        }
+      }
+    }
+  });
+
+  test(`${name}: the largest rows and offsets are legal`, () => {
+    const widest = Array.from({ length: 65537 }, (_, k) => k);
+    const json: TableJson = { offsets: [2 ** 30, -(2 ** 30)], cdfs: [widest, [0, 65536]] };
+    const table = codec.table(json);
+    assert.equal(table.bytes(), tableToBytes(tableFromJson(json)));
+    assert.equal(codec.table(table.bytes()).toJSON().cdfs, json.cdfs);
+    const symbols = Int32Array.of(2 ** 30, 2 ** 30 + 65534, 2 ** 30 + 65535, 2 ** 30 - 1, -(2 ** 31), 2 ** 31 - 1);
+    const prior = codec.indexed(table, new Int32Array(6));
+    for (const stream of ["native", "compressai"] as const) {
+      const packet = codec.encode({ type: "int32", dims: [6], data: symbols }, prior, { stream });
+      assert.equal(codec.decode(packet, prior, { type: "int32" }).data, symbols);
+    }
+  });
+
+  test(`${name}: a table is the caller's to change afterwards`, () => {
+    const json = structuredClone(good) as { offsets: number[]; cdfs: number[][]; medians: number[] };
+    const table = codec.table(json);
+    const bytes = table.bytes();
+    json.cdfs[0][1] = 5;
+    json.medians[0] = 99;
+    table.bytes().fill(0);
+    table.medians?.fill(7);
+    assert.equal(table.bytes(), bytes);
+    assert.equal(table.toJSON().medians, [0.5, -2]);
+    assert.is(codec.table(bytes).fingerprint, table.fingerprint);
+  });
+
+  const broken: Record<string, unknown> = {
+    "no rows": { offsets: [], cdfs: [] },
+    "fewer offsets than rows": { offsets: [1], cdfs: good.cdfs },
+    "more offsets than rows": { offsets: [1, 2, 3], cdfs: good.cdfs },
+    "an offset that is no integer": { offsets: [0.5, 0], cdfs: good.cdfs },
+    "an offset beyond 2^30": { offsets: [2 ** 30 + 1, 0], cdfs: good.cdfs },
+    "an offset below -2^30": { offsets: [-(2 ** 30) - 1, 0], cdfs: good.cdfs },
+    "an offset that is NaN": { offsets: [Number.NaN, 0], cdfs: good.cdfs },
+    "an empty row": { offsets: [0], cdfs: [[]] },
+    "a row of a single number": { offsets: [0], cdfs: [[65536]] },
+    "a row that starts above 0": { offsets: [0], cdfs: [[1, 65536]] },
+    "a row that ends below 65536": { offsets: [0], cdfs: [[0, 65535]] },
+    "a row that ends above 65536": { offsets: [0], cdfs: [[0, 65537]] },
+    "a frequency of 0": { offsets: [0], cdfs: [[0, 5, 5, 65536]] },
+    "a frequency of 0 at the end": { offsets: [0], cdfs: [[0, 65536, 65536]] },
+    "a row that descends": { offsets: [0], cdfs: [[0, 7, 5, 65536]] },
+    "a row with a fraction": { offsets: [0], cdfs: [[0, 7.5, 65536]] },
+    "a row with NaN": { offsets: [0], cdfs: [[0, Number.NaN, 65536]] },
+    "a row filled up with zeros": { offsets: [0], cdfs: [[0, 7, 65536, 0, 0]] },
+    "fewer medians than rows": { ...good, medians: [0] },
+    "more medians than rows": { ...good, medians: [0, 0, 0] },
+    "a median that is NaN": { ...good, medians: [0, Number.NaN] },
+    "a median that is infinite": { ...good, medians: [0, Number.POSITIVE_INFINITY] },
+    "a median beyond float32": { ...good, medians: [0, 1e39] },
+    "another format": { ...good, format: "tables" },
+    "another version": { ...good, version: 2 },
+    "more rows than 65535": { offsets: new Array(65536).fill(0), cdfs: new Array(65536).fill([0, 65536]) },
+  };
+  test(`${name}: every invalid JSON table is refused, and the codec goes on`, () => {
+    for (const [what, json] of Object.entries(broken)) {
+      try {
+        throwsCode(() => codec.table(json as TableJson), "INVALID_TABLE");
+      } catch (error) {
+        throw new Error(`${what}: ${error}`);
+      }
+    }
+    assert.is(codec.table(good).fingerprint, fingerprint(tableFromJson(good)));
+  });
+
+  test(`${name}: every invalid binary table is refused`, () => {
+    const bytes = codec.table(good).bytes();
+    for (let length = 0; length < bytes.length; length++)
+      throwsCode(() => codec.table(bytes.slice(0, length)), "INVALID_TABLE");
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = bytes.slice();
+      changed[at] ^= 1 << (at % 8);
+      throwsCode(() => codec.table(changed), "INVALID_TABLE");
+    }
+    throwsCode(() => codec.table(Uint8Array.from([...bytes, 0])), "INVALID_TABLE");
+
+    // From here on the fingerprints are right and the contents are not.
+    const one = [1, 0, 1, 0, 1];
+    assert.is(codec.table(sealed([...magic, ...one])).rows, 1, "the smallest table is legal");
+    const bodies: Record<string, number[]> = {
+      "another version": [...magic, 2, 0, 1, 0, 1],
+      "unknown flags": [...magic, 1, 2, 1, 0, 1],
+      "no rows": [...magic, 1, 0, 0],
+      "no entries": [...magic, 1, 0, 1, 0, 0],
+      "more entries than 65536": [...magic, 1, 0, 1, 0, 0x81, 0x80, 0x04],
+      "more entries than bytes": [...magic, 1, 0, 1, 0, 0xff, 0x7f, 0],
+      "frequencies that leave nothing for the last": [...magic, 1, 0, 1, 0, 2, 0xff, 0xff, 0x03],
+      "frequencies above 65536": [...magic, 1, 0, 1, 0, 2, 0xff, 0xff, 0x7f],
+      "a varint that is not minimal": [...magic, 1, 0, 0x81, 0x00, 0, 1],
+      "a varint without an end": [...magic, 1, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+      "an offset beyond 2^30": [...magic, 1, 0, 1, 0x82, 0x80, 0x80, 0x80, 0x08, 1],
+      "no medians where the flags promise them": [...magic, 1, 1, 1, 0, 1],
+      "a NaN median": [...magic, 1, 1, 1, 0, 1, 0, 0, 0xc0, 0x7f],
+      "bytes left over": [...magic, ...one, 0],
+      "fewer rows than promised": [...magic, 1, 0, 2, 0, 1],
+    };
+    for (const [what, body] of Object.entries(bodies)) {
+      try {
+        throwsCode(() => codec.table(sealed(body)), "INVALID_TABLE");
+      } catch (error) {
+        throw new Error(`${what}: ${error}`);
+      }
+    }
+  });
+
+  test(`${name}: damaged binary tables are refused, or read as the reference reads them`, () => {
+    const rng = random(90);
+    const originals = [
+      good,
+      makeTable(rng, { rows: 5, entries: 12, flavour: "random", medians: true }),
+      makeTable(rng, { rows: 3, entries: 4, flavour: "extreme" }),
+    ];
+    const bytes = originals.map((json) => codec.table(json).bytes());
+    let accepted = 0;
+    for (let i = 0; i < 6000; i++) {
+      const damaged = mutate(bytes[i % 3], rng, bytes[(i + 1) % 3]);
+      const body = damaged.subarray(0, Math.max(0, damaged.length - 8));
+      const source = rng(4) > 0 ? sealed([...body]) : damaged;
+      let expected: ReferenceTable;
+      try {
+        expected = tableFromBytes(source);
+      } catch {
+        throwsCode(() => codec.table(source), "INVALID_TABLE");
+        continue;
+      }
+      assert.is(codec.table(source).fingerprint, fingerprint(expected));
+      accepted++;
+    }
+    assert.ok(accepted > 300 && accepted < 5700, `${accepted} of 6000 accepted`);
+  });
+
+  test(`${name}: what is no table at all is refused as an argument or as a table`, () => {
+    for (const source of [undefined, null, 5, "table"])
+      throwsMistake(() => codec.table(source as never), TypeError, "table");
+  });
+
+  test(`${name}: quantizedCdf refuses what CompressAI refuses`, () => {
+    for (const pmf of [[Number.NaN, 1], [-0.5, 1], [Number.POSITIVE_INFINITY], [0, 0], [1e-9, 1e-9], []]) {
+      throwsCode(() => codec.quantizedCdf(Float32Array.from(pmf)), "INVALID_PMF");
+    }
+    throwsCode(() => codec.quantizedCdf(new Float32Array(5).fill(0.2), 2), "INVALID_PMF");
+    throwsMistake(() => codec.quantizedCdf(Float32Array.of(1), 0), RangeError, "precision");
+    throwsMistake(() => codec.quantizedCdf(Float32Array.of(1), 17), RangeError, "precision");
+    throwsMistake(() => codec.quantizedCdf([0.5, 0.5] as never), TypeError, "pmf");
+  });
+}
+
+function randomParameters(rng: Random, channels: number, filters: readonly number[]): FactorizedParameters {
+  const sizes = [1, ...filters, 1];
+  const draw = (count: number, scale: number) => Float32Array.from({ length: count }, () => (rng.unit() - 0.5) * scale);
+  const layers = sizes.slice(1).map((outputs, i) => ({ outputs, inputs: sizes[i] }));
+  const quantiles = Float32Array.from({ length: channels }, () => rng.unit() * 2 - 1).reduce<number[]>(
+    (all, median) => {
+      all.push(median - 0.2 - rng.unit() * 12, median, median + 0.2 + rng.unit() * 12);
+      return all;
+    },
+    [],
+  );
+  return {
+    matrices: layers.map(({ outputs, inputs }) => draw(channels * outputs * inputs, 2)),
+    biases: layers.map(({ outputs }) => draw(channels * outputs, 1)),
+    factors: layers.slice(0, -1).map(({ outputs }) => draw(channels * outputs, 1.5)),
+    quantiles: Float32Array.from(quantiles),
+  };
+}
+
+/**
+ * How far two quantizations of one density may lie apart. Both are of float32 probabilities; where two doubles in the 16th
+ * digit apart fall on two sides of a float32 tie and that on two sides of a half, one frequency differs. That has odds of about
+ * 1e-9 an entry, so equality is what this asks for.
+ */
+function sameRows(actual: TableJson, expected: TableJson): void {
+  assert.equal(actual.offsets, expected.offsets);
+  assert.is(actual.cdfs.length, expected.cdfs.length);
+  for (const [r, cdf] of actual.cdfs.entries()) assert.equal(cdf, expected.cdfs[r], `row ${r}`);
+}
+
+const gaussianScales = Float32Array.from([0.01, 0.05, 0.11, 0.2, 0.5, 1, 1.5, 3, 10, 31.7, 100, 256, 700]);
+
+test("Gaussian rows equal an independent computation", () => {
+  const [{ codec }] = builds;
+  const rows = Array.from(gaussianScales, gaussianRow);
+  const expected = { offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => row.cdf) };
+  sameRows(codec.gaussianTable(gaussianScales).toJSON(), expected);
+});
+
+test("the stock Gaussian table has CompressAI's shape and is what gaussianTable builds", () => {
+  const [{ codec }] = builds;
+  const stock = codec.gaussian(new Float32Array(1)).table;
+  const json = stock.toJSON();
+  assert.is(json.cdfs.length, 64);
+  assert.is(json.cdfs[63].length, 3133);
+  assert.is(
+    json.cdfs.reduce((sum, cdf) => sum + cdf.length, 0),
+    27256,
+  );
+  assert.is(codec.gaussianTable().fingerprint, stock.fingerprint);
+});
+
+test("the factorized prior's rows equal an independent computation", () => {
+  const [{ codec }] = builds;
+  const rng = random(77);
+  for (const filters of [[3, 3, 3, 3], [3, 3, 3], [], [1], [5, 2]]) {
+    for (const channels of [1, 3, 20]) {
+      const parameters = randomParameters(rng, channels, filters);
+      const table = codec.factorizedTable(parameters).toJSON();
+      const expected = factorizedRows(parameters);
+      sameRows(table, expected);
+      assert.equal(table.medians, expected.medians);
+    }
+  }
+});
+
+test("both builds compute identical tables", () => {
+  const rng = random(78);
+  const parameters = Array.from({ length: 10 }, () => randomParameters(rng, 1 + rng(40), [3, 3, 3]));
+  const scales = Float32Array.from({ length: 300 }, (_, j) => 0.02 * 1.03 ** j);
+  const identities = (codec: Codec) => [
+    codec.gaussianTable().fingerprint,
+    codec.gaussianTable(scales).fingerprint,
+    ...parameters.map((p) => codec.factorizedTable(p).fingerprint),
+  ];
+  const [first, second] = builds.map(({ codec }) => identities(codec));
+  assert.equal(first, second);
+});
+
+test("a built table codes", () => {
+  const [{ codec }] = builds;
+  const prior = codec.factorized(codec.factorizedTable(randomParameters(random(79), 6, [3, 3])));
+  const y = Float32Array.from({ length: 6 * 100 }, (_, i) => Math.sin(i) * 5);
+  const packet = codec.encode({ type: "float32", dims: [1, 6, 10, 10], data: y }, prior);
+  assert.is(inspect(packet).fingerprint, prior.table.fingerprint.slice(8));
+  const restored = codec.decode(packet, prior);
+  assert.ok(restored.data.every((value, i) => Math.abs(value - y[i]) <= 0.5000001));
+});
+
+test("parameters that do not fit each other are refused", () => {
+  const [{ codec }] = builds;
+  const parameters = randomParameters(random(80), 4, [3, 3]);
+  throwsMistake(
+    () => codec.factorizedTable({ ...parameters, biases: parameters.biases.slice(1) }),
+    RangeError,
+    "biases",
+  );
+  throwsMistake(() => codec.factorizedTable({ ...parameters, factors: [] }), RangeError, "factor");
+  throwsMistake(
+    () => codec.factorizedTable({ ...parameters, quantiles: new Float32Array(5) }),
+    RangeError,
+    "quantiles",
+  );
+  throwsMistake(
+    () => codec.factorizedTable({ ...parameters, matrices: [new Float32Array(1), ...parameters.matrices.slice(1)] }),
+    RangeError,
+    "matrices",
+  );
+  throwsMistake(() => codec.gaussianTable(Float32Array.of(1, -1)), RangeError, "scales");
+});
+
+test.run();
