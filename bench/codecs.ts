@@ -31,6 +31,8 @@ function filters(only: string | undefined, kinds: readonly (readonly string[])[]
   });
 }
 
+const ratio = (value: number) => value.toFixed(value < 0.1 ? 4 : 2);
+
 function print(results: readonly Result[]): void {
   const head = ["workload", "op", "codec", "lanes", "Msym/s", "ns/symbol", "bytes", "over ideal", "x reference-ts"];
   const rows = results.map((result) => {
@@ -49,7 +51,7 @@ function print(results: readonly Result[]): void {
       nsPerSymbol.toFixed(nsPerSymbol < 10 ? 2 : 0),
       bytes === null ? "" : String(bytes),
       over,
-      reference === undefined ? "" : (msymPerSecond / reference.msymPerSecond).toFixed(2),
+      reference === undefined ? "" : ratio(msymPerSecond / reference.msymPerSecond),
     ];
   });
   console.log(columns(head, rows, 3).join("\n"));
