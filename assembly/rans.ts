@@ -2,9 +2,11 @@
 // scalar build and finish what lanes.ts leaves. Lane states lie in memory at `states`; lanes.ts keeps them in locals between.
 
 import { escapeReaderError, escapesRemain, readEscape, writeEscape } from "./escape";
-import { ERROR_CORRUPTED, ERROR_TRUNCATED } from "./errors";
-import { decodeGroups, encodeGroups } from "./lanes";
-import { BUCKET_BITS, BUCKET_SHIFT, findEntry, FLAG_ONE_ENTRY_ROW, TABLE_BUCKETS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS } from "./table";
+import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
+import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
+import { BUCKET_BITS, BUCKET_SHIFT, findEntry, FLAG_ONE_ENTRY_ROW, SIMD_ROWS, TABLE_BUCKETS, TABLE_DECODE_WINDOWS, TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS } from "./table";
+import { readTile, TILE, tileFor, writeTile } from "./tile";
+import { WINDOW_BYTES, WINDOW_PAYS } from "./window";
 
 const MAX_LANES: u32 = 32;
 // A constant of the format: the tail is a multiple of 32 symbols.
@@ -13,19 +15,41 @@ const TAIL_UNIT: u32 = 32;
 const states: usize = memory.data(128, 16);
 const seeds: usize = memory.data(64, 16);
 
+// A tile's worth of one row, for the kernels that want a row per symbol.
+const splat: usize = memory.data(4096, 16);
+
 // What the loops share about one call.
 let table: usize = 0;
 let records: usize = 0;
 let buckets: usize = 0;
 let words: usize = 0;
-let simd: bool = false;
+/** The kernels with a row per symbol can run. */
+let simdRows: bool = false;
+/** For the present run: 0 = scalar, 1 = rows kernel on `splat`, otherwise the address of its window. */
+let runKernel: usize = 0;
 
 function begin(tableAddress: usize): void {
   table = tableAddress;
   records = <usize>load<u32>(table, TABLE_RECORDS);
   buckets = <usize>load<u32>(table, TABLE_BUCKETS);
   // freq = 65536 does not fit the kernels' 16-bit lanes.
-  simd = (load<u32>(table, TABLE_FLAGS) & FLAG_ONE_ENTRY_ROW) == 0;
+  simdRows = (load<u32>(table, TABLE_FLAGS) & FLAG_ONE_ENTRY_ROW) == 0 && load<u32>(table, TABLE_ROWS) <= SIMD_ROWS;
+}
+
+// Chooses the kernel for a run. The window kernels have 16 lanes and more: with 8 there is one vector and nothing to overlap.
+function beginRun(row: usize, lanes: u32, windows: usize): void {
+  if (!ASC_FEATURE_SIMD) return;
+  const index = load<u16>(row);
+  const window = <usize>load<u32>(table + windows) + <usize>index * WINDOW_BYTES;
+  if (lanes > 8 && load<u32>(window, WINDOW_PAYS)) {
+    runKernel = window;
+  } else if (simdRows) {
+    runKernel = 1;
+    const eight = i16x8.splat(index);
+    for (let at: usize = 0; at < <usize>TILE << 1; at += 16) v128.store(splat + at, eight);
+  } else {
+    runKernel = 0;
+  }
 }
 
 // C(x) with renormalisation on the state at `lane`. The entry's reciprocal gives floor(x / freq) up to 1 (docs/math.md 3).
@@ -89,7 +113,7 @@ function searchSymbol(lane: usize, record: usize): i32 {
   return k == max ? readEscape(offset, max) : offset + <i32>k;
 }
 
-// Body symbols [from, to) backward, one lane each, lane of the first = 0. `step` is 2 for a row per symbol, 0 for one row.
+// Symbols [from, to) backward, of which the one at `from` is on lane 0. `step` is 2 for a row (u16) each, 0 for one row.
 function encodeScalar(symbols: usize, rows: usize, step: usize, from: u32, to: u32, mask: u32): void {
   for (let i = to; i > from; ) {
     i--;
@@ -98,43 +122,47 @@ function encodeScalar(symbols: usize, rows: usize, step: usize, from: u32, to: u
   }
 }
 
-// One segment of the body, [0, count) of `symbols`, whose first symbol is on lane 0.
-function encodeSegment(symbols: usize, rows: usize, step: usize, count: u32, lanes: u32): void {
+// A tile of the body whose first symbol is on lane 0. `step` 0: one row, for which `splat` rows have been written where it needs them.
+function encodeTile(symbols: usize, rows: usize, step: usize, count: u32, lanes: u32): void {
   let full: u32 = 0;
   if (ASC_FEATURE_SIMD) {
-    if (simd) full = count & ~(lanes - 1);
+    if (step == 0 ? runKernel != 0 : simdRows) full = count & ~(lanes - 1);
   }
   encodeScalar(symbols, rows, step, full, count, lanes - 1);
   if (ASC_FEATURE_SIMD) {
-    if (full) words = encodeGroups(symbols, rows, step, full, lanes, records, words, states);
+    if (full == 0) return;
+    if (step == 0 && runKernel > 1) words = encodeWindow(symbols, rows, full, lanes, table, runKernel, words, states);
+    else words = encodeRows(symbols, step == 0 ? splat : rows, full, lanes, table, words, states);
   }
 }
 
-/** Length of the states' section in the last encodeLanes. */
-let packedStates: usize = 0;
 let tailUnits: u32 = 0;
-
-export function statesLength(): usize {
-  return packedStates;
-}
 
 export function tailLength(): u32 {
   return tailUnits;
 }
 
 /**
- * Codes n symbols (int32) backward; words end at `end`. `run` symbols share rows[i / run] (u16, all valid); layout 0 wants
- * run = 1, layout 1 restarts the lanes at each run. Returns the start of states-and-words, or 0 if the tail does not fill the seeds.
- * The words take at most 2 n bytes and the states at most 144, all below `end`.
+ * Codes the n elements of the source (tile.ts) backward; words end at `end`. `run` elements share rows[i / run] (u16, all valid); layout 0
+ * wants run = 1, layout 1 restarts the lanes at each run. Returns the start of states-and-words, 0 if the tail does not fill the seeds, or 1 if
+ * an element has no symbol. The words take at most 2 n bytes and the states at most 144, all below `end`.
  */
-export function encodeLanes(symbols: usize, n: u32, rows: usize, run: u32, lanes: u32, layout: u32, tableAddress: usize, end: usize): usize {
+export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u32, tableAddress: usize, end: usize): usize {
   begin(tableAddress);
   words = end;
   store<u32>(states, 0);
+  const seedBytes = <usize>(lanes - 1) << 1;
   let coded: u32 = 0;
+  let symbols: usize = 0;
   // Words that the tail emits land below `end`; the first lanes - 1 of them are then taken away as seeds.
-  while (words > end - (<usize>(lanes - 1) << 1) || (coded & (TAIL_UNIT - 1)) != 0) {
+  while (words > end - seedBytes || (coded & (TAIL_UNIT - 1)) != 0) {
     if (coded + 1 >= n) return 0;
+    if ((coded & (TAIL_UNIT - 1)) == 0) {
+      const from = coded + TAIL_UNIT < n ? n - coded - TAIL_UNIT : 0;
+      symbols = readTile(from, n - coded);
+      if (symbols == 0) return 1;
+      symbols -= <usize>from << 2;
+    }
     const i = n - ++coded;
     putSymbol(states, load<i32>(symbols + (<usize>i << 2)), records + (<usize>load<u16>(rows + (<usize>(i / run) << 1)) << 4));
   }
@@ -143,22 +171,26 @@ export function encodeLanes(symbols: usize, n: u32, rows: usize, run: u32, lanes
     // Lane N-1 holds the first emitted word, which lies highest.
     store<u32>(states + (<usize>j << 2), 0x10000 | <u32>load<u16>(end - (<usize>(lanes - j) << 1)));
   }
-  const seedBytes = <usize>(lanes - 1) << 1;
   const extra = end - seedBytes - words;
   memory.copy(end - extra, words, extra);
   words = end - extra;
 
   const body = n - coded;
-  if (layout == 0) {
-    encodeSegment(symbols, rows, 2, body, lanes);
-  } else {
-    let r = (body + run - 1) / run;
-    let count = body - (r - 1) * run;
-    while (r > 0) {
-      r--;
-      encodeSegment(symbols + (<usize>(r * run) << 2), rows + (<usize>r << 1), 0, count, lanes);
-      count = run;
+  // Layout 0 is one run with a row per symbol.
+  const length = layout ? run : body;
+  const step: usize = layout ? 0 : 2;
+  for (let first = ((body - 1) / length) * length; ; first -= length) {
+    const row = rows + (<usize>(layout ? first / run : first) << 1);
+    if (layout) beginRun(row, lanes, TABLE_ENCODE_WINDOWS);
+    const count = min<u32>(length, body - first);
+    for (let from = (count - 1) & ~(TILE - 1); ; from -= TILE) {
+      const to = min<u32>(from + TILE, count);
+      symbols = readTile(first + from, first + to);
+      if (symbols == 0) return 1;
+      encodeTile(symbols, row + <usize>from * step, step, to - from, lanes);
+      if (from == 0) break;
     }
+    if (first == 0) break;
   }
   return packStates(lanes);
 }
@@ -168,8 +200,7 @@ function packStates(lanes: u32): usize {
   let bits: u32 = 0;
   for (let j: u32 = 0; j < lanes; j++) bits += 31 - clz<u32>(load<u32>(states + (<usize>j << 2)));
   const head = <usize>lanes >> 1;
-  packedStates = head + <usize>((bits + 7) >> 3);
-  const start = words - packedStates;
+  const start = words - head - <usize>((bits + 7) >> 3);
   memory.fill(start, 0, head);
   let p = start + head;
   let buffer: u64 = 0;
@@ -225,7 +256,7 @@ function renormalise(lane: usize): void {
   }
 }
 
-// Body symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
+// Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
 function decodeScalar(out: usize, rows: usize, step: usize, from: u32, to: u32, mask: u32): void {
   for (let i = from; i < to; i++) {
     const lane = states + (<usize>((i - from) & mask) << 2);
@@ -234,12 +265,14 @@ function decodeScalar(out: usize, rows: usize, step: usize, from: u32, to: u32, 
   }
 }
 
-function decodeSegment(out: usize, rows: usize, step: usize, count: u32, lanes: u32, end: usize): void {
+function decodeTile(out: usize, rows: usize, step: usize, count: u32, lanes: u32, end: usize): void {
   let full: u32 = 0;
   if (ASC_FEATURE_SIMD) {
-    // A row's bucket number is computed in 16 bits: 512 rows of 128 buckets.
-    if (simd && (step == 0 || load<u32>(table, TABLE_ROWS) <= 512)) full = count & ~(lanes - 1);
-    if (full) words = decodeGroups(out, rows, step, full, lanes, table, words, end, states);
+    if (step == 0 ? runKernel != 0 : simdRows) full = count & ~(lanes - 1);
+    if (full) {
+      if (step == 0 && runKernel > 1) words = decodeWindow(out, rows, full, lanes, table, runKernel, words, end, states);
+      else words = decodeGroups(out, step == 0 ? splat : rows, full, lanes, table, words, end, states);
+    }
   }
   // In blocks, so that a damaged stream is noticed before the word pointer can leave the padding behind `end`.
   while (full < count && words <= end) {
@@ -250,10 +283,10 @@ function decodeSegment(out: usize, rows: usize, step: usize, count: u32, lanes: 
 }
 
 /**
- * Decodes n symbols from states-and-words [p, end) into int32 `out`; `units` is the tail's t. The buckets must have been built.
+ * Decodes n symbols from states-and-words [p, end) into the target (tile.ts); `units` is the tail's t. prepareDecode must have run.
  * Needs 128 readable bytes behind `end`. Returns 0 or an error code.
  */
-export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: u32, layout: u32, units: u32, tableAddress: usize, out: usize, n: u32): i32 {
+export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: u32, layout: u32, units: u32, tableAddress: usize, n: u32): i32 {
   begin(tableAddress);
   if (units == 0 || <u64>units * TAIL_UNIT >= <u64>n) return ERROR_CORRUPTED;
   const body = n - units * TAIL_UNIT;
@@ -261,15 +294,19 @@ export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: 
   if (words == 0) return ERROR_TRUNCATED;
   if (words == 1 || ((end - words) & 1) != 0) return ERROR_CORRUPTED;
 
-  if (layout == 0) {
-    decodeSegment(out, rows, 2, body, lanes, end);
-  } else {
-    for (let from: u32 = 0, r: usize = 0; from < body && words <= end; from += run, r++) {
-      decodeSegment(out + (<usize>from << 2), rows + (r << 1), 0, min<u32>(run, body - from), lanes, end);
+  const length = layout ? run : body;
+  const step: usize = layout ? 0 : 2;
+  for (let first: u32 = 0; first < body; first += length) {
+    const row = rows + (<usize>(layout ? first / run : first) << 1);
+    if (layout) beginRun(row, lanes, TABLE_DECODE_WINDOWS);
+    const count = min<u32>(length, body - first);
+    for (let from: u32 = 0; from < count; from += TILE) {
+      const to = min<u32>(from + TILE, count);
+      decodeTile(tileFor(first + from), row + <usize>from * step, step, to - from, lanes, end);
+      if (words > end) return ERROR_TRUNCATED;
+      if (!writeTile(first + from, first + to)) return ERROR_OUT_OF_RANGE;
     }
   }
-  if (words > end) return ERROR_TRUNCATED;
-
   if (escapeReaderError()) return escapeReaderError();
 
   // The seeds continue the words; `end` and `words` are even distances apart, so the change-over is exact.
@@ -280,13 +317,17 @@ export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: 
   }
   const seedsEnd = seeds + (<usize>(lanes - 1) << 1);
   let limit = end;
-  for (let i = body; i < n; i++) {
-    store<i32>(out + (<usize>i << 2), takeSymbol(states, <usize>load<u16>(rows + (<usize>(i / run) << 1))));
-    if (words == end) {
-      words = seeds;
-      limit = seedsEnd;
+  for (let from = body; from < n; from += TAIL_UNIT) {
+    const out = tileFor(from);
+    for (let i: u32 = 0; i < TAIL_UNIT; i++) {
+      store<i32>(out + (<usize>i << 2), takeSymbol(states, <usize>load<u16>(rows + (<usize>((from + i) / run) << 1))));
+      if (words == end) {
+        words = seeds;
+        limit = seedsEnd;
+      }
+      if (words != limit) renormalise(states);
     }
-    if (words != limit) renormalise(states);
+    if (!writeTile(from, from + TAIL_UNIT)) return ERROR_OUT_OF_RANGE;
   }
   if (escapeReaderError()) return escapeReaderError();
   return load<u32>(states) == 0 && words == seedsEnd && !escapesRemain() ? 0 : ERROR_CORRUPTED;

@@ -2,8 +2,9 @@
 // share C and D and the renormalisation by 32-bit words; they differ in the start value, in escapes and in how the state is stored.
 
 import { escapeReaderError, escapesRemain, escapeToRaw, rawToEscape, readEscape, writeEscape } from "./escape";
-import { ERROR_CORRUPTED, ERROR_TRUNCATED } from "./errors";
+import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, TABLE_BUCKETS, TABLE_RECORDS } from "./table";
+import { readTile, TILE, tileFor, writeTile } from "./tile";
 
 const LOW: u64 = 1 << 31;
 
@@ -31,50 +32,62 @@ function putRaw(raw: u64): void {
 }
 
 /**
- * Codes n symbols (int32) backward; words end at `end`. `run` symbols share the row rows[i / run] (u16).
- * Returns the start of state-and-words. Escapes of the native stream go to the escape writer.
+ * Codes the n elements of the source (tile.ts) backward; words end at `end`. `run` elements share the row rows[i / run] (u16).
+ * Returns the start of state-and-words, or 1 if an element has no symbol. Escapes of the native stream go to the escape writer.
  */
-export function encode64(symbols: usize, n: u32, rows: usize, run: u32, table: usize, end: usize, compressai: bool): usize {
+export function encode64(n: u32, rows: usize, run: u32, table: usize, end: usize, compressai: bool): usize {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
   let x: u64 = compressai ? LOW : 0;
   let w = end;
-  let left = n;
   let row = rows + (<usize>(n / run) << 1);
-  let p = symbols + (<usize>n << 2);
-  while (left > 0) {
-    row -= 2;
-    const record = records + (<usize>load<u16>(row) << 4);
-    const entries = <usize>load<u32>(record);
-    const max = load<u32>(record, 4);
-    const offset = load<i32>(record, 8);
-    for (let i: u32 = 0; i < run; i++) {
-      p -= 4;
-      const value = load<i32>(p);
-      let k = <u32>(value - offset);
-      if (k >= max) {
-        if (compressai) {
-          state = x;
-          words = w;
-          putRaw(escapeToRaw(value, offset, max));
-          x = state;
-          w = words;
-        } else {
-          writeEscape(value, offset, max);
+  let left: u32 = 0;
+  let record: usize = 0;
+  for (let to = n; to > 0; ) {
+    const from = (to - 1) & ~(TILE - 1);
+    const symbols = readTile(from, to);
+    if (symbols == 0) return 1;
+    let p = symbols + (<usize>(to - from) << 2);
+    for (let i = to; i > from; ) {
+      if (left == 0) {
+        left = run;
+        row -= 2;
+        record = records + (<usize>load<u16>(row) << 4);
+      }
+      const entries = <usize>load<u32>(record);
+      const max = load<u32>(record, 4);
+      const offset = load<i32>(record, 8);
+      const count = min<u32>(left, i - from);
+      left -= count;
+      i -= count;
+      for (let j: u32 = 0; j < count; j++) {
+        p -= 4;
+        const value = load<i32>(p);
+        let k = <u32>(value - offset);
+        if (k >= max) {
+          if (compressai) {
+            state = x;
+            words = w;
+            putRaw(escapeToRaw(value, offset, max));
+            x = state;
+            w = words;
+          } else {
+            writeEscape(value, offset, max);
+          }
+          k = max;
         }
-        k = max;
+        const entry = load<u32>(entries + (<usize>k << 3));
+        let freq = <u64>(entry & 0xffff);
+        if (freq == 0) freq = 65536;
+        if (x >= freq << 47) {
+          w -= 4;
+          store<u32>(w, <u32>x);
+          x >>= 32;
+        }
+        const q = x / freq;
+        x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
       }
-      const entry = load<u32>(entries + (<usize>k << 3));
-      let freq = <u64>(entry & 0xffff);
-      if (freq == 0) freq = 65536;
-      if (x >= freq << 47) {
-        w -= 4;
-        store<u32>(w, <u32>x);
-        x >>= 32;
-      }
-      const q = x / freq;
-      x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
     }
-    left -= run;
+    to = from;
   }
   let p0 = w;
   if (compressai) {
@@ -125,8 +138,8 @@ function takeEscape(offset: i32, max: u32): i32 {
   return <i32>value;
 }
 
-/** Decodes n symbols from state-and-words [p, end) into int32 `out`. Returns 0 or an error code. */
-export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usize, out: usize, n: u32, compressai: bool): i32 {
+/** Decodes n symbols from state-and-words [p, end) into the target (tile.ts). Returns 0 or an error code. */
+export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usize, n: u32, compressai: bool): i32 {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
   const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
   const bytes = end - p;
@@ -147,64 +160,75 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
   }
   nibbleEnd = end;
   nibbleError = 0;
-  let left = n;
-  while (left > 0) {
-    const index = <usize>load<u16>(rows);
-    const record = records + (index << 4);
-    const rowBuckets = buckets + (index << (BUCKET_BITS + 3));
-    for (let i: u32 = 0; i < run; i++) {
-      const slot = <u32>x & 0xffff;
-      const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
-      let freq = <u32>bucket & 0xffff;
-      let rest = slot - (<u32>bucket >> 16);
-      let value = <i32>(<i64>bucket >> 48);
-      if (rest >= freq) {
-        rest -= freq;
-        freq = <u32>(bucket >> 32) & 0xffff;
-        value++;
+  let left: u32 = 0;
+  let record: usize = 0;
+  let rowBuckets: usize = 0;
+  for (let from: u32 = 0; from < n; from += TILE) {
+    const to = min<u32>(from + TILE, n);
+    let out = tileFor(from);
+    for (let i = from; i < to; ) {
+      if (left == 0) {
+        left = run;
+        const index = <usize>load<u16>(rows);
+        record = records + (index << 4);
+        rowBuckets = buckets + (index << (BUCKET_BITS + 3));
+        rows += 2;
       }
-      if (freq != 0) {
-        x = <u64>freq * (x >> 16) + <u64>rest;
-      } else {
-        const max = load<u32>(record, 4);
-        const k = findEntry(record, slot);
-        const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
-        freq = entry & 0xffff;
-        x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
-        const offset = load<i32>(record, 8);
-        value = offset + <i32>k;
-        if (k == max) {
-          if (!compressai) {
-            value = readEscape(offset, max);
-          } else {
-            // The nibbles come after this symbol's renormalisation.
-            if (x < LOW) {
-              if (p + 4 > end) return ERROR_TRUNCATED;
-              x = (x << 32) | <u64>load<u32>(p);
-              p += 4;
+      const count = min<u32>(left, to - i);
+      left -= count;
+      i += count;
+      for (let j: u32 = 0; j < count; j++, out += 4) {
+        const slot = <u32>x & 0xffff;
+        const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
+        let freq = <u32>bucket & 0xffff;
+        let rest = slot - (<u32>bucket >> 16);
+        let value = <i32>(<i64>bucket >> 48);
+        if (rest >= freq) {
+          rest -= freq;
+          freq = <u32>(bucket >> 32) & 0xffff;
+          value++;
+        }
+        if (freq != 0) {
+          x = <u64>freq * (x >> 16) + <u64>rest;
+        } else {
+          const max = load<u32>(record, 4);
+          const k = findEntry(record, slot);
+          const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
+          freq = entry & 0xffff;
+          x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
+          const offset = load<i32>(record, 8);
+          value = offset + <i32>k;
+          if (k == max) {
+            if (!compressai) {
+              value = readEscape(offset, max);
+            } else {
+              // The nibbles come after this symbol's renormalisation.
+              if (x < LOW) {
+                if (p + 4 > end) return ERROR_TRUNCATED;
+                x = (x << 32) | <u64>load<u32>(p);
+                p += 4;
+              }
+              state = x;
+              words = p;
+              value = takeEscape(offset, max);
+              if (nibbleError) return nibbleError;
+              x = state;
+              p = words;
             }
-            state = x;
-            words = p;
-            value = takeEscape(offset, max);
-            if (nibbleError) return nibbleError;
-            x = state;
-            p = words;
           }
         }
-      }
-      if (x < LOW) {
-        if (p < end) {
-          x = (x << 32) | <u64>load<u32>(p);
-          p += 4;
-        } else if (compressai) {
-          return ERROR_TRUNCATED;
+        if (x < LOW) {
+          if (p < end) {
+            x = (x << 32) | <u64>load<u32>(p);
+            p += 4;
+          } else if (compressai) {
+            return ERROR_TRUNCATED;
+          }
         }
+        store<i32>(out, value);
       }
-      store<i32>(out, value);
-      out += 4;
     }
-    rows += 2;
-    left -= run;
+    if (!writeTile(from, to)) return ERROR_OUT_OF_RANGE;
   }
   if (compressai) return x == LOW && p == end ? 0 : ERROR_CORRUPTED;
   if (escapeReaderError()) return escapeReaderError();

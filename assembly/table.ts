@@ -1,14 +1,16 @@
-// A loaded table: rows of {freq, cum, reciprocal} entries, and decode buckets built when first needed. docs/format.md section 5.
+// A loaded table: rows of {freq, cum, reciprocal} entries, and structures for each direction, built when first needed. docs/format.md section 5.
 //
 // Layout at `table` (all addresses are absolute):
 //   0 u32 rows      4 u32 flags (1: has medians, 2: some row has one entry)     8 u32 row records     12 u32 medians
-//  16 u32 buckets, 0 until buildBuckets     20 u32 end     24 u64 fingerprint
+//  16 u32 buckets, 0 until prepareDecode    20 u32 end     24 u64 fingerprint     32 u32 decode windows, likewise
+//  36 u32 encode windows, 0 until prepareEncode     40 u32 encode rows, likewise, and 0 with more than SIMD_ROWS rows
 // Row record, 16 bytes: u32 entries (address), u32 max (entries - 1, the escape), i32 offset, u32 0
 // Entry, 8 bytes: u16 freq, u16 cum, u32 floor((2^32 - 1) / freq). freq 65536 (a row of one entry) is stored as 0.
 // Bucket, 8 bytes, BUCKETS a row: see lookup.
 
 import { xxh64 } from "./checksum";
 import { ERROR_INVALID, ERROR_TRUNCATED, ERROR_VERSION } from "./errors";
+import { buildWindow, WINDOW_BYTES } from "./window";
 
 export const TABLE_ROWS: usize = 0;
 export const TABLE_FLAGS: usize = 4;
@@ -17,7 +19,10 @@ export const TABLE_MEDIANS: usize = 12;
 export const TABLE_BUCKETS: usize = 16;
 export const TABLE_END: usize = 20;
 export const TABLE_FINGERPRINT: usize = 24;
-const TABLE_HEADER: usize = 32;
+export const TABLE_DECODE_WINDOWS: usize = 32;
+export const TABLE_ENCODE_WINDOWS: usize = 36;
+export const TABLE_ENCODE_ROWS: usize = 40;
+const TABLE_HEADER: usize = 64;
 
 export const FLAG_MEDIANS: u32 = 1;
 export const FLAG_ONE_ENTRY_ROW: u32 = 2;
@@ -25,6 +30,11 @@ export const FLAG_ONE_ENTRY_ROW: u32 = 2;
 // 128 buckets of 512 slots: 64 rows fill 64 KB. A constant of the kernels, not of the format.
 export const BUCKET_BITS: u32 = 7;
 export const BUCKET_SHIFT: u32 = 16 - BUCKET_BITS;
+/** Kernels with a row per symbol compute a bucket's number in 16 bits. */
+export const SIMD_ROWS: u32 = 65536 >> BUCKET_BITS;
+// Entries of the values -128 .. 127, so that encoding a symbol needs one address and no record: 2 KB a row.
+export const ENCODE_WINDOW_BITS: u32 = 8;
+export const ENCODE_WINDOW: i32 = 1 << ENCODE_WINDOW_BITS;
 
 let cursor: usize = 0;
 let cursorEnd: usize = 0;
@@ -110,6 +120,9 @@ export function loadTable(source: usize, length: usize, table: usize): i32 {
   store<u32>(table, <u32>records, TABLE_RECORDS);
   store<u32>(table, <u32>medians, TABLE_MEDIANS);
   store<u32>(table, 0, TABLE_BUCKETS);
+  store<u32>(table, 0, TABLE_DECODE_WINDOWS);
+  store<u32>(table, 0, TABLE_ENCODE_WINDOWS);
+  store<u32>(table, 0, TABLE_ENCODE_ROWS);
   store<u32>(table, <u32>((entry + 63) & ~63), TABLE_END);
   store<u64>(table, fingerprint, TABLE_FINGERPRINT);
   return 0;
@@ -121,9 +134,48 @@ function storeEntry(entry: usize, freq: u32, cum: u32): void {
   store<u32>(entry, 0xffffffff / freq, 4);
 }
 
-/** Bytes that buildBuckets writes. */
-export function bucketBound(table: usize): usize {
-  return <usize>load<u32>(table, TABLE_ROWS) << (BUCKET_BITS + 3);
+/** Bytes that prepareDecode or prepareEncode writes. */
+export function preparedBound(table: usize, encode: bool): usize {
+  const rows = <usize>load<u32>(table, TABLE_ROWS);
+  const perRow: usize = encode ? (<usize>ENCODE_WINDOW << 3) : <usize>1 << (BUCKET_BITS + 3);
+  return (encode && rows > SIMD_ROWS ? 0 : rows * perRow) + (ASC_FEATURE_SIMD ? rows * WINDOW_BYTES : 0);
+}
+
+/** Builds the structures for decoding at `at`, which is 16-aligned. */
+export function prepareDecode(table: usize, at: usize): void {
+  const windows = at + (<usize>load<u32>(table, TABLE_ROWS) << (BUCKET_BITS + 3));
+  buildBuckets(table, at);
+  if (ASC_FEATURE_SIMD) buildWindows(table, windows, false);
+  store<u32>(table, <u32>windows, TABLE_DECODE_WINDOWS);
+}
+
+/** Builds the structures for encoding at `at`, which is 16-aligned. The scalar build needs none. */
+export function prepareEncode(table: usize, at: usize): void {
+  store<u32>(table, <u32>at, TABLE_ENCODE_WINDOWS);
+  if (!ASC_FEATURE_SIMD) return;
+  const rows = load<u32>(table, TABLE_ROWS);
+  buildWindows(table, at, true);
+  if (rows > SIMD_ROWS) return;
+  at += <usize>rows * WINDOW_BYTES;
+  store<u32>(table, <u32>at, TABLE_ENCODE_ROWS);
+  memory.fill(at, 0, <usize>rows * (<usize>ENCODE_WINDOW << 3));
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const record = <usize>load<u32>(table, TABLE_RECORDS) + (r << 4);
+    const offset = load<i32>(record, 8);
+    // The values of [offset, offset + max) within -128 .. 127, without the first and the last: what lies outside is clamped to those two.
+    const low = max<i32>(offset, 1 - ENCODE_WINDOW / 2);
+    const high = min<i32>(offset + <i32>load<u32>(record, 4), ENCODE_WINDOW / 2 - 1);
+    if (low < high) {
+      const row = at + (r << (ENCODE_WINDOW_BITS + 3));
+      memory.copy(row + (<usize>(low + ENCODE_WINDOW / 2) << 3), <usize>load<u32>(record) + (<usize>(low - offset) << 3), <usize>(high - low) << 3);
+    }
+  }
+}
+
+function buildWindows(table: usize, windows: usize, encode: bool): void {
+  const rows = load<u32>(table, TABLE_ROWS);
+  let record = <usize>load<u32>(table, TABLE_RECORDS);
+  for (let r: u32 = 0; r < rows; r++, record += 16, windows += WINDOW_BYTES) buildWindow(record, windows, encode);
 }
 
 /**
@@ -132,7 +184,7 @@ export function bucketBound(table: usize): usize {
  * valueA + 1. freqB = 0 says that entry B does not decide (it is the escape, or a third entry begins in this bucket); both 0 that A
  * does not either. So slot - cumA >= freqA selects B, and a selected freq of 0 means "search": one test for every rare case.
  */
-export function buildBuckets(table: usize, buckets: usize): void {
+function buildBuckets(table: usize, buckets: usize): void {
   const rows = load<u32>(table, TABLE_ROWS);
   let record = <usize>load<u32>(table, TABLE_RECORDS);
   store<u32>(table, <u32>buckets, TABLE_BUCKETS);

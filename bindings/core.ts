@@ -11,8 +11,9 @@ interface Exports {
   xxh32(p: number, length: number): number;
   xxh64(p: number, length: number): bigint;
   loadTable(source: number, length: number, table: number): number;
-  bucketBound(table: number): number;
-  buildBuckets(table: number, buckets: number): void;
+  preparedBound(table: number, encode: boolean): number;
+  prepareDecode(table: number, at: number): void;
+  prepareEncode(table: number, at: number): void;
   quantizedCdf(pmf: number, n: number, precision: number, cdf: number): number;
   gaussianCenter(scale: number): number;
   gaussianPmf(scale: number, pmf: number): void;
@@ -36,35 +37,9 @@ interface Exports {
   startEscapeWriter(end: number): void;
   escapeWriter(): number;
   startEscapeReader(p: number, end: number): void;
-  encode64(
-    symbols: number,
-    n: number,
-    rows: number,
-    run: number,
-    table: number,
-    end: number,
-    compressai: boolean,
-  ): number;
-  decode64(
-    p: number,
-    end: number,
-    rows: number,
-    run: number,
-    table: number,
-    out: number,
-    n: number,
-    compressai: boolean,
-  ): number;
-  encodeLanes(
-    symbols: number,
-    n: number,
-    rows: number,
-    run: number,
-    lanes: number,
-    layout: number,
-    table: number,
-    end: number,
-  ): number;
+  encode64(n: number, rows: number, run: number, table: number, end: number, compressai: boolean): number;
+  decode64(p: number, end: number, rows: number, run: number, table: number, n: number, compressai: boolean): number;
+  encodeLanes(n: number, rows: number, run: number, lanes: number, layout: number, table: number, end: number): number;
   decodeLanes(
     p: number,
     end: number,
@@ -74,9 +49,19 @@ interface Exports {
     layout: number,
     units: number,
     table: number,
-    out: number,
     n: number,
   ): number;
+  setElements(
+    elements: number,
+    type: number,
+    means: number,
+    medians: number,
+    count: number,
+    run: number,
+    step: number,
+  ): void;
+  refusedAt(): number;
+  refusedValue(): number;
   tailLength(): number;
 }
 
@@ -91,17 +76,27 @@ const CODES: readonly ErrorCode[] = [
   "OUT_OF_RANGE",
 ];
 const NON_FINITE = 5;
+const OUT_OF_RANGE = 6;
 
 const PAGE = 65536;
 /** Kernels read this much beyond an input and write a little below an output. */
 const PADDING = 256;
 /** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
 const HEADROOM = 512;
+/** The largest float32 below 2^31. */
+const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 const BYTES_PER_SYMBOL = 7;
 const SCALE_LUT_BYTES = 8192;
+/** Indices into a loaded table's header, assembly/table.ts. */
+const TABLE_MEDIANS = 3;
+const TABLE_BUCKETS = 4;
+const TABLE_ENCODE_WINDOWS = 9;
+/** assembly/tile.ts. */
+const TYPE_NUMBERS = { float32: 0, int32: 1, int16: 2, int8: 3 } as const;
 
-const align = (address: number): number => (address + 63) & ~63;
+// Not `& ~63`: addresses pass 2^31.
+const align = (address: number): number => Math.ceil(address / 64) * 64;
 
 /** A loaded table. `address` is in Wasm memory for the codec's life. */
 export interface LoadedTable {
@@ -254,13 +249,15 @@ export class Core {
     return { address: table, rows: header[0]!, fingerprint };
   }
 
-  /** The structures for decoding are built when first needed: a client that only encodes never pays for them. */
-  #ensureBuckets(table: number): void {
-    if (new Uint32Array(this.#u8.buffer, table, 8)[4] !== 0) return;
-    const buckets = this.#tablesEnd;
-    const end = align(buckets + this.#wasm.bucketBound(table) + PADDING);
+  /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
+  #prepare(table: number, encode: boolean): void {
+    const header = new Uint32Array(this.#u8.buffer, table, 16);
+    if (header[encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS] !== 0) return;
+    const at = this.#tablesEnd;
+    const end = align(at + this.#wasm.preparedBound(table, encode) + PADDING);
     this.#reserve(end);
-    this.#wasm.buildBuckets(table, buckets);
+    if (encode) this.#wasm.prepareEncode(table, at);
+    else this.#wasm.prepareDecode(table, at);
     this.#tablesEnd = end;
   }
 
@@ -339,7 +336,7 @@ export class Core {
     this.#forRuns(n, centre, (from, count, mean) => {
       const address = at.symbols + 4 * from;
       const bad = this.#wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
-      if (bad >= 0) this.#refuse(data as Float32Array, from + bad, centre.means);
+      if (bad >= 0) this.#refuse(data as Float32Array, centre);
     });
   }
 
@@ -348,15 +345,26 @@ export class Core {
     else for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
   }
 
-  #refuse(data: Float32Array, position: number, means: Float32Array | undefined): never {
-    if (!Number.isFinite(data[position]))
-      throw new CodecError("NON_FINITE", `latent.data[${position}] is ${data[position]}; replace it before encoding`);
-    if (means && !Number.isFinite(means[position]))
-      throw new CodecError("NON_FINITE", `means[${position}] is ${means[position]}`);
-    throw new CodecError(
-      "OUT_OF_RANGE",
-      `latent.data[${position}] = ${data[position]} does not round to an int32 symbol; scale the latent or use a larger step`,
-    );
+  /** Finds the first element that has no symbol: the kernel, which works backward, has only said that there is one. */
+  #refuse(data: Float32Array, { means, medians, run, step }: Centre): never {
+    for (let i = 0; i < data.length; i++) {
+      const y = data[i]!;
+      const mean = means ? means[i]! : medians ? medians[Math.floor(i / run) % medians.length]! : 0;
+      const scaled = Math.fround(Math.fround(y - mean) / step);
+      if (scaled <= HIGHEST_SYMBOL && scaled >= -(2 ** 31)) continue;
+      if (!Number.isFinite(y))
+        throw new CodecError("NON_FINITE", `latent.data[${i}] is ${y}; replace it before encoding`);
+      if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
+      throw new CodecError(
+        "OUT_OF_RANGE",
+        `latent.data[${i}] = ${y} does not round to an int32 symbol; scale the latent or use a larger step`,
+      );
+    }
+    throw new Error("unreachable: the kernel refused an element");
+  }
+
+  #refuseSymbol(position: number, symbol: number, type: LatentType): never {
+    throw new CodecError("OUT_OF_RANGE", `symbol ${position} is ${symbol}, which ${type} cannot hold; ask for int32`);
   }
 
   /** Leaves elements of `type` at `address` (from int32 symbols at `at.symbols`) and copies them to `out`. */
@@ -371,13 +379,9 @@ export class Core {
     } else if (type !== "int32") {
       address = spare;
       const bad = this.#wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
-      if (bad >= 0) {
-        const value = new Int32Array(this.#u8.buffer, at.symbols, n)[bad];
-        throw new CodecError("OUT_OF_RANGE", `symbol ${bad} is ${value}, which ${type} cannot hold; ask for int32`);
-      }
+      if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.#u8.buffer, at.symbols, n)[bad]!, type);
     }
-    const target = new Uint8Array(out.buffer, out.byteOffset, n * out.BYTES_PER_ELEMENT);
-    target.set(this.#u8.subarray(address, address + target.length));
+    this.#copyOut(address, n, out);
   }
 
   /** float32 or integers -> elements of another type, without coding. */
@@ -406,31 +410,36 @@ export class Core {
   ): Uint8Array {
     const n = data.length;
     const wasm = this.#wasm;
+    this.#prepare(table.address, true);
     const at = this.#layout(n, source, centre, HEADROOM + BYTES_PER_SYMBOL * n + PADDING);
     const run = this.#placeRows(source, at, at.payload);
-    this.#placeSymbols(data, type, n, centre, at, at.payload);
+    this.#place(data, at.symbols);
+    this.#setElements(type, table, centre, at);
 
     for (const stream of candidates) {
       const end = at.payload + HEADROOM + (stream.compressai ? BYTES_PER_SYMBOL : 2) * n;
       const escapesEnd = at.payload + HEADROOM + BYTES_PER_SYMBOL * n;
       wasm.startEscapeWriter(escapesEnd);
       const oneLane = stream.lanes === 1;
-      const start = oneLane
-        ? wasm.encode64(at.symbols, n, at.rows, run, table.address, end, stream.compressai)
-        : wasm.encodeLanes(
-            at.symbols,
-            n,
-            this.#rowsFor(stream.layout, at, run, n),
-            stream.layout ? run : 1,
-            stream.lanes,
-            stream.layout,
-            table.address,
-            end,
-          );
+      // An i32 in JavaScript: unsigned beyond 2 GB.
+      const start =
+        (oneLane
+          ? wasm.encode64(n, at.rows, run, table.address, end, stream.compressai)
+          : wasm.encodeLanes(
+              n,
+              this.#rowsFor(stream.layout, at, run, n),
+              stream.layout ? run : 1,
+              stream.lanes,
+              stream.layout,
+              table.address,
+              end,
+            )) >>> 0;
       if (start === 0) continue;
-      const escapes = escapesEnd - wasm.escapeWriter();
+      if (start === 1) this.#refuse(data as Float32Array, centre);
+      const escapesStart = wasm.escapeWriter() >>> 0;
+      const escapes = escapesEnd - escapesStart;
       if (end - start + escapes < (stream.least ?? 0)) continue;
-      this.#u8.copyWithin(end, wasm.escapeWriter(), escapesEnd);
+      this.#u8.copyWithin(end, escapesStart, escapesEnd);
 
       const head = header({ ...stream, escapes: escapes > 0 });
       if (!oneLane) pushVarint(head, wasm.tailLength());
@@ -461,6 +470,13 @@ export class Core {
     return this.#wasm.xxh32(at, bytes.length) >>> 0;
   }
 
+  #setElements(type: LatentType, table: LoadedTable, centre: Centre, at: Layout): void {
+    const { means, medians, run, step } = centre;
+    if (means && type === "float32") this.#place(means, at.means);
+    const address = medians ? new Uint32Array(this.#u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
+    this.#wasm.setElements(at.symbols, TYPE_NUMBERS[type], means ? at.means : 0, address, table.rows, run, step);
+  }
+
   /** Decodes n symbols from `body` (behind the fixed fields t and E) and copies the elements to `out`. */
   decode(
     body: Uint8Array,
@@ -475,15 +491,16 @@ export class Core {
     out: LatentData,
   ): void {
     const wasm = this.#wasm;
-    this.#ensureBuckets(table.address);
-    const at = this.#layout(n, source, type === "float32" ? centre : undefined, Math.max(body.length, 2 * n) + PADDING);
+    this.#prepare(table.address, false);
+    const at = this.#layout(n, source, centre, body.length);
     const run = this.#placeRows(source, at, at.payload);
     this.#u8.set(body, at.payload);
+    this.#setElements(type, table, centre, at);
     const end = at.payload + body.length - escapes;
     wasm.startEscapeReader(end, end + escapes);
     const code =
       stream.lanes === 1
-        ? wasm.decode64(at.payload, end, at.rows, run, table.address, at.symbols, n, stream.compressai)
+        ? wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai)
         : wasm.decodeLanes(
             at.payload,
             end,
@@ -493,14 +510,19 @@ export class Core {
             stream.layout,
             tailUnits,
             table.address,
-            at.symbols,
             n,
           );
-    if (code !== 0)
-      throw new CodecError(
-        CODES[code]!,
-        code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3",
-      );
-    this.#takeElements(type, n, centre, at, at.payload, out);
+    if (code === OUT_OF_RANGE) this.#refuseSymbol(wasm.refusedAt(), wasm.refusedValue(), type);
+    if (code !== 0) {
+      const reason =
+        code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3";
+      throw new CodecError(CODES[code]!, reason);
+    }
+    this.#copyOut(at.symbols, n, out);
+  }
+
+  #copyOut(address: number, n: number, out: LatentData): void {
+    const target = new Uint8Array(out.buffer, out.byteOffset, n * out.BYTES_PER_ELEMENT);
+    target.set(this.#u8.subarray(address, address + target.length));
   }
 }
