@@ -1,9 +1,9 @@
 // Decodes damaged packets and judges each outcome: a CodecError, or a result of the shape it claims. Anything else is a failure.
-import { CodecError, type DecodeOptions, type Prior } from "latentwire";
-import { type Build, builds } from "./builds.js";
-import { factorizedSample, featureMap, hyperprior, indexedSample, makeTable, random, type Sample } from "./cases.js";
+import { CodecError, type DecodeOptions, inspect } from "latentwire";
+import { random } from "./cases.js";
+import { maxElements, type Target, targetsOf } from "./fuzz-targets.js";
 import { mutate, reseal } from "./mutate.js";
-import { decodeBare, decodePacket, FormatError, fingerprint, type StreamKind, tableFromJson } from "./reference.js";
+import { decodeBare, decodePacket, FormatError, fingerprint, tableFromJson } from "./reference.js";
 
 export interface FuzzOptions {
   count: number;
@@ -20,66 +20,7 @@ export interface FuzzResult {
   compared: number;
 }
 
-/** A packet, all that is needed to decode it, and in which build. */
-interface Target {
-  readonly name: string;
-  readonly sample: Sample;
-  readonly build: Build;
-  readonly prior: Prior;
-  readonly packet: Uint8Array;
-  readonly kind: StreamKind;
-  readonly bare: boolean;
-  readonly checksum: boolean;
-  readonly options: DecodeOptions;
-}
-
-const maxElements = 1 << 16;
-
-function samplesOf(seed: number): Sample[] {
-  const rng = random(seed);
-  const mixed = makeTable(rng, { rows: 6, entries: 30, flavour: "random", medians: true });
-  const extreme = makeTable(rng, { rows: 5, entries: 200, flavour: "extreme" });
-  return [
-    indexedSample(rng, mixed, [0]),
-    indexedSample(rng, mixed, [1]),
-    indexedSample(rng, mixed, [40], 0.1),
-    factorizedSample(rng, mixed, [1, 6, 7, 9], 1, 0.01),
-    factorizedSample(rng, mixed, [2, 6, 40], 1, 0.2),
-    featureMap(seed + 1, 8, 10),
-    hyperprior(seed + 2, 900, 0.01),
-    indexedSample(rng, extreme, [1200], 0.05),
-    factorizedSample(rng, extreme, [1, 5, 16, 9], 1, 0.02),
-  ];
-}
-
-function targetsOf(seed: number): Target[] {
-  const targets: Target[] = [];
-  for (const build of builds) {
-    for (const sample of samplesOf(seed)) {
-      const prior = sample.prior(build.codec);
-      for (const kind of ["native", "compressai"] as const) {
-        for (const lanes of kind === "native" ? ([1, 8, 16, 32] as const) : ([1] as const)) {
-          for (const form of ["bare", "packet", "checksum"] as const) {
-            const bare = form === "bare";
-            const header = bare ? "none" : "packet";
-            const packet = build.codec.encode(sample.latent, prior, {
-              stream: kind,
-              lanes,
-              header,
-              checksum: form === "checksum",
-            });
-            const options: DecodeOptions = bare
-              ? { header, stream: kind, dims: sample.dims, maxElements }
-              : { maxElements };
-            const name = `${build.name}, ${kind}, ${lanes} lanes, ${form}, ${sample.dims.join("x")}`;
-            targets.push({ name, sample, build, prior, packet, kind, bare, checksum: form === "checksum", options });
-          }
-        }
-      }
-    }
-  }
-  return targets;
-}
+const describe = (outcome: unknown) => (typeof outcome === "string" ? outcome : "valid");
 
 const types = ["float32", "int32", "int16", "int8"] as const;
 
@@ -111,6 +52,30 @@ function decodeByReference({ sample, kind, bare }: Target, bytes: Uint8Array): s
   }
 }
 
+/** `inspect` judges no more than the header, and must do so without a table. */
+function look(bytes: Uint8Array): void {
+  try {
+    const { dims, elements, totalBytes } = inspect(bytes);
+    if (totalBytes !== bytes.length || elements !== dims.reduce((a, b) => a * b, 1))
+      throw new Error("inspect contradicts itself");
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+  }
+}
+
+/** Both builds must say the same of the same bytes, down to the code. */
+function compareBuilds(target: Target, twin: Target, bytes: Uint8Array): void {
+  const [first, second] = [target, twin].map((each) => decode(each, bytes, "int32"));
+  if (typeof first === "string" || typeof second === "string") {
+    if (first !== second)
+      throw new Error(`${target.build.name} says ${describe(first)}, ${twin.build.name} ${describe(second)}`);
+    return;
+  }
+  for (let i = 0; i < first.data.length; i++) {
+    if (first.data[i] !== second.data[i]) throw new Error(`symbol ${i} is ${first.data[i]} or ${second.data[i]}`);
+  }
+}
+
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
 /** That of the reference agrees: both refuse, or both decode and to the same symbols. Shapes other than the sample's are not its to judge. */
@@ -124,9 +89,7 @@ function compare(target: Target, bytes: Uint8Array): boolean {
     // Which of the two damage is called is the decoder's choice; docs/format.md section 3.4.
     const bothDamage = [own, other].every((outcome) => outcome === "TRUNCATED" || outcome === "CORRUPTED");
     if (own !== other && !bothDamage)
-      throw new Error(
-        `the package says ${typeof own === "string" ? own : "valid"}, the reference ${typeof other === "string" ? other : "valid"}`,
-      );
+      throw new Error(`the package says ${describe(own)}, the reference ${describe(other)}`);
     return true;
   }
   for (let i = 0; i < other.length; i++)
@@ -139,7 +102,10 @@ export function runFuzz({ count, seed, progress }: FuzzOptions): FuzzResult {
   const targets = targetsOf(seed);
   const result: FuzzResult = { count: 0, outcomes: {}, compared: 0 };
   while (result.count < count) {
-    const target = targets[rng(targets.length)];
+    const choice = rng(targets.length);
+    const target = targets[choice];
+    // The same packet in the other build.
+    const twin = targets[(choice + targets.length / 2) % targets.length];
     const mutated = mutate(target.packet, rng, targets[rng(targets.length)].packet);
     const bytes = target.checksum && rng(4) > 0 ? reseal(mutated) : mutated;
     try {
@@ -147,6 +113,8 @@ export function runFuzz({ count, seed, progress }: FuzzOptions): FuzzResult {
       const key = typeof outcome === "string" ? outcome : "valid";
       result.outcomes[key] = (result.outcomes[key] ?? 0) + 1;
       if (result.count % 8 === 0 && compare(target, bytes)) result.compared++;
+      if (result.count % 8 === 4) compareBuilds(target, twin, bytes);
+      if (result.count % 4 === 1) look(bytes);
       if (result.count % 20 === 0) {
         const good = decode(target, target.packet, "int32");
         if (typeof good === "string") throw new Error(`after it, a good packet is ${good}`);
