@@ -68,6 +68,14 @@ export function makeTable(rng: Random, shape: TableShape): TableJson {
   return { format: "latentwire-tables", version: 1, offsets, cdfs, ...medians };
 }
 
+/** Rows of one length, peaked and random in turn: kernels change with the length of a row. */
+export function makeTableOfLength(rng: Random, rows: number, entries: number): TableJson {
+  const cdfs = Array.from({ length: rows }, (_, r) =>
+    r % 2 ? randomCdf(rng, entries) : peakedCdf(entries, 0.2 + 0.7 * rng.unit()),
+  );
+  return { format: "latentwire-tables", version: 1, offsets: cdfs.map(() => 0 - (entries >> 1)), cdfs };
+}
+
 const int32Edges = [-(2 ** 31), 2 ** 31 - 1, 0, -1, 2 ** 27, -(2 ** 27) - 1];
 
 /** A symbol as the row expects it, or, once in `1 / escapeRate`, any int32. */

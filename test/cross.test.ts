@@ -3,7 +3,16 @@ import type { EncodeOptions } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds, laneCounts } from "./builds.js";
-import { factorizedSample, featureMap, hyperprior, indexedSample, makeTable, random, type Sample } from "./cases.js";
+import {
+  factorizedSample,
+  featureMap,
+  hyperprior,
+  indexedSample,
+  makeTable,
+  makeTableOfLength,
+  random,
+  type Sample,
+} from "./cases.js";
 import { sameNumbers } from "./expect.js";
 import {
   decodeBare,
@@ -51,6 +60,11 @@ const samples: Record<string, Sample> = {
 // Around each length at which something changes in one kernel or another.
 for (const run of [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]) {
   samples[`runs of ${run}`] = factorizedSample(rng, small, [3, 48, run], 1, 0.002);
+}
+for (const entries of [2, 3, 8, 9, 15, 16, 17, 18, 31, 32, 33, 63, 64, 65, 66, 127, 128, 129, 255, 256, 257, 1000]) {
+  const table = makeTableOfLength(rng, 6, entries);
+  samples[`rows of ${entries} entries`] = indexedSample(rng, table, [1500], 0.003);
+  samples[`channels of ${entries} entries`] = factorizedSample(rng, table, [1, 6, 15, 17], 1, 0.003);
 }
 for (const n of [500, 999, 1024, 1025, 2047, 4095, 4096, 4097]) {
   samples[`${n} symbols of a hyperprior`] = hyperprior(n, n, 0.001);
