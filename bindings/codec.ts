@@ -34,7 +34,7 @@ import type {
 const DEFAULT_MAX_ELEMENTS = 2 ** 24;
 
 /**
- * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost about 7, 14 and 24 bytes, one lane 1; one
+ * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 7, 11 and 21 bytes, one lane 3; one
  * lane decodes at about a fifth of the speed.
  */
 function laneCandidates(n: number, wanted: Lanes | "auto", run: number): StreamShape[] {
