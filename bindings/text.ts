@@ -11,7 +11,7 @@ export function fromText(text: string): Uint8Array<ArrayBuffer> {
     const digit = code === 32 ? 57 : code === 33 ? 25 : code - 35;
     if (digit >= 90) high = (digit - 89) * 90;
     else {
-      bytes[n++] = high + digit;
+      bytes[n++] = high + digit - 4;
       high = 0;
     }
   }
