@@ -1,9 +1,9 @@
-import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
 import { columns } from "./columns.js";
 import { choices } from "./contenders.js";
 import { latents } from "./latents.js";
+import { packageVersion } from "./machine.js";
 import { program } from "./program.js";
 import { bar } from "./progress.js";
 import { measure, OPS, prepare, type Result } from "./tasks.js";
@@ -98,8 +98,7 @@ async function run(): Promise<void> {
   }
   progress.stop();
 
-  const { version } = createRequire(import.meta.url)("latentwire/package.json");
-  if (args.json) console.log(JSON.stringify({ node: process.version, version, results }));
+  if (args.json) console.log(JSON.stringify({ node: process.version, version: packageVersion(), results }));
   else print(results);
 }
 

@@ -14,7 +14,7 @@ export interface PictureResult {
 }
 
 const QUALITIES = [10, 20, 50, 75];
-const REPEATS = 5;
+const REPEATS = 9;
 
 export const PICTURE_CODECS = (["JPEG", "WebP"] as const).flatMap((format) =>
   QUALITIES.map((quality) => ({ format, quality })),

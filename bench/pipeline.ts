@@ -28,7 +28,7 @@ export interface Passed {
 }
 
 /** Passes that are timed, after one that is not. */
-export const PASSES = 5;
+export const PASSES = 9;
 /** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */
 const WARM_UP_CALLS = 40;
 

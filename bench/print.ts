@@ -1,11 +1,9 @@
 import { columns } from "./columns.js";
 import { PREPARATION } from "./images.js";
 import type { Machine } from "./machine.js";
+import { number } from "./numbers.js";
 import { BYTE_RULE, LINK_RULE, TIME_RULE } from "./rules.js";
 import type { ImageResult, Summary } from "./summary.js";
-
-const number = (value: number, digits = 0) =>
-  value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 function imageTable(results: readonly ImageResult[], summary: Summary): string[] {
   const head = [

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { escapeHtml, number } from "./text.js";
+import { number } from "../numbers.js";
+import { escapeHtml } from "./escape.js";
 
 interface Point {
   readonly label: string;

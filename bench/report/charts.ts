@@ -1,5 +1,6 @@
+import { milliseconds, number } from "../numbers.js";
 import type { LinkRow, Sender } from "../summary.js";
-import { escapeHtml, milliseconds, number } from "./text.js";
+import { escapeHtml } from "./escape.js";
 
 // One narrow drawing serves phone and desk: at this width 13 units of type are 13 pixels on a phone.
 const WIDTH = 360;

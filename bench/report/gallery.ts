@@ -1,9 +1,10 @@
 import sharp from "sharp";
 import { type Picture, SIDE } from "../images.js";
+import { number } from "../numbers.js";
 import { jpegNear } from "../pictures.js";
 import type { Passed } from "../pipeline.js";
 import type { ImageResult } from "../summary.js";
-import { escapeHtml, number } from "./text.js";
+import { escapeHtml } from "./escape.js";
 
 /** Pictures make the file large; a long list shows its first ones. */
 const SHOWN = 12;

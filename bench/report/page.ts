@@ -1,13 +1,13 @@
-import type { Picture } from "../images.js";
-import { PREPARATION } from "../images.js";
+import { type Picture, PREPARATION } from "../images.js";
 import type { Machine } from "../machine.js";
+import { milliseconds, number } from "../numbers.js";
 import { BYTE_RULE, LINK_RULE, TIME_RULE } from "../rules.js";
 import type { ImageResult, Summary } from "../summary.js";
 import { accuracySection } from "./accuracy.js";
 import { bytesChart, linkChart, linkLegend } from "./charts.js";
+import { escapeHtml } from "./escape.js";
 import { gallery } from "./gallery.js";
 import { STYLE } from "./style.js";
-import { escapeHtml, milliseconds, number } from "./text.js";
 
 function facts(summary: Summary): string {
   const { bytes, images, symbols, idealBytes, exact, ms } = summary;
