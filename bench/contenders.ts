@@ -71,22 +71,27 @@ function plain(workload: Workload): Coder {
 
 type Squeeze = (bytes: Uint8Array) => Uint8Array;
 
-/** A general-purpose compressor on the smallest integer type that holds the symbols; the conversion is not timed. */
+/** The smallest integer type that holds every symbol of the workload. */
+function narrowest({ items }: Workload) {
+  const types = [Int8Array, Int16Array, Int32Array] as const;
+  const holds = (bits: number) =>
+    items.every((item) => item.symbols.every((symbol) => (symbol << (32 - bits)) >> (32 - bits) === symbol));
+  return types.find((type) => holds(8 * type.BYTES_PER_ELEMENT)) ?? Int32Array;
+}
+
+/** A general-purpose compressor on the symbols as bytes; the conversion is not timed. */
 function general(name: string, workload: Workload, squeeze: Squeeze, expand: Squeeze): Coder {
-  const small = workload.items.every((item) => item.symbols.every((symbol) => symbol === (symbol << 24) >> 24));
-  const inputs = workload.items.map((item) => {
-    const narrow = small ? Int8Array.from(item.symbols) : Int16Array.from(item.symbols);
-    return new Uint8Array(narrow.buffer);
-  });
+  const Elements = narrowest(workload);
+  const size = Elements.BYTES_PER_ELEMENT;
+  const inputs = workload.items.map((item) => new Uint8Array(Elements.from(item.symbols).buffer));
   return {
     name,
     lanes: () => null,
     encode: (i) => squeeze(inputs[i]),
     decode(packet) {
       const bytes = expand(packet);
-      if (small) return new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-      const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-      return new Int16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
+      const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+      return new Elements(aligned.buffer, aligned.byteOffset, aligned.length / size);
     },
   };
 }
