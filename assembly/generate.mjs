@@ -129,8 +129,15 @@ function decodeRows${lanes}(out: usize, rows: usize, count: u32, table: usize, p
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b${g} = i16x8.add(i16x8.shr_u(L${g}, BUCKET_SHIFT), i16x8.shl(v128.load(rows, ${g * 16}), BUCKET_BITS));
     const al${g} = i32x4.add(base, i32x4.shl(i32x4.extend_low_i16x8_u(b${g}), 3)), ah${g} = i32x4.add(base, i32x4.shl(i32x4.extend_high_i16x8_u(b${g}), 3));`);
-    for (const [half, lane] of [["al", 0], ["al", 2], ["ah", 0], ["ah", 2]]) {
-      emit(`    const e${half}${g}_${lane} = v128.load64_lane(<usize>i32x4.extract_lane(${half}${g}, ${lane + 1}), v128.load64_zero(<usize>i32x4.extract_lane(${half}${g}, ${lane})), 1);`);
+    for (const [half, lane] of [
+      ["al", 0],
+      ["al", 2],
+      ["ah", 0],
+      ["ah", 2],
+    ]) {
+      emit(
+        `    const e${half}${g}_${lane} = v128.load64_lane(<usize>i32x4.extract_lane(${half}${g}, ${lane + 1}), v128.load64_zero(<usize>i32x4.extract_lane(${half}${g}, ${lane})), 1);`,
+      );
     }
     emit(`
     const fcl${g} = v128.shuffle<u32>(eal${g}_0, eal${g}_2, 0, 2, 4, 6), bvl${g} = v128.shuffle<u32>(eal${g}_0, eal${g}_2, 1, 3, 5, 7);
@@ -297,7 +304,11 @@ emit(`
 for (const g of quads) {
   // rare holds entries as encodeRows has them, four at a time, upper four first: escapes are written backward.
   for (const half of [1, 0]) {
-    const [fc, r, order] = [`fc${g}${half}`, half ? `Rb${g}` : `Ra${g}`, half ? "4, 12, 5, 13, 6, 14, 7, 15" : "0, 8, 1, 9, 2, 10, 3, 11"];
+    const [fc, r, order] = [
+      `fc${g}${half}`,
+      half ? `Rb${g}` : `Ra${g}`,
+      half ? "4, 12, 5, 13, 6, 14, 7, 15" : "0, 8, 1, 9, 2, 10, 3, 11",
+    ];
     emit(`
       v128.store(rare, v128.shuffle<u16>(F${g}, C${g}, ${order}));
       v128.store(rare, ${r}, 16);
