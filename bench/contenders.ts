@@ -91,7 +91,7 @@ function general(name: string, workload: Workload, squeeze: Squeeze, expand: Squ
     decode(packet) {
       const bytes = expand(packet);
       const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-      return new Elements(aligned.buffer, aligned.byteOffset, aligned.length / size);
+      return new Elements(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.length / size);
     },
   };
 }
