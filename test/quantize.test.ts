@@ -77,6 +77,31 @@ for (const { name, codec } of builds) {
     }
   });
 
+  test(`${name}: symbols equal the reference's at every magnitude, alone among small ones and in company`, () => {
+    const rng = random(15);
+    for (let power = 18; power <= 30; power++) {
+      for (const n of [16, 33, 64, 129]) {
+        const small = awkwardFloats(rng, n, 40);
+        const large = awkwardFloats(rng, n, 2 ** power);
+        const mixed = small.slice();
+        const at = rng(n);
+        mixed[at] = large[at];
+        // The float32 numbers on each side of a power of two, where a kernel may change its arithmetic.
+        const edge = 2 ** power;
+        large.set([edge, -edge, edge - 0.5, 0.5 - edge, edge * (1 - 2 ** -24), edge * (1 + 2 ** -23), -0], rng(n - 7));
+        const means = Float32Array.from(small, () => (rng.unit() - 0.5) * 20);
+        for (const y of [large, mixed]) {
+          assert.equal(codec.quantize(float(y), bare(codec, n)).data, quantize(y));
+          assert.equal(codec.quantize(float(y), bare(codec, n, { step: 0.75 })).data, quantize(y, undefined, 0.75));
+          assert.equal(
+            codec.quantize(float(y), bare(codec, n, { means })).data,
+            quantize(y, (k) => means[k]),
+          );
+        }
+      }
+    }
+  });
+
   test(`${name}: medians of a factorized prior are subtracted and added back`, () => {
     const rng = random(6);
     for (const [batch, rows, run] of [
