@@ -5,12 +5,6 @@
 const HIGHEST: f32 = 2147483520;
 const LOWEST: f32 = -2147483648;
 
-// @ts-ignore: decorator
-@inline
-function quantizeOne(y: f32, mean: f32, step: f32): f32 {
-  return nearest<f32>((y - mean) / step);
-}
-
 // 1.5 * 2^23: added to |v| < 2^22 it leaves the integer nearest to v, ties to even, in the low bits of the float32.
 const MAGIC: f32 = 12582912;
 const MAGIC_BITS: i32 = 0x4b400000;
