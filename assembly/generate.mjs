@@ -70,8 +70,8 @@ function storeStates(groups) {
 
 // One branch for all groups: a rare symbol is one that the kernel's table does not decide, its F is 0.
 function rarePath(groups, rows, step) {
-  const anyRare = groups.map((g) => `i16x8.eq(F${g}, zero)`).reduce((a, b) => `v128.or(${a}, ${b})`);
-  emit(`    if (v128.any_true(${anyRare})) {`);
+  const least = groups.map((g) => `F${g}`).reduce((a, b) => `i16x8.min_u(${a}, ${b})`);
+  emit(`    if (v128.any_true(i16x8.eq(${least}, zero))) {`);
   for (const g of groups) {
     emit(`
       if (v128.any_true(i16x8.eq(F${g}, zero))) {
@@ -163,7 +163,7 @@ function decodeRows${lanes}(out: usize, rows: usize, count: u32, table: usize, p
 `);
 }
 
-// One row whose window of 7 entries holds nearly all mass: no table in memory, the slot is compared with the window's 8 bounds.
+// One row whose window of 5 entries holds nearly all mass: no table in memory, the slot is compared with the window's 6 bounds.
 function decodeWindow(lanes) {
   const groups = range(lanes / 8);
   emit(`
@@ -173,7 +173,7 @@ function decodeWindow${lanes}(out: usize, rows: usize, count: u32, table: usize,
   const freqLow = v128.load(window, WINDOW_FREQ_LOW), freqHigh = v128.load(window, WINDOW_FREQ_HIGH);
   const cumLow = v128.load(window, WINDOW_CUM_LOW), cumHigh = v128.load(window, WINDOW_CUM_HIGH);
   const top = i16x8.splat(load<i16>(window, WINDOW_TOP));`);
-  for (const k of range(8)) emit(`  const bound${k} = v128.load16_splat(window + WINDOW_BOUNDS, ${k * 2});`);
+  for (const k of range(6)) emit(`  const bound${k} = v128.load16_splat(window + WINDOW_BOUNDS, ${k * 2});`);
   loadStates(groups);
   emit(`
   for (let i: u32 = 0; i < count && p <= end; i += ${lanes}) {
@@ -181,10 +181,10 @@ function decodeWindow${lanes}(out: usize, rows: usize, count: u32, table: usize,
   for (const g of groups) {
     const gt = (k) => `i16x8.gt_s(bound${k}, t${g})`;
     emit(`
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t${g} = v128.xor(L${g}, sign);
     const na${g} = i16x8.add(i16x8.add(${gt(0)}, ${gt(1)}), i16x8.add(${gt(2)}, ${gt(3)}));
-    const nb${g} = i16x8.add(i16x8.add(${gt(4)}, ${gt(5)}), i16x8.add(${gt(6)}, ${gt(7)}));
+    const nb${g} = i16x8.add(${gt(4)}, ${gt(5)});
     const N${g} = i16x8.add(na${g}, nb${g});
     const V${g} = i16x8.add(top, N${g});`);
   }

@@ -134,7 +134,7 @@ function decodeRows16(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const D1 = i16x8.sub(L1, CA1), B1 = i16x8.ge_u(D1, FA1);
     let F1 = v128.bitselect(FB1, FA1, B1), E1 = i16x8.sub(D1, v128.and(FA1, B1));
     const V1 = i16x8.sub(VA1, B1);
-    if (v128.any_true(v128.or(i16x8.eq(F0, zero), i16x8.eq(F1, zero)))) {
+    if (v128.any_true(i16x8.eq(i16x8.min_u(F0, F1), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
         v128.store(rare, F0);
         v128.store(rare, L0, 16);
@@ -266,7 +266,7 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const D3 = i16x8.sub(L3, CA3), B3 = i16x8.ge_u(D3, FA3);
     let F3 = v128.bitselect(FB3, FA3, B3), E3 = i16x8.sub(D3, v128.and(FA3, B3));
     const V3 = i16x8.sub(VA3, B3);
-    if (v128.any_true(v128.or(v128.or(v128.or(i16x8.eq(F0, zero), i16x8.eq(F1, zero)), i16x8.eq(F2, zero)), i16x8.eq(F3, zero)))) {
+    if (v128.any_true(i16x8.eq(i16x8.min_u(i16x8.min_u(i16x8.min_u(F0, F1), F2), F3), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
         v128.store(rare, F0);
         v128.store(rare, L0, 16);
@@ -374,8 +374,6 @@ function decodeWindow16(out: usize, rows: usize, count: u32, table: usize, windo
   const bound3 = v128.load16_splat(window + WINDOW_BOUNDS, 6);
   const bound4 = v128.load16_splat(window + WINDOW_BOUNDS, 8);
   const bound5 = v128.load16_splat(window + WINDOW_BOUNDS, 10);
-  const bound6 = v128.load16_splat(window + WINDOW_BOUNDS, 12);
-  const bound7 = v128.load16_splat(window + WINDOW_BOUNDS, 14);
   // x = H << 16 | L for lanes 0 .. 7
   const xa0 = v128.load(states, 0), xb0 = v128.load(states, 16);
   let H0 = v128.shuffle<u16>(xa0, xb0, 1, 3, 5, 7, 9, 11, 13, 15), L0 = v128.shuffle<u16>(xa0, xb0, 0, 2, 4, 6, 8, 10, 12, 14);
@@ -384,23 +382,23 @@ function decodeWindow16(out: usize, rows: usize, count: u32, table: usize, windo
   let H1 = v128.shuffle<u16>(xa1, xb1, 1, 3, 5, 7, 9, 11, 13, 15), L1 = v128.shuffle<u16>(xa1, xb1, 0, 2, 4, 6, 8, 10, 12, 14);
   for (let i: u32 = 0; i < count && p <= end; i += 16) {
     let patched: u32 = 0;
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t0 = v128.xor(L0, sign);
     const na0 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t0), i16x8.gt_s(bound1, t0)), i16x8.add(i16x8.gt_s(bound2, t0), i16x8.gt_s(bound3, t0)));
-    const nb0 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0)), i16x8.add(i16x8.gt_s(bound6, t0), i16x8.gt_s(bound7, t0)));
+    const nb0 = i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0));
     const N0 = i16x8.add(na0, nb0);
     const V0 = i16x8.add(top, N0);
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t1 = v128.xor(L1, sign);
     const na1 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t1), i16x8.gt_s(bound1, t1)), i16x8.add(i16x8.gt_s(bound2, t1), i16x8.gt_s(bound3, t1)));
-    const nb1 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1)), i16x8.add(i16x8.gt_s(bound6, t1), i16x8.gt_s(bound7, t1)));
+    const nb1 = i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1));
     const N1 = i16x8.add(na1, nb1);
     const V1 = i16x8.add(top, N1);
     const y0 = i8x16.neg(i8x16.narrow_i16x8_s(N0, N1));
     const fl0 = i8x16.swizzle(freqLow, y0), fh0 = i8x16.swizzle(freqHigh, y0), cl0 = i8x16.swizzle(cumLow, y0), ch0 = i8x16.swizzle(cumHigh, y0);
     let F0 = v128.shuffle<u8>(fl0, fh0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), F1 = v128.shuffle<u8>(fl0, fh0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     let E0 = i16x8.sub(L0, v128.shuffle<u8>(cl0, ch0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)), E1 = i16x8.sub(L1, v128.shuffle<u8>(cl0, ch0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-    if (v128.any_true(v128.or(i16x8.eq(F0, zero), i16x8.eq(F1, zero)))) {
+    if (v128.any_true(i16x8.eq(i16x8.min_u(F0, F1), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
         v128.store(rare, F0);
         v128.store(rare, L0, 16);
@@ -465,8 +463,6 @@ function decodeWindow32(out: usize, rows: usize, count: u32, table: usize, windo
   const bound3 = v128.load16_splat(window + WINDOW_BOUNDS, 6);
   const bound4 = v128.load16_splat(window + WINDOW_BOUNDS, 8);
   const bound5 = v128.load16_splat(window + WINDOW_BOUNDS, 10);
-  const bound6 = v128.load16_splat(window + WINDOW_BOUNDS, 12);
-  const bound7 = v128.load16_splat(window + WINDOW_BOUNDS, 14);
   // x = H << 16 | L for lanes 0 .. 7
   const xa0 = v128.load(states, 0), xb0 = v128.load(states, 16);
   let H0 = v128.shuffle<u16>(xa0, xb0, 1, 3, 5, 7, 9, 11, 13, 15), L0 = v128.shuffle<u16>(xa0, xb0, 0, 2, 4, 6, 8, 10, 12, 14);
@@ -481,28 +477,28 @@ function decodeWindow32(out: usize, rows: usize, count: u32, table: usize, windo
   let H3 = v128.shuffle<u16>(xa3, xb3, 1, 3, 5, 7, 9, 11, 13, 15), L3 = v128.shuffle<u16>(xa3, xb3, 0, 2, 4, 6, 8, 10, 12, 14);
   for (let i: u32 = 0; i < count && p <= end; i += 32) {
     let patched: u32 = 0;
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t0 = v128.xor(L0, sign);
     const na0 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t0), i16x8.gt_s(bound1, t0)), i16x8.add(i16x8.gt_s(bound2, t0), i16x8.gt_s(bound3, t0)));
-    const nb0 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0)), i16x8.add(i16x8.gt_s(bound6, t0), i16x8.gt_s(bound7, t0)));
+    const nb0 = i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0));
     const N0 = i16x8.add(na0, nb0);
     const V0 = i16x8.add(top, N0);
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t1 = v128.xor(L1, sign);
     const na1 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t1), i16x8.gt_s(bound1, t1)), i16x8.add(i16x8.gt_s(bound2, t1), i16x8.gt_s(bound3, t1)));
-    const nb1 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1)), i16x8.add(i16x8.gt_s(bound6, t1), i16x8.gt_s(bound7, t1)));
+    const nb1 = i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1));
     const N1 = i16x8.add(na1, nb1);
     const V1 = i16x8.add(top, N1);
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t2 = v128.xor(L2, sign);
     const na2 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t2), i16x8.gt_s(bound1, t2)), i16x8.add(i16x8.gt_s(bound2, t2), i16x8.gt_s(bound3, t2)));
-    const nb2 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t2), i16x8.gt_s(bound5, t2)), i16x8.add(i16x8.gt_s(bound6, t2), i16x8.gt_s(bound7, t2)));
+    const nb2 = i16x8.add(i16x8.gt_s(bound4, t2), i16x8.gt_s(bound5, t2));
     const N2 = i16x8.add(na2, nb2);
     const V2 = i16x8.add(top, N2);
-    // N = number of bounds above the slot: 1 .. 7 inside the window (a mask is -1)
+    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
     const t3 = v128.xor(L3, sign);
     const na3 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t3), i16x8.gt_s(bound1, t3)), i16x8.add(i16x8.gt_s(bound2, t3), i16x8.gt_s(bound3, t3)));
-    const nb3 = i16x8.add(i16x8.add(i16x8.gt_s(bound4, t3), i16x8.gt_s(bound5, t3)), i16x8.add(i16x8.gt_s(bound6, t3), i16x8.gt_s(bound7, t3)));
+    const nb3 = i16x8.add(i16x8.gt_s(bound4, t3), i16x8.gt_s(bound5, t3));
     const N3 = i16x8.add(na3, nb3);
     const V3 = i16x8.add(top, N3);
     const y0 = i8x16.neg(i8x16.narrow_i16x8_s(N0, N1));
@@ -513,7 +509,7 @@ function decodeWindow32(out: usize, rows: usize, count: u32, table: usize, windo
     const fl1 = i8x16.swizzle(freqLow, y1), fh1 = i8x16.swizzle(freqHigh, y1), cl1 = i8x16.swizzle(cumLow, y1), ch1 = i8x16.swizzle(cumHigh, y1);
     let F2 = v128.shuffle<u8>(fl1, fh1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), F3 = v128.shuffle<u8>(fl1, fh1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     let E2 = i16x8.sub(L2, v128.shuffle<u8>(cl1, ch1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)), E3 = i16x8.sub(L3, v128.shuffle<u8>(cl1, ch1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-    if (v128.any_true(v128.or(v128.or(v128.or(i16x8.eq(F0, zero), i16x8.eq(F1, zero)), i16x8.eq(F2, zero)), i16x8.eq(F3, zero)))) {
+    if (v128.any_true(i16x8.eq(i16x8.min_u(i16x8.min_u(i16x8.min_u(F0, F1), F2), F3), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
         v128.store(rare, F0);
         v128.store(rare, L0, 16);

@@ -138,6 +138,12 @@ function encodeTile(symbols: usize, rows: usize, step: usize, count: u32, lanes:
 
 let tailUnits: u32 = 0;
 
+// Whether a tail code says t: constants of the format, docs/format.md section 3.2.
+function hasTailCode(t: u32): bool {
+  if (t <= 16) return (t & 1) == 0;
+  return t > 64 || (t <= 24 ? (t & 3) == 0 : (t & 7) == 0 && t != 56);
+}
+
 export function tailLength(): u32 {
   return tailUnits;
 }
@@ -155,7 +161,7 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   let coded: u32 = 0;
   let symbols: usize = 0;
   // Words that the tail emits land below `end`; the first lanes - 1 of them are then taken away as seeds.
-  while (words > end - seedBytes || (coded & (TAIL_UNIT - 1)) != 0) {
+  while (words > end - seedBytes || (coded & (TAIL_UNIT - 1)) != 0 || !hasTailCode(coded / TAIL_UNIT)) {
     if (coded + 1 >= n) return 0;
     if ((coded & (TAIL_UNIT - 1)) == 0) {
       const from = coded + TAIL_UNIT < n ? n - coded - TAIL_UNIT : 0;

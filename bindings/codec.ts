@@ -1,12 +1,12 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
-import type { Core, LoadedScales, LoadedTable, StreamShape } from "./core.js";
+import type { Core, LoadedScales, LoadedTable, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
 import {
+  type BareHeader,
   LANES,
   parseBareHeader,
   parsePacketHeader,
-  VarintReader,
   writeBareHeader,
   writePacketHeader,
 } from "./packet.js";
@@ -37,14 +37,13 @@ const DEFAULT_MAX_ELEMENTS = 2 ** 24;
  * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 7, 11 and 21 bytes, one lane 3; one
  * lane decodes at about a fifth of the speed.
  */
-function laneCandidates(n: number, wanted: Lanes | "auto", run: number): StreamShape[] {
+function laneChoices(n: number, wanted: Lanes | "auto", run: number): StreamChoice[] {
   const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
-  const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : [most, 1];
+  const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : ([most, 1] as const);
   return counts.map((lanes) => ({
     compressai: false,
     lanes,
     layout: lanes > 1 && run > 1 && run >= lanes ? 1 : 0,
-    escapes: false,
     // A stream much shorter than that pays too large a share for its lanes.
     least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
   }));
@@ -211,23 +210,19 @@ export class CodecImplementation {
 
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
-    const fingerprint = (options.fingerprint ?? true) ? Number(data.loaded.fingerprint & 0xffffffffn) : undefined;
-    const candidates: StreamShape[] =
+    const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
+    const choices: StreamChoice[] =
       stream === "compressai"
-        ? [{ compressai: true, lanes: 1, layout: 0, escapes: false }]
-        : laneCandidates(n, lanes, source.kind === "runs" ? source.run : 1);
+        ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
+        : laneChoices(n, lanes, source.kind === "runs" ? source.run : 1);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,
       data.loaded,
       source,
       centre,
-      candidates,
-      (shape) => {
-        // CompressAI has escapes inside its stream, so its control byte never announces a section.
-        const described = { ...shape, escapes: shape.escapes && !shape.compressai, lanes: shape.lanes as Lanes };
-        return bare ? writeBareHeader(described) : writePacketHeader(described, tensor.dims, checksum, fingerprint);
-      },
+      choices,
+      (stream) => (bare ? writeBareHeader(stream) : writePacketHeader(stream, tensor.dims, checksum, fingerprint)),
       checksum,
     );
     if (options.out === undefined) return view.slice();
@@ -249,30 +244,14 @@ export class CodecImplementation {
     if (!(typeof maxElements === "number" && maxElements >= 0))
       throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
 
-    const { stream, dims, start, end } =
+    const { stream, dims, end } =
       header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
     const n = checkDims(dims);
     if (n > maxElements)
       throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
     const { source, centre } = applyPrior(data, dims, n);
-    const reader = new VarintReader(packet, start, end);
-    const tailUnits = stream.lanes > 1 ? reader.read("the tail length") : 0;
-    const escapes = stream.escapes ? reader.read("the escape length") : 0;
-    if (stream.escapes && escapes === 0) throw new CodecError("CORRUPTED", "an escape section without a byte");
-    if (escapes > end - reader.position) throw new CodecError("TRUNCATED", "the input ends inside the escapes");
     const out = outArray(type, n, options.out);
-    this.#core.decode(
-      packet.subarray(reader.position, end),
-      escapes,
-      tailUnits,
-      stream,
-      data.loaded,
-      source,
-      centre,
-      type,
-      n,
-      out,
-    );
+    this.#core.decode(packet.subarray(stream.body, end), stream, data.loaded, source, centre, type, n, out);
     return { type, dims, data: out };
   }
 
@@ -281,19 +260,24 @@ export class CodecImplementation {
     if (dims === undefined) throw new TypeError("dims must be given for a bare stream");
     checkChoice("stream", stream, ["native", "compressai"]);
     checkDims(dims);
-    if (stream === "compressai") {
-      return {
-        stream: { compressai: true, lanes: 1, layout: 0, escapes: false },
-        dims: [...dims],
-        start: 0,
-        end: packet.length,
-      };
-    }
-    return { stream: parseBareHeader(packet), dims: [...dims], start: 1, end: packet.length };
+    const header: BareHeader =
+      stream === "compressai"
+        ? { compressai: true, lanes: 1, layout: 0, tailUnits: 0, escapeBytes: 0, body: 0 }
+        : parseBareHeader(packet);
+    return { stream: header, dims: [...dims], end: packet.length };
   }
 
   #packetStream(packet: Uint8Array, prior: PriorData, options: DecodeOptions): StreamLocation {
-    const header = parsePacketHeader(packet, (length) => this.#core.xxh32(packet.subarray(0, length)));
+    const header = parsePacketHeader(
+      packet,
+      (length) => this.#core.xxh32(packet.subarray(0, length)),
+      (found) => {
+        const expected = prior.loaded.shortFingerprint;
+        if (found === undefined || found === expected) return;
+        const tables = `table ..${hex(found, 8)}, the prior's is ..${hex(expected, 8)}`;
+        throw new CodecError("WRONG_TABLES", `the packet was coded with ${tables}`);
+      },
+    );
     const { dims } = options;
     if (
       dims !== undefined &&
@@ -303,14 +287,7 @@ export class CodecImplementation {
     ) {
       throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
     }
-    const expected = Number(prior.loaded.fingerprint & 0xffffffffn);
-    if (header.fingerprint !== undefined && header.fingerprint !== expected) {
-      throw new CodecError(
-        "WRONG_TABLES",
-        `the packet was coded with table ..${hex(header.fingerprint, 8)}, the prior's is ..${hex(expected, 8)}`,
-      );
-    }
-    return { stream: header, dims: header.dims, start: header.start, end: header.end };
+    return { stream: header, dims: header.dims, end: header.end };
   }
 
   quantize(latent: TensorLike, prior: Prior, options: QuantizeOptions = {}): Latent {
@@ -335,9 +312,8 @@ export class CodecImplementation {
 }
 
 interface StreamLocation {
-  stream: StreamShape;
+  stream: BareHeader;
   dims: number[];
-  start: number;
   end: number;
 }
 

@@ -1,7 +1,7 @@
 /** The only file that touches Wasm memory: instantiates a build, lays out memory, copies in and out, turns kernel codes into errors. */
 import { CodecError, type ErrorCode } from "./errors.js";
-import { pushVarint } from "./packet.js";
-import type { LatentData, LatentType } from "./types.js";
+import type { StreamHeader } from "./packet.js";
+import type { Lanes, LatentData, LatentType } from "./types.js";
 
 interface Exports {
   memory: WebAssembly.Memory;
@@ -103,6 +103,8 @@ export interface LoadedTable {
   readonly address: number;
   readonly rows: number;
   readonly fingerprint: bigint;
+  /** Its low 32 bits, which packets carry. */
+  readonly shortFingerprint: number;
 }
 
 /** Ascending scales and their look-up table, in Wasm memory for the codec's life. */
@@ -126,13 +128,13 @@ export interface Centre {
   step: number;
 }
 
-export interface StreamShape {
+/** A way to code a stream. */
+export interface StreamChoice {
   compressai: boolean;
-  lanes: number;
+  lanes: Lanes;
   layout: 0 | 1;
-  escapes: boolean;
-  /** A stream of fewer bytes than this is coded as the next candidate. */
-  least?: number;
+  /** A stream of fewer bytes than this is coded as the next choice. */
+  least: number;
 }
 
 /** Addresses of one call. Everything from `symbols` on is scratch. */
@@ -246,7 +248,7 @@ export class Core {
     const loaded = known(fingerprint);
     if (loaded) return loaded;
     this.#tablesEnd = header[5]!;
-    return { address: table, rows: header[0]!, fingerprint };
+    return { address: table, rows: header[0]!, fingerprint, shortFingerprint: header[6]! };
   }
 
   /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
@@ -395,8 +397,8 @@ export class Core {
   // ---- streams
 
   /**
-   * Codes a latent as the first of `candidates` that suits; the last one, with one lane, always does. `header` gives the bytes before the
-   * stream's t and E. Returns a view that is valid until the next call.
+   * Codes a latent as the first of `choices` that suits; the last one, with one lane, always does. `header` gives the bytes before
+   * states and words. Returns a view that is valid until the next call.
    */
   encode(
     data: LatentData,
@@ -404,8 +406,8 @@ export class Core {
     table: LoadedTable,
     source: RowSource,
     centre: Centre,
-    candidates: readonly StreamShape[],
-    header: (stream: StreamShape) => number[],
+    choices: readonly StreamChoice[],
+    header: (stream: StreamHeader) => number[],
     checksum: boolean,
   ): Uint8Array {
     const n = data.length;
@@ -416,7 +418,7 @@ export class Core {
     this.#place(data, at.symbols);
     this.#setElements(type, table, centre, at);
 
-    for (const stream of candidates) {
+    for (const stream of choices) {
       const end = at.payload + HEADROOM + (stream.compressai ? BYTES_PER_SYMBOL : 2) * n;
       const escapesEnd = at.payload + HEADROOM + BYTES_PER_SYMBOL * n;
       wasm.startEscapeWriter(escapesEnd);
@@ -438,12 +440,12 @@ export class Core {
       if (start === 1) this.#refuse(data as Float32Array, centre);
       const escapesStart = wasm.escapeWriter() >>> 0;
       const escapes = escapesEnd - escapesStart;
-      if (end - start + escapes < (stream.least ?? 0)) continue;
+      if (end - start + escapes < stream.least) continue;
       this.#u8.copyWithin(end, escapesStart, escapesEnd);
 
-      const head = header({ ...stream, escapes: escapes > 0 });
-      if (!oneLane) pushVarint(head, wasm.tailLength());
-      if (escapes > 0) pushVarint(head, escapes);
+      const { compressai, lanes, layout } = stream;
+      const tailUnits = oneLane ? 0 : wasm.tailLength();
+      const head = header({ compressai, lanes, layout, tailUnits, escapeBytes: escapes });
       const first = start - head.length;
       this.#u8.set(head, first);
       let stop = end + escapes;
@@ -477,12 +479,10 @@ export class Core {
     this.#wasm.setElements(at.symbols, TYPE_NUMBERS[type], means ? at.means : 0, address, table.rows, run, step);
   }
 
-  /** Decodes n symbols from `body` (behind the fixed fields t and E) and copies the elements to `out`. */
+  /** Decodes n symbols from `body` (states, words and escapes) and copies the elements to `out`. */
   decode(
     body: Uint8Array,
-    escapes: number,
-    tailUnits: number,
-    stream: StreamShape,
+    stream: StreamHeader,
     table: LoadedTable,
     source: RowSource,
     centre: Centre,
@@ -496,8 +496,8 @@ export class Core {
     const run = this.#placeRows(source, at, at.payload);
     this.#u8.set(body, at.payload);
     this.#setElements(type, table, centre, at);
-    const end = at.payload + body.length - escapes;
-    wasm.startEscapeReader(end, end + escapes);
+    const end = at.payload + body.length - stream.escapeBytes;
+    wasm.startEscapeReader(end, end + stream.escapeBytes);
     const code =
       stream.lanes === 1
         ? wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai)
@@ -508,7 +508,7 @@ export class Core {
             stream.layout ? run : 1,
             stream.lanes,
             stream.layout,
-            tailUnits,
+            stream.tailUnits,
             table.address,
             n,
           );

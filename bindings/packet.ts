@@ -7,27 +7,39 @@ export const LANES: readonly Lanes[] = [1, 8, 16, 32];
 
 // Constants of the format.
 const MAGIC_0 = 0x4c;
-const MAGIC_1 = 0x57;
+const MAGIC_1 = 0x50;
+const MAGIC_1_MASK = 0xf8;
 const VERSION = 1;
 const KIND_COMPRESSAI = 1;
 const LAYOUT_RUNS = 4;
 const HAS_ESCAPES = 8;
-const HAS_CHECKSUM = 16;
-const HAS_FINGERPRINT = 32;
-const BATCH_OF_ONE = 64;
-const RESERVED = 0x80;
+const TAIL_CODE_SHIFT = 4;
+/** t by tail code; the code after the last one says that t is in the stream. */
+const TAILS = [0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64];
+// Flags in the second byte.
+const HAS_CHECKSUM = 1;
+const HAS_FINGERPRINT = 2;
+const BATCH_OF_ONE = 4;
 const MAX_DIMENSION = 0x7fffffff;
 export const MAX_RANK = 7;
 
-/** What the control byte and the stream kind say. */
+/** The fields of a stream that precede states, words and escapes. */
 export interface StreamHeader {
   compressai: boolean;
   lanes: Lanes;
   layout: 0 | 1;
-  escapes: boolean;
+  /** t of docs/format.md section 3.2; 0 with one lane. */
+  tailUnits: number;
+  /** Length of the escape section. */
+  escapeBytes: number;
 }
 
-export interface PacketHeader extends StreamHeader {
+export interface BareHeader extends StreamHeader {
+  /** Where states and words begin. */
+  body: number;
+}
+
+export interface PacketHeader extends BareHeader {
   checksum: boolean;
   /** The low 32 bits of the table's fingerprint. */
   fingerprint: number | undefined;
@@ -78,11 +90,24 @@ const pushUint32 = (target: number[], value: number): number =>
 const readUint32 = (bytes: Uint8Array, at: number): number =>
   (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 
-function controlByte(stream: StreamHeader): number {
-  return LANES.indexOf(stream.lanes) | (stream.layout ? LAYOUT_RUNS : 0) | (stream.escapes ? HAS_ESCAPES : 0);
+function controlByte({ lanes, layout, tailUnits, escapeBytes }: StreamHeader): number {
+  const code = TAILS.indexOf(tailUnits);
+  return (
+    LANES.indexOf(lanes) |
+    (layout ? LAYOUT_RUNS : 0) |
+    (escapeBytes > 0 ? HAS_ESCAPES : 0) |
+    ((code < 0 ? TAILS.length : code) << TAIL_CODE_SHIFT)
+  );
 }
 
-/** Header bytes that precede a stream; `fingerprint` undefined leaves it out. */
+/** t and E, which follow the control byte and the shape. */
+function pushLengths(header: number[], { tailUnits, escapeBytes }: StreamHeader): number[] {
+  if (!TAILS.includes(tailUnits)) pushVarint(header, tailUnits);
+  if (escapeBytes > 0) pushVarint(header, escapeBytes);
+  return header;
+}
+
+/** Bytes of a packet that precede states, words and escapes; `fingerprint` undefined leaves it out. */
 export function writePacketHeader(
   stream: StreamHeader,
   dims: readonly number[],
@@ -92,53 +117,70 @@ export function writePacketHeader(
   const batchOfOne = dims[0] === 1;
   const header = [
     MAGIC_0,
-    MAGIC_1,
-    VERSION | ((stream.compressai ? KIND_COMPRESSAI : 0) << 3) | (dims.length << 5),
-    controlByte(stream) |
+    MAGIC_1 |
       (checksum ? HAS_CHECKSUM : 0) |
       (fingerprint === undefined ? 0 : HAS_FINGERPRINT) |
       (batchOfOne ? BATCH_OF_ONE : 0),
+    VERSION | ((stream.compressai ? KIND_COMPRESSAI : 0) << 3) | (dims.length << 5),
+    controlByte(stream),
   ];
   if (fingerprint !== undefined) pushUint32(header, fingerprint);
   for (const dimension of batchOfOne ? dims.slice(1) : dims) pushVarint(header, dimension);
-  return header;
+  return pushLengths(header, stream);
 }
 
-/** Bytes before a bare stream: the control byte of a native one, nothing for CompressAI's. */
+/** The same for a bare stream: nothing before CompressAI's. */
 export function writeBareHeader(stream: StreamHeader): number[] {
-  return stream.compressai ? [] : [controlByte(stream)];
+  return stream.compressai ? [] : pushLengths([controlByte(stream)], stream);
 }
 
-function parseControl(control: number, compressai: boolean): StreamHeader {
-  const lanes = LANES[control & 3]!;
-  const bad =
-    (control & RESERVED) !== 0 ||
-    (lanes === 1 && (control & LAYOUT_RUNS) !== 0) ||
-    (compressai && (control & 15) !== 0);
-  if (bad)
+function checkControl(control: number, compressai: boolean): void {
+  const code = control >> TAIL_CODE_SHIFT;
+  const oneLane = (control & 3) === 0;
+  if (compressai ? control !== 0 : oneLane ? (control & LAYOUT_RUNS) !== 0 || code !== 0 : code === 0)
     throw new CodecError("CORRUPTED", `control byte 0x${control.toString(16)} has bits that contradict each other`);
-  return { compressai, lanes, layout: control & LAYOUT_RUNS ? 1 : 0, escapes: (control & HAS_ESCAPES) !== 0 };
 }
 
-/** The control byte of a native bare stream. */
-export function parseBareHeader(bytes: Uint8Array): StreamHeader {
-  if (bytes.length === 0) throw new CodecError("TRUNCATED", "a native stream has at least one byte");
-  const control = bytes[0]!;
-  if (control & (HAS_CHECKSUM | HAS_FINGERPRINT | BATCH_OF_ONE)) {
-    throw new CodecError("CORRUPTED", "a bare stream carries neither checksum nor fingerprint nor shape");
+/** Reads t and E with `reader`, which stands behind the shape. */
+function readStreamHeader(control: number, compressai: boolean, reader: VarintReader): BareHeader {
+  const lanes = LANES[control & 3]!;
+  const code = control >> TAIL_CODE_SHIFT;
+  const tailUnits = TAILS[code] ?? reader.read("the tail length");
+  if (code === TAILS.length && tailUnits <= TAILS[TAILS.length - 1]!) {
+    throw new CodecError("CORRUPTED", `a tail length of ${tailUnits} has a code of its own`);
   }
-  return parseControl(control, false);
+  let escapeBytes = 0;
+  if (control & HAS_ESCAPES) {
+    escapeBytes = reader.read("the escape length");
+    if (escapeBytes === 0) throw new CodecError("CORRUPTED", "an escape section without a byte");
+    if (escapeBytes > reader.end - reader.position)
+      throw new CodecError("TRUNCATED", "the input ends inside the escapes");
+  }
+  const layout = control & LAYOUT_RUNS ? 1 : 0;
+  return { compressai, lanes, layout, tailUnits, escapeBytes, body: reader.position };
+}
+
+/** Reads what precedes states and words in a native bare stream. */
+export function parseBareHeader(bytes: Uint8Array): BareHeader {
+  if (bytes.length === 0) throw new CodecError("TRUNCATED", "a native stream has at least one byte");
+  checkControl(bytes[0]!, false);
+  return readStreamHeader(bytes[0]!, false, new VarintReader(bytes, 1, bytes.length));
 }
 
 /**
  * Reads a packet's header in the order of docs/format.md section 2. `checksumOf(length)` gives XXH32 of the first bytes; it is not
- * called where the packet has no checksum.
+ * called where the packet has no checksum. `accept` may throw for a fingerprint that is not the wanted one.
  */
-export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number) => number): PacketHeader {
+export function parsePacketHeader(
+  bytes: Uint8Array,
+  checksumOf: (length: number) => number,
+  accept?: (fingerprint: number | undefined) => void,
+): PacketHeader {
   if (bytes.length < 4)
     throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
-  if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1) {
-    throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 57");
+  const flags = bytes[1]!;
+  if (bytes[0] !== MAGIC_0 || (flags & MAGIC_1_MASK) !== MAGIC_1) {
+    throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 50 .. 4C 57");
   }
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
@@ -149,9 +191,7 @@ export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number
       `packet version ${version}, stream kind ${kind}; this release reads version 1, kinds 0 and 1`,
     );
   }
-  const control = bytes[3]!;
-  const stream = parseControl(control, kind === KIND_COMPRESSAI);
-  const checksum = (control & HAS_CHECKSUM) !== 0;
+  const checksum = (flags & HAS_CHECKSUM) !== 0;
   const end = bytes.length - (checksum ? 4 : 0);
   if (checksum) {
     if (end < 4) throw new CodecError("TRUNCATED", "the packet ends before its checksum");
@@ -162,21 +202,24 @@ export function parsePacketHeader(bytes: Uint8Array, checksumOf: (length: number
   if (rank === 0) throw new CodecError("CORRUPTED", "rank 0");
   let position = 4;
   let fingerprint: number | undefined;
-  if (control & HAS_FINGERPRINT) {
+  if (flags & HAS_FINGERPRINT) {
     if (end < 8) throw new CodecError("TRUNCATED", "the input ends inside the fingerprint");
     fingerprint = readUint32(bytes, 4);
     position = 8;
   }
   const reader = new VarintReader(bytes, position, end);
-  const dims = control & BATCH_OF_ONE ? [1] : [];
+  const dims = flags & BATCH_OF_ONE ? [1] : [];
   while (dims.length < rank) {
     dims.push(reader.read("the shape"));
-    if (dims.length === 1 && dims[0] === 1)
-      throw new CodecError("CORRUPTED", "a first dimension of 1 is written as control bit 6");
+    if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is a flag");
   }
   const elements = dims.reduce((a, b) => a * b, 1);
   if (elements > MAX_DIMENSION) throw new CodecError("CORRUPTED", `shape [${dims}] has more than 2^31 - 1 elements`);
-  return { ...stream, checksum, fingerprint, dims, elements, start: reader.position, end };
+  const start = reader.position;
+  checkControl(bytes[3]!, kind === KIND_COMPRESSAI);
+  accept?.(fingerprint);
+  const stream = readStreamHeader(bytes[3]!, kind === KIND_COMPRESSAI, reader);
+  return { ...stream, checksum, fingerprint, dims, elements, start, end };
 }
 
 /**
@@ -200,7 +243,7 @@ export function inspect(packet: Uint8Array): PacketInfo {
     elements: header.elements,
     lanes: header.lanes,
     layout: header.layout ? "runs" : "continuous",
-    escapes: header.escapes,
+    escapes: header.escapeBytes > 0,
     fingerprint: header.fingerprint?.toString(16).padStart(8, "0"),
     checksum,
     headerBytes: header.start,

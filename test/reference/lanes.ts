@@ -40,12 +40,13 @@ export function encodeLanes(
   { rows, index, run }: Coding,
   lanes: number,
   layout: Layout,
+  sayable: (t: number) => boolean,
 ): LaneStream | undefined {
   const n = symbols.length;
   const x = new Array<number>(lanes).fill(0);
   const tail: number[] = [];
   let k = 0;
-  while (k === 0 || k % group !== 0 || tail.length < lanes - 1) {
+  while (k % group !== 0 || !sayable(k / group) || tail.length < lanes - 1) {
     if (k >= n - 1) return undefined;
     const i = n - 1 - k;
     const { freq, cum } = entryOf(rows[index[i]], symbols[i]);

@@ -28,13 +28,13 @@ export interface Header {
 }
 
 const laneCounts: readonly LaneCount[] = [1, 8, 16, 32];
-const checksumBit = 16;
-const fingerprintBit = 32;
-const batchOfOneBit = 64;
+const checksumBit = 1;
+const fingerprintBit = 2;
+const batchOfOneBit = 4;
 const maxElements = 2 ** 31 - 1;
 
-export function formBits({ lanes, layout, escapes }: StreamForm): number {
-  return laneCounts.indexOf(lanes) | (layout === "runs" ? 4 : 0) | (escapes ? 8 : 0);
+export function formBits({ lanes, layout, escapes, tailCode }: StreamForm): number {
+  return laneCounts.indexOf(lanes) | (layout === "runs" ? 4 : 0) | (escapes ? 8 : 0) | (tailCode << 4);
 }
 
 export function formOf(control: number): StreamForm {
@@ -42,8 +42,10 @@ export function formOf(control: number): StreamForm {
     lanes: laneCounts[control & 3],
     layout: control & 4 ? "runs" : "continuous",
     escapes: (control & 8) !== 0,
+    tailCode: control >> 4,
   };
   if (form.lanes === 1 && form.layout === "runs") corrupted("one lane has no runs");
+  if ((form.lanes === 1) !== (form.tailCode === 0)) corrupted("one lane has no tail, more have one");
   return form;
 }
 
@@ -65,14 +67,15 @@ export function encodePacket(
 ): Uint8Array {
   const { bits, stream } = code(symbols, coding, options);
   const out = new Writer();
-  out.all([0x4c, 0x57]);
-  out.byte(1 | ((options.stream === "compressai" ? 1 : 0) << 3) | (dims.length << 5));
+  out.byte(0x4c);
   out.byte(
-    bits |
+    0x50 |
       (options.checksum ? checksumBit : 0) |
       (options.fingerprint ? fingerprintBit : 0) |
       (dims[0] === 1 ? batchOfOneBit : 0),
   );
+  out.byte(1 | ((options.stream === "compressai" ? 1 : 0) << 3) | (dims.length << 5));
+  out.byte(bits);
   if (options.fingerprint) out.u32(Number.parseInt(options.fingerprint.slice(8), 16));
   for (const dim of dims.slice(dims[0] === 1 ? 1 : 0)) out.varint(dim);
   out.all(stream);
@@ -83,20 +86,17 @@ export function encodePacket(
 /** Everything up to the stream, in the order of the checks that section 2 prescribes. */
 export function parsePacket(bytes: Uint8Array): Header {
   if (bytes.length < 4) truncated("no room for a header");
-  if (bytes[0] !== 0x4c || bytes[1] !== 0x57) throw new FormatError("NOT_A_PACKET", "no magic");
+  if (bytes[0] !== 0x4c || bytes[1] >> 3 !== 0x0a) throw new FormatError("NOT_A_PACKET", "no magic");
   const version = bytes[2] & 7;
   const kind = (bytes[2] >> 3) & 3;
   const rank = bytes[2] >> 5;
   if (version !== 1 || kind > 1)
     throw new FormatError("UNSUPPORTED_VERSION", `version ${version}, stream kind ${kind}`);
-  const control = bytes[3];
-  if (control >> 7 !== 0) corrupted("reserved bit of the control byte");
-  if (kind === 1 && (control & 15) !== 0) corrupted("stream bits on a CompressAI packet");
-  const form = formOf(control);
+  const flags = bytes[1];
   if (rank === 0) corrupted("rank 0");
 
   let end = bytes.length;
-  const checksum = (control & checksumBit) !== 0;
+  const checksum = (flags & checksumBit) !== 0;
   if (checksum) {
     if (end < 8) truncated("no room for the checksum");
     end -= 4;
@@ -104,11 +104,14 @@ export function parsePacket(bytes: Uint8Array): Header {
   }
   const reader = new Reader(bytes.subarray(0, end));
   reader.take(4);
-  const fingerprint = control & fingerprintBit ? reader.u32().toString(16).padStart(8, "0") : undefined;
-  const dims = control & batchOfOneBit ? [1] : [reader.varint()];
-  if (dims[0] === 1 && !(control & batchOfOneBit)) corrupted("a first dimension of 1 that is written out");
+  const fingerprint = flags & fingerprintBit ? reader.u32().toString(16).padStart(8, "0") : undefined;
+  const dims = flags & batchOfOneBit ? [1] : [reader.varint()];
+  if (dims[0] === 1 && !(flags & batchOfOneBit)) corrupted("a first dimension of 1 that is written out");
   while (dims.length < rank) dims.push(reader.varint());
   if (dims.some((dim) => dim > maxElements) || dims.reduce((a, b) => a * b, 1) > maxElements) corrupted("shape");
+  const control = bytes[3];
+  if (kind === 1 && control !== 0) corrupted("stream bits on a CompressAI packet");
+  const form = formOf(control);
   return {
     kind: kind === 1 ? "compressai" : "native",
     form,
@@ -145,6 +148,5 @@ export function encodeBare(symbols: ArrayLike<number>, coding: Coding, options: 
 export function decodeBare(bytes: Uint8Array, n: number, coding: Coding, kind: StreamKind = "native"): Int32Array {
   if (kind === "compressai") return decodeCompressai(bytes, n, coding);
   if (bytes.length < 1) truncated("no control byte");
-  if (bytes[0] >> 4 !== 0) corrupted("packet bits on a bare stream");
   return decodeNative(bytes.subarray(1), formOf(bytes[0]), n, coding);
 }

@@ -12,6 +12,16 @@ export interface StreamForm {
   readonly lanes: LaneCount;
   readonly layout: Layout;
   readonly escapes: boolean;
+  /** 0 with one lane. */
+  readonly tailCode: number;
+}
+
+// t of the tail codes 1 .. 14
+const tails = [2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64];
+
+/** Whether the tail code or the number behind it can say t. */
+export function sayable(t: number): boolean {
+  return t > 64 || tails.includes(t);
 }
 
 export function encodeNative(
@@ -23,14 +33,15 @@ export function encodeNative(
   const escapes = escapeSection(symbols, coding);
   const size = new Writer();
   if (escapes.length > 0) size.varint(escapes.length);
-  const coded = lanes > 1 ? encodeLanes(symbols, coding, lanes, layout) : undefined;
+  const coded = lanes > 1 ? encodeLanes(symbols, coding, lanes, layout, sayable) : undefined;
   if (coded === undefined) {
-    const form = { lanes: 1, layout: "continuous", escapes: escapes.length > 0 } as const;
+    const form = { lanes: 1, layout: "continuous", escapes: escapes.length > 0, tailCode: 0 } as const;
     return { form, stream: concat(size.done(), encodeSingle(symbols, coding), escapes) };
   }
+  const tailCode = coded.t > 64 ? 15 : tails.indexOf(coded.t) + 1;
   const t = new Writer();
-  t.varint(coded.t);
-  const form = { lanes, layout, escapes: escapes.length > 0 };
+  if (tailCode === 15) t.varint(coded.t);
+  const form = { lanes, layout, escapes: escapes.length > 0, tailCode };
   return { form, stream: concat(t.done(), size.done(), coded.states, coded.words, escapes) };
 }
 
@@ -45,7 +56,8 @@ function escapeSection(symbols: ArrayLike<number>, { rows, index }: Coding): Uin
 
 export function decodeNative(stream: Uint8Array, form: StreamForm, n: number, coding: Coding): Int32Array {
   const reader = new Reader(stream);
-  const t = form.lanes > 1 ? reader.varint() : 0;
+  const t = form.tailCode === 15 ? reader.varint() : form.tailCode > 0 ? tails[form.tailCode - 1] : 0;
+  if (form.tailCode === 15 && t <= 64) corrupted(`a tail of ${t} has a code`);
   if (form.lanes > 1 && (t < 1 || 32 * t > n - 1)) corrupted(`a tail of ${t} x 32 of ${n} symbols`);
   const size = form.escapes ? reader.varint() : 0;
   if (form.escapes && size === 0) corrupted("an escape section without escapes");
