@@ -36,7 +36,7 @@ function judge(file, exit, output) {
   if (exit !== 0) reason = exit === null ? "was ended" : `exit status ${exit}`;
   else if (total === 0 && skipped === 0) reason = "ran no tests";
   else if (passed !== total) reason = `${total - passed} of ${total} tests did not pass`;
-  else if (requireAll && /\btest\.only\(/.test(readFileSync(join(root, file), "utf8")))
+  else if (requireAll && /^\s*test\.only\(/m.test(readFileSync(join(root, file), "utf8")))
     reason = "runs only a part of its tests";
   else if (requireAll && skipped > 0) reason = "skips, and LATENTWIRE_REQUIRE_ALL=1 allows none";
   // A file that broke without a failed test is itself the failure.
