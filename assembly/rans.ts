@@ -13,7 +13,14 @@ const MAX_LANES: u32 = 32;
 const TAIL_UNIT: u32 = 32;
 
 const states: usize = memory.data(128, 16);
-const seeds: usize = memory.data(64, 16);
+// Words of a tail's seeds, in the decoder's order: N - 1 low halves, then N / 4 words of nibbles.
+const seeds: usize = memory.data(80, 16);
+
+// @ts-ignore: decorator
+@inline
+function seedBytes(lanes: u32): usize {
+  return <usize>(lanes - 1 + (lanes >> 2)) << 1;
+}
 
 // A tile's worth of one row, for the kernels that want a row per symbol.
 const splat: usize = memory.data(4096, 16);
@@ -157,11 +164,11 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   begin(tableAddress);
   words = end;
   store<u32>(states, 0);
-  const seedBytes = <usize>(lanes - 1) << 1;
+  const seedsStart = end - seedBytes(lanes);
   let coded: u32 = 0;
   let symbols: usize = 0;
-  // Words that the tail emits land below `end`; the first lanes - 1 of them are then taken away as seeds.
-  while (words > end - seedBytes || (coded & (TAIL_UNIT - 1)) != 0 || !hasTailCode(coded / TAIL_UNIT)) {
+  // Words that the tail emits land below `end`; the first of them are then taken away as seeds.
+  while (words > seedsStart || (coded & (TAIL_UNIT - 1)) != 0 || !hasTailCode(coded / TAIL_UNIT)) {
     if (coded + 1 >= n) return 0;
     if ((coded & (TAIL_UNIT - 1)) == 0) {
       const from = coded + TAIL_UNIT < n ? n - coded - TAIL_UNIT : 0;
@@ -173,11 +180,13 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
     putSymbol(states, load<i32>(symbols + (<usize>i << 2)), records + (<usize>load<u16>(rows + (<usize>(i / run) << 1)) << 4));
   }
   tailUnits = coded / TAIL_UNIT;
+  const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
   for (let j: u32 = 1; j < lanes; j++) {
-    // Lane N-1 holds the first emitted word, which lies highest.
-    store<u32>(states + (<usize>j << 2), 0x10000 | <u32>load<u16>(end - (<usize>(lanes - j) << 1)));
+    let high = nibble(nibbles, j);
+    if (j == 1) high = nibble(nibbles, 0) | (high << 4);
+    store<u32>(states + (<usize>j << 2), ((high + 1) << 16) | <u32>load<u16>(seedsStart + (<usize>(j - 1) << 1)));
   }
-  const extra = end - seedBytes - words;
+  const extra = seedsStart - words;
   memory.copy(end - extra, words, extra);
   words = end - extra;
 
@@ -199,6 +208,31 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
     if (first == 0) break;
   }
   return packStates(lanes);
+}
+
+// q_j of docs/format.md section 3.2.
+function nibble(nibbles: usize, j: u32): u32 {
+  return (<u32>load<u8>(nibbles + <usize>(j >> 1)) >> ((j & 1) << 2)) & 15;
+}
+
+// Turns lanes 1 .. N-1 into the words at `seeds`. False if a state cannot be a seed.
+function unpackSeeds(lanes: u32): bool {
+  const nibbles = seeds + (<usize>(lanes - 1) << 1);
+  memory.fill(nibbles, 0, <usize>lanes >> 1);
+  for (let j: u32 = 1; j < lanes; j++) {
+    const x = load<u32>(states + (<usize>j << 2));
+    const high = (x >> 16) - 1;
+    store<u16>(seeds + (<usize>(j - 1) << 1), <u16>x);
+    if (j == 1) {
+      if (high > 255) return false;
+      store<u8>(nibbles, <u8>high);
+    } else {
+      if (high > 15) return false;
+      const at = nibbles + <usize>(j >> 1);
+      store<u8>(at, load<u8>(at) | <u8>(high << ((j & 1) << 2)));
+    }
+  }
+  return true;
 }
 
 // Exponents, then mantissas as one bit string, just below `words`.
@@ -316,12 +350,8 @@ export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: 
   if (escapeReaderError()) return escapeReaderError();
 
   // The seeds continue the words; `end` and `words` are even distances apart, so the change-over is exact.
-  for (let j: u32 = 1; j < lanes; j++) {
-    const x = load<u32>(states + (<usize>j << 2));
-    if (x >> 16 != 1) return ERROR_CORRUPTED;
-    store<u16>(seeds + (<usize>(j - 1) << 1), <u16>x);
-  }
-  const seedsEnd = seeds + (<usize>(lanes - 1) << 1);
+  if (!unpackSeeds(lanes)) return ERROR_CORRUPTED;
+  const seedsEnd = seeds + seedBytes(lanes);
   let limit = end;
   for (let from = body; from < n; from += TAIL_UNIT) {
     const out = tileFor(from);

@@ -34,7 +34,7 @@ import type {
 const DEFAULT_MAX_ELEMENTS = 2 ** 24;
 
 /**
- * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 7, 11 and 21 bytes, one lane 3; one
+ * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 5, 6 and 12 bytes, one lane 3; one
  * lane decodes at about a fifth of the speed.
  */
 function laneChoices(n: number, wanted: Lanes | "auto", run: number): StreamChoice[] {

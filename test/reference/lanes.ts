@@ -15,6 +15,11 @@ export interface LaneStream {
   readonly words: Uint8Array;
 }
 
+/** Words that the tail leaves in the lanes other than 0. */
+function seedCount(lanes: number): number {
+  return lanes - 1 + lanes / 4;
+}
+
 function laneOf(i: number, lanes: number, layout: Layout, run: number): number {
   return (layout === "continuous" ? i : i % run) % lanes;
 }
@@ -46,16 +51,22 @@ export function encodeLanes(
   const x = new Array<number>(lanes).fill(0);
   const tail: number[] = [];
   let k = 0;
-  while (k % group !== 0 || !sayable(k / group) || tail.length < lanes - 1) {
+  while (k % group !== 0 || !sayable(k / group) || tail.length < seedCount(lanes)) {
     if (k >= n - 1) return undefined;
     const i = n - 1 - k;
     const { freq, cum } = entryOf(rows[index[i]], symbols[i]);
     x[0] = step(x[0], freq, cum, tail);
     k++;
   }
-  for (let lane = lanes - 1; lane >= 1; lane--) x[lane] = 0x10000 + tail[lanes - 1 - lane];
+  // In the decoder's order: the low halves of lanes 1 .., then the words of nibbles.
+  const seeds = tail.slice(0, seedCount(lanes)).reverse();
+  const nibbles = seeds.slice(lanes - 1).flatMap((word) => [0, 4, 8, 12].map((shift) => (word >> shift) & 15));
+  for (let lane = 1; lane < lanes; lane++) {
+    const high = lane === 1 ? nibbles[0] + 16 * nibbles[1] : nibbles[lane];
+    x[lane] = (high + 1) * 65536 + seeds[lane - 1];
+  }
 
-  const emitted = tail.slice(lanes - 1);
+  const emitted = tail.slice(seedCount(lanes));
   for (let i = n - k - 1; i >= 0; i--) {
     const { freq, cum } = entryOf(rows[index[i]], symbols[i]);
     const lane = laneOf(i, lanes, layout, run);
@@ -128,10 +139,16 @@ export function decodeLanes(
       x[lane] = x[lane] * 65536 + sequence[next++];
     }
   }
+  const nibbles: number[] = [];
   for (let lane = 1; lane < lanes; lane++) {
-    if (Math.floor(x[lane] / 65536) !== 1) corrupted(`lane ${lane} does not end in a seed`);
+    const high = Math.floor(x[lane] / 65536) - 1;
+    if (high > (lane === 1 ? 255 : 15)) corrupted(`lane ${lane} does not end in a seed`);
     sequence.push(x[lane] % 65536);
+    if (lane === 1) nibbles.push(high % 16, high >> 4);
+    else nibbles.push(high);
   }
+  for (let at = 0; at < lanes; at += 4)
+    sequence.push(nibbles[at] | (nibbles[at + 1] << 4) | (nibbles[at + 2] << 8) | (nibbles[at + 3] << 12));
   for (let i = body; i < n; i++) {
     decode(i, 0);
     if (x[0] < lowerBound && next < sequence.length) x[0] = x[0] * 65536 + sequence[next++];
