@@ -250,6 +250,8 @@ export class CodecImplementation {
     if (n > maxElements)
       throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
     const { source, centre } = applyPrior(data, dims, n);
+    if (stream.layout === 1 && source.kind !== "runs")
+      throw new CodecError("CORRUPTED", "the stream has runs, but the prior has a row per symbol");
     const out = outArray(type, n, options.out);
     this.#core.decode(packet.subarray(stream.body, end), stream, data.loaded, source, centre, type, n, out);
     return { type, dims, data: out };

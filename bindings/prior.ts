@@ -60,14 +60,24 @@ export function applyPrior(
 export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
   if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
     throw new TypeError("rows must be an array of row numbers");
+  const limit = table.rows;
+  // What cannot be lost in 16 bits is copied first, so that the loop sees one kind of array.
+  if (rows instanceof Uint16Array || rows instanceof Uint8Array) {
+    const checked = new Uint16Array(rows);
+    for (let i = 0; i < checked.length; i++) if (checked[i]! >= limit) badRow(i, checked[i], limit);
+    return checked;
+  }
   const checked = new Uint16Array(rows.length);
   for (let i = 0; i < checked.length; i++) {
-    const row = Number(rows[i]);
-    if (!(row >= 0 && row < table.rows && Number.isInteger(row)))
-      throw new RangeError(`rows[${i}] is ${rows[i]}, the table has rows 0 .. ${table.rows - 1}`);
+    const row = rows[i]!;
+    if (!(row >= 0 && row < limit && Math.floor(row) === row)) badRow(i, row, limit);
     checked[i] = row;
   }
   return checked;
+}
+
+function badRow(position: number, row: unknown, limit: number): never {
+  throw new RangeError(`rows[${position}] is ${row}, the table has rows 0 .. ${limit - 1}`);
 }
 
 /** A positive finite float32. Throws RangeError. */
