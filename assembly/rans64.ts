@@ -163,6 +163,10 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
   let left: u32 = 0;
   let record: usize = 0;
   let rowBuckets: usize = 0;
+  // In runs the row's most probable entry is tried first, without a look-up: W2 347 Msym/s against 206.
+  let modeFreq: u32 = 0;
+  let modeCum: u32 = 0;
+  let modeValue: i32 = 0;
   for (let from: u32 = 0; from < n; from += TILE) {
     const to = min<u32>(from + TILE, n);
     let out = tileFor(from);
@@ -173,12 +177,34 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
         record = records + (index << 4);
         rowBuckets = buckets + (index << (BUCKET_BITS + 3));
         rows += 2;
+        if (run > 1) {
+          const mode = load<u32>(record, 12);
+          const entry = load<u32>(<usize>load<u32>(record) + (<usize>mode << 3));
+          // Not for a row of one entry, which is its own escape.
+          modeFreq = load<u32>(record, 4) ? entry & 0xffff : 0;
+          modeCum = entry >> 16;
+          modeValue = load<i32>(record, 8) + <i32>mode;
+        }
       }
       const count = min<u32>(left, to - i);
       left -= count;
       i += count;
       for (let j: u32 = 0; j < count; j++, out += 4) {
         const slot = <u32>x & 0xffff;
+        const behind = slot - modeCum;
+        if (behind < modeFreq) {
+          x = <u64>modeFreq * (x >> 16) + <u64>behind;
+          if (x < LOW) {
+            if (p < end) {
+              x = (x << 32) | <u64>load<u32>(p);
+              p += 4;
+            } else if (compressai) {
+              return ERROR_TRUNCATED;
+            }
+          }
+          store<i32>(out, modeValue);
+          continue;
+        }
         const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
         let freq = <u32>bucket & 0xffff;
         let rest = slot - (<u32>bucket >> 16);

@@ -4,7 +4,7 @@
 //   0 u32 rows      4 u32 flags (1: has medians, 2: some row has one entry)     8 u32 row records     12 u32 medians
 //  16 u32 buckets, 0 until prepareDecode    20 u32 end     24 u64 fingerprint     32 u32 decode windows, likewise
 //  36 u32 encode windows, 0 until prepareEncode     40 u32 encode rows, likewise, and 0 with more than SIMD_ROWS rows
-// Row record, 16 bytes: u32 entries (address), u32 max (entries - 1, the escape), i32 offset, u32 0
+// Row record, 16 bytes: u32 entries (address), u32 max (entries - 1, the escape), i32 offset, u32 mode (the entry with the largest freq but the escape)
 // Entry, 8 bytes: u16 freq, u16 cum, u32 floor((2^32 - 1) / freq). freq 65536 (a row of one entry) is stored as 0.
 // Bucket, 8 bytes, BUCKETS a row: see lookup.
 
@@ -94,10 +94,15 @@ export function loadTable(source: usize, length: usize, table: usize): i32 {
     store<u32>(record, 0, 12);
     if (m == 1) flags |= FLAG_ONE_ENTRY_ROW;
     let cum: u32 = 0;
+    let largest: u32 = 0;
     for (let k: u32 = 0; k < m; k++) {
       const freq = k + 1 < m ? varint() + 1 : 65536 - cum;
       if (cursorBad || freq == 0 || cum + freq > 65536) return ERROR_INVALID;
       storeEntry(entry, freq, cum);
+      if (freq > largest && k + 1 < m) {
+        largest = freq;
+        store<u32>(record, k, 12);
+      }
       cum += freq;
       entry += 8;
     }
