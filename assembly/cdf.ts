@@ -72,12 +72,15 @@ export function gaussianCenter(scale: f32): u32 {
 export function gaussianPmf(scale: f32, pmf: usize): void {
   const center = gaussianCenter(scale);
   const s = <f64>scale;
-  let upper = phi(0.5 / s);
-  for (let v: u32 = 0; v <= center; v++) {
+  // The lower edge of v is the upper one of v + 1; v = -1 only makes the first.
+  let upper: f64 = 0;
+  for (let v = -1; v <= <i32>center; v++) {
     const lower = phi((-0.5 - <f64>v) / s);
-    const p = <f32>(upper - lower);
-    store<f32>(pmf + (<usize>(center - v) << 2), p);
-    store<f32>(pmf + (<usize>(center + v) << 2), p);
+    if (v >= 0) {
+      const p = <f32>(upper - lower);
+      store<f32>(pmf + (<usize>(center - v) << 2), p);
+      store<f32>(pmf + (<usize>(center + v) << 2), p);
+    }
     upper = lower;
   }
   store<f32>(pmf + (<usize>(2 * center + 1) << 2), <f32>(2 * upper));
@@ -117,12 +120,18 @@ export function factorizedPmf(parameters: usize, layers: u32, filters: usize, st
     if (layer + 1 == layers) break;
     for (let i: u32 = 0; i < outputs; i++, source += 4, target += 8) store<f64>(target, tanh(<f64>load<f32>(source)));
   }
-  const first = logits(start - 0.5, layers, filters, scratch);
-  let lower = sigmoid(first);
-  const tail = lower + sigmoid(-logits(start + <f64>longest - 0.5, layers, filters, scratch));
-  for (let k: u32 = 0; k < length; k++) {
-    const upper = sigmoid(logits(start + <f64>k + 0.5, layers, filters, scratch));
-    store<f32>(pmf + (<usize>k << 2), <f32>max<f64>(upper - lower, 0));
+  let lower: f64 = 0;
+  let tail: f64 = 0;
+  // Edge k lies below value k; the one after the last value's upper edge is that of the longest row.
+  for (let k: u32 = 0; k <= length + 1; k++) {
+    const edge = logits(start + <f64>(k <= length ? k : longest) - 0.5, layers, filters, scratch);
+    if (k > length) {
+      tail += sigmoid(-edge);
+      break;
+    }
+    const upper = sigmoid(edge);
+    if (k == 0) tail = upper;
+    else store<f32>(pmf + (<usize>(k - 1) << 2), <f32>max<f64>(upper - lower, 0));
     lower = upper;
   }
   store<f32>(pmf + (<usize>length << 2), <f32>tail);

@@ -22,7 +22,7 @@ function seedBytes(lanes: u32): usize {
   return <usize>(lanes - 1 + (lanes >> 2)) << 1;
 }
 
-// A tile's worth of one row, for the kernels that want a row per symbol.
+// A tile's worth of one row, for the kernels that want a row per symbol; between, the rows of a unit of the tail.
 const splat: usize = memory.data(4096, 16);
 
 // What the loops share about one call.
@@ -168,16 +168,14 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   let coded: u32 = 0;
   let symbols: usize = 0;
   // Words that the tail emits land below `end`; the first of them are then taken away as seeds.
-  while (words > seedsStart || (coded & (TAIL_UNIT - 1)) != 0 || !hasTailCode(coded / TAIL_UNIT)) {
-    if (coded + 1 >= n) return 0;
-    if ((coded & (TAIL_UNIT - 1)) == 0) {
-      const from = coded + TAIL_UNIT < n ? n - coded - TAIL_UNIT : 0;
-      symbols = readTile(from, n - coded);
-      if (symbols == 0) return 1;
-      symbols -= <usize>from << 2;
-    }
-    const i = n - ++coded;
-    putSymbol(states, load<i32>(symbols + (<usize>i << 2)), records + (<usize>load<u16>(rows + (<usize>(i / run) << 1)) << 4));
+  while (words > seedsStart || !hasTailCode(coded / TAIL_UNIT)) {
+    if (coded + TAIL_UNIT >= n) return 0;
+    coded += TAIL_UNIT;
+    symbols = readTile(n - coded, n - coded + TAIL_UNIT);
+    if (symbols == 0) return 1;
+    tailRows(rows, run, n - coded);
+    // Mask 0: every symbol on lane 0.
+    encodeScalar(symbols, splat, 2, 0, TAIL_UNIT, 0);
   }
   tailUnits = coded / TAIL_UNIT;
   const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
@@ -233,6 +231,11 @@ function unpackSeeds(lanes: u32): bool {
     }
   }
   return true;
+}
+
+// The rows of a unit of the tail, which may lie in several runs, go to `splat`.
+function tailRows(rows: usize, run: u32, first: u32): void {
+  for (let i: u32 = 0; i < TAIL_UNIT; i++) store<u16>(splat + (<usize>i << 1), load<u16>(rows + (<usize>((first + i) / run) << 1)));
 }
 
 // Exponents, then mantissas as one bit string, just below `words`.
