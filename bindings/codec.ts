@@ -1,4 +1,5 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
+import { decodeBatch, encodeBatch } from "./batch.js";
 import type { Core, LoadedScales, LoadedTable, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
@@ -256,6 +257,9 @@ export class CodecImplementation {
     this.#core.decode(packet.subarray(stream.body, end), stream, data.loaded, source, centre, type, n, out);
     return { type, dims, data: out };
   }
+
+  readonly encodeBatch = encodeBatch;
+  readonly decodeBatch = decodeBatch;
 
   #bareStream(packet: Uint8Array, options: DecodeOptions): StreamLocation {
     const { dims, stream = "native" } = options;

@@ -121,6 +121,24 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   maxElements?: number;
 }
 
+/** Typed arrays by the {@link LatentType} they belong to. */
+export interface ArrayByType {
+  float32: Float32Array;
+  int32: Int32Array;
+  int16: Int16Array;
+  int8: Int8Array;
+}
+
+/** {@link EncodeOptions} of every item; `out` has a buffer for each. */
+export interface EncodeBatchOptions extends Omit<EncodeOptions, "out"> {
+  out?: readonly Uint8Array[];
+}
+
+/** {@link DecodeOptions} of every item; `out` has an array for each. */
+export interface DecodeBatchOptions<T extends LatentType = LatentType> extends Omit<DecodeOptions<T>, "out"> {
+  out?: readonly LatentData[];
+}
+
 /** What symbols are returned as; default a new int32 array. */
 export interface QuantizeOptions {
   type?: "int32" | "int16" | "int8";
@@ -192,6 +210,28 @@ export interface Codec {
   decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int8">): Latent<Int8Array>;
   /** A type that is known only at run time. */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions): Latent;
+  /**
+   * `encode` for each latent, in order: for convenience, it is as fast as a loop. The packets are independent of each other.
+   *
+   * @param prior - one for all, or as many as there are latents.
+   * @throws what `encode` throws for the first item that cannot be coded, its message preceded by `latents[i]:`.
+   */
+  encodeBatch(
+    latents: readonly TensorLike[],
+    prior: Prior | readonly Prior[],
+    options?: EncodeBatchOptions,
+  ): Uint8Array[];
+  /**
+   * `decode` for each packet, in order.
+   *
+   * @param prior - one for all, or as many as there are packets.
+   * @throws what `decode` throws for the first packet that cannot be decoded, its message preceded by `packets[i]:`.
+   */
+  decodeBatch<T extends LatentType = "float32">(
+    packets: readonly Uint8Array[],
+    prior: Prior | readonly Prior[],
+    options?: DecodeBatchOptions<T>,
+  ): Latent<ArrayByType[T]>[];
   /** float32 latent -> symbols, as `encode` does it. */
   quantize(latent: TensorLike, prior: Prior, options?: QuantizeOptions): Latent;
   /** Symbols -> float32, as `decode` does it. */
