@@ -1,7 +1,7 @@
 // The module's exports, and nothing else. Addresses and lengths are the caller's (bindings/core.ts) responsibility.
 import { initLanes } from "./lanes";
 
-export { expandRows, buildScaleLut, scaleToRow } from "./rows";
+export { expandRows, buildScaleBins, scaleToRow } from "./rows";
 export { factorizedPmf, gaussianCenter, gaussianPmf, quantizedCdf } from "./cdf";
 export { dequantize, narrow, quantize, widen } from "./quantize";
 export { loadTable, preparedBound, prepareDecode, prepareEncode } from "./table";

@@ -1,38 +1,70 @@
 // From a scale to a row (docs/format.md section 7), and rows spread over symbols.
 
-// A positive float32's upper 13 bits below the sign: exponent and 4 mantissa bits, 16 steps an octave.
-const LUT_SHIFT: u32 = 19;
+// A positive float32's upper 13 bits: exponent and 4 mantissa bits, 16 bins an octave.
+const BIN_SHIFT: u32 = 19;
+const BINS: u32 = 4096;
 
-/** Fills `lut` (4096 u16): for each upper part of a float32, the number of scales below its smallest member. */
-export function buildScaleLut(scales: usize, count: u32, lut: usize): void {
+/**
+ * Fills `bins` (4096 x 8 bytes): for each upper part of a float32, the first scale that is not below its smallest member (float32, infinity
+ * behind the last one that counts) and that scale's row (u16). Then row + (scale < sigma) is the row, if a bin holds one scale.
+ * Returns whether every bin does.
+ */
+export function buildScaleBins(scales: usize, count: u32, bins: usize): bool {
   let row: u32 = 0;
-  for (let b: u32 = 0; b < 4096; b++) {
-    // Beyond infinity the bits are NaN; the comparison is false there and the entries are never read.
-    while (row + 1 < count && load<f32>(scales + (<usize>row << 2)) < reinterpret<f32>(b << LUT_SHIFT)) row++;
-    store<u16>(lut + (<usize>b << 1), <u16>row);
+  let single = true;
+  for (let b: u32 = 0; b < BINS; b++) {
+    const before = row;
+    // From infinity on the bits are NaN or infinity; NaN is never looked up.
+    while (row + 1 < count && load<f32>(scales + (<usize>row << 2)) < reinterpret<f32>(b << BIN_SHIFT)) row++;
+    // Bin b - 1 had more than one scale in it.
+    if (row > before + 1) single = false;
+    const bin = bins + (<usize>b << 3);
+    store<f32>(bin, row + 1 < count ? load<f32>(scales + (<usize>row << 2)) : Infinity);
+    store<u32>(bin, row, 4);
   }
+  return single;
 }
 
-/** rows[i] (u16) = #{ j < count - 1 : scales[j] < sigma[i] }. Returns -1, or the position of a NaN. */
-export function scaleToRow(sigmas: usize, n: i32, scales: usize, count: u32, lut: usize, rows: usize): i32 {
+/** rows[i] (u16) = #{ j < count - 1 : scales[j] < sigma[i] }. `single` is what buildScaleBins returned. Returns -1, or the position of a NaN. */
+export function scaleToRow(sigmas: usize, n: i32, scales: usize, count: u32, bins: usize, single: bool, rows: usize): i32 {
   const last = count - 1;
-  for (let i = 0; i < n; i++) {
-    const sigma = load<f32>(sigmas + (<usize>i << 2));
-    const bits = reinterpret<u32>(sigma);
-    let row: u32 = 0;
-    if (bits < 0x80000000) {
-      if (bits > 0x7f800000) return i;
-      row = load<u16>(lut + (<usize>(bits >> LUT_SHIFT) << 1));
-      // No branch: whether the one scale within a bin lies below is a toss-up (encode of W1 by scales 123 -> 244 Msym/s,
-      // bench latentwire-gaussian). The loop is for tables with more scales in a bin.
-      row += u32(row < last) & u32(load<f32>(scales + (<usize>row << 2)) < sigma);
-      while (row < last && load<f32>(scales + (<usize>row << 2)) < sigma) row++;
-    } else if (bits > 0xff800000) {
-      return i;
+  let i = 0;
+  if (ASC_FEATURE_SIMD) {
+    if (single) {
+      const zero = f32x4.splat(0);
+      const base = i32x4.splat(<i32>bins);
+      for (; i <= n - 8; i += 8) {
+        const a = v128.load(sigmas + (<usize>i << 2));
+        const b = v128.load(sigmas + (<usize>i << 2), 16);
+        if (v128.any_true(v128.or(f32x4.ne(a, a), f32x4.ne(b, b)))) break;
+        // pmax(0, sigma) is sigma where it is greater: -0 and everything below become 0.
+        const low = fourRows(f32x4.pmax(zero, a), base);
+        const high = fourRows(f32x4.pmax(zero, b), base);
+        v128.store(rows + (<usize>i << 1), v128.shuffle<u16>(low, high, 0, 2, 4, 6, 8, 10, 12, 14));
+      }
     }
+  }
+  for (; i < n; i++) {
+    const sigma = load<f32>(sigmas + (<usize>i << 2));
+    if (sigma != sigma) return i;
+    const bin = bins + (<usize>(sigma > 0 ? reinterpret<u32>(sigma) >> BIN_SHIFT : <u32>0) << 3);
+    // No branch: whether the scale within a bin lies below is a toss-up (encode of W1 by scales 123 -> 244 Msym/s, bench latentwire-gaussian).
+    let row = load<u32>(bin, 4) + u32(load<f32>(bin) < sigma);
+    if (!single) while (row < last && load<f32>(scales + (<usize>row << 2)) < sigma) row++;
     store<u16>(rows + (<usize>i << 1), <u16>row);
   }
   return -1;
+}
+
+// The rows of four positive scales.
+// @ts-ignore: decorator
+@inline
+function fourRows(sigma: v128, base: v128): v128 {
+  const at = i32x4.add(base, i32x4.shl(i32x4.shr_u(sigma, BIN_SHIFT), 3));
+  const low = v128.load64_lane(<usize>i32x4.extract_lane(at, 1), v128.load64_zero(<usize>i32x4.extract_lane(at, 0)), 1);
+  const high = v128.load64_lane(<usize>i32x4.extract_lane(at, 3), v128.load64_zero(<usize>i32x4.extract_lane(at, 2)), 1);
+  const below = f32x4.lt(v128.shuffle<u32>(low, high, 0, 2, 4, 6), sigma);
+  return i32x4.sub(v128.shuffle<u32>(low, high, 1, 3, 5, 7), below);
 }
 
 /** out[i] (u16) = rows[i / run] for i < n. */

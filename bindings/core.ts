@@ -1,82 +1,17 @@
 /** The only file that touches Wasm memory: instantiates a build, lays out memory, copies in and out, turns kernel codes into errors. */
-import { CodecError, type ErrorCode } from "./errors.js";
+import { CodecError } from "./errors.js";
+import {
+  CODES,
+  type Kernels,
+  NON_FINITE,
+  OUT_OF_RANGE,
+  TABLE_BUCKETS,
+  TABLE_ENCODE_WINDOWS,
+  TABLE_MEDIANS,
+  TYPE_NUMBERS,
+} from "./kernels.js";
 import type { StreamHeader } from "./packet.js";
 import type { Lanes, LatentData, LatentType } from "./types.js";
-
-interface Exports {
-  memory: WebAssembly.Memory;
-  init(): void;
-  heapBase(): number;
-  simdBuild(): number;
-  xxh32(p: number, length: number): number;
-  xxh64(p: number, length: number): bigint;
-  loadTable(source: number, length: number, table: number): number;
-  preparedBound(table: number, encode: boolean): number;
-  prepareDecode(table: number, at: number): void;
-  prepareEncode(table: number, at: number): void;
-  quantizedCdf(pmf: number, n: number, precision: number, cdf: number): number;
-  gaussianCenter(scale: number): number;
-  gaussianPmf(scale: number, pmf: number): void;
-  factorizedPmf(
-    parameters: number,
-    layers: number,
-    filters: number,
-    start: number,
-    length: number,
-    longest: number,
-    pmf: number,
-    scratch: number,
-  ): void;
-  buildScaleLut(scales: number, count: number, lut: number): void;
-  scaleToRow(sigmas: number, n: number, scales: number, count: number, lut: number, rows: number): number;
-  expandRows(rows: number, run: number, n: number, out: number): void;
-  quantize(src: number, dst: number, n: number, means: number, mean: number, step: number): number;
-  dequantize(src: number, dst: number, n: number, means: number, mean: number, step: number): void;
-  widen(src: number, dst: number, n: number, bytes: number): void;
-  narrow(src: number, dst: number, n: number, bytes: number): number;
-  startEscapeWriter(end: number): void;
-  escapeWriter(): number;
-  startEscapeReader(p: number, end: number): void;
-  encode64(n: number, rows: number, run: number, table: number, end: number, compressai: boolean): number;
-  decode64(p: number, end: number, rows: number, run: number, table: number, n: number, compressai: boolean): number;
-  encodeLanes(n: number, rows: number, run: number, lanes: number, layout: number, table: number, end: number): number;
-  decodeLanes(
-    p: number,
-    end: number,
-    rows: number,
-    run: number,
-    lanes: number,
-    layout: number,
-    units: number,
-    table: number,
-    n: number,
-  ): number;
-  setElements(
-    elements: number,
-    type: number,
-    means: number,
-    medians: number,
-    count: number,
-    run: number,
-    step: number,
-  ): void;
-  refusedAt(): number;
-  refusedValue(): number;
-  tailLength(): number;
-}
-
-/** assembly/errors.ts, by number. */
-const CODES: readonly ErrorCode[] = [
-  "CORRUPTED",
-  "TRUNCATED",
-  "CORRUPTED",
-  "INVALID_TABLE",
-  "UNSUPPORTED_VERSION",
-  "NON_FINITE",
-  "OUT_OF_RANGE",
-];
-const NON_FINITE = 5;
-const OUT_OF_RANGE = 6;
 
 const PAGE = 65536;
 /** Kernels read this much beyond an input and write a little below an output. */
@@ -87,14 +22,7 @@ const HEADROOM = 512;
 const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 const BYTES_PER_SYMBOL = 7;
-const SCALE_LUT_BYTES = 8192;
-/** Indices into a loaded table's header, assembly/table.ts. */
-const TABLE_MEDIANS = 3;
-const TABLE_BUCKETS = 4;
-const TABLE_ENCODE_WINDOWS = 9;
-/** assembly/tile.ts. */
-const TYPE_NUMBERS = { float32: 0, int32: 1, int16: 2, int8: 3 } as const;
-
+const SCALE_BINS_BYTES = 32768;
 // Not `& ~63`: addresses pass 2^31.
 const align = (address: number): number => Math.ceil(address / 64) * 64;
 
@@ -111,6 +39,8 @@ export interface LoadedTable {
 export interface LoadedScales {
   readonly address: number;
   readonly count: number;
+  /** What buildScaleBins returned. */
+  readonly single: number;
 }
 
 /** Which row codes which symbol. */
@@ -149,13 +79,13 @@ interface Layout {
 
 export class Core {
   readonly simd: boolean;
-  readonly #wasm: Exports;
+  readonly #wasm: Kernels;
   /** End of the tables; scratch begins here. */
   #tablesEnd: number;
   #u8: Uint8Array;
 
   constructor(module: WebAssembly.Module) {
-    this.#wasm = new WebAssembly.Instance(module).exports as unknown as Exports;
+    this.#wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
     this.#wasm.init();
     // A Wasm bool is a number.
     this.simd = Number(this.#wasm.simdBuild()) === 1;
@@ -203,15 +133,9 @@ export class Core {
       return source.kind === "runs" ? source.run : 1;
     }
     this.#place(source.sigmas, sigmasAt);
-    const { address, count } = source.scales;
-    const bad = this.#wasm.scaleToRow(
-      sigmasAt,
-      source.sigmas.length,
-      address + SCALE_LUT_BYTES,
-      count,
-      address,
-      at.rows,
-    );
+    const { address, count, single } = source.scales;
+    const values = address + SCALE_BINS_BYTES;
+    const bad = this.#wasm.scaleToRow(sigmasAt, source.sigmas.length, values, count, address, single, at.rows);
     if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${bad}] is NaN`);
     return 1;
   }
@@ -265,12 +189,12 @@ export class Core {
 
   loadScales(scales: Float32Array): LoadedScales {
     const address = this.#tablesEnd;
-    const end = align(address + SCALE_LUT_BYTES + 4 * scales.length);
+    const end = align(address + SCALE_BINS_BYTES + 4 * scales.length);
     this.#reserve(end);
-    this.#place(scales, address + SCALE_LUT_BYTES);
-    this.#wasm.buildScaleLut(address + SCALE_LUT_BYTES, scales.length, address);
+    this.#place(scales, address + SCALE_BINS_BYTES);
+    const single = this.#wasm.buildScaleBins(address + SCALE_BINS_BYTES, scales.length, address);
     this.#tablesEnd = end;
-    return { address, count: scales.length };
+    return { address, count: scales.length, single };
   }
 
   quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
