@@ -44,7 +44,7 @@ function begin(tableAddress: usize): void {
 }
 
 // Chooses the kernel for a run. The window kernels have 16 lanes and more: with 8 there is one vector and nothing to overlap.
-function beginRun(row: usize, lanes: u32, windows: usize): void {
+function beginRun(row: usize, run: u32, lanes: u32, windows: usize): void {
   if (!ASC_FEATURE_SIMD) return;
   const index = load<u16>(row);
   const window = <usize>load<u32>(table + windows) + <usize>index * WINDOW_BYTES;
@@ -53,7 +53,7 @@ function beginRun(row: usize, lanes: u32, windows: usize): void {
   } else if (simdRows) {
     runKernel = 1;
     const eight = i16x8.splat(index);
-    for (let at: usize = 0; at < <usize>TILE << 1; at += 16) v128.store(splat + at, eight);
+    for (let at: usize = 0; at < <usize>min<u32>(run, TILE) << 1; at += 16) v128.store(splat + at, eight);
   } else {
     runKernel = 0;
   }
@@ -120,26 +120,47 @@ function searchSymbol(lane: usize, record: usize): i32 {
   return k == max ? readEscape(offset, max) : offset + <i32>k;
 }
 
-// Symbols [from, to) backward, of which the one at `from` is on lane 0. `step` is 2 for a row (u16) each, 0 for one row.
-function encodeScalar(symbols: usize, rows: usize, step: usize, from: u32, to: u32, mask: u32): void {
+// Symbols [from, to) backward, of which the one at `origin` is on lane 0. `step` is 2 for a row (u16) each, 0 for one row.
+function encodeScalar(symbols: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
   for (let i = to; i > from; ) {
     i--;
     const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
-    putSymbol(states + (<usize>((i - from) & mask) << 2), load<i32>(symbols + (<usize>i << 2)), record);
+    putSymbol(states + (<usize>((i - origin) & mask) << 2), load<i32>(symbols + (<usize>i << 2)), record);
   }
 }
 
-// A tile of the body whose first symbol is on lane 0. `step` 0: one row, for which `splat` rows have been written where it needs them.
+// The narrowest kernel that suits the present run or rows: 0 if none does.
+function narrowestKernel(step: usize): u32 {
+  if (!ASC_FEATURE_SIMD) return 0;
+  if (step == 0 && runKernel > 1) return 16;
+  return (step == 0 ? runKernel != 0 : simdRows) ? 8 : 0;
+}
+
+// `count` symbols, a multiple of `width`, whose lanes begin at `lane`.
+function encodeKernel(symbols: usize, rows: usize, step: usize, count: u32, width: u32, lane: usize): void {
+  if (step == 0 && runKernel > 1) words = encodeWindow(symbols, rows, count, width, table, runKernel, words, lane);
+  else words = encodeRows(symbols, step == 0 ? splat : rows, count, width, table, words, lane);
+}
+
+// A tile of the body whose first symbol is on lane 0. What does not fill all lanes goes to kernels of half the width, and only a rest below the
+// narrowest one to the scalar loop.
 function encodeTile(symbols: usize, rows: usize, step: usize, count: u32, lanes: u32): void {
-  let full: u32 = 0;
+  const narrowest = narrowestKernel(step);
+  const full = narrowest ? count & ~(lanes - 1) : 0;
+  let to: u32 = 0;
   if (ASC_FEATURE_SIMD) {
-    if (step == 0 ? runKernel != 0 : simdRows) full = count & ~(lanes - 1);
+    // The lanes of the rest, widest group first, so backward the narrowest first.
+    if (narrowest) to = full + ((count - full) & ~(narrowest - 1));
   }
-  encodeScalar(symbols, rows, step, full, count, lanes - 1);
+  encodeScalar(symbols, rows, step, full, to, count, lanes - 1);
   if (ASC_FEATURE_SIMD) {
-    if (full == 0) return;
-    if (step == 0 && runKernel > 1) words = encodeWindow(symbols, rows, full, lanes, table, runKernel, words, states);
-    else words = encodeRows(symbols, step == 0 ? splat : rows, full, lanes, table, words, states);
+    if (narrowest == 0) return;
+    for (let width = narrowest; width < lanes; width <<= 1) {
+      if (((to - full) & width) == 0) continue;
+      to -= width;
+      encodeKernel(symbols + (<usize>to << 2), rows + <usize>to * step, step, width, width, states + (<usize>(to - full) << 2));
+    }
+    if (full) encodeKernel(symbols, rows, step, full, lanes, states);
   }
 }
 
@@ -175,7 +196,7 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
     if (symbols == 0) return 1;
     tailRows(rows, run, n - coded);
     // Mask 0: every symbol on lane 0.
-    encodeScalar(symbols, splat, 2, 0, TAIL_UNIT, 0);
+    encodeScalar(symbols, splat, 2, 0, 0, TAIL_UNIT, 0);
   }
   tailUnits = coded / TAIL_UNIT;
   const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
@@ -194,7 +215,7 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   const step: usize = layout ? 0 : 2;
   for (let first = ((body - 1) / length) * length; ; first -= length) {
     const row = rows + (<usize>(layout ? first / run : first) << 1);
-    if (layout) beginRun(row, lanes, TABLE_ENCODE_WINDOWS);
+    if (layout) beginRun(row, run, lanes, TABLE_ENCODE_WINDOWS);
     const count = min<u32>(length, body - first);
     for (let from = (count - 1) & ~(TILE - 1); ; from -= TILE) {
       const to = min<u32>(from + TILE, count);
@@ -300,28 +321,40 @@ function renormalise(lane: usize): void {
 }
 
 // Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
-function decodeScalar(out: usize, rows: usize, step: usize, from: u32, to: u32, mask: u32): void {
+function decodeScalar(out: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
   for (let i = from; i < to; i++) {
-    const lane = states + (<usize>((i - from) & mask) << 2);
+    const lane = states + (<usize>((i - origin) & mask) << 2);
     store<i32>(out + (<usize>i << 2), takeSymbol(lane, <usize>load<u16>(rows + <usize>i * step)));
     renormalise(lane);
   }
 }
 
+function decodeKernel(out: usize, rows: usize, step: usize, count: u32, width: u32, end: usize, lane: usize): void {
+  if (step == 0 && runKernel > 1) words = decodeWindow(out, rows, count, width, table, runKernel, words, end, lane);
+  else words = decodeGroups(out, step == 0 ? splat : rows, count, width, table, words, end, lane);
+}
+
 function decodeTile(out: usize, rows: usize, step: usize, count: u32, lanes: u32, end: usize): void {
+  const narrowest = narrowestKernel(step);
   let full: u32 = 0;
+  let from: u32 = 0;
   if (ASC_FEATURE_SIMD) {
-    if (step == 0 ? runKernel != 0 : simdRows) full = count & ~(lanes - 1);
-    if (full) {
-      if (step == 0 && runKernel > 1) words = decodeWindow(out, rows, full, lanes, table, runKernel, words, end, states);
-      else words = decodeGroups(out, step == 0 ? splat : rows, full, lanes, table, words, end, states);
+    if (narrowest) {
+      full = count & ~(lanes - 1);
+      if (full) decodeKernel(out, rows, step, full, lanes, end, states);
+      from = full;
+      for (let width = lanes >> 1; width >= narrowest; width >>= 1) {
+        if (((count - full) & width) == 0) continue;
+        decodeKernel(out + (<usize>from << 2), rows + <usize>from * step, step, width, width, end, states + (<usize>(from - full) << 2));
+        from += width;
+      }
     }
   }
   // In blocks, so that a damaged stream is noticed before the word pointer can leave the padding behind `end`.
-  while (full < count && words <= end) {
-    const to = min<u32>(full + MAX_LANES, count);
-    decodeScalar(out, rows, step, full, to, lanes - 1);
-    full = to;
+  while (from < count && words <= end) {
+    const to = min<u32>(from + MAX_LANES, count);
+    decodeScalar(out, rows, step, full, from, to, lanes - 1);
+    from = to;
   }
 }
 
@@ -341,7 +374,7 @@ export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: 
   const step: usize = layout ? 0 : 2;
   for (let first: u32 = 0; first < body; first += length) {
     const row = rows + (<usize>(layout ? first / run : first) << 1);
-    if (layout) beginRun(row, lanes, TABLE_DECODE_WINDOWS);
+    if (layout) beginRun(row, run, lanes, TABLE_DECODE_WINDOWS);
     const count = min<u32>(length, body - first);
     for (let from: u32 = 0; from < count; from += TILE) {
       const to = min<u32>(from + TILE, count);

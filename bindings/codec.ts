@@ -3,6 +3,7 @@ import { decodeBatch, encodeBatch } from "./batch.js";
 import type { Core, LoadedScales, LoadedTable, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
+import { SIMD_ROWS } from "./kernels.js";
 import {
   type BareHeader,
   LANES,
@@ -38,13 +39,14 @@ const DEFAULT_MAX_ELEMENTS = 2 ** 24;
  * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 5, 6 and 12 bytes, one lane 3; one
  * lane decodes at about a fifth of the speed.
  */
-function laneChoices(n: number, wanted: Lanes | "auto", run: number): StreamChoice[] {
+function laneChoices(n: number, wanted: Lanes | "auto", run: number, rows: number): StreamChoice[] {
   const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
   const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : ([most, 1] as const);
   return counts.map((lanes) => ({
     compressai: false,
     lanes,
-    layout: lanes > 1 && run > 1 && run >= lanes ? 1 : 0,
+    // Shorter runs leave too many lanes idle in their last round, unless there are too many rows for a kernel with a row per symbol.
+    layout: lanes > 1 && run > 1 && run >= (rows > SIMD_ROWS ? lanes : 2 * lanes) ? 1 : 0,
     // A stream much shorter than that pays too large a share for its lanes.
     least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
   }));
@@ -215,7 +217,7 @@ export class CodecImplementation {
     const choices: StreamChoice[] =
       stream === "compressai"
         ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
-        : laneChoices(n, lanes, source.kind === "runs" ? source.run : 1);
+        : laneChoices(n, lanes, source.kind === "runs" ? source.run : 1, data.loaded.rows);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,

@@ -91,3 +91,5 @@ export const TABLE_BUCKETS = 4;
 export const TABLE_ENCODE_WINDOWS = 9;
 /** assembly/tile.ts. */
 export const TYPE_NUMBERS = { float32: 0, int32: 1, int16: 2, int8: 3 } as const;
+/** Most rows of a table that the SIMD kernels with a row per symbol take, assembly/table.ts. */
+export const SIMD_ROWS = 512;
