@@ -3,6 +3,7 @@ import { initLanes } from "./lanes";
 
 export { expandRows, buildScaleBins, scaleToRow } from "./rows";
 export { factorizedPmf, gaussianCenter, gaussianPmf, quantizedCdf } from "./cdf";
+export { idealEscapes, idealExponent, idealMantissa } from "./ideal";
 export { dequantize, narrow, quantize, widen } from "./quantize";
 export { loadTable, preparedBound, prepareDecode, prepareEncode } from "./table";
 export { decode64, encode64 } from "./rans64";

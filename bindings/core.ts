@@ -396,6 +396,24 @@ export class Core {
     return this.#wasm.xxh32(at, bytes.length) >>> 0;
   }
 
+  /** Sum of log2 of the frequencies, and the number of escapes. */
+  ideal(
+    data: LatentData,
+    type: LatentType,
+    table: LoadedTable,
+    source: RowSource,
+    centre: Centre,
+  ): { logFrequencies: number; escapes: number } {
+    const n = data.length;
+    const at = this.#layout(n, source, centre, 0);
+    const run = this.#placeRows(source, at, at.payload);
+    this.#place(data, at.symbols);
+    this.#setElements(type, table, centre, at);
+    const mantissa = this.#wasm.idealMantissa(n, at.rows, run, table.address);
+    if (mantissa === 0) this.#refuse(data as Float32Array, centre);
+    return { logFrequencies: Math.log2(mantissa) + this.#wasm.idealExponent(), escapes: this.#wasm.idealEscapes() };
+  }
+
   #setElements(type: LatentType, table: LoadedTable, centre: Centre, at: Layout): void {
     const { means, medians, run, step } = centre;
     if (means && type === "float32") this.#place(means, at.means);

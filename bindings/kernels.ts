@@ -70,6 +70,9 @@ export interface Kernels {
   refusedAt(): number;
   refusedValue(): number;
   tailLength(): number;
+  idealMantissa(n: number, rows: number, run: number, table: number): number;
+  idealExponent(): number;
+  idealEscapes(): number;
 }
 
 /** assembly/errors.ts, by number. */
