@@ -30,7 +30,14 @@ function packetRoom(workload: Workload): Uint8Array {
   return new Uint8Array(workload.rows.length * 16 + 1024);
 }
 
-function latentwire(name: string, codec: Codec, workload: Workload, encode: EncodeOptions, prior?: () => Prior): Coder {
+/** Ours with these options; `prior` is called anew for every packet. */
+export function latentwire(
+  name: string,
+  codec: Codec,
+  workload: Workload,
+  encode: EncodeOptions,
+  prior?: () => Prior,
+): Coder {
   const bare = encode.header === "none";
   const fixed = workload.prior(codec);
   const priorOf = prior ?? (() => fixed);
