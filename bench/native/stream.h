@@ -31,16 +31,24 @@ struct Lanes {
     states[lane] = (x / e.freq << 16) + x % e.freq + e.cum;
   }
 
-  int32_t take(uint32_t lane, uint32_t i) {
-    const Record& record = job.table.records[job.rows[i / job.run]];
-    const uint32_t x = states[lane], slot = x & 0xffff, k = findEntry(record, slot);
+  int32_t take(uint32_t& x, uint32_t row) {
+    const uint32_t slot = x & 0xffff;
+    const Bucket b = job.table.buckets[row << BUCKET_BITS | slot >> BUCKET_SHIFT];
+    const bool second = (uint32_t)(slot - b.cumA) >= b.freqA;
+    const uint32_t freq = second ? b.freqB : b.freqA;
+    if (__builtin_expect(freq != 0, 1)) {
+      x = freq * (x >> 16) + slot - b.cumA - (second ? b.freqA : 0);
+      return b.valueA + second;
+    }
+    const Record& record = job.table.records[row];
+    const uint32_t k = findEntry(record, slot);
     const Entry e = record.entries[k];
-    if (e.freq) states[lane] = e.freq * (x >> 16) + slot - e.cum;
+    if (e.freq) x = e.freq * (x >> 16) + slot - e.cum;
     return k == record.max ? readEscape(record.offset, record.max) : record.offset + (int32_t)k;
   }
 
-  void takeWord(uint32_t lane) {
-    if (states[lane] < 0x10000) states[lane] = states[lane] << 16 | *(const uint16_t*)words, words += 2;
+  void takeWord(uint32_t& x) {
+    if (x < 0x10000) x = x << 16 | *(const uint16_t*)words, words += 2;
   }
 };
 
@@ -146,7 +154,11 @@ inline void decodeLanes(const Job& job, const uint8_t* p, const uint8_t* end, in
     else if (lanes == 16) next = decodeRows<2>(out + first, row, full, job.table, next, wordsEnd, s.states);
     else next = decodeRows<4>(out + first, row, full, job.table, next, wordsEnd, s.states);
     s.words = (uint8_t*)next;
-    for (uint32_t i = full; i < count; i++) out[first + i] = s.take(i % lanes, first + i), s.takeWord(i % lanes);
+    for (uint32_t i = full; i < count; i++) {
+      uint32_t& x = s.states[i % lanes];
+      out[first + i] = s.take(x, job.rows[(first + i) / job.run]);
+      s.takeWord(x);
+    }
   }
 
   alignas(16) uint16_t seeds[40] = {};
@@ -158,9 +170,11 @@ inline void decodeLanes(const Job& job, const uint8_t* p, const uint8_t* end, in
     else nibbles[j / 2] |= (uint8_t)(high << (j % 2 * 4));
   }
   const uint8_t *const seedsEnd = (uint8_t*)seeds + s.seedBytes(), *limit = wordsEnd;
-  for (uint32_t i = body; i < job.n; i++) {
-    out[i] = s.take(0, i);
+  uint32_t x = s.states[0];
+  for (uint32_t i = body, r = body / job.run, next = (r + 1) * job.run; i < job.n; i++) {
+    if (i == next) r++, next += job.run;
+    out[i] = s.take(x, job.rows[r]);
     if (s.words == wordsEnd) s.words = (uint8_t*)seeds, limit = seedsEnd;
-    if (s.words != limit) s.takeWord(0);
+    if (s.words != limit) s.takeWord(x);
   }
 }

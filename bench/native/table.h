@@ -24,7 +24,8 @@ struct Record {
 // Byte y of each list belongs to the value top - y.
 struct alignas(16) Window {
   uint8_t freqLow[16], freqHigh[16], cumLow[16], cumHigh[16], reciprocal[4][16];
-  uint16_t bounds[8]; // biased by -32768
+  uint16_t bounds[8];
+  uint16_t width; // of the used entries, in slots
   int16_t top;
   bool pays;
 };
@@ -36,6 +37,7 @@ struct Table {
   std::vector<Record> records;
   std::vector<Bucket> buckets;
   std::vector<Window> decodeWindows, encodeWindows;
+  std::vector<uint32_t> modes; // a row's entry with the most mass, not the escape
   std::vector<Entry> encodeRows; // the values -128 .. 127 of every row
 
   explicit Table(const std::vector<Row>& rows) {
@@ -50,6 +52,10 @@ struct Table {
     for (size_t r = 0; r < rows.size(); r++) {
       const Record record = {entries[r].data(), (uint32_t)entries[r].size() - 1, rows[r].offset};
       records.push_back(record);
+      uint32_t mode = 0;
+      for (uint32_t k = 0; k < record.max; k++)
+        if (record.entries[k].freq > record.entries[mode].freq) mode = k;
+      modes.push_back(mode);
       addBuckets(record, rows[r].cdf);
       decodeWindows.push_back(window(record, rows[r].cdf, 5, 256, false));
       encodeWindows.push_back(window(record, rows[r].cdf, 15, 1024, true));
@@ -82,6 +88,7 @@ private:
       if (cdf[a + used] - cdf[a] > mass) mass = cdf[a + used] - cdf[first = a];
     Window w = {};
     w.top = (int16_t)(record.offset + (int32_t)(first + width));
+    w.width = (uint16_t)mass;
     w.pays = used > 0 && mass + outside >= 65536;
     for (uint32_t j = 0; j <= width; j++) {
       const uint32_t y = width - j;
@@ -92,7 +99,7 @@ private:
         for (int b = 0; b < 4; b++) w.reciprocal[b][y] = (uint8_t)(e.reciprocal >> (8 * b));
       }
       const uint32_t bound = j <= used && cdf[first + j] < 65535 ? cdf[first + j] : 65535;
-      if (!encode) w.bounds[j] = (uint16_t)(bound ^ 0x8000);
+      if (!encode) w.bounds[j] = (uint16_t)bound;
     }
     return w;
   }
