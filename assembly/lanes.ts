@@ -2,7 +2,7 @@
 
 import { found, rare, searchGroup, searchRare } from "./rare";
 import { BUCKET_BITS, BUCKET_SHIFT, ENCODE_WINDOW, ENCODE_WINDOW_BITS, TABLE_BUCKETS, TABLE_ENCODE_ROWS, TABLE_RECORDS } from "./table";
-import { WINDOW_BOUNDS, WINDOW_CUM_HIGH, WINDOW_CUM_LOW, WINDOW_FREQ_HIGH, WINDOW_FREQ_LOW, WINDOW_RECIPROCAL, WINDOW_TOP } from "./window";
+import { WINDOW_BOUNDS, WINDOW_CUM_HIGH, WINDOW_CUM_LOW, WINDOW_FREQ_HIGH, WINDOW_FREQ_LOW, WINDOW_MIDDLE, WINDOW_RECIPROCAL, WINDOW_TOP, WINDOW_WIDTH } from "./window";
 
 // spread[m]: byte shuffle that moves the next words of the stream to the 16-bit lanes of mask m, zero elsewhere.
 const spread: usize = memory.data(4096, 16);
@@ -57,14 +57,12 @@ function decodeRows8(out: usize, rows: usize, count: u32, table: usize, p: usize
     const FB0 = v128.shuffle<u16>(bvl0, bvh0, 0, 2, 4, 6, 8, 10, 12, 14), VA0 = v128.shuffle<u16>(bvl0, bvh0, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D0 = i16x8.sub(L0, CA0), B0 = i16x8.ge_u(D0, FA0);
-    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.sub(D0, v128.and(FA0, B0));
+    // D - freqA wraps to something larger where A is right
+    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.min_u(D0, i16x8.sub(D0, FA0));
     const V0 = i16x8.sub(VA0, B0);
     if (v128.any_true(i16x8.eq(F0, zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
-        v128.store(rare, F0);
-        v128.store(rare, L0, 16);
-        v128.store(rare, E0, 32);
-        patched |= searchGroup(records, rows + 0, 2, 0);
+        patched |= searchGroup(F0, L0, E0, records, rows + 0, 2, 0);
         F0 = v128.load(rare);
         E0 = v128.load(rare, 32);
       }
@@ -117,7 +115,8 @@ function decodeRows16(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB0 = v128.shuffle<u16>(bvl0, bvh0, 0, 2, 4, 6, 8, 10, 12, 14), VA0 = v128.shuffle<u16>(bvl0, bvh0, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D0 = i16x8.sub(L0, CA0), B0 = i16x8.ge_u(D0, FA0);
-    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.sub(D0, v128.and(FA0, B0));
+    // D - freqA wraps to something larger where A is right
+    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.min_u(D0, i16x8.sub(D0, FA0));
     const V0 = i16x8.sub(VA0, B0);
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b1 = i16x8.add(i16x8.shr_u(L1, BUCKET_SHIFT), i16x8.shl(v128.load(rows, 16), BUCKET_BITS));
@@ -132,22 +131,17 @@ function decodeRows16(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB1 = v128.shuffle<u16>(bvl1, bvh1, 0, 2, 4, 6, 8, 10, 12, 14), VA1 = v128.shuffle<u16>(bvl1, bvh1, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D1 = i16x8.sub(L1, CA1), B1 = i16x8.ge_u(D1, FA1);
-    let F1 = v128.bitselect(FB1, FA1, B1), E1 = i16x8.sub(D1, v128.and(FA1, B1));
+    // D - freqA wraps to something larger where A is right
+    let F1 = v128.bitselect(FB1, FA1, B1), E1 = i16x8.min_u(D1, i16x8.sub(D1, FA1));
     const V1 = i16x8.sub(VA1, B1);
     if (v128.any_true(i16x8.eq(i16x8.min_u(F0, F1), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
-        v128.store(rare, F0);
-        v128.store(rare, L0, 16);
-        v128.store(rare, E0, 32);
-        patched |= searchGroup(records, rows + 0, 2, 0);
+        patched |= searchGroup(F0, L0, E0, records, rows + 0, 2, 0);
         F0 = v128.load(rare);
         E0 = v128.load(rare, 32);
       }
       if (v128.any_true(i16x8.eq(F1, zero))) {
-        v128.store(rare, F1);
-        v128.store(rare, L1, 16);
-        v128.store(rare, E1, 32);
-        patched |= searchGroup(records, rows + 16, 2, 8);
+        patched |= searchGroup(F1, L1, E1, records, rows + 16, 2, 8);
         F1 = v128.load(rare);
         E1 = v128.load(rare, 32);
       }
@@ -219,7 +213,8 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB0 = v128.shuffle<u16>(bvl0, bvh0, 0, 2, 4, 6, 8, 10, 12, 14), VA0 = v128.shuffle<u16>(bvl0, bvh0, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D0 = i16x8.sub(L0, CA0), B0 = i16x8.ge_u(D0, FA0);
-    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.sub(D0, v128.and(FA0, B0));
+    // D - freqA wraps to something larger where A is right
+    let F0 = v128.bitselect(FB0, FA0, B0), E0 = i16x8.min_u(D0, i16x8.sub(D0, FA0));
     const V0 = i16x8.sub(VA0, B0);
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b1 = i16x8.add(i16x8.shr_u(L1, BUCKET_SHIFT), i16x8.shl(v128.load(rows, 16), BUCKET_BITS));
@@ -234,7 +229,8 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB1 = v128.shuffle<u16>(bvl1, bvh1, 0, 2, 4, 6, 8, 10, 12, 14), VA1 = v128.shuffle<u16>(bvl1, bvh1, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D1 = i16x8.sub(L1, CA1), B1 = i16x8.ge_u(D1, FA1);
-    let F1 = v128.bitselect(FB1, FA1, B1), E1 = i16x8.sub(D1, v128.and(FA1, B1));
+    // D - freqA wraps to something larger where A is right
+    let F1 = v128.bitselect(FB1, FA1, B1), E1 = i16x8.min_u(D1, i16x8.sub(D1, FA1));
     const V1 = i16x8.sub(VA1, B1);
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b2 = i16x8.add(i16x8.shr_u(L2, BUCKET_SHIFT), i16x8.shl(v128.load(rows, 32), BUCKET_BITS));
@@ -249,7 +245,8 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB2 = v128.shuffle<u16>(bvl2, bvh2, 0, 2, 4, 6, 8, 10, 12, 14), VA2 = v128.shuffle<u16>(bvl2, bvh2, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D2 = i16x8.sub(L2, CA2), B2 = i16x8.ge_u(D2, FA2);
-    let F2 = v128.bitselect(FB2, FA2, B2), E2 = i16x8.sub(D2, v128.and(FA2, B2));
+    // D - freqA wraps to something larger where A is right
+    let F2 = v128.bitselect(FB2, FA2, B2), E2 = i16x8.min_u(D2, i16x8.sub(D2, FA2));
     const V2 = i16x8.sub(VA2, B2);
     // bucket of each slot L, its {freqA | cumA << 16, freqB | valueA << 16}
     const b3 = i16x8.add(i16x8.shr_u(L3, BUCKET_SHIFT), i16x8.shl(v128.load(rows, 48), BUCKET_BITS));
@@ -264,38 +261,27 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
     const FB3 = v128.shuffle<u16>(bvl3, bvh3, 0, 2, 4, 6, 8, 10, 12, 14), VA3 = v128.shuffle<u16>(bvl3, bvh3, 1, 3, 5, 7, 9, 11, 13, 15);
     // slot - cumA >= freqA selects B; a mask is -1, so subtracting it adds 1
     const D3 = i16x8.sub(L3, CA3), B3 = i16x8.ge_u(D3, FA3);
-    let F3 = v128.bitselect(FB3, FA3, B3), E3 = i16x8.sub(D3, v128.and(FA3, B3));
+    // D - freqA wraps to something larger where A is right
+    let F3 = v128.bitselect(FB3, FA3, B3), E3 = i16x8.min_u(D3, i16x8.sub(D3, FA3));
     const V3 = i16x8.sub(VA3, B3);
     if (v128.any_true(i16x8.eq(i16x8.min_u(i16x8.min_u(i16x8.min_u(F0, F1), F2), F3), zero))) {
       if (v128.any_true(i16x8.eq(F0, zero))) {
-        v128.store(rare, F0);
-        v128.store(rare, L0, 16);
-        v128.store(rare, E0, 32);
-        patched |= searchGroup(records, rows + 0, 2, 0);
+        patched |= searchGroup(F0, L0, E0, records, rows + 0, 2, 0);
         F0 = v128.load(rare);
         E0 = v128.load(rare, 32);
       }
       if (v128.any_true(i16x8.eq(F1, zero))) {
-        v128.store(rare, F1);
-        v128.store(rare, L1, 16);
-        v128.store(rare, E1, 32);
-        patched |= searchGroup(records, rows + 16, 2, 8);
+        patched |= searchGroup(F1, L1, E1, records, rows + 16, 2, 8);
         F1 = v128.load(rare);
         E1 = v128.load(rare, 32);
       }
       if (v128.any_true(i16x8.eq(F2, zero))) {
-        v128.store(rare, F2);
-        v128.store(rare, L2, 16);
-        v128.store(rare, E2, 32);
-        patched |= searchGroup(records, rows + 32, 2, 16);
+        patched |= searchGroup(F2, L2, E2, records, rows + 32, 2, 16);
         F2 = v128.load(rare);
         E2 = v128.load(rare, 32);
       }
       if (v128.any_true(i16x8.eq(F3, zero))) {
-        v128.store(rare, F3);
-        v128.store(rare, L3, 16);
-        v128.store(rare, E3, 32);
-        patched |= searchGroup(records, rows + 48, 2, 24);
+        patched |= searchGroup(F3, L3, E3, records, rows + 48, 2, 24);
         F3 = v128.load(rare);
         E3 = v128.load(rare, 32);
       }
@@ -364,10 +350,8 @@ function decodeRows32(out: usize, rows: usize, count: u32, table: usize, p: usiz
 }
 function decodeWindow16(out: usize, rows: usize, count: u32, table: usize, window: usize, p: usize, end: usize, states: usize): usize {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
-  const zero = i32x4.splat(0), sign = i16x8.splat(-32768);
-  const freqLow = v128.load(window, WINDOW_FREQ_LOW), freqHigh = v128.load(window, WINDOW_FREQ_HIGH);
-  const cumLow = v128.load(window, WINDOW_CUM_LOW), cumHigh = v128.load(window, WINDOW_CUM_HIGH);
-  const top = i16x8.splat(load<i16>(window, WINDOW_TOP));
+  const zero = i32x4.splat(0);
+  const width = v128.load16_splat(window, WINDOW_WIDTH), middle = v128.load16_splat(window, WINDOW_MIDDLE);
   const bound0 = v128.load16_splat(window + WINDOW_BOUNDS, 0);
   const bound1 = v128.load16_splat(window + WINDOW_BOUNDS, 2);
   const bound2 = v128.load16_splat(window + WINDOW_BOUNDS, 4);
@@ -382,36 +366,40 @@ function decodeWindow16(out: usize, rows: usize, count: u32, table: usize, windo
   let H1 = v128.shuffle<u16>(xa1, xb1, 1, 3, 5, 7, 9, 11, 13, 15), L1 = v128.shuffle<u16>(xa1, xb1, 0, 2, 4, 6, 8, 10, 12, 14);
   for (let i: u32 = 0; i < count && p <= end; i += 16) {
     let patched: u32 = 0;
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t0 = v128.xor(L0, sign);
-    const na0 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t0), i16x8.gt_s(bound1, t0)), i16x8.add(i16x8.gt_s(bound2, t0), i16x8.gt_s(bound3, t0)));
-    const nb0 = i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0));
-    const N0 = i16x8.add(na0, nb0);
-    const V0 = i16x8.add(top, N0);
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t1 = v128.xor(L1, sign);
-    const na1 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t1), i16x8.gt_s(bound1, t1)), i16x8.add(i16x8.gt_s(bound2, t1), i16x8.gt_s(bound3, t1)));
-    const nb1 = i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1));
-    const N1 = i16x8.add(na1, nb1);
-    const V1 = i16x8.add(top, N1);
-    const y0 = i8x16.neg(i8x16.narrow_i16x8_s(N0, N1));
-    const fl0 = i8x16.swizzle(freqLow, y0), fh0 = i8x16.swizzle(freqHigh, y0), cl0 = i8x16.swizzle(cumLow, y0), ch0 = i8x16.swizzle(cumHigh, y0);
-    let F0 = v128.shuffle<u8>(fl0, fh0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), F1 = v128.shuffle<u8>(fl0, fh0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    let E0 = i16x8.sub(L0, v128.shuffle<u8>(cl0, ch0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)), E1 = i16x8.sub(L1, v128.shuffle<u8>(cl0, ch0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-    if (v128.any_true(i16x8.eq(i16x8.min_u(F0, F1), zero))) {
-      if (v128.any_true(i16x8.eq(F0, zero))) {
-        v128.store(rare, F0);
-        v128.store(rare, L0, 16);
-        v128.store(rare, E0, 32);
-        patched |= searchGroup(records, rows, 0, 0);
+    const d0_0 = i16x8.sub(L0, bound0);
+    const d0_1 = i16x8.sub(L0, bound1);
+    const d0_2 = i16x8.sub(L0, bound2);
+    const d0_3 = i16x8.sub(L0, bound3);
+    const d0_4 = i16x8.sub(L0, bound4);
+    const d0_5 = i16x8.sub(L0, bound5);
+    let E0 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d0_0, d0_1), i16x8.min_u(d0_2, d0_3)), d0_4);
+    let F0 = i16x8.sub(E0, i16x8.max_u(i16x8.max_u(i16x8.max_u(d0_1, d0_2), i16x8.max_u(d0_3, d0_4)), d0_5));
+    // 0 where the slot is outside the window
+    const I0 = i16x8.sub_sat_u(width, d0_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s0 = i16x8.sub(i16x8.eq(E0, d0_4), i16x8.eq(E0, d0_0));
+    const V0 = i16x8.add(i16x8.sub(i16x8.sub(middle, s0), s0), i16x8.sub(i16x8.eq(E0, d0_1), i16x8.eq(E0, d0_3)));
+    const d1_0 = i16x8.sub(L1, bound0);
+    const d1_1 = i16x8.sub(L1, bound1);
+    const d1_2 = i16x8.sub(L1, bound2);
+    const d1_3 = i16x8.sub(L1, bound3);
+    const d1_4 = i16x8.sub(L1, bound4);
+    const d1_5 = i16x8.sub(L1, bound5);
+    let E1 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d1_0, d1_1), i16x8.min_u(d1_2, d1_3)), d1_4);
+    let F1 = i16x8.sub(E1, i16x8.max_u(i16x8.max_u(i16x8.max_u(d1_1, d1_2), i16x8.max_u(d1_3, d1_4)), d1_5));
+    // 0 where the slot is outside the window
+    const I1 = i16x8.sub_sat_u(width, d1_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s1 = i16x8.sub(i16x8.eq(E1, d1_4), i16x8.eq(E1, d1_0));
+    const V1 = i16x8.add(i16x8.sub(i16x8.sub(middle, s1), s1), i16x8.sub(i16x8.eq(E1, d1_1), i16x8.eq(E1, d1_3)));
+    if (v128.any_true(i16x8.eq(i16x8.min_u(I0, I1), zero))) {
+      if (v128.any_true(i16x8.eq(I0, zero))) {
+        patched |= searchGroup(v128.andnot(F0, i16x8.eq(I0, zero)), L0, E0, records, rows, 0, 0);
         F0 = v128.load(rare);
         E0 = v128.load(rare, 32);
       }
-      if (v128.any_true(i16x8.eq(F1, zero))) {
-        v128.store(rare, F1);
-        v128.store(rare, L1, 16);
-        v128.store(rare, E1, 32);
-        patched |= searchGroup(records, rows, 0, 8);
+      if (v128.any_true(i16x8.eq(I1, zero))) {
+        patched |= searchGroup(v128.andnot(F1, i16x8.eq(I1, zero)), L1, E1, records, rows, 0, 8);
         F1 = v128.load(rare);
         E1 = v128.load(rare, 32);
       }
@@ -453,10 +441,8 @@ function decodeWindow16(out: usize, rows: usize, count: u32, table: usize, windo
 }
 function decodeWindow32(out: usize, rows: usize, count: u32, table: usize, window: usize, p: usize, end: usize, states: usize): usize {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
-  const zero = i32x4.splat(0), sign = i16x8.splat(-32768);
-  const freqLow = v128.load(window, WINDOW_FREQ_LOW), freqHigh = v128.load(window, WINDOW_FREQ_HIGH);
-  const cumLow = v128.load(window, WINDOW_CUM_LOW), cumHigh = v128.load(window, WINDOW_CUM_HIGH);
-  const top = i16x8.splat(load<i16>(window, WINDOW_TOP));
+  const zero = i32x4.splat(0);
+  const width = v128.load16_splat(window, WINDOW_WIDTH), middle = v128.load16_splat(window, WINDOW_MIDDLE);
   const bound0 = v128.load16_splat(window + WINDOW_BOUNDS, 0);
   const bound1 = v128.load16_splat(window + WINDOW_BOUNDS, 2);
   const bound2 = v128.load16_splat(window + WINDOW_BOUNDS, 4);
@@ -477,68 +463,76 @@ function decodeWindow32(out: usize, rows: usize, count: u32, table: usize, windo
   let H3 = v128.shuffle<u16>(xa3, xb3, 1, 3, 5, 7, 9, 11, 13, 15), L3 = v128.shuffle<u16>(xa3, xb3, 0, 2, 4, 6, 8, 10, 12, 14);
   for (let i: u32 = 0; i < count && p <= end; i += 32) {
     let patched: u32 = 0;
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t0 = v128.xor(L0, sign);
-    const na0 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t0), i16x8.gt_s(bound1, t0)), i16x8.add(i16x8.gt_s(bound2, t0), i16x8.gt_s(bound3, t0)));
-    const nb0 = i16x8.add(i16x8.gt_s(bound4, t0), i16x8.gt_s(bound5, t0));
-    const N0 = i16x8.add(na0, nb0);
-    const V0 = i16x8.add(top, N0);
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t1 = v128.xor(L1, sign);
-    const na1 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t1), i16x8.gt_s(bound1, t1)), i16x8.add(i16x8.gt_s(bound2, t1), i16x8.gt_s(bound3, t1)));
-    const nb1 = i16x8.add(i16x8.gt_s(bound4, t1), i16x8.gt_s(bound5, t1));
-    const N1 = i16x8.add(na1, nb1);
-    const V1 = i16x8.add(top, N1);
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t2 = v128.xor(L2, sign);
-    const na2 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t2), i16x8.gt_s(bound1, t2)), i16x8.add(i16x8.gt_s(bound2, t2), i16x8.gt_s(bound3, t2)));
-    const nb2 = i16x8.add(i16x8.gt_s(bound4, t2), i16x8.gt_s(bound5, t2));
-    const N2 = i16x8.add(na2, nb2);
-    const V2 = i16x8.add(top, N2);
-    // N = number of bounds above the slot: 1 .. 5 inside the window (a mask is -1)
-    const t3 = v128.xor(L3, sign);
-    const na3 = i16x8.add(i16x8.add(i16x8.gt_s(bound0, t3), i16x8.gt_s(bound1, t3)), i16x8.add(i16x8.gt_s(bound2, t3), i16x8.gt_s(bound3, t3)));
-    const nb3 = i16x8.add(i16x8.gt_s(bound4, t3), i16x8.gt_s(bound5, t3));
-    const N3 = i16x8.add(na3, nb3);
-    const V3 = i16x8.add(top, N3);
-    const y0 = i8x16.neg(i8x16.narrow_i16x8_s(N0, N1));
-    const fl0 = i8x16.swizzle(freqLow, y0), fh0 = i8x16.swizzle(freqHigh, y0), cl0 = i8x16.swizzle(cumLow, y0), ch0 = i8x16.swizzle(cumHigh, y0);
-    let F0 = v128.shuffle<u8>(fl0, fh0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), F1 = v128.shuffle<u8>(fl0, fh0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    let E0 = i16x8.sub(L0, v128.shuffle<u8>(cl0, ch0, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)), E1 = i16x8.sub(L1, v128.shuffle<u8>(cl0, ch0, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-    const y1 = i8x16.neg(i8x16.narrow_i16x8_s(N2, N3));
-    const fl1 = i8x16.swizzle(freqLow, y1), fh1 = i8x16.swizzle(freqHigh, y1), cl1 = i8x16.swizzle(cumLow, y1), ch1 = i8x16.swizzle(cumHigh, y1);
-    let F2 = v128.shuffle<u8>(fl1, fh1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), F3 = v128.shuffle<u8>(fl1, fh1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    let E2 = i16x8.sub(L2, v128.shuffle<u8>(cl1, ch1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)), E3 = i16x8.sub(L3, v128.shuffle<u8>(cl1, ch1, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-    if (v128.any_true(i16x8.eq(i16x8.min_u(i16x8.min_u(i16x8.min_u(F0, F1), F2), F3), zero))) {
-      if (v128.any_true(i16x8.eq(F0, zero))) {
-        v128.store(rare, F0);
-        v128.store(rare, L0, 16);
-        v128.store(rare, E0, 32);
-        patched |= searchGroup(records, rows, 0, 0);
+    const d0_0 = i16x8.sub(L0, bound0);
+    const d0_1 = i16x8.sub(L0, bound1);
+    const d0_2 = i16x8.sub(L0, bound2);
+    const d0_3 = i16x8.sub(L0, bound3);
+    const d0_4 = i16x8.sub(L0, bound4);
+    const d0_5 = i16x8.sub(L0, bound5);
+    let E0 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d0_0, d0_1), i16x8.min_u(d0_2, d0_3)), d0_4);
+    let F0 = i16x8.sub(E0, i16x8.max_u(i16x8.max_u(i16x8.max_u(d0_1, d0_2), i16x8.max_u(d0_3, d0_4)), d0_5));
+    // 0 where the slot is outside the window
+    const I0 = i16x8.sub_sat_u(width, d0_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s0 = i16x8.sub(i16x8.eq(E0, d0_4), i16x8.eq(E0, d0_0));
+    const V0 = i16x8.add(i16x8.sub(i16x8.sub(middle, s0), s0), i16x8.sub(i16x8.eq(E0, d0_1), i16x8.eq(E0, d0_3)));
+    const d1_0 = i16x8.sub(L1, bound0);
+    const d1_1 = i16x8.sub(L1, bound1);
+    const d1_2 = i16x8.sub(L1, bound2);
+    const d1_3 = i16x8.sub(L1, bound3);
+    const d1_4 = i16x8.sub(L1, bound4);
+    const d1_5 = i16x8.sub(L1, bound5);
+    let E1 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d1_0, d1_1), i16x8.min_u(d1_2, d1_3)), d1_4);
+    let F1 = i16x8.sub(E1, i16x8.max_u(i16x8.max_u(i16x8.max_u(d1_1, d1_2), i16x8.max_u(d1_3, d1_4)), d1_5));
+    // 0 where the slot is outside the window
+    const I1 = i16x8.sub_sat_u(width, d1_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s1 = i16x8.sub(i16x8.eq(E1, d1_4), i16x8.eq(E1, d1_0));
+    const V1 = i16x8.add(i16x8.sub(i16x8.sub(middle, s1), s1), i16x8.sub(i16x8.eq(E1, d1_1), i16x8.eq(E1, d1_3)));
+    const d2_0 = i16x8.sub(L2, bound0);
+    const d2_1 = i16x8.sub(L2, bound1);
+    const d2_2 = i16x8.sub(L2, bound2);
+    const d2_3 = i16x8.sub(L2, bound3);
+    const d2_4 = i16x8.sub(L2, bound4);
+    const d2_5 = i16x8.sub(L2, bound5);
+    let E2 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d2_0, d2_1), i16x8.min_u(d2_2, d2_3)), d2_4);
+    let F2 = i16x8.sub(E2, i16x8.max_u(i16x8.max_u(i16x8.max_u(d2_1, d2_2), i16x8.max_u(d2_3, d2_4)), d2_5));
+    // 0 where the slot is outside the window
+    const I2 = i16x8.sub_sat_u(width, d2_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s2 = i16x8.sub(i16x8.eq(E2, d2_4), i16x8.eq(E2, d2_0));
+    const V2 = i16x8.add(i16x8.sub(i16x8.sub(middle, s2), s2), i16x8.sub(i16x8.eq(E2, d2_1), i16x8.eq(E2, d2_3)));
+    const d3_0 = i16x8.sub(L3, bound0);
+    const d3_1 = i16x8.sub(L3, bound1);
+    const d3_2 = i16x8.sub(L3, bound2);
+    const d3_3 = i16x8.sub(L3, bound3);
+    const d3_4 = i16x8.sub(L3, bound4);
+    const d3_5 = i16x8.sub(L3, bound5);
+    let E3 = i16x8.min_u(i16x8.min_u(i16x8.min_u(d3_0, d3_1), i16x8.min_u(d3_2, d3_3)), d3_4);
+    let F3 = i16x8.sub(E3, i16x8.max_u(i16x8.max_u(i16x8.max_u(d3_1, d3_2), i16x8.max_u(d3_3, d3_4)), d3_5));
+    // 0 where the slot is outside the window
+    const I3 = i16x8.sub_sat_u(width, d3_0);
+    // the entry is the one whose d is E; a mask is -1
+    const s3 = i16x8.sub(i16x8.eq(E3, d3_4), i16x8.eq(E3, d3_0));
+    const V3 = i16x8.add(i16x8.sub(i16x8.sub(middle, s3), s3), i16x8.sub(i16x8.eq(E3, d3_1), i16x8.eq(E3, d3_3)));
+    if (v128.any_true(i16x8.eq(i16x8.min_u(i16x8.min_u(i16x8.min_u(I0, I1), I2), I3), zero))) {
+      if (v128.any_true(i16x8.eq(I0, zero))) {
+        patched |= searchGroup(v128.andnot(F0, i16x8.eq(I0, zero)), L0, E0, records, rows, 0, 0);
         F0 = v128.load(rare);
         E0 = v128.load(rare, 32);
       }
-      if (v128.any_true(i16x8.eq(F1, zero))) {
-        v128.store(rare, F1);
-        v128.store(rare, L1, 16);
-        v128.store(rare, E1, 32);
-        patched |= searchGroup(records, rows, 0, 8);
+      if (v128.any_true(i16x8.eq(I1, zero))) {
+        patched |= searchGroup(v128.andnot(F1, i16x8.eq(I1, zero)), L1, E1, records, rows, 0, 8);
         F1 = v128.load(rare);
         E1 = v128.load(rare, 32);
       }
-      if (v128.any_true(i16x8.eq(F2, zero))) {
-        v128.store(rare, F2);
-        v128.store(rare, L2, 16);
-        v128.store(rare, E2, 32);
-        patched |= searchGroup(records, rows, 0, 16);
+      if (v128.any_true(i16x8.eq(I2, zero))) {
+        patched |= searchGroup(v128.andnot(F2, i16x8.eq(I2, zero)), L2, E2, records, rows, 0, 16);
         F2 = v128.load(rare);
         E2 = v128.load(rare, 32);
       }
-      if (v128.any_true(i16x8.eq(F3, zero))) {
-        v128.store(rare, F3);
-        v128.store(rare, L3, 16);
-        v128.store(rare, E3, 32);
-        patched |= searchGroup(records, rows, 0, 24);
+      if (v128.any_true(i16x8.eq(I3, zero))) {
+        patched |= searchGroup(v128.andnot(F3, i16x8.eq(I3, zero)), L3, E3, records, rows, 0, 24);
         F3 = v128.load(rare);
         E3 = v128.load(rare, 32);
       }
@@ -634,14 +628,10 @@ export function encodeRows(symbols: usize, rows: usize, count: u32, lanes: u32, 
     const eb0 = v128.load64_lane(<usize>i32x4.extract_lane(a0, 3), v128.load64_zero(<usize>i32x4.extract_lane(a0, 2)), 1);
     let FC0 = v128.shuffle<u32>(ea0, eb0, 0, 2, 4, 6), R0 = v128.shuffle<u32>(ea0, eb0, 1, 3, 5, 7);
     if (v128.any_true(v128.or(i32x4.eq(FC0, zero), i32x4.eq(FC1, zero)))) {
-      v128.store(rare, FC1);
-      v128.store(rare, R1, 16);
-      searchRare(records, symbols + 16, rows + 8, 2);
+      searchRare(FC1, R1, records, symbols + 16, rows + 8, 2);
       FC1 = v128.load(rare);
       R1 = v128.load(rare, 16);
-      v128.store(rare, FC0);
-      v128.store(rare, R0, 16);
-      searchRare(records, symbols + 0, rows + 0, 2);
+      searchRare(FC0, R0, records, symbols + 0, rows + 0, 2);
       FC0 = v128.load(rare);
       R0 = v128.load(rare, 16);
     }
@@ -694,26 +684,18 @@ export function encodeWindow(symbols: usize, rows: usize, count: u32, lanes: u32
     const rl0 = v128.shuffle<u8>(b0, b1, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), rh0 = v128.shuffle<u8>(b2, b3, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     let Ra0 = v128.shuffle<u16>(rl0, rh0, 0, 8, 1, 9, 2, 10, 3, 11), Rb0 = v128.shuffle<u16>(rl0, rh0, 4, 12, 5, 13, 6, 14, 7, 15);
     if (v128.any_true(v128.or(i16x8.eq(F0, zero), i16x8.eq(F1, zero)))) {
-      v128.store(rare, v128.shuffle<u16>(F1, C1, 4, 12, 5, 13, 6, 14, 7, 15));
-      v128.store(rare, Rb1, 16);
-      searchRare(records, symbols + 48, rows, 0);
+      searchRare(v128.shuffle<u16>(F1, C1, 4, 12, 5, 13, 6, 14, 7, 15), Rb1, records, symbols + 48, rows, 0);
       const fc11 = v128.load(rare);
       Rb1 = v128.load(rare, 16);
-      v128.store(rare, v128.shuffle<u16>(F1, C1, 0, 8, 1, 9, 2, 10, 3, 11));
-      v128.store(rare, Ra1, 16);
-      searchRare(records, symbols + 32, rows, 0);
+      searchRare(v128.shuffle<u16>(F1, C1, 0, 8, 1, 9, 2, 10, 3, 11), Ra1, records, symbols + 32, rows, 0);
       const fc10 = v128.load(rare);
       Ra1 = v128.load(rare, 16);
       F1 = v128.shuffle<u16>(fc10, fc11, 0, 2, 4, 6, 8, 10, 12, 14);
       C1 = v128.shuffle<u16>(fc10, fc11, 1, 3, 5, 7, 9, 11, 13, 15);
-      v128.store(rare, v128.shuffle<u16>(F0, C0, 4, 12, 5, 13, 6, 14, 7, 15));
-      v128.store(rare, Rb0, 16);
-      searchRare(records, symbols + 16, rows, 0);
+      searchRare(v128.shuffle<u16>(F0, C0, 4, 12, 5, 13, 6, 14, 7, 15), Rb0, records, symbols + 16, rows, 0);
       const fc01 = v128.load(rare);
       Rb0 = v128.load(rare, 16);
-      v128.store(rare, v128.shuffle<u16>(F0, C0, 0, 8, 1, 9, 2, 10, 3, 11));
-      v128.store(rare, Ra0, 16);
-      searchRare(records, symbols + 0, rows, 0);
+      searchRare(v128.shuffle<u16>(F0, C0, 0, 8, 1, 9, 2, 10, 3, 11), Ra0, records, symbols + 0, rows, 0);
       const fc00 = v128.load(rare);
       Ra0 = v128.load(rare, 16);
       F0 = v128.shuffle<u16>(fc00, fc01, 0, 2, 4, 6, 8, 10, 12, 14);

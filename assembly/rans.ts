@@ -229,7 +229,7 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   return packStates(lanes);
 }
 
-// q_j of docs/format.md section 3.2.
+// The j-th of a row of nibbles, the even ones in the low halves: e_j and q_j of docs/format.md section 3.2.
 function nibble(nibbles: usize, j: u32): u32 {
   return (<u32>load<u8>(nibbles + <usize>(j >> 1)) >> ((j & 1) << 2)) & 15;
 }
@@ -256,7 +256,15 @@ function unpackSeeds(lanes: u32): bool {
 
 // The rows of a unit of the tail, which may lie in several runs, go to `splat`.
 function tailRows(rows: usize, run: u32, first: u32): void {
-  for (let i: u32 = 0; i < TAIL_UNIT; i++) store<u16>(splat + (<usize>i << 1), load<u16>(rows + (<usize>((first + i) / run) << 1)));
+  let row = rows + (<usize>(first / run) << 1);
+  let left = run - (first % run);
+  for (let i: u32 = 0; i < TAIL_UNIT; i++) {
+    store<u16>(splat + (<usize>i << 1), load<u16>(row));
+    if (--left == 0) {
+      left = run;
+      row += 2;
+    }
+  }
 }
 
 // Exponents, then mantissas as one bit string, just below `words`.
@@ -291,14 +299,14 @@ function unpackStates(p: usize, end: usize, lanes: u32): usize {
   const head = <usize>lanes >> 1;
   if (end - p < head) return 0;
   let bits: u32 = 0;
-  for (let j: u32 = 0; j < lanes; j++) bits += 16 + ((load<u8>(p + (<usize>j >> 1)) >> <u8>((j & 1) << 2)) & 15);
+  for (let j: u32 = 0; j < lanes; j++) bits += 16 + nibble(p, j);
   const length = head + <usize>((bits + 7) >> 3);
   if (end - p < length) return 0;
   let source = p + head;
   let buffer: u64 = 0;
   let filled: u64 = 0;
   for (let j: u32 = 0; j < lanes; j++) {
-    const width = 16 + <u64>((load<u8>(p + (<usize>j >> 1)) >> <u8>((j & 1) << 2)) & 15);
+    const width = 16 + <u64>nibble(p, j);
     while (filled < width) {
       buffer |= <u64>load<u8>(source++) << filled;
       filled += 8;
@@ -391,8 +399,9 @@ export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: 
   let limit = end;
   for (let from = body; from < n; from += TAIL_UNIT) {
     const out = tileFor(from);
-    for (let i: u32 = 0; i < TAIL_UNIT; i++) {
-      store<i32>(out + (<usize>i << 2), takeSymbol(states, <usize>load<u16>(rows + (<usize>((from + i) / run) << 1))));
+    tailRows(rows, run, from);
+    for (let i: usize = 0; i < <usize>TAIL_UNIT; i++) {
+      store<i32>(out + (i << 2), takeSymbol(states, <usize>load<u16>(splat + (i << 1))));
       if (words == end) {
         words = seeds;
         limit = seedsEnd;

@@ -191,28 +191,19 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
       i += count;
       for (let j: u32 = 0; j < count; j++, out += 4) {
         const slot = <u32>x & 0xffff;
-        const behind = slot - modeCum;
-        if (behind < modeFreq) {
-          x = <u64>modeFreq * (x >> 16) + <u64>behind;
-          if (x < LOW) {
-            if (p < end) {
-              x = (x << 32) | <u64>load<u32>(p);
-              p += 4;
-            } else if (compressai) {
-              return ERROR_TRUNCATED;
-            }
-          }
-          store<i32>(out, modeValue);
-          continue;
-        }
-        const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
-        let freq = <u32>bucket & 0xffff;
-        let rest = slot - (<u32>bucket >> 16);
-        let value = <i32>(<i64>bucket >> 48);
+        let rest = slot - modeCum;
+        let freq = modeFreq;
+        let value = modeValue;
         if (rest >= freq) {
-          rest -= freq;
-          freq = <u32>(bucket >> 32) & 0xffff;
-          value++;
+          const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
+          freq = <u32>bucket & 0xffff;
+          rest = slot - (<u32>bucket >> 16);
+          value = <i32>(<i64>bucket >> 48);
+          if (rest >= freq) {
+            rest -= freq;
+            freq = <u32>(bucket >> 32) & 0xffff;
+            value++;
+          }
         }
         if (freq != 0) {
           x = <u64>freq * (x >> 16) + <u64>rest;

@@ -3,13 +3,16 @@
 import { readEscape, writeEscape } from "./escape";
 import { findEntry } from "./table";
 
-/** A group in and out: decoding F, L, E (8 u16 each); encoding freq | cum << 16 and reciprocals (4 u32 each). */
+/** Results for a group: decoding F, L, E (8 u16 each); encoding freq | cum << 16 and reciprocals (4 u32 each). */
 export const rare: usize = memory.data(48, 16);
 /** Values that searching gave, by lane. */
 export const found: usize = memory.data(128, 16);
 
-/** Resolves the lanes of `rare` whose F is 0 by searching their rows: sets F and E there and the value in `found`. Returns their mask. */
-export function searchGroup(records: usize, rows: usize, step: usize, lane: usize): u32 {
+/** Resolves the lanes whose F is 0 by searching their rows: leaves F and E in `rare` and the values in `found`. Returns their mask. */
+export function searchGroup(F: v128, L: v128, E: v128, records: usize, rows: usize, step: usize, lane: usize): u32 {
+  v128.store(rare, F);
+  v128.store(rare, L, 16);
+  v128.store(rare, E, 32);
   let mask: u32 = 0;
   for (let j: usize = 0; j < 8; j++) {
     const at = rare + (j << 1);
@@ -28,8 +31,10 @@ export function searchGroup(records: usize, rows: usize, step: usize, lane: usiz
   return mask;
 }
 
-/** Fills the lanes of `rare` whose freq is 0 with the entry of their symbol, writing escapes; last lane first, as the encoder works backward. */
-export function searchRare(records: usize, symbols: usize, rows: usize, step: usize): void {
+/** Leaves four entries in `rare`, those with freq 0 filled with their symbol's, writing escapes; last lane first, as the encoder works backward. */
+export function searchRare(freqCum: v128, reciprocal: v128, records: usize, symbols: usize, rows: usize, step: usize): void {
+  v128.store(rare, freqCum);
+  v128.store(rare, reciprocal, 16);
   for (let j: usize = 4; j > 0; ) {
     j--;
     const at = rare + (j << 2);
