@@ -1,7 +1,7 @@
 // Writes assembly/lanes.ts: the SIMD kernels of the interleaved stream. They are generated because a decoder's lane states must be
 // locals (in memory they cost 18 % of W1, measured) and because one shape serves several lane counts.
 // Read one generated function beside docs/math.md section 4.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 const range = (n) => [...Array(n).keys()];
 const lines = [];
@@ -363,5 +363,10 @@ export function decodeWindow(out: usize, rows: usize, count: u32, lanes: u32, ta
 }
 `);
 
+const file = new URL("lanes.ts", import.meta.url);
 const text = `${lines.join("\n").trimEnd()}\n`;
-writeFileSync(new URL("lanes.ts", import.meta.url), text);
+if (!process.argv.includes("--check")) writeFileSync(file, text);
+else if (readFileSync(file, "utf8") !== text) {
+  console.error("assembly/lanes.ts is not what assembly/generate.mjs writes");
+  process.exit(1);
+}
