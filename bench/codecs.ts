@@ -1,7 +1,9 @@
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
+import { BASELINE_STEPS, type BaselineFigure, beside, loadBaseline, printBaseline } from "./baseline.js";
 import { columns } from "./columns.js";
 import { choices } from "./contenders.js";
+import { KERNEL_STEPS, kernels, longTensor, printKernels } from "./kernels.js";
 import { latents } from "./latents.js";
 import { packageVersion } from "./machine.js";
 import { program } from "./program.js";
@@ -16,6 +18,8 @@ const HELP = `npm run bench -- [options]
   --latents FILE     also code real latents: .npy or .npy.gz of int8, int16, int32 or float32, a batch or one latent
   --tables FILE      the table for --latents, JSON or binary form
   --time MS          how long each figure is measured (default 300)
+  --kernels          instead: every lane count and element type, runs of 784, 196 and 49; 14 times W1 in one tensor
+  --baseline DIR     instead: another build of the package (its folder, built), in turns with this one
   --json             print one JSON object and nothing else
   --help`;
 
@@ -57,6 +61,28 @@ function print(results: readonly Result[]): void {
   console.log(columns(head, rows, 3).join("\n"));
 }
 
+const about = () => ({ node: process.version, version: packageVersion() });
+
+async function runKernels(timeMs: number, json: boolean): Promise<void> {
+  const codec = await create();
+  const progress = bar("timing", KERNEL_STEPS, json);
+  const figures = await kernels(codec, timeMs, progress);
+  progress.stop();
+  const long = await longTensor(codec, timeMs);
+  if (json) console.log(JSON.stringify({ ...about(), kernels: figures, long }));
+  else printKernels(figures, long);
+}
+
+async function runBaseline(folder: string, timeMs: number, json: boolean): Promise<void> {
+  const [codec, other] = [await create(), await loadBaseline(folder)];
+  const progress = bar("timing", 2 * BASELINE_STEPS, json);
+  const figures: BaselineFigure[] = [];
+  for (const make of [w1, w2]) figures.push(...(await beside(codec, other, make, timeMs, progress)));
+  progress.stop();
+  if (json) console.log(JSON.stringify({ ...about(), baseline: figures }));
+  else printBaseline(folder, figures);
+}
+
 async function run(): Promise<void> {
   const { values: args } = parseArgs({
     options: {
@@ -64,6 +90,8 @@ async function run(): Promise<void> {
       latents: { type: "string" },
       tables: { type: "string" },
       time: { type: "string", default: "300" },
+      kernels: { type: "boolean", default: false },
+      baseline: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -73,6 +101,9 @@ async function run(): Promise<void> {
   if (!(timeMs > 0)) throw new Error(`--time ${args.time}: a number of milliseconds is wanted`);
   const { latents: npyFile, tables: tableFile } = args;
   if ((npyFile === undefined) !== (tableFile === undefined)) throw new Error("--latents and --tables go together");
+
+  if (args.kernels) return runKernels(timeMs / 3, args.json);
+  if (args.baseline !== undefined) return runBaseline(args.baseline, timeMs / 3, args.json);
 
   const simd = await create();
   const scalar = await create({ simd: false });
@@ -98,7 +129,7 @@ async function run(): Promise<void> {
   }
   progress.stop();
 
-  if (args.json) console.log(JSON.stringify({ node: process.version, version: packageVersion(), results }));
+  if (args.json) console.log(JSON.stringify({ ...about(), results }));
   else print(results);
 }
 
