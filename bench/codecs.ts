@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
-import { BASELINE_STEPS, type BaselineFigure, beside, loadBaseline, printBaseline } from "./baseline.js";
+import { BASELINE_STEPS, type BaselineFigure, beside, loadBaseline, printBaseline } from "./baseline/beside.js";
+import { KEPT_COMMIT, keptRatio } from "./baseline/kept.js";
 import { columns } from "./columns.js";
 import { choices } from "./contenders.js";
 import { KERNEL_STEPS, kernels, longTensor, printKernels } from "./kernels.js";
@@ -38,7 +39,18 @@ function filters(only: string | undefined, kinds: readonly (readonly string[])[]
 const ratio = (value: number) => value.toFixed(value < 0.1 ? 4 : 2);
 
 function print(results: readonly Result[]): void {
-  const head = ["workload", "op", "codec", "lanes", "Msym/s", "ns/symbol", "bytes", "over ideal", "x reference-ts"];
+  const head = [
+    "workload",
+    "op",
+    "codec",
+    "lanes",
+    "Msym/s",
+    "ns/symbol",
+    "bytes",
+    "over ideal",
+    "x reference-ts",
+    KEPT_COMMIT,
+  ];
   const rows = results.map((result) => {
     const { workload, op, codec, lanes, msymPerSecond, nsPerSymbol, bytes, idealBytes } = result;
     const reference = results.find((r) => r.workload === workload && r.op === op && r.codec === "reference-ts");
@@ -56,6 +68,7 @@ function print(results: readonly Result[]): void {
       bytes === null ? "" : String(bytes),
       over,
       reference === undefined ? "" : ratio(msymPerSecond / reference.msymPerSecond),
+      keptRatio(result)?.toFixed(2) ?? "",
     ];
   });
   console.log(columns(head, rows, 3).join("\n"));

@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Codec } from "latentwire";
-import { columns } from "./columns.js";
-import { latentwire } from "./contenders.js";
-import type { Progress } from "./progress.js";
-import { inTurns, medianRatio } from "./rounds.js";
-import type { Workload } from "./workloads.js";
+import { columns } from "../columns.js";
+import { latentwire } from "../contenders.js";
+import type { Progress } from "../progress.js";
+import { inTurns, medianRatio } from "../rounds.js";
+import type { Workload } from "../workloads.js";
 
 /** How much faster this build is than another one of the package. */
 export interface BaselineFigure {
