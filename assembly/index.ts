@@ -3,12 +3,11 @@ import { initLanes } from "./lanes";
 
 export { expandRows, buildScaleBins, scaleToRow } from "./rows";
 export { factorizedPmf, gaussianCenter, gaussianPmf, quantizedCdf } from "./cdf";
-export { idealEscapes, idealExponent, idealMantissa } from "./ideal";
 export { dequantize, narrow, quantize, widen } from "./quantize";
 export { loadTable, preparedBound, prepareDecode, prepareEncode } from "./table";
 export { decode64, encode64 } from "./rans64";
 export { refusedAt, refusedValue, setElements } from "./tile";
-export { decodeLanes, encodeLanes, tailLength } from "./rans";
+export { decodeBegin, decodeEnd, decodeUp, encodeBegin, encodeDown, encodeEnd, tailLength } from "./rans";
 export { escapeWriter, startEscapeReader, startEscapeWriter } from "./escape";
 export { xxh32, xxh64 } from "./checksum";
 

@@ -5,7 +5,7 @@ import { escapeReaderError, escapesRemain, readEscape, writeEscape } from "./esc
 import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
 import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, FLAG_ONE_ENTRY_ROW, SIMD_ROWS, TABLE_BUCKETS, TABLE_DECODE_WINDOWS, TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS } from "./table";
-import { readTile, TILE, tileFor, writeTile } from "./tile";
+import { readTile, rowsAddress, TILE, tileFor, writeTile } from "./tile";
 import { WINDOW_BYTES, WINDOW_PAYS } from "./window";
 
 const MAX_LANES: u32 = 32;
@@ -44,7 +44,7 @@ function begin(tableAddress: usize): void {
 }
 
 // Chooses the kernel for a run. The window kernels have 16 lanes and more: with 8 there is one vector and nothing to overlap.
-function beginRun(row: usize, run: u32, lanes: u32, windows: usize): void {
+function beginRun(row: usize, windows: usize): void {
   if (!ASC_FEATURE_SIMD) return;
   const index = load<u16>(row);
   const window = <usize>load<u32>(table + windows) + <usize>index * WINDOW_BYTES;
@@ -164,41 +164,96 @@ function encodeTile(symbols: usize, rows: usize, step: usize, count: u32, lanes:
   }
 }
 
-let tailUnits: u32 = 0;
-
 // Whether a tail code says t: constants of the format, docs/format.md section 3.2.
 function hasTailCode(t: u32): bool {
   if (t <= 16) return (t & 1) == 0;
   return t > 64 || (t <= 24 ? (t & 3) == 0 : (t & 7) == 0 && t != 56);
 }
 
-export function tailLength(): u32 {
-  return tailUnits;
+// A stream in progress. Elements and rows are given chunk by chunk (setElements), so that a long tensor passes through a few hundred KB of memory
+// that stay in L2: W1 x 14 in one piece ran at 0.70 of W1's speed.
+let count: u32 = 0;
+let run: u32 = 0;
+let lanes: u32 = 0;
+let layout: u32 = 0;
+/** Elements of the tail. */
+let coded: u32 = 0;
+/** Encoding: elements below it are still to be coded. Decoding: it is the next one. */
+let position: u32 = 0;
+let end: usize = 0;
+let tailDone: bool = false;
+
+function start(n: u32, runLength: u32, laneCount: u32, laneLayout: u32, tableAddress: usize, wordsEnd: usize): void {
+  begin(tableAddress);
+  count = n;
+  run = runLength;
+  lanes = laneCount;
+  layout = laneLayout;
+  end = wordsEnd;
+  tailDone = false;
 }
 
 /**
- * Codes the n elements of the source (tile.ts) backward; words end at `end`. `run` elements share rows[i / run] (u16, all valid); layout 0
- * wants run = 1, layout 1 restarts the lanes at each run. Returns the start of states-and-words, 0 if the tail does not fill the seeds, or 1 if
- * an element has no symbol. The words take at most 2 n bytes and the states at most 144, all below `end`.
+ * Begins to code n elements backward; words end at `wordsEnd`. `runLength` elements share a row; layout 0 wants 1, layout 1 restarts the lanes at
+ * each run. The words take at most 2 n bytes and the states at most 144, all below `wordsEnd`.
  */
-export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u32, tableAddress: usize, end: usize): usize {
-  begin(tableAddress);
-  words = end;
+export function encodeBegin(n: u32, runLength: u32, laneCount: u32, laneLayout: u32, tableAddress: usize, wordsEnd: usize): void {
+  start(n, runLength, laneCount, laneLayout, tableAddress, wordsEnd);
+  words = wordsEnd;
+  position = n;
+  coded = 0;
   store<u32>(states, 0);
-  const seedsStart = end - seedBytes(lanes);
-  let coded: u32 = 0;
-  let symbols: usize = 0;
-  // Words that the tail emits land below `end`; the first of them are then taken away as seeds.
-  while (words > seedsStart || !hasTailCode(coded / TAIL_UNIT)) {
-    if (coded + TAIL_UNIT >= n) return 0;
-    coded += TAIL_UNIT;
-    symbols = readTile(n - coded, n - coded + TAIL_UNIT);
-    if (symbols == 0) return 1;
-    tailRows(rows, run, n - coded);
-    // Mask 0: every symbol on lane 0.
-    encodeScalar(symbols, splat, 2, 0, 0, TAIL_UNIT, 0);
+}
+
+/**
+ * Codes elements down to `low` or a little above: what a tile does not fit into waits for the next call, which must present the elements below the
+ * returned position. 0: all are coded. -1: the tail does not fill the seeds. -2: an element has no symbol.
+ */
+export function encodeDown(low: u32): i32 {
+  const rows = rowsAddress();
+  if (!tailDone) {
+    const seedsStart = end - seedBytes(lanes);
+    // Words that the tail emits land below `end`; the first of them are then taken away as seeds.
+    while (words > seedsStart || !hasTailCode(coded / TAIL_UNIT)) {
+      if (coded + TAIL_UNIT >= count) return -1;
+      if (position < low + TAIL_UNIT) return position;
+      coded += TAIL_UNIT;
+      position -= TAIL_UNIT;
+      const symbols = readTile(position, position + TAIL_UNIT);
+      if (symbols == 0) return -2;
+      tailRows(rows, position);
+      // Mask 0: every symbol on lane 0.
+      encodeScalar(symbols, splat, 2, 0, 0, TAIL_UNIT, 0);
+    }
+    packSeeds(seedsStart);
+    tailDone = true;
   }
-  tailUnits = coded / TAIL_UNIT;
+  while (position > 0) {
+    // Layout 0 is one run with a row per symbol.
+    const first = layout ? ((position - 1) / run) * run : 0;
+    const from = first + ((position - 1 - first) & ~(TILE - 1));
+    if (from < low) return position;
+    if (layout && position == min<u32>(first + run, count - coded)) beginRun(rows + (<usize>(first / run) << 1), TABLE_ENCODE_WINDOWS);
+    const symbols = readTile(from, position);
+    if (symbols == 0) return -2;
+    if (layout) encodeTile(symbols, rows + (<usize>(first / run) << 1), 0, position - from, lanes);
+    else encodeTile(symbols, rows + (<usize>from << 1), 2, position - from, lanes);
+    position = from;
+  }
+  return 0;
+}
+
+/** Writes the states; returns the start of states-and-words. */
+export function encodeEnd(): usize {
+  return packStates(lanes);
+}
+
+export function tailLength(): u32 {
+  return coded / TAIL_UNIT;
+}
+
+// Makes lanes 1 .. N-1 of the tail's first words, which lie from seedsStart to `end` in the decoder's order, and closes the gap.
+function packSeeds(seedsStart: usize): void {
   const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
   for (let j: u32 = 1; j < lanes; j++) {
     let high = nibble(nibbles, j);
@@ -208,25 +263,6 @@ export function encodeLanes(n: u32, rows: usize, run: u32, lanes: u32, layout: u
   const extra = seedsStart - words;
   memory.copy(end - extra, words, extra);
   words = end - extra;
-
-  const body = n - coded;
-  // Layout 0 is one run with a row per symbol.
-  const length = layout ? run : body;
-  const step: usize = layout ? 0 : 2;
-  for (let first = ((body - 1) / length) * length; ; first -= length) {
-    const row = rows + (<usize>(layout ? first / run : first) << 1);
-    if (layout) beginRun(row, run, lanes, TABLE_ENCODE_WINDOWS);
-    const count = min<u32>(length, body - first);
-    for (let from = (count - 1) & ~(TILE - 1); ; from -= TILE) {
-      const to = min<u32>(from + TILE, count);
-      symbols = readTile(first + from, first + to);
-      if (symbols == 0) return 1;
-      encodeTile(symbols, row + <usize>from * step, step, to - from, lanes);
-      if (from == 0) break;
-    }
-    if (first == 0) break;
-  }
-  return packStates(lanes);
 }
 
 // The j-th of a row of nibbles, the even ones in the low halves: e_j and q_j of docs/format.md section 3.2.
@@ -255,7 +291,7 @@ function unpackSeeds(lanes: u32): bool {
 }
 
 // The rows of a unit of the tail, which may lie in several runs, go to `splat`.
-function tailRows(rows: usize, run: u32, first: u32): void {
+function tailRows(rows: usize, first: u32): void {
   let row = rows + (<usize>(first / run) << 1);
   let left = run - (first % run);
   for (let i: u32 = 0; i < TAIL_UNIT; i++) {
@@ -367,49 +403,61 @@ function decodeTile(out: usize, rows: usize, step: usize, count: u32, lanes: u32
 }
 
 /**
- * Decodes n symbols from states-and-words [p, end) into the target (tile.ts); `units` is the tail's t. prepareDecode must have run.
- * Needs 128 readable bytes behind `end`. Returns 0 or an error code.
+ * Begins to decode n elements from states-and-words [p, wordsEnd); `units` is the tail's t. prepareDecode must have run. Needs 128 readable bytes
+ * behind `wordsEnd`. Returns 0 or an error code.
  */
-export function decodeLanes(p: usize, end: usize, rows: usize, run: u32, lanes: u32, layout: u32, units: u32, tableAddress: usize, n: u32): i32 {
-  begin(tableAddress);
+export function decodeBegin(p: usize, wordsEnd: usize, runLength: u32, laneCount: u32, laneLayout: u32, units: u32, tableAddress: usize, n: u32): i32 {
+  start(n, runLength, laneCount, laneLayout, tableAddress, wordsEnd);
+  position = 0;
   if (units == 0 || <u64>units * TAIL_UNIT >= <u64>n) return ERROR_CORRUPTED;
-  const body = n - units * TAIL_UNIT;
+  coded = units * TAIL_UNIT;
   words = unpackStates(p, end, lanes);
   if (words == 0) return ERROR_TRUNCATED;
-  if (words == 1 || ((end - words) & 1) != 0) return ERROR_CORRUPTED;
+  return words == 1 || ((end - words) & 1) != 0 ? ERROR_CORRUPTED : 0;
+}
 
-  const length = layout ? run : body;
-  const step: usize = layout ? 0 : 2;
-  for (let first: u32 = 0; first < body; first += length) {
-    const row = rows + (<usize>(layout ? first / run : first) << 1);
-    if (layout) beginRun(row, run, lanes, TABLE_DECODE_WINDOWS);
-    const count = min<u32>(length, body - first);
-    for (let from: u32 = 0; from < count; from += TILE) {
-      const to = min<u32>(from + TILE, count);
-      decodeTile(tileFor(first + from), row + <usize>from * step, step, to - from, lanes, end);
-      if (words > end) return ERROR_TRUNCATED;
-      if (!writeTile(first + from, first + to)) return ERROR_OUT_OF_RANGE;
-    }
+/** Decodes elements up to `high` or a little below, see encodeDown. Returns the position, or an error code, negated. */
+export function decodeUp(high: u32): i32 {
+  const rows = rowsAddress();
+  const body = count - coded;
+  while (position < body) {
+    const first = layout ? (position / run) * run : 0;
+    const to = min<u32>(position + TILE, layout ? min<u32>(first + run, body) : body);
+    if (to > high) return position;
+    if (layout && position == first) beginRun(rows + (<usize>(first / run) << 1), TABLE_DECODE_WINDOWS);
+    if (layout) decodeTile(tileFor(position), rows + (<usize>(first / run) << 1), 0, to - position, lanes, end);
+    else decodeTile(tileFor(position), rows + (<usize>position << 1), 2, to - position, lanes, end);
+    if (words > end) return -ERROR_TRUNCATED;
+    if (!writeTile(position, to)) return -ERROR_OUT_OF_RANGE;
+    position = to;
   }
-  if (escapeReaderError()) return escapeReaderError();
-
-  // The seeds continue the words; `end` and `words` are even distances apart, so the change-over is exact.
-  if (!unpackSeeds(lanes)) return ERROR_CORRUPTED;
   const seedsEnd = seeds + seedBytes(lanes);
-  let limit = end;
-  for (let from = body; from < n; from += TAIL_UNIT) {
-    const out = tileFor(from);
-    tailRows(rows, run, from);
+  if (!tailDone) {
+    // The seeds continue the words; `end` and `words` are even distances apart, so the change-over is exact.
+    if (escapeReaderError()) return -escapeReaderError();
+    if (!unpackSeeds(lanes)) return -ERROR_CORRUPTED;
+    tailDone = true;
+  }
+  while (position + TAIL_UNIT <= high) {
+    const out = tileFor(position);
+    tailRows(rows, position);
     for (let i: usize = 0; i < <usize>TAIL_UNIT; i++) {
       store<i32>(out + (i << 2), takeSymbol(states, <usize>load<u16>(splat + (i << 1))));
-      if (words == end) {
+      // Once: afterwards `end` is the seeds' own.
+      if (words == end && end != seedsEnd) {
         words = seeds;
-        limit = seedsEnd;
+        end = seedsEnd;
       }
-      if (words != limit) renormalise(states);
+      if (words != end) renormalise(states);
     }
-    if (!writeTile(from, from + TAIL_UNIT)) return ERROR_OUT_OF_RANGE;
+    if (!writeTile(position, position + TAIL_UNIT)) return -ERROR_OUT_OF_RANGE;
+    position += TAIL_UNIT;
   }
+  return position;
+}
+
+/** The checks behind the last element. Returns 0 or an error code. */
+export function decodeEnd(): i32 {
   if (escapeReaderError()) return escapeReaderError();
-  return load<u32>(states) == 0 && words == seedsEnd && !escapesRemain() ? 0 : ERROR_CORRUPTED;
+  return load<u32>(states) == 0 && words == seeds + seedBytes(lanes) && !escapesRemain() ? 0 : ERROR_CORRUPTED;
 }

@@ -67,10 +67,15 @@ function fourRows(sigma: v128, base: v128): v128 {
   return i32x4.sub(v128.shuffle<u32>(low, high, 1, 3, 5, 7), below);
 }
 
-/** out[i] (u16) = rows[i / run] for i < n. */
-export function expandRows(rows: usize, run: u32, n: u32, out: usize): void {
-  for (let i: u32 = 0; i < n; rows += 2) {
-    const row = load<u16>(rows);
-    for (let j: u32 = 0; j < run; j++, i++) store<u16>(out + (<usize>i << 1), row);
+/** out[i] (u16) = rows[(first + i) / run] for i < n. */
+export function expandRows(rows: usize, run: u32, first: u32, n: u32, out: usize): void {
+  rows += <usize>(first / run) << 1;
+  let left = run - (first % run);
+  for (let i: u32 = 0; i < n; i++) {
+    store<u16>(out + (<usize>i << 1), load<u16>(rows));
+    if (--left == 0) {
+      left = run;
+      rows += 2;
+    }
   }
 }

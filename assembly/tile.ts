@@ -22,6 +22,7 @@ let medians: usize = 0;
 let medianCount: u32 = 0;
 let medianRun: u32 = 0;
 let step: f32 = 1;
+let rows: usize = 0;
 
 /** The first element that writeTile could not write, and its symbol. */
 let refusedPosition: u32 = 0;
@@ -35,8 +36,17 @@ export function refusedValue(): i32 {
   return refusedSymbol;
 }
 
-/** Sets source or target of the next call, and what is subtracted (docs/format.md section 6). */
-export function setElements(elementsAddress: usize, elementType: u32, meansAddress: usize, mediansAddress: usize, count: u32, run: u32, stepSize: f32): void {
+/** Rows (u16): one per element or per run. */
+export function rowsAddress(): usize {
+  return rows;
+}
+
+/**
+ * Sets source or target, the rows, and what is subtracted (docs/format.md section 6). Addresses are those of element 0, and wrap if only a later
+ * chunk is in memory.
+ */
+export function setElements(elementsAddress: usize, elementType: u32, rowsStart: usize, meansAddress: usize, mediansAddress: usize, count: u32, run: u32, stepSize: f32): void {
+  rows = rowsStart;
   elements = elementsAddress;
   type = elementType;
   means = meansAddress;

@@ -22,7 +22,6 @@ import type {
   FactorizedOptions,
   FactorizedParameters,
   GaussianOptions,
-  IdealLength,
   IndexedOptions,
   Lanes,
   Latent,
@@ -297,14 +296,6 @@ export class CodecImplementation {
       throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
     }
     return { stream: header, dims: header.dims, end: header.end };
-  }
-
-  idealLength(latent: TensorLike, prior: Prior): IdealLength {
-    const data = this.#data(prior);
-    const { data: elements, dims, type } = checkTensor(latent, "latent");
-    const { source, centre } = applyPrior(data, dims, elements.length);
-    const { logFrequencies, escapes } = this.#core.ideal(elements, type, data.loaded, source, centre);
-    return { bits: 16 * elements.length - logFrequencies, escapes };
   }
 
   quantize(latent: TensorLike, prior: Prior, options: QuantizeOptions = {}): Latent {

@@ -3,11 +3,13 @@ import { CodecError } from "./errors.js";
 import {
   CODES,
   type Kernels,
+  NO_SYMBOL,
   NON_FINITE,
   OUT_OF_RANGE,
   TABLE_BUCKETS,
   TABLE_ENCODE_WINDOWS,
   TABLE_MEDIANS,
+  TAIL_TOO_SHORT,
   TYPE_NUMBERS,
 } from "./kernels.js";
 import type { StreamHeader } from "./packet.js";
@@ -23,6 +25,9 @@ const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 const BYTES_PER_SYMBOL = 7;
 const SCALE_BINS_BYTES = 32768;
+/** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2. More than a tile and a tail unit. */
+const CHUNK = 65536;
+const BYTES_OF_TYPE = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 // Not `& ~63`: addresses pass 2^31.
 const align = (address: number): number => Math.ceil(address / 64) * 64;
 
@@ -67,14 +72,25 @@ export interface StreamChoice {
   least: number;
 }
 
-/** Addresses of one call. Everything from `symbols` on is scratch. */
+/** Addresses of one call. Everything from `symbols` on is scratch. All but `payload` hold one chunk of elements. */
 interface Layout {
   symbols: number;
   means: number;
+  /** Rows per element, or per run for the whole tensor. */
   rows: number;
-  /** Row per symbol, where rows are given per run. */
+  /** Rows per element made from rows per run, or scales. */
   expanded: number;
   payload: number;
+}
+
+/** A latent on its way: what the chunks are cut from. */
+interface Tensor {
+  data: LatentData | undefined;
+  type: LatentType;
+  table: LoadedTable;
+  source: RowSource;
+  centre: Centre;
+  at: Layout;
 }
 
 export class Core {
@@ -116,28 +132,57 @@ export class Core {
     this.#u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
 
-  #layout(n: number, source: RowSource, centre: Centre | undefined, payloadBytes: number): Layout {
+  #layout(n: number, source: RowSource, centre: Centre, payloadBytes: number): Layout {
     const symbols = this.#tablesEnd;
     const means = symbols + align(4 * n + PADDING);
-    const rows = means + (centre?.means ? align(4 * n + PADDING) : 0);
+    const rows = means + (centre.means ? align(4 * n + PADDING) : 0);
     const expanded = rows + align(2 * (source.kind === "runs" ? source.rows.length : n) + PADDING);
-    const payload = expanded + (source.kind === "runs" ? align(2 * n + PADDING) : 0);
-    this.#reserve(payload + Math.max(payloadBytes, source.kind === "scales" ? 4 * n : 0) + PADDING);
+    const payload = expanded + align((source.kind === "scales" ? 4 : 2) * n + PADDING);
+    this.#reserve(payload + payloadBytes + PADDING);
     return { symbols, means, rows, expanded, payload };
   }
 
-  /** Writes the rows; sigmas pass through the payload region, which is not in use yet or any more. */
-  #placeRows(source: RowSource, at: Layout, sigmasAt: number): number {
-    if (source.kind !== "scales") {
+  /**
+   * Brings elements [from, to) of a tensor in and tells the kernels where element 0 would be. `perElement`: they want a row per element also
+   * where the source has runs.
+   */
+  #placeChunk({ data, type, table, source, centre, at }: Tensor, from: number, to: number, perElement: boolean): void {
+    const wasm = this.#wasm;
+    const bytes = BYTES_OF_TYPE[type];
+    let rows = at.rows;
+    if (source.kind === "runs") {
+      // Placed whole: they are few, or it is the only chunk.
       this.#place(source.rows, at.rows);
-      return source.kind === "runs" ? source.run : 1;
+      if (perElement && source.run > 1) {
+        wasm.expandRows(at.rows, source.run, from, to - from, at.expanded);
+        rows = at.expanded - 2 * from;
+      }
+    } else {
+      if (source.kind === "symbols") this.#place(source.rows.subarray(from, to), at.rows);
+      else this.#rowsOfScales(source, at, from, to);
+      rows = at.rows - 2 * from;
     }
-    this.#place(source.sigmas, sigmasAt);
-    const { address, count, single } = source.scales;
+    if (data) this.#place(data.subarray(from, to), at.symbols);
+    if (centre.means && type === "float32") this.#place(centre.means.subarray(from, to), at.means);
+    const medians = centre.medians ? new Uint32Array(this.#u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
+    wasm.setElements(
+      at.symbols - bytes * from,
+      TYPE_NUMBERS[type],
+      rows,
+      centre.means ? at.means - 4 * from : 0,
+      medians,
+      table.rows,
+      centre.run,
+      centre.step,
+    );
+  }
+
+  #rowsOfScales({ sigmas, scales }: RowSource & { kind: "scales" }, at: Layout, from: number, to: number): void {
+    this.#place(sigmas.subarray(from, to), at.expanded);
+    const { address, count, single } = scales;
     const values = address + SCALE_BINS_BYTES;
-    const bad = this.#wasm.scaleToRow(sigmasAt, source.sigmas.length, values, count, address, single, at.rows);
-    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${bad}] is NaN`);
-    return 1;
+    const bad = this.#wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
+    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${from + bad}] is NaN`);
   }
 
   // ---- tables
@@ -307,7 +352,7 @@ export class Core {
       const bad = this.#wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
       if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.#u8.buffer, at.symbols, n)[bad]!, type);
     }
-    this.#copyOut(address, n, out);
+    this.#copyOut(address, 0, n, out);
   }
 
   /** float32 or integers -> elements of another type, without coding. */
@@ -337,42 +382,28 @@ export class Core {
     const n = data.length;
     const wasm = this.#wasm;
     this.#prepare(table.address, true);
-    const at = this.#layout(n, source, centre, HEADROOM + BYTES_PER_SYMBOL * n + PADDING);
-    const run = this.#placeRows(source, at, at.payload);
-    this.#place(data, at.symbols);
-    this.#setElements(type, table, centre, at);
-
-    for (const stream of choices) {
-      const end = at.payload + HEADROOM + (stream.compressai ? BYTES_PER_SYMBOL : 2) * n;
+    for (const { compressai, lanes, layout, least } of choices) {
+      const oneLane = lanes === 1;
+      const chunk = oneLane ? n : Math.min(n, CHUNK);
+      const at = this.#layout(chunk, source, centre, HEADROOM + BYTES_PER_SYMBOL * n + PADDING);
+      const tensor = { data, type, table, source, centre, at };
+      const end = at.payload + HEADROOM + (compressai ? BYTES_PER_SYMBOL : 2) * n;
       const escapesEnd = at.payload + HEADROOM + BYTES_PER_SYMBOL * n;
       wasm.startEscapeWriter(escapesEnd);
-      const oneLane = stream.lanes === 1;
-      // An i32 in JavaScript: unsigned beyond 2 GB.
-      const start =
-        (oneLane
-          ? wasm.encode64(n, at.rows, run, table.address, end, stream.compressai)
-          : wasm.encodeLanes(
-              n,
-              this.#rowsFor(stream.layout, at, run, n),
-              stream.layout ? run : 1,
-              stream.lanes,
-              stream.layout,
-              table.address,
-              end,
-            )) >>> 0;
+      const start = oneLane
+        ? this.#encodeOneLane(tensor, n, end, compressai)
+        : this.#encodeChunks(tensor, n, chunk, lanes, layout, end);
       if (start === 0) continue;
-      if (start === 1) this.#refuse(data as Float32Array, centre);
       const escapesStart = wasm.escapeWriter() >>> 0;
-      const escapes = escapesEnd - escapesStart;
-      if (end - start + escapes < stream.least) continue;
+      const escapeBytes = escapesEnd - escapesStart;
+      if (end - start + escapeBytes < least) continue;
       this.#u8.copyWithin(end, escapesStart, escapesEnd);
 
-      const { compressai, lanes, layout } = stream;
       const tailUnits = oneLane ? 0 : wasm.tailLength();
-      const head = header({ compressai, lanes, layout, tailUnits, escapeBytes: escapes });
+      const head = header({ compressai, lanes, layout, tailUnits, escapeBytes });
       const first = start - head.length;
       this.#u8.set(head, first);
-      let stop = end + escapes;
+      let stop = end + escapeBytes;
       if (checksum) {
         new DataView(this.#u8.buffer).setUint32(stop, wasm.xxh32(first, stop - first), true);
         stop += 4;
@@ -382,11 +413,30 @@ export class Core {
     throw new Error("unreachable: one lane codes everything");
   }
 
-  /** Layout 0 wants a row per symbol. */
-  #rowsFor(layout: 0 | 1, at: Layout, run: number, n: number): number {
-    if (layout === 1 || run === 1) return at.rows;
-    this.#wasm.expandRows(at.rows, run, n, at.expanded);
-    return at.expanded;
+  #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {
+    const { at, table, source } = tensor;
+    this.#placeChunk(tensor, 0, n, false);
+    const run = source.kind === "runs" ? source.run : 1;
+    // An i32 in JavaScript: unsigned beyond 2 GB.
+    const start = this.#wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
+    if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    return start;
+  }
+
+  /** Start of states-and-words, or 0 if the tail does not fill the seeds. */
+  #encodeChunks(tensor: Tensor, n: number, chunk: number, lanes: Lanes, layout: 0 | 1, end: number): number {
+    const { table, source } = tensor;
+    const wasm = this.#wasm;
+    wasm.encodeBegin(n, layout && source.kind === "runs" ? source.run : 1, lanes, layout, table.address, end);
+    let outcome = n === 0 ? TAIL_TOO_SHORT : 0;
+    for (let to = n; to > 0; ) {
+      const from = Math.max(0, to - chunk);
+      this.#placeChunk(tensor, from, to, layout === 0);
+      to = wasm.encodeDown(from);
+      outcome = to;
+    }
+    if (outcome === NO_SYMBOL) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    return outcome === TAIL_TOO_SHORT ? 0 : wasm.encodeEnd() >>> 0;
   }
 
   xxh32(bytes: Uint8Array): number {
@@ -394,31 +444,6 @@ export class Core {
     this.#reserve(at + bytes.length + PADDING);
     this.#u8.set(bytes, at);
     return this.#wasm.xxh32(at, bytes.length) >>> 0;
-  }
-
-  /** Sum of log2 of the frequencies, and the number of escapes. */
-  ideal(
-    data: LatentData,
-    type: LatentType,
-    table: LoadedTable,
-    source: RowSource,
-    centre: Centre,
-  ): { logFrequencies: number; escapes: number } {
-    const n = data.length;
-    const at = this.#layout(n, source, centre, 0);
-    const run = this.#placeRows(source, at, at.payload);
-    this.#place(data, at.symbols);
-    this.#setElements(type, table, centre, at);
-    const mantissa = this.#wasm.idealMantissa(n, at.rows, run, table.address);
-    if (mantissa === 0) this.#refuse(data as Float32Array, centre);
-    return { logFrequencies: Math.log2(mantissa) + this.#wasm.idealExponent(), escapes: this.#wasm.idealEscapes() };
-  }
-
-  #setElements(type: LatentType, table: LoadedTable, centre: Centre, at: Layout): void {
-    const { means, medians, run, step } = centre;
-    if (means && type === "float32") this.#place(means, at.means);
-    const address = medians ? new Uint32Array(this.#u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
-    this.#wasm.setElements(at.symbols, TYPE_NUMBERS[type], means ? at.means : 0, address, table.rows, run, step);
   }
 
   /** Decodes n symbols from `body` (states, words and escapes) and copies the elements to `out`. */
@@ -434,37 +459,46 @@ export class Core {
   ): void {
     const wasm = this.#wasm;
     this.#prepare(table.address, false);
-    const at = this.#layout(n, source, centre, body.length);
-    const run = this.#placeRows(source, at, at.payload);
+    const chunk = stream.lanes === 1 ? n : Math.min(n, CHUNK);
+    const at = this.#layout(chunk, source, centre, body.length);
+    const tensor = { data: undefined, type, table, source, centre, at };
     this.#u8.set(body, at.payload);
-    this.#setElements(type, table, centre, at);
     const end = at.payload + body.length - stream.escapeBytes;
     wasm.startEscapeReader(end, end + stream.escapeBytes);
-    const code =
-      stream.lanes === 1
-        ? wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai)
-        : wasm.decodeLanes(
-            at.payload,
-            end,
-            this.#rowsFor(stream.layout, at, run, n),
-            stream.layout ? run : 1,
-            stream.lanes,
-            stream.layout,
-            stream.tailUnits,
-            table.address,
-            n,
-          );
-    if (code === OUT_OF_RANGE) this.#refuseSymbol(wasm.refusedAt(), wasm.refusedValue(), type);
-    if (code !== 0) {
-      const reason =
-        code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3";
-      throw new CodecError(CODES[code]!, reason);
+    if (stream.lanes === 1) {
+      this.#placeChunk(tensor, 0, n, false);
+      const run = source.kind === "runs" ? source.run : 1;
+      this.#check(wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai), type);
+      this.#copyOut(at.symbols, 0, n, out);
+      return;
     }
-    this.#copyOut(at.symbols, n, out);
+    const { lanes, layout, tailUnits } = stream;
+    const run = layout && source.kind === "runs" ? source.run : 1;
+    this.#check(wasm.decodeBegin(at.payload, end, run, lanes, layout, tailUnits, table.address, n), type);
+    for (let from = 0; from < n; ) {
+      const to = Math.min(n, from + chunk);
+      this.#placeChunk(tensor, from, to, layout === 0);
+      const next = wasm.decodeUp(to);
+      if (next < 0) this.#check(-next, type);
+      this.#copyOut(at.symbols, from, next, out);
+      from = next;
+    }
+    this.#check(wasm.decodeEnd(), type);
   }
 
-  #copyOut(address: number, n: number, out: LatentData): void {
-    const target = new Uint8Array(out.buffer, out.byteOffset, n * out.BYTES_PER_ELEMENT);
+  /** Throws what a decoder's code means; 0 is success. */
+  #check(code: number, type: LatentType): void {
+    if (code === 0) return;
+    if (code === OUT_OF_RANGE) this.#refuseSymbol(this.#wasm.refusedAt(), this.#wasm.refusedValue(), type);
+    const reason =
+      code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3";
+    throw new CodecError(CODES[code]!, reason);
+  }
+
+  /** Copies elements [from, to), which begin at `address`, to `out`. */
+  #copyOut(address: number, from: number, to: number, out: LatentData): void {
+    const bytes = out.BYTES_PER_ELEMENT;
+    const target = new Uint8Array(out.buffer, out.byteOffset + from * bytes, (to - from) * bytes);
     target.set(this.#u8.subarray(address, address + target.length));
   }
 }

@@ -36,7 +36,7 @@ export interface Kernels {
     single: number,
     rows: number,
   ): number;
-  expandRows(rows: number, run: number, n: number, out: number): void;
+  expandRows(rows: number, run: number, first: number, n: number, out: number): void;
   quantize(src: number, dst: number, n: number, means: number, mean: number, step: number): number;
   dequantize(src: number, dst: number, n: number, means: number, mean: number, step: number): void;
   widen(src: number, dst: number, n: number, bytes: number): void;
@@ -46,11 +46,12 @@ export interface Kernels {
   startEscapeReader(p: number, end: number): void;
   encode64(n: number, rows: number, run: number, table: number, end: number, compressai: boolean): number;
   decode64(p: number, end: number, rows: number, run: number, table: number, n: number, compressai: boolean): number;
-  encodeLanes(n: number, rows: number, run: number, lanes: number, layout: number, table: number, end: number): number;
-  decodeLanes(
+  encodeBegin(n: number, run: number, lanes: number, layout: number, table: number, wordsEnd: number): void;
+  encodeDown(low: number): number;
+  encodeEnd(): number;
+  decodeBegin(
     p: number,
-    end: number,
-    rows: number,
+    wordsEnd: number,
     run: number,
     lanes: number,
     layout: number,
@@ -58,9 +59,12 @@ export interface Kernels {
     table: number,
     n: number,
   ): number;
+  decodeUp(high: number): number;
+  decodeEnd(): number;
   setElements(
     elements: number,
     type: number,
+    rows: number,
     means: number,
     medians: number,
     count: number,
@@ -70,9 +74,6 @@ export interface Kernels {
   refusedAt(): number;
   refusedValue(): number;
   tailLength(): number;
-  idealMantissa(n: number, rows: number, run: number, table: number): number;
-  idealExponent(): number;
-  idealEscapes(): number;
 }
 
 /** assembly/errors.ts, by number. */
@@ -95,4 +96,7 @@ export const TABLE_ENCODE_WINDOWS = 9;
 /** assembly/tile.ts. */
 export const TYPE_NUMBERS = { float32: 0, int32: 1, int16: 2, int8: 3 } as const;
 /** Most rows of a table that the SIMD kernels with a row per symbol take, assembly/table.ts. */
-export const SIMD_ROWS = 512;
+export const SIMD_ROWS = 256;
+/** What encodeDown returns instead of a position, assembly/rans.ts. */
+export const TAIL_TOO_SHORT = -1;
+export const NO_SYMBOL = -2;

@@ -162,14 +162,6 @@ export interface PacketInfo {
   readonly totalBytes: number;
 }
 
-/** What a latent costs under a prior, before any coder's overhead. */
-export interface IdealLength {
-  /** The sum of -log2(freq / 65536) over the symbols' entries; the numbers behind escapes are not in it. */
-  readonly bits: number;
-  /** How many symbols their rows cannot code. */
-  readonly escapes: number;
-}
-
 /** Parameters of CompressAI's EntropyBottleneck (Balle et al. 2018, appendix 6.1), row-major float32. */
 export interface FactorizedParameters {
   /** Per layer i: C x filters[i+1] x filters[i]. */
@@ -240,12 +232,6 @@ export interface Codec {
     prior: Prior | readonly Prior[],
     options?: DecodeBatchOptions<T>,
   ): Latent<ArrayByType[T]>[];
-  /**
-   * The ideal code length of a latent, without encoding it.
-   *
-   * @throws as `encode`
-   */
-  idealLength(latent: TensorLike, prior: Prior): IdealLength;
   /** float32 latent -> symbols, as `encode` does it. */
   quantize(latent: TensorLike, prior: Prior, options?: QuantizeOptions): Latent;
   /** Symbols -> float32, as `decode` does it. */
