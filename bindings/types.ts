@@ -109,7 +109,7 @@ export interface EncodeOptions {
 export interface DecodeOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
   type?: T;
-  /** Array that takes the elements; its length must be at least their number. */
+  /** Array that takes the elements; its length must be at least their number. After an error its contents are unspecified. */
   out?: LatentData;
   /** Needed for bare streams; for packets, the shape that is expected (`SHAPE_MISMATCH` otherwise). */
   dims?: readonly number[];
