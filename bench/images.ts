@@ -26,17 +26,32 @@ export function listImages(folder: string): string[] {
   return files.map((name) => join(folder, name));
 }
 
-export async function loadImage(file: string): Promise<Picture> {
-  const rgb = await sharp(file)
-    .autoOrient()
-    .flatten({ background: "white" })
-    .toColourspace("srgb")
-    .resize(SHORT_SIDE, SHORT_SIDE, { fit: "cover" })
-    .extract({ left: (SHORT_SIDE - SIDE) / 2, top: (SHORT_SIDE - SIDE) / 2, width: SIDE, height: SIDE })
-    .raw()
-    .toBuffer();
+/** RGB bytes as the networks take them: 1 x 3 x SIDE x SIDE. */
+export function toPlanes(rgb: Uint8Array): Float32Array {
   const plane = SIDE * SIDE;
   const planes = new Float32Array(3 * plane);
   for (let i = 0; i < plane; i++) for (let c = 0; c < 3; c++) planes[c * plane + i] = rgb[3 * i + c];
-  return { name: basename(file), rgb, planes };
+  return planes;
+}
+
+/** The centre of the upright image, which is scaled first to `shortSide` where that is given. */
+async function centre(file: string, shortSide?: number): Promise<Picture> {
+  const upright = sharp(file).autoOrient().flatten({ background: "white" }).toColourspace("srgb");
+  const scaled = shortSide === undefined ? upright : upright.resize(shortSide, shortSide, { fit: "cover" });
+  const { data, info } = await scaled.raw().toBuffer({ resolveWithObject: true });
+  const raw = { width: info.width, height: info.height, channels: info.channels };
+  const [left, top] = [(info.width - SIDE) >> 1, (info.height - SIDE) >> 1];
+  const rgb = await sharp(data, { raw }).extract({ left, top, width: SIDE, height: SIDE }).raw().toBuffer();
+  return { name: basename(file), rgb, planes: toPlanes(rgb) };
+}
+
+export function loadImage(file: string): Promise<Picture> {
+  return centre(file, SHORT_SIDE);
+}
+
+/** As `loadImage`, but pictures that somebody has prepared already, their short side SIDE to SHORT_SIDE, are cropped and not scaled. */
+export async function loadPrepared(file: string): Promise<Picture> {
+  const { autoOrient } = await sharp(file).metadata();
+  const short = Math.min(autoOrient.width, autoOrient.height);
+  return centre(file, short >= SIDE && short <= SHORT_SIDE ? undefined : SHORT_SIDE);
 }

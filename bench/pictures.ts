@@ -2,7 +2,7 @@ import sharp from "sharp";
 import { median } from "./averages.js";
 import { SIDE } from "./images.js";
 
-export type Format = "JPEG" | "WebP";
+export type Format = "PNG" | "JPEG" | "mozjpeg" | "WebP" | "AVIF";
 
 /** A picture codec at one quality, on one image. */
 export interface PictureResult {
@@ -20,19 +20,26 @@ export const PICTURE_CODECS = (["JPEG", "WebP"] as const).flatMap((format) =>
   QUALITIES.map((quality) => ({ format, quality })),
 );
 
-/** libjpeg-turbo and libwebp as sharp calls them: 4:2:0, optimized Huffman tables; WebP effort 4. */
-function encode(rgb: Buffer, format: Format, quality: number): Promise<Buffer> {
+/** As sharp calls the encoders: 4:2:0 (AVIF 4:4:4), JPEG with optimized Huffman tables, WebP effort 4, AVIF effort 2; PNG knows no quality. */
+export function encodePicture(rgb: Buffer, format: Format, quality: number): Promise<Buffer> {
   const image = sharp(rgb, { raw: { width: SIDE, height: SIDE, channels: 3 } });
-  return (format === "JPEG" ? image.jpeg({ quality }) : image.webp({ quality, effort: 4 })).toBuffer();
+  const encoded = {
+    PNG: () => image.png({ compressionLevel: 9 }),
+    JPEG: () => image.jpeg({ quality }),
+    mozjpeg: () => image.jpeg({ quality, mozjpeg: true }),
+    WebP: () => image.webp({ quality, effort: 4 }),
+    AVIF: () => image.avif({ quality, effort: 2 }),
+  };
+  return encoded[format]().toBuffer();
 }
 
 export async function measurePicture(rgb: Buffer, format: Format, quality: number): Promise<PictureResult> {
   const encodeTimes: number[] = [];
   const decodeTimes: number[] = [];
-  let file = await encode(rgb, format, quality);
+  let file = await encodePicture(rgb, format, quality);
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const start = performance.now();
-    file = await encode(rgb, format, quality);
+    file = await encodePicture(rgb, format, quality);
     const middle = performance.now();
     await sharp(file).raw().toBuffer();
     encodeTimes.push(middle - start);
@@ -41,13 +48,17 @@ export async function measurePicture(rgb: Buffer, format: Format, quality: numbe
   return { format, quality, bytes: file.length, encodeMs: median(encodeTimes), decodeMs: median(decodeTimes) };
 }
 
-/** The JPEG whose size comes nearest to `bytes`. */
-export async function jpegNear(rgb: Buffer, bytes: number): Promise<{ quality: number; file: Buffer }> {
+/** The picture of this format whose size comes nearest to `bytes`. */
+export async function pictureNear(
+  rgb: Buffer,
+  format: Format,
+  bytes: number,
+): Promise<{ quality: number; file: Buffer }> {
   let [low, high] = [1, 100];
-  let best = { quality: 1, file: await encode(rgb, "JPEG", 1) };
+  let best = { quality: 1, file: await encodePicture(rgb, format, 1) };
   while (low <= high) {
     const quality = (low + high) >> 1;
-    const file = await encode(rgb, "JPEG", quality);
+    const file = await encodePicture(rgb, format, quality);
     if (Math.abs(file.length - bytes) < Math.abs(best.file.length - bytes)) best = { quality, file };
     if (file.length < bytes) low = quality + 1;
     else high = quality - 1;

@@ -10,8 +10,10 @@ export function bar(title: string, steps: number, quiet: boolean): Progress {
   if (quiet || !process.stderr.isTTY) return { step() {}, stop() {} };
   const single = new SingleBar(
     {
-      format: `${title} {bar} {value}/{total}  {doing}`,
+      format: `${title} {bar} {value}/{total}  {eta_formatted} left  {doing}`,
       stream: process.stderr,
+      // Work that a cache spares is over at once; a short memory would take its speed for that of the rest.
+      etaBuffer: 50,
       clearOnComplete: true,
       hideCursor: true,
     },

@@ -1,6 +1,6 @@
 import { mean } from "./averages.js";
 import { type EndToEnd, endToEnd, type Link } from "./links.js";
-import type { PictureResult } from "./pictures.js";
+import type { Format, PictureResult } from "./pictures.js";
 import type { Milliseconds, Passed } from "./pipeline.js";
 
 /** One image through the pipeline and through the picture codecs. */
@@ -14,7 +14,7 @@ export interface ImageResult {
 export interface Sender {
   /** `latentwire`, `JPEG 20`, .. */
   readonly name: string;
-  readonly family: "latentwire" | PictureResult["format"];
+  readonly family: "latentwire" | "latent" | Format;
   readonly bytes: number;
   /** Milliseconds before the first byte can leave, and after the last has come. */
   readonly senderMs: number;

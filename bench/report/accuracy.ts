@@ -8,10 +8,17 @@ interface Point {
   readonly top1: number;
 }
 
+/** A codec's way through rate and accuracy. */
+export interface Curve {
+  readonly name: string;
+  readonly family: string;
+  readonly points: readonly Point[];
+}
+
 interface Accuracy {
   readonly images: string;
   readonly network: string;
-  readonly curves: readonly { readonly name: string; readonly family: string; readonly points: readonly Point[] }[];
+  readonly curves: readonly Curve[];
 }
 
 const WIDTH = 360;
@@ -27,10 +34,8 @@ const [least, most] = [BYTE_TICKS[0], BYTE_TICKS[BYTE_TICKS.length - 1]];
 const x = (bytes: number) => LEFT + (Math.log(bytes / least) / Math.log(most / least)) * (WIDTH - LEFT - RIGHT);
 const y = (top1: number) => TOP + (1 - top1 / 0.8) * (HEIGHT - TOP - BOTTOM);
 
-/** Accuracy against bytes on a logarithmic scale, as the model card has it: known beforehand, not measured by this run. */
-export function accuracySection(): string {
-  const file = new URL("../model/accuracy.json", import.meta.url);
-  const { images, network, curves }: Accuracy = JSON.parse(readFileSync(file, "utf8"));
+/** Top-1 against mean bytes on a logarithmic scale. */
+export function accuracyChart(curves: readonly Curve[]): string {
   const grid = [
     ...BYTE_TICKS.map(
       (bytes) =>
@@ -53,6 +58,13 @@ export function accuracySection(): string {
   const legend = curves.map(
     ({ name, family }) => `<span><i class="${family.toLowerCase()}"></i>${escapeHtml(name)}</span>`,
   );
-  return `<p class="legend">${legend.join("")}</p><div class="chart wide"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="top-1 accuracy against bytes">${grid.join("")}${lines.join("")}</svg></div>
+  return `<p class="legend">${legend.join("")}</p><div class="chart wide"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="top-1 accuracy against bytes">${grid.join("")}${lines.join("")}</svg></div>`;
+}
+
+/** The curves as the model card has them: known beforehand, not measured by this run. */
+export function accuracySection(): string {
+  const file = new URL("../model/accuracy.json", import.meta.url);
+  const { images, network, curves }: Accuracy = JSON.parse(readFileSync(file, "utf8"));
+  return `${accuracyChart(curves)}
 <p class="rules">Top-1 accuracy against mean bytes per image. Measured once, when the model was trained, and not by this run: ${escapeHtml(images)}; ${escapeHtml(network)}.</p>`;
 }

@@ -1,7 +1,7 @@
 import sharp from "sharp";
 import { type Picture, SIDE } from "../images.js";
 import { number } from "../numbers.js";
-import { jpegNear } from "../pictures.js";
+import { pictureNear } from "../pictures.js";
 import type { Passed } from "../pipeline.js";
 import type { ImageResult } from "../summary.js";
 import { escapeHtml } from "./escape.js";
@@ -9,10 +9,10 @@ import { escapeHtml } from "./escape.js";
 /** Pictures make the file large; a long list shows its first ones. */
 const SHOWN = 12;
 
-const dataUri = (type: string, bytes: Buffer) => `data:image/${type};base64,${bytes.toString("base64")}`;
+export const dataUri = (type: string, bytes: Buffer) => `data:image/${type};base64,${bytes.toString("base64")}`;
 
 /** Mean magnitude of the features at each place: what the receiver's network gets to see. */
-async function heat({ dims, data }: Passed["features"]): Promise<Buffer> {
+export async function heat({ dims, data }: Passed["features"]): Promise<Buffer> {
   const [, channels, height, width] = dims;
   const plane = height * width;
   const sums = new Float64Array(plane);
@@ -24,7 +24,7 @@ async function heat({ dims, data }: Passed["features"]): Promise<Buffer> {
     .toBuffer();
 }
 
-function figure(source: string, caption: string, css = ""): string {
+export function figure(source: string, caption: string, css = ""): string {
   return `<figure><img src="${source}" width="${SIDE}" height="${SIDE}" alt="" class="${css}"><figcaption>${caption}</figcaption></figure>`;
 }
 
@@ -32,7 +32,7 @@ async function card(picture: Picture, { name, passed }: ImageResult): Promise<st
   const raw = { raw: { width: SIDE, height: SIDE, channels: 3 as const } };
   const png = await sharp(picture.rgb, raw).png().toBuffer();
   const bytes = passed.packet.length;
-  const jpeg = await jpegNear(picture.rgb, bytes);
+  const jpeg = await pictureNear(picture.rgb, "JPEG", bytes);
   const features = await heat(passed.features);
   return (
     `<h3>${escapeHtml(name)}</h3><div class="trio">` +

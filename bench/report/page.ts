@@ -8,6 +8,7 @@ import { bytesChart, linkChart, linkLegend } from "./charts.js";
 import { escapeHtml } from "./escape.js";
 import { gallery } from "./gallery.js";
 import { STYLE } from "./style.js";
+import { table } from "./table.js";
 
 function facts(summary: Summary): string {
   const { bytes, images, symbols, idealBytes, exact, ms } = summary;
@@ -23,13 +24,6 @@ function facts(summary: Summary): string {
     ["decoded = quantized", exact ? "exactly" : "NO"],
   ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[], sums = 0): string {
-  const cells = (row: readonly string[], tag: string) =>
-    row.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("");
-  const body = rows.map((row, r) => `<tr${r >= rows.length - sums ? ' class="sum"' : ""}>${cells(row, "td")}</tr>`);
-  return `<div class="scroll"><table><thead><tr>${cells(head, "th")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
 
 function imageTable(results: readonly ImageResult[], summary: Summary): string {

@@ -1,8 +1,8 @@
 export const STYLE = `
 :root { color-scheme: light dark; --bg: #fbfbf9; --card: #fff; --ink: #1d2126; --soft: #5d6670; --line: #dfe2e0;
-  --own: #0b7a75; --jpeg: #c0704d; --webp: #8a7fb8; --send: #2d6a9f; --transfer: #dba33a; --rtt: #c3c8cc; --receive: #86b4da; }
+  --own: #0b7a75; --jpeg: #c0704d; --webp: #8a7fb8; --mozjpeg: #d9a441; --avif: #5f8f4e; --latent: #7d868e; --send: #2d6a9f; --transfer: #dba33a; --rtt: #c3c8cc; --receive: #86b4da; }
 @media (prefers-color-scheme: dark) { :root { --bg: #14171a; --card: #1c2024; --ink: #e8e8e4; --soft: #9aa4ad; --line: #30363b;
-  --own: #35b5ab; --jpeg: #d98b67; --webp: #a79ddb; --send: #5b9bd5; --transfer: #dcae4f; --rtt: #545c64; --receive: #9cc7ee; } }
+  --own: #35b5ab; --jpeg: #d98b67; --webp: #a79ddb; --mozjpeg: #e3b65c; --avif: #86b874; --latent: #9aa4ad; --send: #5b9bd5; --transfer: #dcae4f; --rtt: #545c64; --receive: #9cc7ee; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--bg); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
@@ -23,6 +23,8 @@ svg text { font: 12px system-ui, sans-serif; fill: var(--ink); font-variant-nume
 svg text.strong { font-weight: 700; }
 .latentwire { fill: var(--own); background: var(--own); stroke: var(--own); } .jpeg { fill: var(--jpeg); background: var(--jpeg); stroke: var(--jpeg); }
 .webp { fill: var(--webp); background: var(--webp); stroke: var(--webp); }
+.mozjpeg { fill: var(--mozjpeg); background: var(--mozjpeg); stroke: var(--mozjpeg); } .avif { fill: var(--avif); background: var(--avif); stroke: var(--avif); }
+.latent, .png { fill: var(--latent); background: var(--latent); stroke: var(--latent); }
 .line { fill: none; stroke-width: 2; } .grid { stroke: var(--line); }
 .send { fill: var(--send); background: var(--send); } .transfer { fill: var(--transfer); background: var(--transfer); }
 .rtt { fill: var(--rtt); background: var(--rtt); } .receive { fill: var(--receive); background: var(--receive); }

@@ -1,0 +1,103 @@
+import { mean } from "../averages.js";
+import { type Interval, interval } from "./bootstrap.js";
+import type { Outcome } from "./cache.js";
+import { bytesAt, type RatePoint } from "./curve.js";
+import type { Evaluation } from "./evaluate.js";
+import { rightAnswers } from "./points.js";
+import { nameOf, type Way } from "./way.js";
+
+/** Where the summary is taken, and where the curves are compared: shares of the backbone's top-1. */
+const SUMMARY_SHARE = 0.8;
+const SHARES = [0.6, 0.7, 0.8, 0.9, 0.95];
+
+const RIVALS = ["WebP", "JPEG", "mozjpeg"] as const;
+
+export interface Ratio {
+  readonly value: number | null;
+  readonly interval: Interval | null;
+}
+
+export interface AtShare {
+  readonly share: number;
+  readonly top1: number;
+  readonly bytes: number | null;
+  /** Bytes of the split model over theirs at this top-1. */
+  readonly ratios: Readonly<Record<(typeof RIVALS)[number], Ratio>>;
+}
+
+export interface EqualAccuracy {
+  readonly point: string;
+  readonly top1: number;
+  readonly backboneTop1: number;
+  /** Bytes of this one point over theirs, at its top-1. */
+  readonly ratios: Readonly<Record<(typeof RIVALS)[number], Ratio>>;
+  /** Bytes of the model's curve over theirs. */
+  readonly shares: readonly AtShare[];
+}
+
+interface Curve {
+  readonly way: Way;
+  readonly bytes: Float64Array;
+  readonly right: Float64Array;
+}
+
+const meanAt = (values: Float64Array, drawn: Uint32Array) => {
+  let sum = 0;
+  for (const i of drawn) sum += values[i];
+  return sum / drawn.length;
+};
+
+const pointsOf = (curves: readonly Curve[], drawn: Uint32Array): RatePoint[] =>
+  curves.map(({ bytes, right }) => ({ bytes: meanAt(bytes, drawn), top1: meanAt(right, drawn) }));
+
+const over = (own: number | null, theirs: number | null) => (own === null || theirs === null ? null : own / theirs);
+
+/** Null without labels or a backbone. Only ways that took every image are compared. */
+export function equalAccuracy(
+  { images, outcomes }: Evaluation,
+  labels: readonly (number | undefined)[],
+  backboneTop1: number | null,
+): EqualAccuracy | null {
+  if (backboneTop1 === null) return null;
+  const curvesOf = (belongs: (way: Way) => boolean): Curve[] =>
+    [...outcomes].flatMap(([way, all]: [Way, Outcome[]]) => {
+      const right = rightAnswers(all, labels);
+      if (!belongs(way) || right === null || all.length < images.length) return [];
+      return [{ way, right, bytes: Float64Array.from(all, (outcome) => outcome.bytes) }];
+    });
+  const own = curvesOf((way) => way.family === "latentwire");
+  if (own.length === 0) return null;
+  const rivals = RIVALS.map((name) => ({ name, curves: curvesOf((way) => way.family === name) }));
+  const ratiosOf = (statistic: (theirs: readonly Curve[], drawn: Uint32Array) => number | null) =>
+    Object.fromEntries(
+      rivals.map(({ name, curves }) => {
+        const at = (drawn: Uint32Array) => statistic(curves, drawn);
+        const value = at(Uint32Array.from(images.keys()));
+        return [name, { value, interval: value === null ? null : interval(images.length, at) }];
+      }),
+    ) as AtShare["ratios"];
+
+  const wanted = SUMMARY_SHARE * backboneTop1;
+  const distance = ({ right }: Curve) => Math.abs(mean([...right]) - wanted);
+  const nearest = own.reduce((best, curve) => (distance(curve) < distance(best) ? curve : best));
+  const all = Uint32Array.from(images.keys());
+  return {
+    point: nameOf(nearest.way),
+    top1: mean([...nearest.right]),
+    backboneTop1,
+    ratios: ratiosOf((theirs, drawn) =>
+      over(meanAt(nearest.bytes, drawn), bytesAt(pointsOf(theirs, drawn), meanAt(nearest.right, drawn))),
+    ),
+    shares: SHARES.map((share) => {
+      const top1 = share * backboneTop1;
+      return {
+        share,
+        top1,
+        bytes: bytesAt(pointsOf(own, all), top1),
+        ratios: ratiosOf((theirs, drawn) =>
+          over(bytesAt(pointsOf(own, drawn), top1), bytesAt(pointsOf(theirs, drawn), top1)),
+        ),
+      };
+    }),
+  };
+}

@@ -1,0 +1,16 @@
+import type { OffloadRun } from "./offload-run.js";
+
+/** The object that `--json` prints. */
+export function toJson({ machine, sharp, images, points, equal, backboneTop1, rules, observed, skipped }: OffloadRun) {
+  const summary = {
+    bytesVsWebp: equal?.ratios.WebP.value ?? null,
+    bytesVsJpeg: equal?.ratios.JPEG.value ?? null,
+    top1: equal?.top1 ?? null,
+    backboneTop1,
+    point: equal?.point ?? null,
+    bytesVsWebp95: equal?.ratios.WebP.interval ?? null,
+    bytesVsJpeg95: equal?.ratios.JPEG.interval ?? null,
+    atShares: equal?.shares ?? [],
+  };
+  return { summary, points, observed, rules, images, skipped, machine: { ...machine, sharp } };
+}

@@ -1,0 +1,89 @@
+import { writeFileSync } from "node:fs";
+import sharp from "sharp";
+import { listImages, loadPrepared } from "../images.js";
+import { readLinks } from "../links.js";
+import { machine } from "../machine.js";
+import { program } from "../program.js";
+import { Cache } from "./cache.js";
+import { countingRules } from "./counting-rules.js";
+import { toCsv } from "./csv.js";
+import { equalAccuracy } from "./equal-accuracy.js";
+import { evaluate } from "./evaluate.js";
+import { toJson } from "./json.js";
+import { readLabels } from "./labels.js";
+import { observe } from "./link/observe.js";
+import type { OffloadRun } from "./offload-run.js";
+import { HELP, readOptions } from "./options.js";
+import { offloadPage } from "./page.js";
+import { summarizeWays } from "./points.js";
+import { rivalsAt } from "./rivals.js";
+import { offloadReport } from "./terminal.js";
+import { openWays } from "./ways.js";
+
+/** Enough for a median over a link of 0.27 Mbit/s within seconds. */
+const LINK_IMAGES = 3;
+const RULE_IMAGES = 100;
+
+/** What a shell says of a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  if (options.help) return console.log(HELP);
+  const links = readLinks(options.links);
+  const files = listImages(options.images).slice(0, options.limit);
+  const labelOf = options.labels === undefined ? undefined : readLabels(options.labels);
+  const setup = { model: options.model, backbone: options.backbone, threads: options.threads };
+  const { codec, models, ways } = await openWays(setup);
+
+  const stop = new AbortController();
+  process.on("SIGINT", () => stop.abort());
+  const evaluation = await evaluate(files, ways, Cache.open(options.cache), options.json, stop.signal);
+  const { images, outcomes, skipped } = evaluation;
+  for (const line of skipped) console.error(`skipped ${line}`);
+  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+  if (images.length === 0) throw new Error(`no image in ${options.images} could be read`);
+
+  const labels = images.map((name) => labelOf?.get(name));
+  const unlabelled = labels.filter((label) => label === undefined).length;
+  if (labelOf !== undefined && unlabelled > 0)
+    throw new Error(
+      `${unlabelled} of ${images.length} images, such as ${images[labels.indexOf(undefined)]}, are not in ${options.labels}`,
+    );
+  const lossless = ways.find((way) => way.codec === "PNG")!;
+  const truth = outcomes.get(lossless)!.map((outcome) => outcome.answer);
+  const points = summarizeWays(evaluation, labels, truth, links);
+  const backboneTop1 = points[ways.indexOf(lossless)].top1;
+  const equal = equalAccuracy(evaluation, labels, backboneTop1);
+
+  const readable = files.filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
+  const pictures = await Promise.all(readable.slice(0, RULE_IMAGES).map(loadPrepared));
+  const chosen = rivalsAt(ways, points, equal);
+  const observed = options["no-link"]
+    ? []
+    : await observe(setup, ways, chosen, links, pictures.slice(0, LINK_IMAGES), options.json, stop.signal);
+  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+
+  const run: OffloadRun = {
+    machine: machine(options.threads, codec.simd),
+    sharp: sharp.versions.sharp ?? "",
+    images: images.length,
+    points,
+    equal,
+    backboneTop1,
+    rules: await countingRules(codec, models[0], pictures),
+    observed,
+    skipped,
+  };
+  if (options.csv !== undefined) writeFileSync(options.csv, toCsv(points));
+  if (options.html !== undefined) writeFileSync(options.html, await offloadPage(run, links, chosen, pictures));
+  if (options.json) console.log(JSON.stringify(toJson(run)));
+  else console.log(offloadReport(run, links, chosen).join("\n"));
+}
+
+function interrupted(done: number, all: number, cache: string): void {
+  console.error(`stopped at ${done} of ${all} images; the same command goes on from ${cache}`);
+  process.exitCode = INTERRUPTED;
+}
+
+program(main);
