@@ -59,35 +59,6 @@ function beginRun(row: usize, windows: usize): void {
   }
 }
 
-// C(x) with renormalisation on the state at `lane`. The entry's reciprocal gives floor(x / freq) up to 1 (docs/math.md 3).
-// @ts-ignore: decorator
-@inline
-function putSymbol(lane: usize, value: i32, record: usize): void {
-  const max = load<u32>(record, 4);
-  const offset = load<i32>(record, 8);
-  let k = <u32>(value - offset);
-  if (k >= max) {
-    writeEscape(value, offset, max);
-    k = max;
-  }
-  const entry = load<u64>(<usize>load<u32>(record) + (<usize>k << 3));
-  const freq = <u32>entry & 0xffff;
-  if (freq == 0) return; // freq = 65536: C(x) = x
-  let x = load<u32>(lane);
-  if (x >> 16 >= freq) {
-    words -= 2;
-    store<u16>(words, <u16>x);
-    x >>= 16;
-  }
-  let q = <u32>((<u64>x * (entry >> 32)) >> 32);
-  let rest = x - q * freq;
-  if (rest >= freq) {
-    rest -= freq;
-    q++;
-  }
-  store<u32>(lane, (q << 16) + rest + (<u32>entry >> 16));
-}
-
 // D(x) on the state at `lane`, without renormalisation; the value is returned.
 // @ts-ignore: decorator
 @inline
@@ -120,13 +91,40 @@ function searchSymbol(lane: usize, record: usize): i32 {
   return k == max ? readEscape(offset, max) : offset + <i32>k;
 }
 
-// Symbols [from, to) backward, of which the one at `origin` is on lane 0. `step` is 2 for a row (u16) each, 0 for one row.
+// Symbols [from, to) backward, of which the one at `origin` is on lane 0: C(x) with renormalisation. `step` is 2 for a row (u16) each, 0 for one
+// row. An entry's reciprocal gives floor(x / freq) up to 1 (docs/math.md 3).
 function encodeScalar(symbols: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
+  let w = words;
   for (let i = to; i > from; ) {
     i--;
     const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
-    putSymbol(states + (<usize>((i - origin) & mask) << 2), load<i32>(symbols + (<usize>i << 2)), record);
+    const value = load<i32>(symbols + (<usize>i << 2));
+    const max = load<u32>(record, 4);
+    const offset = load<i32>(record, 8);
+    let k = <u32>(value - offset);
+    if (k >= max) {
+      writeEscape(value, offset, max);
+      k = max;
+    }
+    const entry = load<u64>(<usize>load<u32>(record) + (<usize>k << 3));
+    const freq = <u32>entry & 0xffff;
+    if (freq == 0) continue; // freq = 65536: C(x) = x
+    const lane = states + (<usize>((i - origin) & mask) << 2);
+    let x = load<u32>(lane);
+    if (x >> 16 >= freq) {
+      w -= 2;
+      store<u16>(w, <u16>x);
+      x >>= 16;
+    }
+    let q = <u32>((<u64>x * (entry >> 32)) >> 32);
+    let rest = x - q * freq;
+    if (rest >= freq) {
+      rest -= freq;
+      q++;
+    }
+    store<u32>(lane, (q << 16) + rest + (<u32>entry >> 16));
   }
+  words = w;
 }
 
 // The narrowest kernel that suits the present run or rows: 0 if none does.
@@ -366,11 +364,17 @@ function renormalise(lane: usize): void {
 
 // Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
 function decodeScalar(out: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
+  let w = words;
   for (let i = from; i < to; i++) {
     const lane = states + (<usize>((i - origin) & mask) << 2);
     store<i32>(out + (<usize>i << 2), takeSymbol(lane, <usize>load<u16>(rows + <usize>i * step)));
-    renormalise(lane);
+    const x = load<u32>(lane);
+    if (x < 0x10000) {
+      store<u32>(lane, (x << 16) | <u32>load<u16>(w));
+      w += 2;
+    }
   }
+  words = w;
 }
 
 function decodeKernel(out: usize, rows: usize, step: usize, count: u32, width: u32, end: usize, lane: usize): void {
