@@ -95,6 +95,8 @@ for (const { name, executables, visit } of browsers) {
     agree(page.default, "page");
     agree(page.scalar, "page, scalar build");
     agree(page.worker, "worker");
+    const pool = { wrong: 0, code: "NOT_A_PACKET", aborted: "AbortError", lost: "WORKER_LOST", afterwards: true };
+    assert.equal(page.pool, pool, "latentwire/pool");
     assert.equal(page.split, await splitOutcomes(ort), "latentwire/onnx with onnxruntime-web");
   });
 }

@@ -22,8 +22,8 @@ const inProject = (...path: string[]) => join(project, ...path);
 const fingerprint = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 let expected: string;
 
-/** The ts blocks of README.md and docs/onnx.md; each is a program of its own. */
-const examples = ["README.md", "docs/onnx.md"].flatMap((file) =>
+/** The ts blocks of README.md, docs/onnx.md and docs/pool.md; each is a program of its own. */
+const examples = ["README.md", "docs/onnx.md", "docs/pool.md"].flatMap((file) =>
   Array.from(readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(.*?)^```$/gms), (match, i) => ({
     name: `${file.replace(/\W/g, "-")}-${i + 1}`,
     code: match[1],
@@ -75,7 +75,13 @@ test("Node imports every entry", () => {
      import { fileURLToPath } from "node:url";
      import { create } from "latentwire";
      import "latentwire/onnx";
+     import { createPool } from "latentwire/pool";
      import "latentwire/tables/gaussian64";
+     const pool = await createPool({ size: 2 });
+     const prior = pool.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] });
+     const packet = await pool.encode({ type: "int8", dims: [1, 1, 9], data: new Int8Array(9) }, prior);
+     if ((await pool.decode(packet, prior)).data.length !== 9) throw new Error("latentwire/pool");
+     await pool.close();
      for (const name of ["codec.wasm", "codec.scalar.wasm"]) {
        const module = readFileSync(fileURLToPath(import.meta.resolve("latentwire/" + name)));
        const codec = await create({ module });
@@ -100,6 +106,31 @@ test("esbuild leaves out what is not used", async () => {
   const stdin = { contents, resolveDir: project };
   const { outputFiles } = await esbuild({ stdin, bundle: true, minify: true, format: "esm", write: false });
   assert.ok(outputFiles[0].contents.length < 6000, `${outputFiles[0].contents.length} bytes for inspect alone`);
+});
+
+test("esbuild, a pool whose worker is an entry point of its own", async () => {
+  writeFileSync(
+    inProject("pooled.js"),
+    `import { Worker } from "node:worker_threads";
+     import { createPool } from "latentwire/pool";
+     const pool = await createPool({ size: 1, worker: () => new Worker(new URL("./pool-worker.mjs", import.meta.url)) });
+     const prior = pool.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] });
+     const packet = await pool.encode({ type: "int8", dims: [1, 1, 9], data: new Int8Array(9) }, prior);
+     console.log((await pool.decode(packet, prior)).data.length);`,
+  );
+  const shared = { bundle: true, minify: true, format: "esm" as const, outExtension: { ".js": ".mjs" } };
+  const outdir = inProject("pooled");
+  await esbuild({ ...shared, entryPoints: [inProject("pooled.js")], outdir, external: ["node:*"] });
+  const worker = { "pool-worker": inProject("node_modules/latentwire/dist/bindings/pool-worker.js") };
+  // No platform: for a browser this must build without knowing of node:.
+  await esbuild({ ...shared, entryPoints: worker, outdir });
+  await esbuild({
+    ...shared,
+    stdin: { contents: 'export * from "latentwire/pool"', resolveDir: project },
+    write: false,
+  });
+  const printed = execFileSync(process.execPath, ["pooled.mjs"], { cwd: outdir, encoding: "utf8" });
+  assert.is(printed, "9\n");
 });
 
 test("vite", async () => {
@@ -165,7 +196,7 @@ for (const version of ["typescript-5.4", "typescript"]) {
       compiles(version, { ...compilerOptions, skipLibCheck: true }, "types");
       writeFileSync(
         inProject("declarations.ts"),
-        `export * from "latentwire"; export * from "latentwire/onnx"; export * from "latentwire/tables/gaussian64";`,
+        `export * from "latentwire"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
     });

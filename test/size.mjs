@@ -22,6 +22,8 @@ const parts = [
   ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 12_000],
   ['"latentwire", bundled, both Wasm builds inlined', await bundle('export * from "latentwire"'), 25_000],
   ['"latentwire/onnx", bundled', await bundle('export * from "latentwire/onnx"'), 2_000],
+  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 29_000],
+  ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 12_000],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 

@@ -1,0 +1,360 @@
+// A pool gives what a codec gives, whatever happens to its workers meanwhile. Workers here are real threads of Node.
+import { spawnSync } from "node:child_process";
+import { Worker } from "node:worker_threads";
+import { CodecError, create, type TensorLike } from "latentwire";
+import { createPool, type Pool, PoolError, type PoolOptions } from "latentwire/pool";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { featureMap } from "./cases.js";
+import { sameNumbers } from "./expect.js";
+import { root } from "./pack.js";
+
+const sample = featureMap(5, 12, 64, 0.005);
+const { latent, dims, symbols, table } = sample;
+const codec = await create();
+const prior = sample.prior(codec);
+const packet = codec.encode(latent, prior);
+
+/** Long enough for a worker to be busy with while this thread does something else. */
+const big: TensorLike = { type: "float32", dims: [1, 12, 1, 500_000], data: new Float32Array(6_000_000).fill(1) };
+
+async function withPool(options: PoolOptions, use: (pool: Pool) => Promise<void>) {
+  const pool = await createPool(options);
+  try {
+    await use(pool);
+  } finally {
+    await pool.close({ abort: true });
+  }
+}
+
+async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string }> {
+  const error = await promise.then(
+    () => assert.unreachable("nothing was rejected"),
+    (error) => error,
+  );
+  assert.instance(error, Error);
+  return error;
+}
+
+/** Rejections to be looked at later are no unhandled ones. */
+const later = (promise: Promise<unknown>) => rejection(promise);
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+const workerFile = new URL(import.meta.resolve("latentwire/pool-worker"));
+
+test("packets and latents are those of the codec, for every prior and option", async () => {
+  await withPool({ size: 2 }, async (pool) => {
+    const means = new Float32Array(symbols.length).fill(0.25);
+    const scales = means.map((_, i) => 0.2 + (i % 50) / 10);
+    const rows = Uint8Array.from(symbols, (_, i) => i % 12);
+    const wide = codec.gaussianTable(Float32Array.of(0.5, 2, 9));
+    const scaleTable = Float32Array.of(0.5, 2, 9);
+    const priors = [
+      [pool.factorized(table), prior],
+      [pool.factorized(pool.table(table), { axis: 1, step: 0.5 }), codec.factorized(table, { step: 0.5 })],
+      [pool.gaussian(scales), codec.gaussian(scales)],
+      [pool.gaussian(scales, { means, step: 2 }), codec.gaussian(scales, { means, step: 2 })],
+      [pool.gaussian(scales, { table: wide, scaleTable }), codec.gaussian(scales, { table: wide, scaleTable })],
+      [pool.gaussian(scales, { scaleTable }), codec.gaussian(scales, { table: wide, scaleTable })],
+      [pool.indexed(table, rows), codec.indexed(table, rows)],
+      [pool.indexed(table, Array.from(rows), { means }), codec.indexed(table, rows, { means })],
+    ] as const;
+    for (const [pooled, own] of priors) {
+      assert.is(pooled.kind, own.kind);
+      assert.is(pooled.table.fingerprint, own.table.fingerprint);
+      for (const options of [
+        {},
+        { lanes: 8, checksum: false } as const,
+        { stream: "compressai", header: "none" } as const,
+      ]) {
+        const expected = codec.encode(latent, own, options);
+        // Several at once, so that both workers have some, more than one in a message, and priors change between them.
+        const packets = await Promise.all(Array.from({ length: 6 }, () => pool.encode(latent, pooled, options)));
+        for (const actual of packets) assert.equal(actual, expected);
+        const how = {
+          stream: "stream" in options ? options.stream : undefined,
+          header: "header" in options ? options.header : undefined,
+          dims,
+        };
+        const restored = await Promise.all(packets.map((packet) => pool.decode(packet, pooled, how)));
+        for (const actual of restored) assert.equal(actual, codec.decode(expected, own, how));
+      }
+    }
+    const mixed = await Promise.all(priors.map(([pooled]) => pool.encode(latent, pooled)));
+    mixed.forEach((actual, i) => {
+      assert.equal(actual, codec.encode(latent, priors[i][1]));
+    });
+    const { type, data } = await pool.decode(packet, priors[0][0], { type: "int32" });
+    assert.is(type, "int32");
+    sameNumbers(data, symbols);
+  });
+});
+
+test("the scalar build and a module of the caller's", async () => {
+  await withPool({ size: 1, simd: false }, async (pool) => {
+    assert.equal(await pool.encode(latent, pool.factorized(table)), packet);
+  });
+});
+
+test("inputs stay as they are; views are copied without the rest of their buffer", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const around = new Uint8Array(packet.length + 100_000);
+    around.set(packet, 50);
+    const view = around.subarray(50, 50 + packet.length);
+    const decoding = pool.decode(view, pooled);
+    // The copy has been taken.
+    around.fill(0);
+    assert.equal(await decoding, codec.decode(packet, prior));
+    assert.equal(await pool.decode(Buffer.from(packet), pooled), codec.decode(packet, prior));
+    const encoding = pool.encode(latent, pooled);
+    assert.ok((latent.data as Int32Array).length > 0);
+    assert.equal(await encoding, packet);
+  });
+});
+
+test("transfer hands memory over; out comes back filled; shared memory is used in place", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const given = packet.slice();
+    const expected = codec.decode(packet, prior);
+    assert.equal(await pool.decode(given, pooled, { transfer: true }), expected);
+    assert.is(given.length, 0);
+    const out = new Float32Array(symbols.length + 5);
+    const first = await pool.decode(packet, pooled, { out });
+    assert.is(out.length, 0);
+    assert.equal(first, expected);
+    assert.is(first.data.buffer.byteLength, 4 * (symbols.length + 5));
+    const shared = new Int32Array(new SharedArrayBuffer(4 * symbols.length));
+    const second = await pool.decode(packet, pooled, { type: "int32", out: shared });
+    assert.instance(second.data.buffer, SharedArrayBuffer);
+    sameNumbers(shared, symbols);
+    assert.equal(await pool.encode({ type: "int32", dims, data: shared }, pooled), packet);
+    const cut = new Float32Array(symbols.length + 5).subarray(5);
+    assert.match((await rejection(pool.decode(packet, pooled, { out: cut }))).message, /out must/);
+
+    const scales = new Float32Array(symbols.length).fill(1);
+    const own = codec.gaussian(scales.slice());
+    const once = pool.gaussian(scales, { transfer: true });
+    assert.equal(await pool.encode(latent, once), codec.encode(latent, own));
+    assert.is(scales.length, 0);
+    await pool.encode(latent, pooled);
+    assert.instance(await rejection(pool.encode(latent, once)), TypeError);
+    // What cannot be handed over is that task's misfortune, not its neighbours'.
+    const twice = packet.slice();
+    const results = await Promise.allSettled(
+      Array.from({ length: 8 }, () => pool.decode(twice, pooled, { transfer: true })),
+    );
+    assert.is(results.filter(({ status }) => status === "fulfilled").length, 1);
+    assert.is(pool.pending, 0);
+  });
+});
+
+test("errors are those of the codec, class and code", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const nan = { type: "float32", dims, data: new Float32Array(symbols.length).fill(Number.NaN) };
+    const damaged = packet.slice();
+    damaged[damaged.length >> 1] ^= 1;
+    const failing: [() => unknown, () => Promise<unknown>][] = [
+      [() => codec.encode(nan, prior), () => pool.encode(nan, pooled)],
+      [() => codec.decode(damaged, prior), () => pool.decode(damaged, pooled)],
+      [() => codec.decode(packet.subarray(1), prior), () => pool.decode(packet.subarray(1), pooled)],
+      [() => codec.decode(packet, prior, { maxElements: 5 }), () => pool.decode(packet, pooled, { maxElements: 5 })],
+      [() => codec.decode(packet, prior, { dims: [1] }), () => pool.decode(packet, pooled, { dims: [1] })],
+      [
+        () => codec.encode(latent, prior, { lanes: 3 as never }),
+        () => pool.encode(latent, pooled, { lanes: 3 as never }),
+      ],
+      [
+        () => codec.decode(packet, prior, { type: "x" as never }),
+        () => pool.decode(packet, pooled, { type: "x" as never }),
+      ],
+      [() => codec.encode(latent, codec.indexed(table, [99])), () => pool.encode(latent, pool.indexed(table, [99]))],
+      [() => codec.encode({ ...latent, type: "bool" }, prior), () => pool.encode({ ...latent, type: "bool" }, pooled)],
+      [() => codec.decode("x" as never, prior), () => pool.decode("x" as never, pooled)],
+    ];
+    for (const [direct, pooledly] of failing) {
+      const error = await rejection(pooledly());
+      let expected: unknown;
+      try {
+        direct();
+      } catch (caught) {
+        expected = caught;
+      }
+      assert.is(error.constructor, (expected as Error).constructor);
+      assert.is(error.message, (expected as Error).message);
+      if (expected instanceof CodecError) assert.is(error.code, expected.code);
+    }
+    assert.throws(
+      () => pool.factorized({ offsets: [], cdfs: [] }),
+      (error: CodecError) => error.code === "INVALID_TABLE",
+    );
+    assert.instance(await rejection(pool.encode(latent, prior as never)), TypeError);
+    assert.equal(await pool.encode(latent, pooled), packet, "and the worker goes on");
+    assert.is(pool.pending, 0);
+  });
+  assert.match((await rejection(createPool({ size: 0 }))).message, /size/);
+  assert.match((await rejection(createPool({ size: 1, maxPending: 0 }))).message, /maxPending/);
+});
+
+test("abort: before, while waiting, under way", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const reason = new Error("enough");
+    assert.is(await rejection(pool.encode(latent, pooled, { signal: AbortSignal.abort(reason) })), reason);
+    assert.is(pool.pending, 0);
+
+    const under = new AbortController();
+    const running = later(pool.encode(big, pooled, { signal: under.signal }));
+    await turn();
+    // Two messages go to the worker, so the third task waits here.
+    const second = pool.encode(latent, pooled);
+    await turn();
+    const waiting = new AbortController();
+    const third = later(pool.encode(latent, pooled, { signal: waiting.signal }));
+    const fourth = pool.encode(latent, pooled, { signal: waiting.signal }).catch((error) => error);
+    await turn();
+    assert.is(pool.pending, 4);
+    waiting.abort(reason);
+    assert.is(pool.pending, 2, "waiting tasks leave at once");
+    assert.is(await third, reason);
+    assert.is(await fourth, reason);
+    under.abort(reason);
+    assert.is(await running, reason);
+    assert.is(pool.pending, 2, "one under way keeps its place until the worker is done with it");
+    assert.equal(await second, packet);
+    assert.is(pool.pending, 0);
+    const late = new AbortController();
+    assert.equal(await pool.encode(latent, pooled, { signal: late.signal }), packet);
+    late.abort();
+  });
+});
+
+test("back-pressure: never more than maxPending; capacity() in order, abortable", async () => {
+  await withPool({ size: 2, maxPending: 3 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const three = Array.from({ length: 3 }, () => pool.encode(latent, pooled));
+    const full = await rejection(pool.encode(latent, pooled));
+    assert.instance(full, PoolError);
+    assert.is(full.code, "QUEUE_FULL");
+    const reason = new Error("no longer");
+    const controller = new AbortController();
+    const given = later(pool.capacity({ signal: controller.signal }));
+    controller.abort(reason);
+    assert.is(await given, reason);
+    await Promise.all(three);
+
+    let most = 0;
+    const order: number[] = [];
+    // Many more callers than places, all waiting at once: nobody is turned away.
+    const results = await Promise.all(
+      Array.from({ length: 50 }, async (_, i) => {
+        await pool.capacity();
+        order.push(i);
+        const result = pool.decode(packet, pooled);
+        most = Math.max(most, pool.pending);
+        return result;
+      }),
+    );
+    assert.is(most, 3);
+    assert.equal(
+      order,
+      [...order].sort((a, b) => a - b),
+    );
+    for (const result of results) sameNumbers(result.data, codec.decode(packet, prior).data);
+    // Places that are waited for and not taken are free again.
+    await Promise.all([pool.capacity(), pool.capacity(), pool.capacity()]);
+    await pool.capacity();
+    assert.is(pool.pending, 0);
+  });
+});
+
+test("a worker that dies is replaced, and its tasks rejected", async () => {
+  const workers: Worker[] = [];
+  const worker = () => {
+    const started = new Worker(workerFile);
+    workers.push(started);
+    return started;
+  };
+  await withPool({ size: 1, worker }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const running = later(pool.encode(big, pooled));
+    await turn();
+    const queued = [pool.encode(latent, pooled)];
+    await turn();
+    queued.push(pool.encode(latent, pooled));
+    const second = later(queued[0]);
+    await workers[0].terminate();
+    for (const lost of [await running, await second]) {
+      assert.instance(lost, PoolError);
+      assert.is(lost.code, "WORKER_LOST");
+    }
+    assert.equal(await queued[1], packet, "the task that waited goes to the new worker, which gets the table too");
+    assert.is(workers.length, 2);
+    assert.is(pool.pending, 0);
+    workers[1].emit("error", new Error("uncaught"));
+    assert.equal(await pool.encode(latent, pooled), packet);
+    assert.is(workers.length, 3);
+  });
+});
+
+test("workers that cannot start", async () => {
+  const broken = () => new Worker("throw new Error('no such file')", { eval: true, stderr: true });
+  const error = (await rejection(createPool({ size: 2, worker: broken }))) as PoolError;
+  assert.is(error.code, "WORKER_LOST");
+  assert.match(error.message, /no such file/);
+  const none = () => {
+    throw new Error("forbidden");
+  };
+  assert.match((await rejection(createPool({ size: 1, worker: none }))).message, /forbidden/);
+
+  const workers: Worker[] = [];
+  const once = () => {
+    workers.push(workers.length === 0 ? new Worker(workerFile) : broken());
+    return workers[workers.length - 1];
+  };
+  await withPool({ size: 1, worker: once }, async (pool) => {
+    const pooled = pool.factorized(table);
+    await workers[0].terminate();
+    const waiting = later(pool.encode(latent, pooled));
+    const room = later(pool.capacity().then(() => pool.encode(latent, pooled)));
+    assert.is((await waiting).code, "WORKER_LOST");
+    assert.is((await room).code, "WORKER_LOST");
+    assert.is((await rejection(pool.encode(latent, pooled))).code, "WORKER_LOST");
+  });
+});
+
+test("close drains; close with abort does not; then nothing is accepted", async () => {
+  const pool = await createPool({ size: 1 });
+  const pooled = pool.factorized(table);
+  const pending = Array.from({ length: 20 }, () => pool.encode(latent, pooled));
+  const closing = pool.close();
+  assert.is((await rejection(pool.encode(latent, pooled))).code, "CLOSED");
+  assert.is((await rejection(pool.capacity())).code, "CLOSED");
+  for (const result of await Promise.all(pending)) assert.equal(result, packet);
+  await closing;
+  await pool.close();
+
+  const other = await createPool({ size: 1, maxPending: 20 });
+  const cut = Array.from({ length: 20 }, () => later(other.encode(big, other.factorized(table))));
+  await turn();
+  const waiting = later(other.capacity());
+  const draining = other.close();
+  await other.close({ abort: true });
+  await draining;
+  for (const error of await Promise.all([...cut, waiting])) assert.is(error.code, "CLOSED");
+  assert.is(other.pending, 0);
+});
+
+test("an idle pool does not keep the process alive, a busy one does", () => {
+  const script = `import { createPool } from "latentwire/pool";
+    const pool = await createPool({ size: 2 });
+    const prior = pool.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] });
+    pool.encode({ type: "int8", dims: [1, 1, 4], data: new Int8Array(4) }, prior).then(() => console.log("done"));`;
+  const args = ["--input-type=module", "--eval", script];
+  const { stdout, status } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8", timeout: 30_000 });
+  assert.is(status, 0);
+  assert.is(stdout, "done\n");
+});
+
+test.run();
