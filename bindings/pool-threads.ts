@@ -2,7 +2,9 @@
 
 /** The part of a Worker that a pool uses: that of the web or of `node:worker_threads`. */
 export interface WorkerLike {
+  /** Sends; the buffers in `transfer` change hands. */
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
+  /** Ends the worker. */
   terminate(): unknown;
 }
 
