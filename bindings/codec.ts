@@ -174,12 +174,17 @@ export class CodecImplementation {
   gaussian(scales: Float32Array | TensorLike, options: GaussianOptions = {}): Prior {
     const sigmas = checkFloats(scales, "scales");
     const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
-    if (options.table === undefined && options.scaleTable === undefined) this.#stockTable ??= this.gaussianTable();
-    const source = this.#load(options.table ?? this.#stockTable ?? this.gaussianTable(options.scaleTable));
+    const source = this.#load(options.table ?? this.#scalesTable(options.scaleTable));
     const scaleTable = options.scaleTable ?? stockScales;
     checkScales(scaleTable, source.table.rows, "scaleTable");
     const rows = { kind: "scales" as const, sigmas, scales: this.#loadScales(scaleTable) };
     return this.#prior("gaussian", source, checkStep(options.step), rows, means);
+  }
+
+  #scalesTable(scales: Float32Array | undefined): Table {
+    if (scales) return this.gaussianTable(scales);
+    this.#stockTable ??= this.gaussianTable();
+    return this.#stockTable;
   }
 
   #loadScales(values: Float32Array): LoadedScales {

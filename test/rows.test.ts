@@ -136,6 +136,14 @@ for (const { name, codec } of builds) {
     throwsMistake(() => codec.gaussian(scales, { table, scaleTable: Float32Array.of(1, 2) }), RangeError, "scaleTable");
   });
 
+  test(`${name}: scales without a table get one of their own, also after the stock table was used`, () => {
+    const sigmas = Float32Array.of(0.4, 1, 5);
+    const scaleTable = Float32Array.of(0.5, 2, 9);
+    assert.is(codec.gaussian(sigmas).table.rows, 64);
+    assert.is(codec.gaussian(sigmas, { scaleTable }).table.fingerprint, codec.gaussianTable(scaleTable).fingerprint);
+    assert.is(codec.gaussian(sigmas).table.rows, 64);
+  });
+
   test(`${name}: rows given directly must exist`, () => {
     const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
     for (const bad of [3, -1, 65536, 1.5, Number.NaN])
