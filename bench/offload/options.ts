@@ -28,7 +28,7 @@ the split -> logits), and --labels CSV for images with known classes. How the tw
 const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
 /** The points of the bundled model, or the one that `npm start` takes where there are no others. */
-const bundled = () => (existsSync(here("model/points")) ? here("model/points") : here("model"));
+export const bundledModel = () => (existsSync(here("model/points")) ? here("model/points") : here("model"));
 
 function whole(name: string, text: string): number {
   const value = Number(text);
@@ -42,7 +42,7 @@ export function readOptions() {
       images: { type: "string", default: here("photos") },
       labels: { type: "string" },
       backbone: { type: "string" },
-      model: { type: "string", default: bundled() },
+      model: { type: "string", default: bundledModel() },
       links: { type: "string", default: here("links.json") },
       threads: { type: "string", default: "1" },
       limit: { type: "string" },

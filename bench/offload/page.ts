@@ -6,7 +6,7 @@ import { linkChart, linkLegend } from "../report/charts.js";
 import { escapeHtml } from "../report/escape.js";
 import { STYLE } from "../report/style.js";
 import { table } from "../report/table.js";
-import { BYTE_RULE, LINK_RULE } from "../rules.js";
+import { BYTE_RULE } from "../rules.js";
 import type { EqualAccuracy } from "./equal-accuracy.js";
 import { offloadGallery } from "./gallery.js";
 import type { OffloadRun } from "./offload-run.js";
@@ -14,7 +14,7 @@ import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
 import { ratioText } from "./terminal.js";
 import { nameOf, type Way } from "./way.js";
-import { CLIENT_RULE, INTERVAL_RULE, OBSERVED_RULE, ruleLines } from "./words.js";
+import { ARITHMETIC_RULE, CLIENT_RULE, INTERVAL_RULE, OBSERVED_RULE, ruleLines } from "./words.js";
 
 const CURVES = ["latentwire", "JPEG", "mozjpeg", "WebP"] as const;
 
@@ -28,7 +28,8 @@ function facts({ equal, images, points }: OffloadRun): string {
       : [
           ["of WebP's bytes at equal top-1", ratioText(equal.ratios.WebP)],
           ["of JPEG's bytes at equal top-1", ratioText(equal.ratios.JPEG)],
-          ["top-1, backbone's", `${number(100 * equal.top1, 1)} %, ${number(100 * equal.backboneTop1, 1)} %`],
+          ["top-1", `${number(100 * equal.top1, 1)} %`],
+          ["backbone's top-1", `${number(100 * equal.backboneTop1, 1)} %`],
         ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
 }
@@ -120,7 +121,7 @@ ${accuracy(run)}
 <h2>End to end</h2>
 <p>${escapeHtml(chosen.map(nameOf).join(", "))}: the model and, of each picture codec, the quality nearest to it in ${run.equal === null ? "bytes" : "top-1"}.</p>
 ${linkCharts(run.points, links, chosen)}
-<p class="rules">${LINK_RULE}.</p>
+<p class="rules">${ARITHMETIC_RULE}.</p>
 ${observedTable(run)}
 <h2>What is sent at equal bytes</h2>
 ${await offloadGallery(pictures, chosen[0])}

@@ -7,7 +7,7 @@ import type { OffloadRun } from "./offload-run.js";
 import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
 import { nameOf, type Way } from "./way.js";
-import { CLIENT_RULE, INTERVAL_RULE, OBSERVED_RULE, ruleLines } from "./words.js";
+import { ARITHMETIC_RULE, CLIENT_RULE, INTERVAL_RULE, OBSERVED_RULE, ruleLines } from "./words.js";
 
 const share = (value: number | null) => (value === null ? "-" : number(100 * value, 1));
 const range = (bounds: readonly [number, number] | null, scale: number, digits: number) =>
@@ -103,6 +103,7 @@ export function offloadReport(run: OffloadRun, links: readonly Link[], chosen: r
     "",
     ...pointTable(run.points),
     BYTE_RULE,
+    ARITHMETIC_RULE,
     "",
     ...accuracyLines(run),
     "",

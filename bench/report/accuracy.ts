@@ -28,20 +28,22 @@ const RIGHT = 8;
 const TOP = 18;
 const BOTTOM = 30;
 const BYTE_TICKS = [1000, 2000, 5000, 10000, 20000];
-const TOP1_TICKS = [0, 0.2, 0.4, 0.6, 0.8];
+const TOP1_TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 const [least, most] = [BYTE_TICKS[0], BYTE_TICKS[BYTE_TICKS.length - 1]];
 const x = (bytes: number) => LEFT + (Math.log(bytes / least) / Math.log(most / least)) * (WIDTH - LEFT - RIGHT);
-const y = (top1: number) => TOP + (1 - top1 / 0.8) * (HEIGHT - TOP - BOTTOM);
 
 /** Top-1 against mean bytes on a logarithmic scale. */
 export function accuracyChart(curves: readonly Curve[]): string {
+  const best = Math.max(...curves.flatMap(({ points }) => points.map(({ top1 }) => top1)));
+  const top1Ticks = TOP1_TICKS.filter((_, t) => t === 0 || TOP1_TICKS[t - 1] < best);
+  const y = (top1: number) => TOP + (1 - top1 / top1Ticks[top1Ticks.length - 1]) * (HEIGHT - TOP - BOTTOM);
   const grid = [
     ...BYTE_TICKS.map(
       (bytes) =>
         `<text x="${x(bytes)}" y="${HEIGHT - 12}" text-anchor="${bytes === most ? "end" : "middle"}">${bytes / 1000} KB</text>`,
     ),
-    ...TOP1_TICKS.map(
+    ...top1Ticks.map(
       (top1) =>
         `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(top1)}" y2="${y(top1)}" class="grid"/><text x="${LEFT - 6}" y="${y(top1) + 4}" text-anchor="end">${top1}</text>`,
     ),

@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { basename, extname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { listImages } from "../images.js";
+import { readLabels } from "../offload/labels.js";
+import { pointFolders } from "../offload/model.js";
+import { STYLE } from "../report/style.js";
+import type { BrowserSetup } from "./setup.js";
+
+export interface Sources {
+  readonly images: string;
+  readonly labels?: string;
+  readonly model: string;
+  readonly backbone?: string;
+  readonly limit: number;
+}
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+};
+
+const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
+const POINT_FILES = ["encoder.onnx", "decoder.onnx", "tables.json"];
+const BACKBONE_FILES = ["backbone.onnx", "tail.onnx"];
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+const html = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<title>latentwire in this browser</title><style>${STYLE}</style></head><body><main><h1>Offloading from this browser</h1>
+<p id="doing" class="soft" aria-live="polite">loading</p><div id="report"></div></main><script type="module" src="/main.js"></script></body></html>
+`;
+
+async function script(): Promise<Uint8Array> {
+  const built = await build({
+    entryPoints: [here("main.ts")],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    logLevel: "silent",
+  });
+  return built.outputFiles[0].contents;
+}
+
+/** Serves the page on 127.0.0.1; only the files that are listed here can be asked for. */
+export async function serveBrowser(sources: Sources, port = 0): Promise<{ server: Server; url: string }> {
+  const files = new Map<string, string | (() => string | Uint8Array)>();
+  const folder = (url: string, place: string, names: readonly string[]) => {
+    for (const name of names) files.set(`${url}/${name}`, join(place, name));
+  };
+  const labels = sources.labels === undefined ? undefined : readLabels(sources.labels);
+  const images = listImages(sources.images).slice(0, sources.limit);
+  const setup: BrowserSetup = {
+    images: images.map((file, i) => {
+      files.set(`/images/${i}`, file);
+      return { name: basename(file), url: `/images/${i}`, label: labels?.get(basename(file)) ?? null };
+    }),
+    points: pointFolders(sources.model).map((place, i) => {
+      folder(`/points/${i}`, place, POINT_FILES);
+      return { name: basename(resolve(place)), url: `/points/${i}` };
+    }),
+    backbone: sources.backbone === undefined ? null : "/backbone",
+  };
+  if (sources.backbone !== undefined) folder("/backbone", sources.backbone, BACKBONE_FILES);
+  folder("/ort", here("../../node_modules/onnxruntime-web/dist"), RUNTIME);
+  const main = await script();
+  files.set("/main.js", () => main);
+  files.set("/setup.json", () => JSON.stringify(setup));
+  files.set("/", () => html);
+
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? "/", "http://127.0.0.1").pathname;
+    const found = files.get(path);
+    if (found === undefined) return response.writeHead(404).end();
+    const type = path === "/" ? TYPES[".html"] : (TYPES[extname(path)] ?? "application/octet-stream");
+    try {
+      const body = typeof found === "string" ? readFileSync(found) : found();
+      response.writeHead(200, { "Content-Type": type }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+}
