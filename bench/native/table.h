@@ -9,7 +9,7 @@ struct Entry {
   uint32_t reciprocal;
 };
 
-// Entry A, the first that reaches into the bucket's 512 slots, and B, the next; freq 0: search.
+// Entry A, the first that reaches into the bucket's 256 slots, and B, the next; freq 0: search.
 struct Bucket {
   uint16_t freqA, cumA, freqB;
   int16_t valueA;
@@ -30,7 +30,7 @@ struct alignas(16) Window {
   bool pays;
 };
 
-constexpr uint32_t BUCKET_BITS = 7, BUCKET_SHIFT = 16 - BUCKET_BITS, ENCODE_WINDOW = 256;
+constexpr uint32_t BUCKET_BITS = 8, BUCKET_SHIFT = 16 - BUCKET_BITS, ENCODE_WINDOW = 256;
 
 struct Table {
   std::vector<std::vector<Entry>> entries;
