@@ -1,26 +1,17 @@
-// The native stream with 8, 16 or 32 lanes (docs/format.md section 3.2): states, seeds, tail, and the scalar loops that are the whole
+// The native stream with 8, 16 or 32 lanes (docs/format.md section 3.2): body and tail, and the scalar loops that are the whole
 // scalar build and finish what lanes.ts leaves. Lane states lie in memory at `states`; lanes.ts keeps them in locals between.
 
 import { escapeReaderError, escapesRemain, readEscape, writeEscape } from "./escape";
 import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
 import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, FLAG_ONE_ENTRY_ROW, SIMD_ROWS, TABLE_BUCKETS, TABLE_DECODE_WINDOWS, TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS } from "./table";
+import { packStates, seedBytes, seeds, seedsFromStates, states, statesFromSeeds, unpackStates } from "./states";
 import { readTile, rowsAddress, TILE, tileFor, writeTile } from "./tile";
 import { WINDOW_BYTES, WINDOW_PAYS } from "./window";
 
 const MAX_LANES: u32 = 32;
 // A constant of the format: the tail is a multiple of 32 symbols.
 const TAIL_UNIT: u32 = 32;
-
-const states: usize = memory.data(128, 16);
-// Words of a tail's seeds, in the decoder's order: N - 1 low halves, then N / 4 words of nibbles.
-const seeds: usize = memory.data(80, 16);
-
-// @ts-ignore: decorator
-@inline
-function seedBytes(lanes: u32): usize {
-  return <usize>(lanes - 1 + (lanes >> 2)) << 1;
-}
 
 // A tile's worth of one row, for the kernels that want a row per symbol; between, the rows of a unit of the tail.
 const splat: usize = memory.data(4096, 16);
@@ -223,7 +214,11 @@ export function encodeDown(low: u32): i32 {
       // Mask 0: every symbol on lane 0.
       encodeScalar(symbols, splat, 2, 0, 0, TAIL_UNIT, 0);
     }
-    packSeeds(seedsStart);
+    statesFromSeeds(seedsStart, lanes);
+    // The seeds are no words any more: what the tail emitted beyond them closes the gap.
+    const extra = seedsStart - words;
+    memory.copy(end - extra, words, extra);
+    words = end - extra;
     tailDone = true;
   }
   while (position > 0) {
@@ -243,49 +238,11 @@ export function encodeDown(low: u32): i32 {
 
 /** Writes the states; returns the start of states-and-words. */
 export function encodeEnd(): usize {
-  return packStates(lanes);
+  return packStates(words, lanes);
 }
 
 export function tailLength(): u32 {
   return coded / TAIL_UNIT;
-}
-
-// Makes lanes 1 .. N-1 of the tail's first words, which lie from seedsStart to `end` in the decoder's order, and closes the gap.
-function packSeeds(seedsStart: usize): void {
-  const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
-  for (let j: u32 = 1; j < lanes; j++) {
-    let high = nibble(nibbles, j);
-    if (j == 1) high = nibble(nibbles, 0) | (high << 4);
-    store<u32>(states + (<usize>j << 2), ((high + 1) << 16) | <u32>load<u16>(seedsStart + (<usize>(j - 1) << 1)));
-  }
-  const extra = seedsStart - words;
-  memory.copy(end - extra, words, extra);
-  words = end - extra;
-}
-
-// The j-th of a row of nibbles, the even ones in the low halves: e_j and q_j of docs/format.md section 3.2.
-function nibble(nibbles: usize, j: u32): u32 {
-  return (<u32>load<u8>(nibbles + <usize>(j >> 1)) >> ((j & 1) << 2)) & 15;
-}
-
-// Turns lanes 1 .. N-1 into the words at `seeds`. False if a state cannot be a seed.
-function unpackSeeds(lanes: u32): bool {
-  const nibbles = seeds + (<usize>(lanes - 1) << 1);
-  memory.fill(nibbles, 0, <usize>lanes >> 1);
-  for (let j: u32 = 1; j < lanes; j++) {
-    const x = load<u32>(states + (<usize>j << 2));
-    const high = (x >> 16) - 1;
-    store<u16>(seeds + (<usize>(j - 1) << 1), <u16>x);
-    if (j == 1) {
-      if (high > 255) return false;
-      store<u8>(nibbles, <u8>high);
-    } else {
-      if (high > 15) return false;
-      const at = nibbles + <usize>(j >> 1);
-      store<u8>(at, load<u8>(at) | <u8>(high << ((j & 1) << 2)));
-    }
-  }
-  return true;
 }
 
 // The rows of a unit of the tail, which may lie in several runs, go to `splat`.
@@ -299,57 +256,6 @@ function tailRows(rows: usize, first: u32): void {
       row += 2;
     }
   }
-}
-
-// Exponents, then mantissas as one bit string, just below `words`.
-function packStates(lanes: u32): usize {
-  let bits: u32 = 0;
-  for (let j: u32 = 0; j < lanes; j++) bits += 31 - clz<u32>(load<u32>(states + (<usize>j << 2)));
-  const head = <usize>lanes >> 1;
-  const start = words - head - <usize>((bits + 7) >> 3);
-  memory.fill(start, 0, head);
-  let p = start + head;
-  let buffer: u64 = 0;
-  let filled: u64 = 0;
-  for (let j: u32 = 0; j < lanes; j++) {
-    const x = load<u32>(states + (<usize>j << 2));
-    const width = 31 - clz<u32>(x);
-    const exponent = start + (<usize>j >> 1);
-    store<u8>(exponent, load<u8>(exponent) | <u8>((width - 16) << ((j & 1) << 2)));
-    buffer |= <u64>(x - (1 << width)) << filled;
-    filled += <u64>width;
-    while (filled >= 8) {
-      store<u8>(p++, <u8>buffer);
-      buffer >>= 8;
-      filled -= 8;
-    }
-  }
-  if (filled) store<u8>(p, <u8>buffer);
-  return start;
-}
-
-// Reads the states from [p, end). Returns the address behind them, or 0: truncated, 1: corrupted.
-function unpackStates(p: usize, end: usize, lanes: u32): usize {
-  const head = <usize>lanes >> 1;
-  if (end - p < head) return 0;
-  let bits: u32 = 0;
-  for (let j: u32 = 0; j < lanes; j++) bits += 16 + nibble(p, j);
-  const length = head + <usize>((bits + 7) >> 3);
-  if (end - p < length) return 0;
-  let source = p + head;
-  let buffer: u64 = 0;
-  let filled: u64 = 0;
-  for (let j: u32 = 0; j < lanes; j++) {
-    const width = 16 + <u64>nibble(p, j);
-    while (filled < width) {
-      buffer |= <u64>load<u8>(source++) << filled;
-      filled += 8;
-    }
-    store<u32>(states + (<usize>j << 2), <u32>(buffer & ((1 << width) - 1)) | (<u32>1 << <u32>width));
-    buffer >>= width;
-    filled -= width;
-  }
-  return buffer == 0 ? p + length : 1;
 }
 
 // @ts-ignore: decorator
@@ -439,7 +345,7 @@ export function decodeUp(high: u32): i32 {
   if (!tailDone) {
     // The seeds continue the words; `end` and `words` are even distances apart, so the change-over is exact.
     if (escapeReaderError()) return -escapeReaderError();
-    if (!unpackSeeds(lanes)) return -ERROR_CORRUPTED;
+    if (!seedsFromStates(lanes)) return -ERROR_CORRUPTED;
     tailDone = true;
   }
   while (position + TAIL_UNIT <= high) {
