@@ -32,7 +32,7 @@ export const PASSES = 9;
 /** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */
 const WARM_UP_CALLS = 40;
 
-const model = (name: string) => new URL(`model/${name}`, import.meta.url);
+const model = (name: string) => new URL(`model/points/mid/${name}`, import.meta.url);
 
 export class Pipeline {
   private warm = false;

@@ -109,7 +109,7 @@ const executable = [
 
 test("the page in Chromium: packets of the size that Node makes, and canvas pictures", async () => {
   if (executable === undefined) return console.log("skipped: no chromium");
-  const photos = { images: here("../bench/photos"), model: here("../bench/model"), limit: 1 };
+  const photos = { images: here("../bench/photos"), model: here("../bench/model/points/mid"), limit: 1 };
   const { server, url } = await serveBrowser(photos);
   const flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync";
   const quiet = "--disable-background-networking --disable-component-update";

@@ -174,8 +174,8 @@ test("float16: rounding as ONNX Cast does", async () => {
 });
 
 test("the bundled model, in both runtimes", async () => {
-  const file = (name: string) => new URL(`../bench/model/${name}`, import.meta.url);
-  if (!existsSync(file("encoder.onnx"))) return console.log("skipped: no bench/model");
+  const file = (name: string) => new URL(`../bench/model/points/mid/${name}`, import.meta.url);
+  if (!existsSync(file("encoder.onnx"))) return console.log("skipped: no bench/model/points");
   const tables = codec.table(JSON.parse(readFileSync(file("tables.json"), "utf8")));
   const learned = codec.factorized(tables);
   const image: TensorLike = {

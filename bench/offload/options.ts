@@ -27,8 +27,8 @@ the split -> logits), and --labels CSV for images with known classes. How the tw
 
 const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-/** The points of the bundled model, or the one that `npm start` takes where there are no others. */
-export const bundledModel = () => (existsSync(here("model/points")) ? here("model/points") : here("model"));
+/** The points of the bundled model. */
+export const bundledModel = () => here("model/points");
 
 function whole(name: string, text: string): number {
   const value = Number(text);

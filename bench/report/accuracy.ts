@@ -27,7 +27,7 @@ const LEFT = 34;
 const RIGHT = 8;
 const TOP = 18;
 const BOTTOM = 30;
-const BYTE_TICKS = [1000, 2000, 5000, 10000, 20000];
+const BYTE_TICKS = [500, 1000, 2000, 5000, 10000, 20000];
 const TOP1_TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 const [least, most] = [BYTE_TICKS[0], BYTE_TICKS[BYTE_TICKS.length - 1]];
