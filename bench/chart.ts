@@ -10,7 +10,7 @@ Draws what \`npm run -s bench -- --json\` and \`npm run -s bench:native -- --jso
 const SHOWN: Record<string, string> = {
   latentwire: "latentwire",
   "latentwire-scalar": "latentwire, scalar",
-  "compressai-stream": "latentwire, CompressAI's stream",
+  "compressai-stream": "CompressAI's stream, ours",
   "reference-ts": "plain TypeScript",
   "native-32": "C++ twin, 32 lanes",
   "native-16": "C++ twin, 16 lanes",
@@ -29,7 +29,7 @@ interface Result {
   readonly msymPerSecond: number;
 }
 
-const [WIDTH, LABEL, VALUE, ROW, BAR, HEAD, GAP] = [380, 168, 44, 20, 12, 30, 20];
+const [WIDTH, LABEL, VALUE, ROW, BAR, HEAD, GAP] = [388, 176, 44, 20, 12, 30, 20];
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #1d2126; } .head { font-weight: 600; } .own { fill: #0b7a75; } .other { fill: #b9bfc4; }
