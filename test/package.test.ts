@@ -206,7 +206,10 @@ for (const version of ["typescript-5.4", "typescript"]) {
 for (const { name, code } of examples) {
   test(`example ${name}, verbatim`, () => {
     for (const file of ["encoder.onnx", "decoder.onnx", "tables.json"])
-      copyFileSync(join(root, "bench", "model", file), inProject(file));
+      copyFileSync(join(root, "bench/model/points/mid", file), inProject(file));
+    // Examples without a network say "your model's tables" and a latent of 48 channels.
+    if (!code.includes("encoder.onnx"))
+      copyFileSync(join(root, "bench/latents/k2-tables.json"), inProject("tables.json"));
     writeFileSync(inProject(`${name}.js`), transformSync(code, { loader: "ts", format: "esm" }).code);
     const { status, stderr } = spawnSync(process.execPath, [`${name}.js`], { cwd: project, encoding: "utf8" });
     assert.is(status, 0, stderr);

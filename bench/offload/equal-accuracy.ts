@@ -79,8 +79,13 @@ export function equalAccuracy(
 
   const wanted = SUMMARY_SHARE * backboneTop1;
   const distance = ({ right }: Curve) => Math.abs(mean([...right]) - wanted);
-  const nearest = own.reduce((best, curve) => (distance(curve) < distance(best) ? curve : best));
+  // A setting that another one beats in bytes and top-1 is no point of the model's curve.
   const all = Uint32Array.from(images.keys());
+  const size = ({ bytes }: Curve) => meanAt(bytes, all);
+  const beaten = (a: Curve) => own.some((b) => size(b) < size(a) && mean([...b.right]) >= mean([...a.right]));
+  const nearest = own
+    .filter((curve) => !beaten(curve))
+    .reduce((best, curve) => (distance(curve) < distance(best) ? curve : best));
   return {
     point: nameOf(nearest.way),
     top1: mean([...nearest.right]),

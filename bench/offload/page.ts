@@ -37,8 +37,9 @@ function facts({ equal, images, points }: OffloadRun): string {
 function curves({ points, images }: OffloadRun): string {
   const drawn = CURVES.map((family): Curve => {
     const own = points.filter((point) => point.family === family && point.top1 !== null && point.images === images);
-    const sorted = own.map(({ setting, bytes, top1 }) => ({ label: setting, bytes, top1: top1 ?? 0 }));
-    return { name: family, family, points: sorted.sort((a, b) => a.bytes - b.bytes) };
+    const all = own.map(({ setting, bytes, top1 }) => ({ label: setting, bytes, top1: top1 ?? 0 }));
+    const unbeaten = all.filter((a) => !all.some((b) => b.bytes < a.bytes && b.top1 >= a.top1));
+    return { name: family, family, points: unbeaten.sort((a, b) => a.bytes - b.bytes) };
   });
   return accuracyChart(drawn.filter((curve) => curve.points.length > 0));
 }

@@ -48,7 +48,8 @@ export function accuracyChart(curves: readonly Curve[]): string {
         `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(top1)}" y2="${y(top1)}" class="grid"/><text x="${LEFT - 6}" y="${y(top1) + 4}" text-anchor="end">${top1}</text>`,
     ),
   ];
-  const lines = curves.map(({ name, family, points }) => {
+  const lines = curves.map(({ name, family, points: all }) => {
+    const points = all.filter(({ bytes }) => bytes >= least && bytes <= most);
     const css = family.toLowerCase();
     const path = points.map((point) => `${x(point.bytes).toFixed(1)},${y(point.top1).toFixed(1)}`).join(" ");
     const dots = points.map((point) => {
