@@ -3,7 +3,7 @@
 
 import { escapeReaderError, escapesRemain, readEscape, writeEscape } from "./escape";
 import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
-import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
+import { decodeGroups, decodeWindow, encodeRows, encodeWindow, handled } from "./lanes";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, FLAG_ONE_ENTRY_ROW, SIMD_ROWS, TABLE_BUCKETS, TABLE_DECODE_WINDOWS, TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS } from "./table";
 import { packStates, seedBytes, seeds, seedsFromStates, states, statesFromSeeds, unpackStates } from "./states";
 import { readTile, rowsAddress, TILE, tileFor, writeTile } from "./tile";
@@ -82,9 +82,9 @@ function searchSymbol(lane: usize, record: usize): i32 {
   return k == max ? readEscape(offset, max) : offset + <i32>k;
 }
 
-// Symbols [from, to) backward, of which the one at `origin` is on lane 0: C(x) with renormalisation. `step` is 2 for a row (u16) each, 0 for one
+// Symbols [from, to) backward, of which the one at `origin` is on the lane at `base`: C(x) with renormalisation. `step` is 2 for a row (u16) each, 0 for one
 // row. An entry's reciprocal gives floor(x / freq) up to 1 (docs/math.md 3).
-function encodeScalar(symbols: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
+function encodeScalar(symbols: usize, rows: usize, step: usize, base: usize, origin: u32, from: u32, to: u32, mask: u32): void {
   let w = words;
   for (let i = to; i > from; ) {
     i--;
@@ -100,7 +100,7 @@ function encodeScalar(symbols: usize, rows: usize, step: usize, origin: u32, fro
     const entry = load<u64>(<usize>load<u32>(record) + (<usize>k << 3));
     const freq = <u32>entry & 0xffff;
     if (freq == 0) continue; // freq = 65536: C(x) = x
-    const lane = states + (<usize>((i - origin) & mask) << 2);
+    const lane = base + (<usize>((i - origin) & mask) << 2);
     let x = load<u32>(lane);
     if (x >> 16 >= freq) {
       w -= 2;
@@ -127,8 +127,17 @@ function narrowestKernel(step: usize): u32 {
 
 // `count` symbols, a multiple of `width`, whose lanes begin at `lane`.
 function encodeKernel(symbols: usize, rows: usize, step: usize, count: u32, width: u32, lane: usize): void {
-  if (step == 0 && runKernel > 1) words = encodeWindow(symbols, rows, count, width, table, runKernel, words, lane);
-  else words = encodeRows(symbols, step == 0 ? splat : rows, count, width, table, words, lane);
+  const windowed = step == 0 && runKernel > 1;
+  for (let to = count; to > 0; ) {
+    if (windowed) words = encodeWindow(symbols, to, width, runKernel, words, lane);
+    else words = encodeRows(symbols, step == 0 ? splat : rows, to, width, table, words, lane);
+    to -= handled;
+    // The kernels leave at a group with a rare symbol.
+    if (to == 0) return;
+    const from = to - (windowed ? 16 : 8);
+    encodeScalar(symbols, rows, step, lane, 0, from, to, width - 1);
+    to = from;
+  }
 }
 
 // A tile of the body whose first symbol is on lane 0. What does not fill all lanes goes to kernels of half the width, and only a rest below the
@@ -141,7 +150,7 @@ function encodeTile(symbols: usize, rows: usize, step: usize, count: u32, lanes:
     // The lanes of the rest, widest group first, so backward the narrowest first.
     if (narrowest) to = full + ((count - full) & ~(narrowest - 1));
   }
-  encodeScalar(symbols, rows, step, full, to, count, lanes - 1);
+  encodeScalar(symbols, rows, step, states, full, to, count, lanes - 1);
   if (ASC_FEATURE_SIMD) {
     if (narrowest == 0) return;
     for (let width = narrowest; width < lanes; width <<= 1) {
@@ -212,7 +221,7 @@ export function encodeDown(low: u32): i32 {
       if (symbols == 0) return -2;
       tailRows(rows, position);
       // Mask 0: every symbol on lane 0.
-      encodeScalar(symbols, splat, 2, 0, 0, TAIL_UNIT, 0);
+      encodeScalar(symbols, splat, 2, states, 0, 0, TAIL_UNIT, 0);
     }
     statesFromSeeds(seedsStart, lanes);
     // The seeds are no words any more: what the tail emitted beyond them closes the gap.
@@ -269,10 +278,10 @@ function renormalise(lane: usize): void {
 }
 
 // Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
-function decodeScalar(out: usize, rows: usize, step: usize, origin: u32, from: u32, to: u32, mask: u32): void {
+function decodeScalar(out: usize, rows: usize, step: usize, base: usize, origin: u32, from: u32, to: u32, mask: u32): void {
   let w = words;
   for (let i = from; i < to; i++) {
-    const lane = states + (<usize>((i - origin) & mask) << 2);
+    const lane = base + (<usize>((i - origin) & mask) << 2);
     store<i32>(out + (<usize>i << 2), takeSymbol(lane, <usize>load<u16>(rows + <usize>i * step)));
     const x = load<u32>(lane);
     if (x < 0x10000) {
@@ -284,8 +293,17 @@ function decodeScalar(out: usize, rows: usize, step: usize, origin: u32, from: u
 }
 
 function decodeKernel(out: usize, rows: usize, step: usize, count: u32, width: u32, end: usize, lane: usize): void {
-  if (step == 0 && runKernel > 1) words = decodeWindow(out, rows, count, width, table, runKernel, words, end, lane);
-  else words = decodeGroups(out, step == 0 ? splat : rows, count, width, table, words, end, lane);
+  if (step != 0 || runKernel <= 1) {
+    words = decodeGroups(out, step == 0 ? splat : rows, count, width, table, words, end, lane);
+    return;
+  }
+  for (let at: u32 = 0; at < count && words <= end; ) {
+    words = decodeWindow(out + (<usize>at << 2), count - at, width, runKernel, words, end, lane);
+    at += handled;
+    if (at >= count || words > end) return;
+    decodeScalar(out, rows, 0, lane, 0, at, at + width, width - 1);
+    at += width;
+  }
 }
 
 function decodeTile(out: usize, rows: usize, step: usize, count: u32, lanes: u32, end: usize): void {
@@ -307,7 +325,7 @@ function decodeTile(out: usize, rows: usize, step: usize, count: u32, lanes: u32
   // In blocks, so that a damaged stream is noticed before the word pointer can leave the padding behind `end`.
   while (from < count && words <= end) {
     const to = min<u32>(from + MAX_LANES, count);
-    decodeScalar(out, rows, step, full, from, to, lanes - 1);
+    decodeScalar(out, rows, step, states, full, from, to, lanes - 1);
     from = to;
   }
 }

@@ -127,8 +127,7 @@ export class CodecImplementation {
     checkScales(values, values.length, "scales");
     const rows = Array.from(values, (scale, j) => {
       // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 5000)
-        throw new RangeError(`scales[${j}] = ${scale} is too wide for 16-bit frequencies; at most 5000`);
+      if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is above 5000`);
       return this.#core.gaussianRow(scale);
     });
     return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
@@ -259,7 +258,7 @@ export class CodecImplementation {
       throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
     const { source, centre } = applyPrior(data, dims, n);
     if (stream.layout === 1 && source.kind !== "runs")
-      throw new CodecError("CORRUPTED", "the stream has runs, but the prior has a row per symbol");
+      throw new CodecError("CORRUPTED", "the stream has runs, the prior has none");
     const out = outArray(type, n, options.out);
     this.#core.decode(packet.subarray(stream.body, end), stream, data.loaded, source, centre, type, n, out);
     return { type, dims, data: out };

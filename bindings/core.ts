@@ -119,10 +119,7 @@ export class Core {
         if (end > PAGE * 65535) throw new RangeError();
         memory.grow(Math.ceil((end - this.#u8.length) / PAGE));
       } catch {
-        throw new CodecError(
-          "LIMIT_EXCEEDED",
-          `this call needs ${Math.ceil(end / 2 ** 20)} MB of Wasm memory, more than can be had`,
-        );
+        throw new CodecError("LIMIT_EXCEEDED", `${Math.ceil(end / 2 ** 20)} MB of Wasm memory cannot be had`);
       }
       this.#u8 = new Uint8Array(memory.buffer);
     }
@@ -253,11 +250,7 @@ export class Core {
   #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
     const code = this.#wasm.quantizedCdf(pmf, n, precision, cdf);
     if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-    if (code !== 0)
-      throw new CodecError(
-        "INVALID_PMF",
-        `these ${n} probabilities cannot be given frequencies that sum to ${2 ** precision}`,
-      );
+    if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities cannot be quantized to ${2 ** precision}`);
     return new Uint32Array(this.#u8.buffer, cdf, n + 1);
   }
 
@@ -331,7 +324,7 @@ export class Core {
         `latent.data[${i}] = ${y} does not round to an int32 symbol; scale the latent or use a larger step`,
       );
     }
-    throw new Error("unreachable: the kernel refused an element");
+    throw new Error("unreachable");
   }
 
   #refuseSymbol(position: number, symbol: number, type: LatentType): never {
@@ -410,7 +403,7 @@ export class Core {
       }
       return this.#u8.subarray(first, stop);
     }
-    throw new Error("unreachable: one lane codes everything");
+    throw new Error("unreachable");
   }
 
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {

@@ -11,7 +11,7 @@ export function factorizedTableJson(core: Core, parameters: FactorizedParameters
   const channels = quantiles.length / 3;
   if (!Number.isInteger(channels) || channels < 1) throw new RangeError("quantiles must have 3 numbers per channel");
   if (layers < 1 || biases.length !== layers || factors.length !== layers - 1)
-    throw new RangeError("parameters need as many biases as matrices, and one factor less");
+    throw new RangeError("a bias per matrix is needed, and one factor less");
   const filters = new Uint32Array(layers + 1).fill(1);
   for (let i = 0; i < layers; i++) {
     filters[i + 1] = biases[i]!.length / channels;
@@ -30,8 +30,7 @@ export function factorizedTableJson(core: Core, parameters: FactorizedParameters
     const below = Math.max(0, Math.ceil(Math.fround(median - low)));
     const above = Math.max(0, Math.ceil(Math.fround(high - median)));
     // Also false for NaN.
-    if (!(below + above < 65535))
-      throw new RangeError(`quantiles of channel ${c} are ${low} .. ${high}: more than 16-bit frequencies can cover`);
+    if (!(below + above < 65535)) throw new RangeError(`quantiles of channel ${c} are ${low} .. ${high}: too wide`);
     return { median, below, length: below + above + 1 };
   });
   const longest = Math.max(...rows.map((row) => row.length));

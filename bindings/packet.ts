@@ -180,7 +180,7 @@ export function parsePacketHeader(
     throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
   const flags = bytes[1]!;
   if (bytes[0] !== MAGIC_0 || (flags & MAGIC_1_MASK) !== MAGIC_1) {
-    throw new CodecError("NOT_A_PACKET", "the input does not begin with the packet magic 4C 50 .. 4C 57");
+    throw new CodecError("NOT_A_PACKET", "the packet magic, 4C 50 .. 57, is missing");
   }
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
@@ -188,7 +188,7 @@ export function parsePacketHeader(
   if (version !== VERSION || kind > KIND_COMPRESSAI) {
     throw new CodecError(
       "UNSUPPORTED_VERSION",
-      `packet version ${version}, stream kind ${kind}; this release reads version 1, kinds 0 and 1`,
+      `packet version ${version}, stream kind ${kind}: unknown to this release`,
     );
   }
   const checksum = (flags & HAS_CHECKSUM) !== 0;
@@ -196,7 +196,7 @@ export function parsePacketHeader(
   if (checksum) {
     if (end < 4) throw new CodecError("TRUNCATED", "the packet ends before its checksum");
     if (checksumOf(end) !== readUint32(bytes, end)) {
-      throw new CodecError("CORRUPTED", "the checksum does not match: the packet is damaged or incomplete");
+      throw new CodecError("CORRUPTED", "wrong checksum: the packet is damaged");
     }
   }
   if (rank === 0) throw new CodecError("CORRUPTED", "rank 0");

@@ -34,10 +34,7 @@ export function checkDims(dims: unknown): number {
   let n = 1;
   for (const dimension of list) {
     if (!Number.isInteger(dimension) || dimension < 0 || dimension > 0x7fffffff)
-      throw new CodecError(
-        "SHAPE_MISMATCH",
-        `the shape [${list}] has a dimension that is not a whole number from 0 to 2^31 - 1`,
-      );
+      throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension that is no integer of 0 .. 2^31 - 1`);
     n *= dimension;
   }
   if (n > 0x7fffffff) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has more than 2^31 - 1 elements`);
