@@ -11,7 +11,7 @@ export function factorizedTableJson(core: Core, parameters: FactorizedParameters
   const channels = quantiles.length / 3;
   if (!Number.isInteger(channels) || channels < 1) throw new RangeError("quantiles must have 3 numbers per channel");
   if (layers < 1 || biases.length !== layers || factors.length !== layers - 1)
-    throw new RangeError("a bias per matrix is needed, and one factor less");
+    throw new RangeError("biases: one per matrix; factors: one less");
   const filters = new Uint32Array(layers + 1).fill(1);
   for (let i = 0; i < layers; i++) {
     filters[i + 1] = biases[i]!.length / channels;
