@@ -71,15 +71,14 @@ function storeStates(groups) {
   }
 }
 
-// One branch for all groups: `decided(g)` is a vector that is 0 where the kernel's table does not decide the symbol. There F must be 0 for
-// searchGroup; `clear` makes it so where it is not yet.
-function rarePath(groups, rows, step, decided, clear) {
-  const least = groups.map(decided).reduce((a, b) => `i16x8.min_u(${a}, ${b})`);
+// One branch for all groups: F is 0 where a bucket does not decide the symbol.
+function rarePath(groups) {
+  const least = groups.map((g) => `F${g}`).reduce((a, b) => `i16x8.min_u(${a}, ${b})`);
   emit(`    if (v128.any_true(i16x8.eq(${least}, zero))) {`);
   for (const g of groups) {
     emit(`
-      if (v128.any_true(i16x8.eq(${decided(g)}, zero))) {
-        patched |= searchGroup(${clear ? clear(g) : `F${g}`}, L${g}, E${g}, records, ${rows(g)}, ${step}, ${g * 8});
+      if (v128.any_true(i16x8.eq(F${g}, zero))) {
+        patched |= searchGroup(F${g}, L${g}, E${g}, records, rows + ${g * 16}, 2, ${g * 8});
         F${g} = v128.load(rare);
         E${g} = v128.load(rare, 32);
       }`);
@@ -151,12 +150,7 @@ function decodeRows${lanes}(out: usize, rows: usize, count: u32, table: usize, p
     let F${g} = v128.bitselect(FB${g}, FA${g}, B${g}), E${g} = i16x8.min_u(D${g}, i16x8.sub(D${g}, FA${g}));
     const V${g} = i16x8.sub(VA${g}, B${g});`);
   }
-  rarePath(
-    groups,
-    (g) => `rows + ${g * 16}`,
-    2,
-    (g) => `F${g}`,
-  );
+  rarePath(groups);
   advance(groups);
   patch();
   emit(`

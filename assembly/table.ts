@@ -24,7 +24,6 @@ export const TABLE_ENCODE_WINDOWS: usize = 36;
 export const TABLE_ENCODE_ROWS: usize = 40;
 const TABLE_HEADER: usize = 64;
 
-export const FLAG_MEDIANS: u32 = 1;
 export const FLAG_ONE_ENTRY_ROW: u32 = 2;
 
 // 256 buckets of 256 slots: 64 rows fill 128 KB. A constant of the kernels, not of the format. 128 buckets are as fast on a latent that is decoded again and

@@ -136,6 +136,8 @@ export class Core {
     const expanded = rows + align(2 * (source.kind === "runs" ? source.rows.length : n) + PADDING);
     const payload = expanded + align((source.kind === "scales" ? 4 : 2) * n + PADDING);
     this.#reserve(payload + payloadBytes + PADDING);
+    // Rows per run are brought in once, not with every chunk: a run may be one element.
+    if (source.kind === "runs") this.#place(source.rows, rows);
     return { symbols, means, rows, expanded, payload };
   }
 
@@ -148,8 +150,6 @@ export class Core {
     const bytes = BYTES_OF_TYPE[type];
     let rows = at.rows;
     if (source.kind === "runs") {
-      // Placed whole: they are few, or it is the only chunk.
-      this.#place(source.rows, at.rows);
       if (perElement && source.run > 1) {
         wasm.expandRows(at.rows, source.run, from, to - from, at.expanded);
         rows = at.expanded - 2 * from;
