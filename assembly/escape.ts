@@ -50,6 +50,11 @@ export function startEscapeReader(p: usize, end: usize): void {
   readerError = 0;
 }
 
+/** Where the next escape is read. */
+export function escapeReader(): usize {
+  return reader;
+}
+
 /** Error of the reads so far: one check after a stream instead of one a symbol. */
 export function escapeReaderError(): i32 {
   return readerError;

@@ -6,11 +6,18 @@ import { ERROR_CORRUPTED, ERROR_OUT_OF_RANGE, ERROR_TRUNCATED } from "./errors";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, TABLE_BUCKETS, TABLE_RECORDS } from "./table";
 import { readTile, TILE, tileFor, writeTile } from "./tile";
 
-const LOW: u64 = 1 << 31;
+export const LOW: u64 = 1 << 31;
 
 // State and word pointer while the rare escape code of CompressAI's stream runs; the loops keep them in locals.
-let state: u64 = 0;
-let words: usize = 0;
+export let state: u64 = 0;
+export let words: usize = 0;
+
+// @ts-ignore: decorator
+@inline
+export function setState(x: u64, p: usize): void {
+  state = x;
+  words = p;
+}
 
 function putNibble(v: u64): void {
   let x = state;
@@ -23,7 +30,7 @@ function putNibble(v: u64): void {
 }
 
 // Backward of what the decoder reads: count nibbles (15 = more follow), then the nibbles of raw, low first.
-function putRaw(raw: u64): void {
+export function putRaw(raw: u64): void {
   let count: u32 = 0;
   while (raw >> (<u64>count << 2) != 0) count++;
   for (let j = <i32>count - 1; j >= 0; j--) putNibble((raw >> (<u64>j << 2)) & 15);
@@ -89,22 +96,36 @@ export function encode64(n: u32, rows: usize, run: u32, table: usize, end: usize
     }
     to = from;
   }
-  let p0 = w;
+  return storeState(x, w, end, compressai);
+}
+
+// @ts-ignore: decorator
+@inline
+/** Puts the final state before the words [w, end); returns where it begins. */
+export function storeState(x: u64, w: usize, end: usize, compressai: bool): usize {
+  let p = w;
   if (compressai) {
-    p0 -= 8;
-    store<u64>(p0, x);
-    return p0;
+    p -= 8;
+    store<u64>(p, x);
+    return p;
   }
-  let bytes: usize = p0 == end ? 0 : 5;
+  let bytes: usize = p == end ? 0 : 5;
   while (bytes < 8 && x >> (<u64>bytes << 3) != 0) bytes++;
-  p0 -= bytes;
+  p -= bytes;
   // Byte by byte: a store<u64> would overwrite the first words.
-  for (let b: usize = 0; b < bytes; b++) store<u8>(p0 + b, <u8>(x >> (<u64>b << 3)));
-  return p0;
+  for (let b: usize = 0; b < bytes; b++) store<u8>(p + b, <u8>(x >> (<u64>b << 3)));
+  return p;
 }
 
 let nibbleEnd: usize = 0;
-let nibbleError: i32 = 0;
+export let nibbleError: i32 = 0;
+
+// @ts-ignore: decorator
+@inline
+export function startNibbles(end: usize): void {
+  nibbleEnd = end;
+  nibbleError = 0;
+}
 
 function takeNibble(): u32 {
   const v = <u32>state & 15;
@@ -121,7 +142,7 @@ function takeNibble(): u32 {
 }
 
 // An escape of CompressAI's stream; the state is exchanged through the module's globals because escapes are rare.
-function takeEscape(offset: i32, max: u32): i32 {
+export function takeEscape(offset: i32, max: u32): i32 {
   const count = takeNibble();
   if (count > 9) {
     nibbleError = nibbleError ? nibbleError : ERROR_CORRUPTED;
@@ -138,10 +159,10 @@ function takeEscape(offset: i32, max: u32): i32 {
   return <i32>value;
 }
 
-/** Decodes n symbols from state-and-words [p, end) into the target (tile.ts). Returns 0 or an error code. */
-export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usize, n: u32, compressai: bool): i32 {
-  const records = <usize>load<u32>(table, TABLE_RECORDS);
-  const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
+// @ts-ignore: decorator
+@inline
+/** Reads the first state of state-and-words [p, end) into `state` and `words`. Returns 0 or an error code. */
+export function loadState(p: usize, end: usize, compressai: bool): i32 {
   const bytes = end - p;
   let x: u64 = 0;
   if (compressai) {
@@ -158,8 +179,20 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
     if (x >> 63 != 0 || (bytes > 8 && x < LOW)) return ERROR_CORRUPTED;
     p += stored;
   }
-  nibbleEnd = end;
-  nibbleError = 0;
+  state = x;
+  words = p;
+  return 0;
+}
+
+/** Decodes n symbols from state-and-words [p, end) into the target (tile.ts). Returns 0 or an error code. */
+export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usize, n: u32, compressai: bool): i32 {
+  const records = <usize>load<u32>(table, TABLE_RECORDS);
+  const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
+  const code = loadState(p, end, compressai);
+  if (code) return code;
+  let x = state;
+  p = words;
+  startNibbles(end);
   let left: u32 = 0;
   let record: usize = 0;
   let rowBuckets: usize = 0;

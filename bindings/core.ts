@@ -95,49 +95,50 @@ interface Tensor {
 
 export class Core {
   readonly simd: boolean;
-  readonly #wasm: Kernels;
+  // Protected, not private: core-full.ts goes on from here.
+  protected readonly wasm: Kernels;
   /** End of the tables; scratch begins here. */
-  #tablesEnd: number;
-  #u8: Uint8Array;
+  protected tablesEnd: number;
+  protected u8: Uint8Array;
 
   constructor(module: WebAssembly.Module) {
-    this.#wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
-    this.#wasm.init();
+    this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
+    this.wasm.init();
     // A Wasm bool is a number.
-    this.simd = Number(this.#wasm.simdBuild()) === 1;
-    this.#tablesEnd = align(this.#wasm.heapBase());
-    this.#u8 = new Uint8Array(this.#wasm.memory.buffer);
+    this.simd = Number(this.wasm.simdBuild()) === 1;
+    this.tablesEnd = align(this.wasm.heapBase());
+    this.u8 = new Uint8Array(this.wasm.memory.buffer);
   }
 
   // ---- memory
 
   /** Makes [0, end) addressable. */
-  #reserve(end: number): void {
-    const { memory } = this.#wasm;
-    if (end > this.#u8.length) {
+  protected reserve(end: number): void {
+    const { memory } = this.wasm;
+    if (end > this.u8.length) {
       try {
         if (end > PAGE * 65535) throw new RangeError();
-        memory.grow(Math.ceil((end - this.#u8.length) / PAGE));
+        memory.grow(Math.ceil((end - this.u8.length) / PAGE));
       } catch {
-        throw new CodecError("LIMIT_EXCEEDED", `${Math.ceil(end / 2 ** 20)} MB of Wasm memory cannot be had`);
+        throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(end / 2 ** 20)} MB of Wasm memory`);
       }
-      this.#u8 = new Uint8Array(memory.buffer);
+      this.u8 = new Uint8Array(memory.buffer);
     }
   }
 
-  #place(array: ArrayBufferView, address: number): void {
-    this.#u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+  protected place(array: ArrayBufferView, address: number): void {
+    this.u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
   }
 
   #layout(n: number, source: RowSource, centre: Centre, payloadBytes: number): Layout {
-    const symbols = this.#tablesEnd;
+    const symbols = this.tablesEnd;
     const means = symbols + align(4 * n + PADDING);
     const rows = means + (centre.means ? align(4 * n + PADDING) : 0);
     const expanded = rows + align(2 * (source.kind === "runs" ? source.rows.length : n) + PADDING);
     const payload = expanded + align((source.kind === "scales" ? 4 : 2) * n + PADDING);
-    this.#reserve(payload + payloadBytes + PADDING);
+    this.reserve(payload + payloadBytes + PADDING);
     // Rows per run are brought in once, not with every chunk: a run may be one element.
-    if (source.kind === "runs") this.#place(source.rows, rows);
+    if (source.kind === "runs") this.place(source.rows, rows);
     return { symbols, means, rows, expanded, payload };
   }
 
@@ -146,7 +147,7 @@ export class Core {
    * where the source has runs.
    */
   #placeChunk({ data, type, table, source, centre, at }: Tensor, from: number, to: number, perElement: boolean): void {
-    const wasm = this.#wasm;
+    const wasm = this.wasm;
     const bytes = BYTES_OF_TYPE[type];
     let rows = at.rows;
     if (source.kind === "runs") {
@@ -155,13 +156,13 @@ export class Core {
         rows = at.expanded - 2 * from;
       }
     } else {
-      if (source.kind === "symbols") this.#place(source.rows.subarray(from, to), at.rows);
+      if (source.kind === "symbols") this.place(source.rows.subarray(from, to), at.rows);
       else this.#rowsOfScales(source, at, from, to);
       rows = at.rows - 2 * from;
     }
-    if (data) this.#place(data.subarray(from, to), at.symbols);
-    if (centre.means && type === "float32") this.#place(centre.means.subarray(from, to), at.means);
-    const medians = centre.medians ? new Uint32Array(this.#u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
+    if (data) this.place(data.subarray(from, to), at.symbols);
+    if (centre.means && type === "float32") this.place(centre.means.subarray(from, to), at.means);
+    const medians = centre.medians ? new Uint32Array(this.u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
     wasm.setElements(
       at.symbols - bytes * from,
       TYPE_NUMBERS[type],
@@ -175,10 +176,10 @@ export class Core {
   }
 
   #rowsOfScales({ sigmas, scales }: RowSource & { kind: "scales" }, at: Layout, from: number, to: number): void {
-    this.#place(sigmas.subarray(from, to), at.expanded);
+    this.place(sigmas.subarray(from, to), at.expanded);
     const { address, count, single } = scales;
     const values = address + SCALE_BINS_BYTES;
-    const bad = this.#wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
+    const bad = this.wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
     if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${from + bad}] is NaN`);
   }
 
@@ -189,79 +190,74 @@ export class Core {
    * its fingerprint is not loaded again.
    */
   loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
-    const table = this.#tablesEnd;
+    const table = this.tablesEnd;
     const source = align(table + 32 * bytes.length + PADDING);
-    this.#reserve(source + bytes.length + PADDING);
-    this.#u8.set(bytes, source);
+    this.reserve(source + bytes.length + PADDING);
+    this.u8.set(bytes, source);
     if (seal) {
-      const fingerprint = this.#wasm.xxh64(source, bytes.length - 8);
+      const fingerprint = this.wasm.xxh64(source, bytes.length - 8);
       new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(bytes.length - 8, fingerprint, true);
-      this.#u8.set(bytes, source);
+      this.u8.set(bytes, source);
     }
-    const code = this.#wasm.loadTable(source, bytes.length, table);
+    const code = this.wasm.loadTable(source, bytes.length, table);
     if (code !== 0) {
-      const reason = [
-        "",
-        "it ends too early",
-        "",
-        "it is damaged or breaks docs/format.md section 5",
-        "its version is unknown",
-      ][code];
-      throw new CodecError("INVALID_TABLE", `the binary form cannot be loaded: ${reason}`);
+      const reason =
+        code === 1 ? "ends too early" : code === 3 ? "breaks docs/format.md section 5" : "has another version";
+      throw new CodecError("INVALID_TABLE", `the binary form ${reason}`);
     }
-    const header = new Uint32Array(this.#u8.buffer, table, 8);
+    const header = new Uint32Array(this.u8.buffer, table, 8);
     const fingerprint = BigInt(header[6]!) | (BigInt(header[7]!) << 32n);
     const loaded = known(fingerprint);
     if (loaded) return loaded;
-    this.#tablesEnd = header[5]!;
+    this.tablesEnd = header[5]!;
     return { address: table, rows: header[0]!, fingerprint, shortFingerprint: header[6]! };
   }
 
   /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
-  #prepare(table: number, encode: boolean): void {
-    const header = new Uint32Array(this.#u8.buffer, table, 16);
+  protected prepare(table: number, encode: boolean): void {
+    const header = new Uint32Array(this.u8.buffer, table, 16);
     if (header[encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS] !== 0) return;
-    const at = this.#tablesEnd;
-    const end = align(at + this.#wasm.preparedBound(table, encode) + PADDING);
-    this.#reserve(end);
-    if (encode) this.#wasm.prepareEncode(table, at);
-    else this.#wasm.prepareDecode(table, at);
-    this.#tablesEnd = end;
+    const at = this.tablesEnd;
+    const end = align(at + this.wasm.preparedBound(table, encode) + PADDING);
+    this.reserve(end);
+    if (encode) this.wasm.prepareEncode(table, at);
+    else this.wasm.prepareDecode(table, at);
+    this.tablesEnd = end;
   }
 
   loadScales(scales: Float32Array): LoadedScales {
-    const address = this.#tablesEnd;
+    const address = this.tablesEnd;
     const end = align(address + SCALE_BINS_BYTES + 4 * scales.length);
-    this.#reserve(end);
-    this.#place(scales, address + SCALE_BINS_BYTES);
-    const single = this.#wasm.buildScaleBins(address + SCALE_BINS_BYTES, scales.length, address);
-    this.#tablesEnd = end;
+    this.reserve(end);
+    this.place(scales, address + SCALE_BINS_BYTES);
+    const single = this.wasm.buildScaleBins(address + SCALE_BINS_BYTES, scales.length, address);
+    this.tablesEnd = end;
     return { address, count: scales.length, single };
   }
 
   quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
-    const at = this.#tablesEnd;
+    const at = this.tablesEnd;
     const cdf = align(at + 4 * pmf.length + PADDING);
-    this.#reserve(cdf + 4 * pmf.length + PADDING);
-    this.#place(pmf, at);
+    this.reserve(cdf + 4 * pmf.length + PADDING);
+    this.place(pmf, at);
     return this.#quantizedCdf(at, pmf.length, precision, cdf).slice();
   }
 
   #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
-    const code = this.#wasm.quantizedCdf(pmf, n, precision, cdf);
+    const code = this.wasm.quantizedCdf(pmf, n, precision, cdf);
     if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-    if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities cannot be quantized to ${2 ** precision}`);
-    return new Uint32Array(this.#u8.buffer, cdf, n + 1);
+    if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities do not fit ${2 ** precision}`);
+    return new Uint32Array(this.u8.buffer, cdf, n + 1);
   }
 
   /** offset and cdf of the Gaussian row for a scale. */
   gaussianRow(scale: number): { offset: number; cdf: Uint32Array } {
-    const center = this.#wasm.gaussianCenter(scale);
+    const center = this.wasm.gaussianCenter(scale);
     const n = 2 * center + 2;
-    const at = this.#tablesEnd;
+    const at = this.tablesEnd;
     const cdf = align(at + 4 * n + PADDING);
-    this.#reserve(cdf + 4 * n + PADDING);
-    this.#wasm.gaussianPmf(scale, at);
+    this.reserve(cdf + 4 * n + PADDING);
+    this.wasm.gaussianPmf(scale, at);
     return { offset: -center, cdf: this.#quantizedCdf(at, n, 16, cdf).slice() };
   }
 
@@ -273,15 +269,15 @@ export class Core {
     length: number,
     longest: number,
   ): Uint32Array {
-    const parameters = this.#tablesEnd;
+    const parameters = this.tablesEnd;
     const widths = align(parameters + channel.byteLength);
     const scratch = align(widths + filters.byteLength);
     const pmf = align(scratch + 2 * 256 * 8 + 8 * channel.length);
     const cdf = align(pmf + 4 * (length + 1) + PADDING);
-    this.#reserve(cdf + 4 * (length + 2) + PADDING);
-    this.#place(channel, parameters);
-    this.#place(filters, widths);
-    this.#wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
+    this.reserve(cdf + 4 * (length + 2) + PADDING);
+    this.place(channel, parameters);
+    this.place(filters, widths);
+    this.wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
     return this.#quantizedCdf(pmf, length + 1, 16, cdf).slice();
   }
 
@@ -291,15 +287,15 @@ export class Core {
   #placeSymbols(data: LatentData, type: LatentType, n: number, centre: Centre, at: Layout, spare: number): void {
     if (type !== "float32") {
       const bytes = data.BYTES_PER_ELEMENT;
-      this.#place(data, bytes === 4 ? at.symbols : spare);
-      if (bytes !== 4) this.#wasm.widen(spare, at.symbols, n, bytes);
+      this.place(data, bytes === 4 ? at.symbols : spare);
+      if (bytes !== 4) this.wasm.widen(spare, at.symbols, n, bytes);
       return;
     }
-    this.#place(data, at.symbols);
-    if (centre.means) this.#place(centre.means, at.means);
+    this.place(data, at.symbols);
+    if (centre.means) this.place(centre.means, at.means);
     this.#forRuns(n, centre, (from, count, mean) => {
       const address = at.symbols + 4 * from;
-      const bad = this.#wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
+      const bad = this.wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
       if (bad >= 0) this.#refuse(data as Float32Array, centre);
     });
   }
@@ -321,7 +317,7 @@ export class Core {
       if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
       throw new CodecError(
         "OUT_OF_RANGE",
-        `latent.data[${i}] = ${y} does not round to an int32 symbol; scale the latent or use a larger step`,
+        `latent.data[${i}] = ${y} does not round to an int32; use a larger step`,
       );
     }
     throw new Error("unreachable");
@@ -335,15 +331,15 @@ export class Core {
   #takeElements(type: LatentType, n: number, centre: Centre, at: Layout, spare: number, out: LatentData): void {
     let address = at.symbols;
     if (type === "float32") {
-      if (centre.means) this.#place(centre.means, at.means);
+      if (centre.means) this.place(centre.means, at.means);
       this.#forRuns(n, centre, (from, count, mean) => {
         const run = at.symbols + 4 * from;
-        this.#wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
+        this.wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
       });
     } else if (type !== "int32") {
       address = spare;
-      const bad = this.#wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
-      if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.#u8.buffer, at.symbols, n)[bad]!, type);
+      const bad = this.wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
+      if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.u8.buffer, at.symbols, n)[bad]!, type);
     }
     this.#copyOut(address, 0, n, out);
   }
@@ -373,8 +369,8 @@ export class Core {
     checksum: boolean,
   ): Uint8Array {
     const n = data.length;
-    const wasm = this.#wasm;
-    this.#prepare(table.address, true);
+    const wasm = this.wasm;
+    this.prepare(table.address, true);
     for (const { compressai, lanes, layout, least } of choices) {
       const oneLane = lanes === 1;
       const chunk = oneLane ? n : Math.min(n, CHUNK);
@@ -390,18 +386,18 @@ export class Core {
       const escapesStart = wasm.escapeWriter() >>> 0;
       const escapeBytes = escapesEnd - escapesStart;
       if (end - start + escapeBytes < least) continue;
-      this.#u8.copyWithin(end, escapesStart, escapesEnd);
+      this.u8.copyWithin(end, escapesStart, escapesEnd);
 
       const tailUnits = oneLane ? 0 : wasm.tailLength();
       const head = header({ compressai, lanes, layout, tailUnits, escapeBytes });
       const first = start - head.length;
-      this.#u8.set(head, first);
+      this.u8.set(head, first);
       let stop = end + escapeBytes;
       if (checksum) {
-        new DataView(this.#u8.buffer).setUint32(stop, wasm.xxh32(first, stop - first), true);
+        new DataView(this.u8.buffer).setUint32(stop, wasm.xxh32(first, stop - first), true);
         stop += 4;
       }
-      return this.#u8.subarray(first, stop);
+      return this.u8.subarray(first, stop);
     }
     throw new Error("unreachable");
   }
@@ -411,7 +407,7 @@ export class Core {
     this.#placeChunk(tensor, 0, n, false);
     const run = source.kind === "runs" ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
-    const start = this.#wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
+    const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
     if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);
     return start;
   }
@@ -419,7 +415,7 @@ export class Core {
   /** Start of states-and-words, or 0 if the tail does not fill the seeds. */
   #encodeChunks(tensor: Tensor, n: number, chunk: number, lanes: Lanes, layout: 0 | 1, end: number): number {
     const { table, source } = tensor;
-    const wasm = this.#wasm;
+    const wasm = this.wasm;
     wasm.encodeBegin(n, layout && source.kind === "runs" ? source.run : 1, lanes, layout, table.address, end);
     let outcome = n === 0 ? TAIL_TOO_SHORT : 0;
     for (let to = n; to > 0; ) {
@@ -433,10 +429,10 @@ export class Core {
   }
 
   xxh32(bytes: Uint8Array): number {
-    const at = this.#tablesEnd;
-    this.#reserve(at + bytes.length + PADDING);
-    this.#u8.set(bytes, at);
-    return this.#wasm.xxh32(at, bytes.length) >>> 0;
+    const at = this.tablesEnd;
+    this.reserve(at + bytes.length + PADDING);
+    this.u8.set(bytes, at);
+    return this.wasm.xxh32(at, bytes.length) >>> 0;
   }
 
   /** Decodes n symbols from `body` (states, words and escapes) and copies the elements to `out`. */
@@ -450,12 +446,12 @@ export class Core {
     n: number,
     out: LatentData,
   ): void {
-    const wasm = this.#wasm;
-    this.#prepare(table.address, false);
+    const wasm = this.wasm;
+    this.prepare(table.address, false);
     const chunk = stream.lanes === 1 ? n : Math.min(n, CHUNK);
     const at = this.#layout(chunk, source, centre, body.length);
     const tensor = { data: undefined, type, table, source, centre, at };
-    this.#u8.set(body, at.payload);
+    this.u8.set(body, at.payload);
     const end = at.payload + body.length - stream.escapeBytes;
     wasm.startEscapeReader(end, end + stream.escapeBytes);
     if (stream.lanes === 1) {
@@ -482,9 +478,9 @@ export class Core {
   /** Throws what a decoder's code means; 0 is success. */
   #check(code: number, type: LatentType): void {
     if (code === 0) return;
-    if (code === OUT_OF_RANGE) this.#refuseSymbol(this.#wasm.refusedAt(), this.#wasm.refusedValue(), type);
+    if (code === OUT_OF_RANGE) this.#refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
     const reason =
-      code === 1 ? "the stream ends too early" : "the stream contradicts the table or docs/format.md section 3";
+      code === 1 ? "the stream ends too early" : "the stream contradicts its table or itself";
     throw new CodecError(CODES[code]!, reason);
   }
 
@@ -492,6 +488,6 @@ export class Core {
   #copyOut(address: number, from: number, to: number, out: LatentData): void {
     const bytes = out.BYTES_PER_ELEMENT;
     const target = new Uint8Array(out.buffer, out.byteOffset + from * bytes, (to - from) * bytes);
-    target.set(this.#u8.subarray(address, address + target.length));
+    target.set(this.u8.subarray(address, address + target.length));
   }
 }

@@ -138,7 +138,7 @@ function checkControl(control: number, compressai: boolean): void {
   const code = control >> TAIL_CODE_SHIFT;
   const oneLane = (control & 3) === 0;
   if (compressai ? control !== 0 : oneLane ? (control & LAYOUT_RUNS) !== 0 || code !== 0 : code === 0)
-    throw new CodecError("CORRUPTED", `control byte 0x${control.toString(16)} has bits that contradict each other`);
+    throw new CodecError("CORRUPTED", "contradictions in the control byte");
 }
 
 /** Reads t and E with `reader`, which stands behind the shape. */
@@ -147,12 +147,12 @@ function readStreamHeader(control: number, compressai: boolean, reader: VarintRe
   const code = control >> TAIL_CODE_SHIFT;
   const tailUnits = TAILS[code] ?? reader.read("the tail length");
   if (code === TAILS.length && tailUnits <= TAILS[TAILS.length - 1]!) {
-    throw new CodecError("CORRUPTED", `a tail length of ${tailUnits} has a code of its own`);
+    throw new CodecError("CORRUPTED", "a tail length that has a code");
   }
   let escapeBytes = 0;
   if (control & HAS_ESCAPES) {
     escapeBytes = reader.read("the escape length");
-    if (escapeBytes === 0) throw new CodecError("CORRUPTED", "an escape section without a byte");
+    if (escapeBytes === 0) throw new CodecError("CORRUPTED", "an empty escape section");
     if (escapeBytes > reader.end - reader.position)
       throw new CodecError("TRUNCATED", "the input ends inside the escapes");
   }
@@ -176,11 +176,10 @@ export function parsePacketHeader(
   checksumOf: (length: number) => number,
   accept?: (fingerprint: number | undefined) => void,
 ): PacketHeader {
-  if (bytes.length < 4)
-    throw new CodecError("TRUNCATED", `a packet has at least 4 bytes, this input has ${bytes.length}`);
+  if (bytes.length < 4) throw new CodecError("TRUNCATED", "a packet has at least 4 bytes");
   const flags = bytes[1]!;
   if (bytes[0] !== MAGIC_0 || (flags & MAGIC_1_MASK) !== MAGIC_1) {
-    throw new CodecError("NOT_A_PACKET", "the packet magic, 4C 50 .. 57, is missing");
+    throw new CodecError("NOT_A_PACKET", "the packet magic is missing");
   }
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
@@ -188,7 +187,7 @@ export function parsePacketHeader(
   if (version !== VERSION || kind > KIND_COMPRESSAI) {
     throw new CodecError(
       "UNSUPPORTED_VERSION",
-      `packet version ${version}, stream kind ${kind}: unknown to this release`,
+      `packet version ${version}, kind ${kind}; for kind 2 see latentwire/full`,
     );
   }
   const checksum = (flags & HAS_CHECKSUM) !== 0;

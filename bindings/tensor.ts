@@ -29,12 +29,12 @@ export function checkDims(dims: unknown): number {
   if (list.length < 1 || list.length > MAX_RANK)
     throw new CodecError(
       "SHAPE_MISMATCH",
-      `the shape [${list}] has ${list.length} dimensions; 1 .. ${MAX_RANK} are possible`,
+      `the shape [${list}] has not 1 .. ${MAX_RANK} dimensions`,
     );
   let n = 1;
   for (const dimension of list) {
     if (!Number.isInteger(dimension) || dimension < 0 || dimension > 0x7fffffff)
-      throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension that is no integer of 0 .. 2^31 - 1`);
+      throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension outside 0 .. 2^31 - 1`);
     n *= dimension;
   }
   if (n > 0x7fffffff) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has more than 2^31 - 1 elements`);
