@@ -79,7 +79,7 @@ export function makeTableOfLength(rng: Random, rows: number, entries: number): T
 const int32Edges = [-(2 ** 31), 2 ** 31 - 1, 0, -1, 2 ** 27, -(2 ** 27) - 1];
 
 /** A symbol as the row expects it, or, once in `1 / escapeRate`, any int32. */
-function drawSymbol(rng: Random, offset: number, cdf: readonly number[], escapeRate: number): number {
+export function drawSymbol(rng: Random, offset: number, cdf: readonly number[], escapeRate: number): number {
   const max = cdf.length - 2;
   const outlier = rng.unit() < escapeRate;
   if (outlier) {

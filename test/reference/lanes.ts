@@ -5,6 +5,13 @@ import { type Coding, entryAt, entryOf } from "./symbol.js";
 
 export type Layout = "continuous" | "runs";
 
+/** Where symbol i stands among those that are dealt out to the lanes together: its lane is `place(i) % lanes`. */
+export type Place = (i: number) => number;
+
+export function placeOf(layout: Layout, run: number): Place {
+  return layout === "continuous" ? (i) => i : (i) => i % run;
+}
+
 const lowerBound = 0x10000;
 const group = 32;
 
@@ -18,10 +25,6 @@ export interface LaneStream {
 /** Words that the tail leaves in the lanes other than 0. */
 function seedCount(lanes: number): number {
   return lanes - 1 + lanes / 4;
-}
-
-function laneOf(i: number, lanes: number, layout: Layout, run: number): number {
-  return (layout === "continuous" ? i : i % run) % lanes;
 }
 
 /** States reach 2^32 - 1, so JavaScript's 32-bit operators are kept away from them. */
@@ -42,9 +45,9 @@ function step(x: number, freq: number, cum: number, emitted: number[]): number {
 /** Returns undefined where the symbols run out before the tail is complete: the stream then has one lane. */
 export function encodeLanes(
   symbols: ArrayLike<number>,
-  { rows, index, run }: Coding,
+  { rows, index }: Coding,
   lanes: number,
-  layout: Layout,
+  place: Place,
   sayable: (t: number) => boolean,
 ): LaneStream | undefined {
   const n = symbols.length;
@@ -69,7 +72,7 @@ export function encodeLanes(
   const emitted = tail.slice(seedCount(lanes));
   for (let i = n - k - 1; i >= 0; i--) {
     const { freq, cum } = entryOf(rows[index[i]], symbols[i]);
-    const lane = laneOf(i, lanes, layout, run);
+    const lane = place(i) % lanes;
     x[lane] = step(x[lane], freq, cum, emitted);
   }
   const words = new Writer();
@@ -114,8 +117,8 @@ export function decodeLanes(
   states: readonly number[],
   words: Uint8Array,
   n: number,
-  { rows, index, run }: Coding,
-  layout: Layout,
+  { rows, index }: Coding,
+  place: Place,
   found: (i: number, k: number, escape: boolean) => void,
 ): void {
   const lanes = states.length;
@@ -132,7 +135,7 @@ export function decodeLanes(
   };
   const body = n - group * t;
   for (let i = 0; i < body; i++) {
-    const lane = laneOf(i, lanes, layout, run);
+    const lane = place(i) % lanes;
     decode(i, lane);
     if (x[lane] < lowerBound) {
       if (next >= sequence.length) truncated("a word is missing");

@@ -1,7 +1,7 @@
 // The native stream: lane count, escapes and the order of its parts; docs/format.md section 3.
 import { concat, Reader, Writer } from "./bytes.js";
 import { corrupted, truncated } from "./errors.js";
-import { decodeLanes, encodeLanes, type Layout, unpackStates } from "./lanes.js";
+import { decodeLanes, encodeLanes, type Layout, type Place, placeOf, unpackStates } from "./lanes.js";
 import { decodeSingle, encodeSingle } from "./single.js";
 import { type Coding, entryOf, symbolOf, symbolOfEscape } from "./symbol.js";
 
@@ -29,11 +29,13 @@ export function encodeNative(
   coding: Coding,
   lanes: LaneCount,
   layout: Layout = "continuous",
+  /** Of packets of several parts; otherwise it follows from the layout. */
+  place: Place = placeOf(layout, coding.run),
 ): { form: StreamForm; stream: Uint8Array } {
   const escapes = escapeSection(symbols, coding);
   const size = new Writer();
   if (escapes.length > 0) size.varint(escapes.length);
-  const coded = lanes > 1 ? encodeLanes(symbols, coding, lanes, layout, sayable) : undefined;
+  const coded = lanes > 1 ? encodeLanes(symbols, coding, lanes, place, sayable) : undefined;
   if (coded === undefined) {
     const form = { lanes: 1, layout: "continuous", escapes: escapes.length > 0, tailCode: 0 } as const;
     return { form, stream: concat(size.done(), encodeSingle(symbols, coding), escapes) };
@@ -54,7 +56,13 @@ function escapeSection(symbols: ArrayLike<number>, { rows, index }: Coding): Uin
   return out.done();
 }
 
-export function decodeNative(stream: Uint8Array, form: StreamForm, n: number, coding: Coding): Int32Array {
+export function decodeNative(
+  stream: Uint8Array,
+  form: StreamForm,
+  n: number,
+  coding: Coding,
+  place: Place = placeOf(form.layout, coding.run),
+): Int32Array {
   const reader = new Reader(stream);
   const t = form.tailCode === 15 ? reader.varint() : form.tailCode > 0 ? tails[form.tailCode - 1] : 0;
   if (form.tailCode === 15 && t <= 64) corrupted(`a tail of ${t} has a code`);
@@ -72,7 +80,7 @@ export function decodeNative(stream: Uint8Array, form: StreamForm, n: number, co
     symbols[i] = escape ? symbolOfEscape(row, escapes.varint()) : symbolOf(row, k);
   };
   if (form.lanes === 1) decodeSingle(words, n, coding, found);
-  else decodeLanes(t, states, words, n, coding, form.layout, found);
+  else decodeLanes(t, states, words, n, coding, place, found);
   if (escapes.left > 0) corrupted("escapes left over");
   return symbols;
 }

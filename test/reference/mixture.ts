@@ -1,0 +1,78 @@
+// Rows made at run time: mixtures; docs/format.md section 9.
+import { FormatError } from "./errors.js";
+import { erfc, exp } from "./exp.js";
+import { nearest } from "./quantize.js";
+import { rowsOfScales } from "./rows.js";
+import type { Row } from "./table.js";
+
+export const mixtureKinds = ["gaussian", "laplace", "logistic"] as const;
+export type MixtureKind = (typeof mixtureKinds)[number];
+
+/** Component k of symbol i is at `k * n + i`. */
+export interface Mixture {
+  readonly kind: MixtureKind;
+  readonly components: number;
+  readonly support: readonly [number, number];
+  readonly weights: Float32Array;
+  readonly means: Float32Array;
+  readonly scales: Float32Array;
+}
+
+/** Of one component of one symbol: what the row is made of, all integers. */
+export interface Component {
+  readonly weight: number;
+  /** In 64ths. */
+  readonly mean: number;
+  /** A row of section 7 in the 64 scales. */
+  readonly scale: number;
+}
+
+const meanLimit = 2 ** 21;
+
+function clamp(x: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, x));
+}
+
+/** The components of every symbol. */
+export function quantizeMixture(mixture: Mixture, scaleTable: Float32Array): Component[][] {
+  const { components, weights, means, scales } = mixture;
+  const n = means.length / components;
+  for (const values of [weights, means, scales])
+    if (values.some(Number.isNaN)) throw new FormatError("NON_FINITE", "a parameter is NaN");
+  const rows = rowsOfScales(scales, scaleTable);
+  return Array.from({ length: n }, (_, i) => {
+    const own = Array.from({ length: components }, (_, k) => {
+      const at = k * n + i;
+      return {
+        weight: clamp(nearest(weights[at] * 256), 0, 256) + 0,
+        mean: clamp(nearest(means[at] * 64), -meanLimit, meanLimit) + 0,
+        scale: rows[at],
+      };
+    });
+    return own.every(({ weight }) => weight === 0) ? own.map((component) => ({ ...component, weight: 1 })) : own;
+  });
+}
+
+const cumulatives: Record<MixtureKind, (x: number) => number> = {
+  gaussian: (x) => 0.5 * erfc(-x * Math.SQRT1_2),
+  laplace: (x) => (x < 0 ? 0.5 * exp(x) : 1 - 0.5 * exp(-x)),
+  logistic: (x) => 1 / (1 + exp(-x)),
+};
+
+export function mixtureRow(
+  own: readonly Component[],
+  { kind, support }: Pick<Mixture, "kind" | "support">,
+  scaleTable: Float32Array,
+): Row {
+  const [a, b] = support;
+  const m = b - a + 1;
+  const M = 65535 - m;
+  const G = cumulatives[kind];
+  const W = own.reduce((sum, { weight }) => sum + weight, 0);
+  const F = (x: number) =>
+    own.reduce((sum, { weight, mean, scale }) => sum + weight * G((x - mean / 64) / scaleTable[scale]), 0) / W;
+  const cdf = [0];
+  for (let k = 1; k < m; k++) cdf.push(k + Math.floor(M * F(a + k - 0.5) + 0.6180339887498949));
+  cdf.push(65535, 65536);
+  return { offset: a, cdf };
+}
