@@ -6,28 +6,10 @@
  * @module
  */
 import { CodecError } from "./errors.js";
-import { narrow, widen } from "./float16.js";
+import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
 import type { Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
-/** A tensor as a session returns it: on the CPU, or elsewhere with `getData` to fetch it. */
-export interface SessionTensor extends TensorLike {
-  /** `cpu`, `cpu-pinned`, `gpu-buffer`, `texture`, `ml-tensor`; a tensor without it is on the CPU. */
-  readonly location?: string;
-  /** Copies the data to the CPU. */
-  getData?(): Promise<unknown>;
-  /** Frees what is not on the CPU. */
-  dispose?(): void;
-}
-
-/** The part of ONNX Runtime's `InferenceSession` that is used here. */
-export interface SessionLike {
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
-  /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16. */
-  readonly inputMetadata?: readonly { readonly name: string; readonly type?: string }[];
-  /** Computes the outputs named in `fetches`. */
-  run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
-}
+export type { SessionLike, SessionTensor } from "./session.js";
 
 /** All outputs of an encoder network, fetched to the CPU; float16 ones widened to float32. */
 export type EncoderOutputs = { readonly [name: string]: TensorLike };
@@ -79,15 +61,7 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
 
   return async (image) => {
     const wanted = typeof prior === "function" ? session.outputNames : [output];
-    const results = await session.run({ [input]: "location" in image ? image : feed(image) }, wanted);
-    const outputs: Record<string, TensorLike> = {};
-    // Listed before the fetch: getData turns a tensor's location to cpu and keeps its GPU memory.
-    const away = wanted.map((name) => results[name]).filter((tensor) => !onCpu(tensor));
-    try {
-      for (const name of wanted) outputs[name] = await toCpu(results[name]);
-    } finally {
-      for (const tensor of away) tensor.dispose?.();
-    }
+    const outputs = await runToCpu(session, { [input]: "location" in image ? image : feed(image) }, wanted);
     const latent = outputs[output];
     if (!latentTypes.includes(latent.type))
       throw new CodecError(
@@ -117,42 +91,12 @@ export function splitDecoder<S extends SessionLike>(
   const wanted = (typeof output === "string" ? [output] : output).map((name) =>
     pick("output", session.outputNames, name),
   );
-  const float16 = session.inputMetadata?.find(({ name }) => name === input)?.type === "float16";
+  const float16 = takesFloat16(session, input);
 
   const decode = async (packet: Uint8Array, prior = options.prior) => {
     if (prior === undefined) throw new TypeError("prior: neither splitDecoder nor this call was given one");
     const latent = codec.decode(packet, prior, options.decode);
-    const cast = float16 && latent.data instanceof Float32Array;
-    return session.run(
-      { [input]: feed(cast ? { ...latent, type: "float16", data: narrow(latent.data) } : latent) },
-      wanted,
-    );
+    return session.run({ [input]: feed(latent, float16) }, wanted);
   };
   return decode as (packet: Uint8Array, prior?: Prior) => ReturnType<S["run"]>;
-}
-
-function pick(kind: "input" | "output", names: readonly string[], wanted: string | undefined): string {
-  const list = names.map((name) => `"${name}"`).join(", ");
-  if (wanted !== undefined) {
-    if (!names.includes(wanted))
-      throw new CodecError("MODEL", `the session has no ${kind} "${wanted}"; it has ${list}`);
-    return wanted;
-  }
-  if (names.length !== 1) throw new CodecError("MODEL", `name the ${kind}: the session has ${names.length} (${list})`);
-  return names[0];
-}
-
-function onCpu({ location }: SessionTensor): boolean {
-  return location === undefined || location === "cpu" || location === "cpu-pinned";
-}
-
-async function toCpu(tensor: SessionTensor): Promise<TensorLike> {
-  const { type, dims } = tensor;
-  const data = onCpu(tensor) || tensor.getData === undefined ? tensor.data : await tensor.getData();
-  return type === "float16" ? { type: "float32", dims, data: widen(data as ArrayBufferView) } : { type, dims, data };
-}
-
-/** A plain object, because `run` of every runtime takes one and no two runtimes share a Tensor class. */
-function feed({ type, dims, data }: TensorLike): object {
-  return { type, dims, data, size: (data as ArrayLike<unknown>).length, location: "cpu" };
 }

@@ -1,0 +1,78 @@
+/** Sessions of ONNX Runtime by structure: what is fed to them and what comes out, without importing any. */
+import { CodecError } from "./errors.js";
+import { narrow, widen } from "./float16.js";
+import type { TensorLike } from "./types.js";
+
+/** A tensor as a session returns it: on the CPU, or elsewhere with `getData` to fetch it. */
+export interface SessionTensor extends TensorLike {
+  /** `cpu`, `cpu-pinned`, `gpu-buffer`, `texture`, `ml-tensor`; a tensor without it is on the CPU. */
+  readonly location?: string;
+  /** Copies the data to the CPU. */
+  getData?(): Promise<unknown>;
+  /** Frees what is not on the CPU. */
+  dispose?(): void;
+}
+
+/** The part of ONNX Runtime's `InferenceSession` that is used here. */
+export interface SessionLike {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16. */
+  readonly inputMetadata?: readonly { readonly name: string; readonly type?: string }[];
+  /** Computes the outputs named in `fetches`. */
+  run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
+}
+
+/** The name `wanted`, or the only one there is. Throws MODEL. */
+export function pick(kind: "input" | "output", names: readonly string[], wanted: string | undefined): string {
+  const list = names.map((name) => `"${name}"`).join(", ");
+  if (wanted !== undefined) {
+    if (!names.includes(wanted))
+      throw new CodecError("MODEL", `the session has no ${kind} "${wanted}"; it has ${list}`);
+    return wanted;
+  }
+  if (names.length !== 1) throw new CodecError("MODEL", `name the ${kind}: the session has ${names.length} (${list})`);
+  return names[0];
+}
+
+/**
+ * The outputs `wanted`, on the CPU, float16 ones widened to float32. What the session left elsewhere is disposed, also where fetching fails.
+ */
+export async function runToCpu(
+  session: SessionLike,
+  feeds: Record<string, unknown>,
+  wanted: readonly string[],
+): Promise<Record<string, TensorLike>> {
+  const results = await session.run(feeds, wanted);
+  const outputs: Record<string, TensorLike> = {};
+  // Listed before the fetch: getData turns a tensor's location to cpu and keeps its GPU memory.
+  const away = wanted.map((name) => results[name]).filter((tensor) => !onCpu(tensor));
+  try {
+    for (const name of wanted) outputs[name] = await toCpu(results[name]);
+  } finally {
+    for (const tensor of away) tensor.dispose?.();
+  }
+  return outputs;
+}
+
+/** Whether the session says that its input is float16 (ONNX Runtime 1.21 and later do). */
+export function takesFloat16(session: SessionLike, input: string): boolean {
+  return session.inputMetadata?.find(({ name }) => name === input)?.type === "float16";
+}
+
+function onCpu({ location }: SessionTensor): boolean {
+  return location === undefined || location === "cpu" || location === "cpu-pinned";
+}
+
+/** The tensor with its data on the CPU, float16 widened to float32. What is elsewhere stays there. */
+export async function toCpu(tensor: SessionTensor): Promise<TensorLike> {
+  const { type, dims } = tensor;
+  const data = onCpu(tensor) || tensor.getData === undefined ? tensor.data : await tensor.getData();
+  return type === "float16" ? { type: "float32", dims, data: widen(data as ArrayBufferView) } : { type, dims, data };
+}
+
+/** A plain object, because `run` of every runtime takes one and no two runtimes share a Tensor class. */
+export function feed({ type, dims, data }: TensorLike, float16 = false): object {
+  if (float16 && data instanceof Float32Array) return feed({ type: "float16", dims, data: narrow(data) });
+  return { type, dims, data, size: (data as ArrayLike<unknown>).length, location: "cpu" };
+}
