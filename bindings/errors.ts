@@ -14,6 +14,10 @@
  * | `OUT_OF_RANGE` | a value that the wanted integer type cannot hold; the message names the position |
  * | `INVALID_TABLE` | a table that docs/format.md section 5 does not allow |
  * | `INVALID_PMF` | probabilities that cannot be quantized |
+ * | `NOT_A_BUNDLE` | the input does not begin like a table bundle (`latentwire/bundle`) |
+ * | `INVALID_FILE` | a checkpoint or array file that contradicts its own format (command line) |
+ * | `UNSUPPORTED_FILE` | a file of a kind, version or type that is not read (command line) |
+ * | `NO_TABLES` | a checkpoint without entropy models, or with empty ones (command line) |
  * | `MODEL` | an ONNX session without the expected inputs or outputs |
  */
 export type ErrorCode =
@@ -28,6 +32,10 @@ export type ErrorCode =
   | "OUT_OF_RANGE"
   | "INVALID_TABLE"
   | "INVALID_PMF"
+  | "NOT_A_BUNDLE"
+  | "INVALID_FILE"
+  | "UNSUPPORTED_FILE"
+  | "NO_TABLES"
   | "MODEL";
 
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */

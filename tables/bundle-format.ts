@@ -1,0 +1,230 @@
+/** The bytes of a bundle, docs/tables.md section 2: written and read, every field checked before it is used. Knows no codec and no Wasm. */
+import { CodecError } from "../bindings/errors.js";
+import { VarintReader } from "../bindings/packet.js";
+import type { Prior } from "../bindings/types.js";
+import { xxh32 } from "../bindings/xxh32.js";
+
+/** What a table is for. */
+export type BundleKind = Prior["kind"];
+
+/** A table of a bundle: what can be said of it without loading it. */
+export interface BundleEntry {
+  /** 1 to 255 characters, unique in its bundle; for tables of a checkpoint the module's path, such as `entropy_bottleneck`. */
+  readonly name: string;
+  /** `factorized`: a row per channel; `gaussian`: a row per scale; `indexed`: rows chosen by the caller. */
+  readonly kind: BundleKind;
+  /** Number of rows: channels of a factorized table, scales of a Gaussian one. */
+  readonly rows: number;
+  /** 16 hex digits that identify the table; docs/format.md section 5. */
+  readonly fingerprint: string;
+  /** Bytes that the table takes in the bundle; 0 where it is built from its scales when loaded. */
+  readonly bytes: number;
+  /** Whether the table has a median per row. */
+  readonly medians: boolean;
+  /** The latent it is for, null where a dimension may be anything: `[null, 48, null, null]`. */
+  readonly shape: readonly (number | null)[] | undefined;
+  /** The dimension that selects the row of a factorized table; undefined is the codec's default. */
+  readonly axis: number | undefined;
+  /** Quantization step the table was made for, 1 if none is said. */
+  readonly step: number;
+  /** Whatever its maker wrote. */
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+/** An entry as {@link parseBundle} finds it: with the places of its bytes. */
+export interface FoundEntry extends BundleEntry {
+  /** The table in binary form, a view; undefined where it is to be built from the scales. */
+  readonly table: Uint8Array | undefined;
+  /** float32, little-endian, a view; undefined for kinds without scales and for CompressAI's 64. */
+  readonly scales: Uint8Array | undefined;
+}
+
+/** An entry to be written. */
+export interface PlainEntry {
+  name: string;
+  kind: BundleKind;
+  rows: number;
+  fingerprint: string;
+  table: Uint8Array | undefined;
+  scales: Uint8Array | undefined;
+  medians: boolean;
+  shape?: readonly (number | null)[] | undefined;
+  axis?: number | undefined;
+  step?: number | undefined;
+  meta?: Readonly<Record<string, unknown>> | undefined;
+}
+
+const MAGIC = [0x4c, 0x57, 0x42];
+const VERSION = 1;
+const FIXED = 8;
+const CHECKSUM = 4;
+const MAX_DIRECTORY = 2 ** 22;
+const MAX_ENTRIES = 4096;
+const MAX_ROWS = 65535;
+const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
+
+const corrupted = (message: string): never => {
+  throw new CodecError("CORRUPTED", `bundle: ${message}`);
+};
+
+/** Puts the parts together. The same bytes are stored once. Throws RangeError where the result would be no bundle. */
+export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Uint8Array {
+  const blobs: Uint8Array[] = [];
+  const places = new Map<string, [number, number]>();
+  let end = 0;
+  const place = (bytes: Uint8Array | undefined, key: string): [number, number] | undefined => {
+    if (bytes === undefined) return undefined;
+    let found = places.get(key);
+    if (found === undefined) {
+      found = [end, bytes.length];
+      places.set(key, found);
+      blobs.push(bytes);
+      end += bytes.length;
+    }
+    return found;
+  };
+  const directory = new TextEncoder().encode(
+    JSON.stringify({
+      entries: entries.map(({ table, scales, ...entry }) => ({
+        ...entry,
+        step: entry.step === 1 ? undefined : entry.step,
+        table: place(table, `table ${entry.fingerprint}`),
+        scales: place(scales, `scales ${scales}`),
+      })),
+      meta,
+    }),
+  );
+  if (directory.length > MAX_DIRECTORY)
+    throw new RangeError(`the directory of the bundle has ${directory.length} bytes, ${MAX_DIRECTORY} is the most`);
+  const bytes = new Uint8Array(FIXED + directory.length + end + CHECKSUM);
+  const view = new DataView(bytes.buffer);
+  bytes.set([...MAGIC, VERSION]);
+  view.setUint32(4, directory.length, true);
+  bytes.set(directory, FIXED);
+  let at = FIXED + directory.length;
+  for (const blob of blobs) {
+    bytes.set(blob, at);
+    at += blob.length;
+  }
+  view.setUint32(at, xxh32(bytes.subarray(0, at)), true);
+  return bytes;
+}
+
+/**
+ * Reads what {@link formatBundle} wrote. What is found are views of `bytes`.
+ *
+ * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
+ */
+export function parseBundle(bytes: Uint8Array): {
+  entries: FoundEntry[];
+  meta: Readonly<Record<string, unknown>>;
+} {
+  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new CodecError("NOT_A_BUNDLE", "the input is no table bundle");
+  if (bytes.length < FIXED + CHECKSUM) throw new CodecError("TRUNCATED", "bundle: it ends inside its header");
+  if (bytes[3] !== VERSION)
+    throw new CodecError("UNSUPPORTED_VERSION", `bundle version ${bytes[3]}; this release reads ${VERSION}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(4, true);
+  const end = bytes.length - CHECKSUM;
+  if (FIXED + length > end) throw new CodecError("TRUNCATED", "bundle: it ends inside its directory");
+  if (length > MAX_DIRECTORY) corrupted(`its directory has ${length} bytes, ${MAX_DIRECTORY} is the most`);
+  // Before the directory is parsed, so that damage is reported as damage.
+  if (view.getUint32(end, true) !== xxh32(bytes.subarray(0, end))) corrupted("the checksum does not match");
+
+  const directory = parseDirectory(bytes.subarray(FIXED, FIXED + length));
+  const blobs = bytes.subarray(FIXED + length, end);
+  const list = directory.entries;
+  if (!Array.isArray(list)) return corrupted("entries is not a list");
+  if (list.length > MAX_ENTRIES) corrupted(`${list.length} entries, ${MAX_ENTRIES} is the most`);
+  const names = new Set<string>();
+  const entries = list.map((fields) => parseEntry(fields, blobs, names));
+  return { entries, meta: record(directory.meta ?? {}, "meta") };
+}
+
+function parseDirectory(bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    return corrupted("the directory is no JSON");
+  }
+  return record(value, "the directory");
+}
+
+function record(value: unknown, name: string): Record<string, unknown> {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return corrupted(`${name} is no object`);
+  return value as Record<string, unknown>;
+}
+
+function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>): FoundEntry {
+  const fields = record(value, "an entry");
+  const { name, kind, rows, fingerprint } = fields;
+  if (typeof name !== "string" || !isName(name)) return corrupted(`${JSON.stringify(name)} is not a name`);
+  if (names.has(name)) corrupted(`two entries are named ${name}`);
+  names.add(name);
+  if (!isKind(kind))
+    throw new CodecError("UNSUPPORTED_VERSION", `bundle: ${name} is of the kind ${JSON.stringify(kind)}`);
+  if (!isWhole(rows, 1, MAX_ROWS)) return corrupted(`${name}: ${JSON.stringify(rows)} rows`);
+  if (typeof fingerprint !== "string" || !/^[0-9a-f]{16}$/.test(fingerprint))
+    return corrupted(`${name}: the fingerprint is not 16 hex digits`);
+  const table = blob(fields.table, blobs, `${name}: table`);
+  const scales = blob(fields.scales, blobs, `${name}: scales`);
+  if (scales !== undefined && kind !== "gaussian") corrupted(`${name} has scales, but is ${kind}`);
+  if (scales !== undefined && scales.length !== 4 * rows) corrupted(`${name}: the scales are not one per row`);
+  if (table === undefined && kind !== "gaussian") corrupted(`${name} has no table`);
+  let medians = false;
+  if (table !== undefined) {
+    const peeked = peekTable(table);
+    if (peeked === undefined || peeked.rows !== rows || peeked.fingerprint !== fingerprint)
+      return corrupted(`${name}: the table is not the one that the directory describes`);
+    medians = peeked.medians;
+  }
+  const step = fields.step ?? 1;
+  if (typeof step !== "number" || !isStep(step)) return corrupted(`${name}: the step is ${JSON.stringify(step)}`);
+  const axis = fields.axis ?? undefined;
+  if (axis !== undefined && !isWhole(axis, 0, 6)) return corrupted(`${name}: the axis is ${JSON.stringify(axis)}`);
+  const shape = fields.shape ?? undefined;
+  if (shape !== undefined && !isShape(shape)) return corrupted(`${name}: the shape is ${JSON.stringify(shape)}`);
+  const meta = record(fields.meta ?? {}, `${name}: meta`);
+  return { name, kind, rows, fingerprint, bytes: table?.length ?? 0, medians, shape, axis, step, meta, table, scales };
+}
+
+function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | undefined {
+  if (place === undefined || place === null) return undefined;
+  if (!Array.isArray(place) || place.length !== 2 || !place.every((number) => isWhole(number, 0, blobs.length)))
+    return corrupted(`${name} is not a place in the bundle`);
+  const [start, length] = place as [number, number];
+  if (start + length > blobs.length) return corrupted(`${name} reaches past the end`);
+  return blobs.subarray(start, start + length);
+}
+
+/** Rows, medians and fingerprint of a table in binary form, or undefined where it does not begin and end like one. */
+export function peekTable(table: Uint8Array): { rows: number; medians: boolean; fingerprint: string } | undefined {
+  if (table.length < 14 || TABLE_MAGIC.some((byte, i) => table[i] !== byte)) return undefined;
+  let rows: number;
+  try {
+    rows = new VarintReader(table, 5, table.length).read("the number of rows");
+  } catch {
+    return undefined;
+  }
+  const tail = Array.from(table.subarray(-8), (byte) => byte.toString(16).padStart(2, "0"));
+  return { rows, medians: (table[4]! & 1) === 1, fingerprint: tail.reverse().join("") };
+}
+
+const isWhole = (value: unknown, least: number, most: number): value is number =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+
+/** Whether a table may be called that: something, not too long, without control characters. */
+export const isName = (name: string): boolean => name.length >= 1 && name.length <= 255 && !/\p{Cc}/u.test(name);
+
+export const isKind = (kind: unknown): kind is BundleKind =>
+  kind === "factorized" || kind === "gaussian" || kind === "indexed";
+
+/** Whether it is a positive finite float32. */
+export const isStep = (step: number): boolean => Math.fround(step) > 0 && Math.fround(step) < Number.POSITIVE_INFINITY;
+
+export const isShape = (shape: unknown): shape is (number | null)[] =>
+  Array.isArray(shape) &&
+  shape.length >= 1 &&
+  shape.length <= 7 &&
+  shape.every((d) => d === null || isWhole(d, 0, 2 ** 31 - 1));

@@ -1,0 +1,287 @@
+/**
+ * Table bundles: the tables of a model in one file, under their names. docs/tables.md describes the file and how to make one.
+ *
+ * @module
+ */
+import { CodecError } from "../bindings/errors.js";
+import type {
+  FactorizedOptions,
+  GaussianOptions,
+  IndexedOptions,
+  Table,
+  TableSource,
+  TensorLike,
+} from "../bindings/types.js";
+import {
+  type BundleEntry,
+  type BundleKind,
+  formatBundle,
+  isKind,
+  isName,
+  isShape,
+  isStep,
+  type PlainEntry,
+  parseBundle,
+  peekTable,
+} from "./bundle-format.js";
+import { readLimited } from "./bundle-source.js";
+
+export type { BundleEntry, BundleKind } from "./bundle-format.js";
+
+/** A table for {@link writeBundle}. */
+export interface BundleInput {
+  /** 1 to 255 characters without control characters, unique in the bundle. */
+  name: string;
+  kind: BundleKind;
+  /** A loaded table or its binary form. */
+  table: Table | Uint8Array;
+  /** For `gaussian`: the ascending scale of each row; default CompressAI's 64. */
+  scaleTable?: Float32Array;
+  /** For `gaussian`: leaves the rows out, they are built from the scales when loaded. Only for what `codec.gaussianTable(scaleTable)` gives. */
+  rebuild?: boolean;
+  /** The latent it is for, null where a dimension may be anything. */
+  shape?: readonly (number | null)[];
+  /** The dimension that selects the row of a factorized table, 0 to 6. */
+  axis?: number;
+  /** Quantization step that the priors made from the entry get unless they are told another. Default 1. */
+  step?: number;
+  /** Anything that JSON can say. */
+  meta?: Readonly<Record<string, unknown>>;
+}
+
+/** What {@link loadBundle} takes. A string or a URL is fetched; a file of Node is `loadBundle(readFile(path))`. */
+export type BundleSource = Uint8Array | ArrayBuffer | Response | URL | string;
+
+/** How {@link loadBundle} loads. */
+export interface LoadBundleOptions {
+  /** A response of more bytes is refused. Default 2^26. */
+  maxBytes?: number;
+  /** Ends a fetch. */
+  signal?: AbortSignal;
+}
+
+/** What a bundle needs of a codec to make a table; a codec and a pool both have it. */
+export interface TableLoader {
+  /** As `codec.table`. */
+  table(source: TableSource): Table;
+  /** As `codec.gaussian`. */
+  gaussian(scales: Float32Array, options?: GaussianOptions): { readonly table: Table };
+}
+
+/**
+ * Tables under their names. A table's bytes are parsed by the codec when it is first used, and once per codec. `codec` may be a codec or a pool.
+ */
+export class Bundle {
+  /** Whatever the bundle's maker wrote. */
+  readonly meta: Readonly<Record<string, unknown>>;
+  /** Every table, in the order of the file. */
+  readonly entries: readonly BundleEntry[];
+  readonly #found: ReturnType<typeof parseBundle>["entries"];
+  readonly #loaded = new WeakMap<TableLoader, Map<string, Table>>();
+
+  /** Reads a bundle; see {@link readBundle}. */
+  constructor(bytes: Uint8Array) {
+    // A copy: the caller's buffer is his own.
+    const { entries, meta } = parseBundle(bytes.slice());
+    this.#found = entries;
+    this.meta = meta;
+    this.entries = entries.map(({ table: _, scales: __, ...entry }) => Object.freeze(entry));
+  }
+
+  /** What the bundle says of a table. Throws RangeError where it has none of that name. */
+  entry(name: string): BundleEntry {
+    return this.entries[this.#index(name)]!;
+  }
+
+  #index(name: string): number {
+    const index = this.#found.findIndex((entry) => entry.name === name);
+    if (index >= 0) return index;
+    const names = this.#found.map((entry) => entry.name).join(", ");
+    throw new RangeError(`name ${JSON.stringify(name)} is not in the bundle, which has: ${names || "no tables"}`);
+  }
+
+  #kind(name: string, kind: BundleKind): BundleEntry {
+    const entry = this.entry(name);
+    if (entry.kind !== kind) throw new RangeError(`name ${JSON.stringify(name)} is a ${entry.kind} table, not ${kind}`);
+    return entry;
+  }
+
+  /** The scale of each row of a Gaussian table; undefined for other kinds, and where they are CompressAI's 64. */
+  scaleTable(name: string): Float32Array | undefined {
+    const { scales } = this.#found[this.#index(name)]!;
+    if (scales === undefined) return undefined;
+    const view = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
+    return Float32Array.from({ length: scales.length / 4 }, (_, j) => view.getFloat32(4 * j, true));
+  }
+
+  /**
+   * The table, loaded into `codec`.
+   *
+   * @throws RangeError for an unknown name; CodecError `INVALID_TABLE`, `WRONG_TABLES` where it is not what the bundle says.
+   */
+  table(codec: TableLoader, name: string): Table {
+    const tables = this.#loaded.get(codec) ?? new Map<string, Table>();
+    this.#loaded.set(codec, tables);
+    const known = tables.get(name);
+    if (known !== undefined) return known;
+    const found = this.#found[this.#index(name)]!;
+    const table = found.table === undefined ? this.#build(codec, name) : codec.table(found.table);
+    if (table.fingerprint !== found.fingerprint)
+      throw new CodecError(
+        "WRONG_TABLES",
+        `bundle: ${name} is table ${table.fingerprint}, the directory says ${found.fingerprint}`,
+      );
+    tables.set(name, table);
+    return table;
+  }
+
+  #build(codec: TableLoader, name: string): Table {
+    const scaleTable = this.scaleTable(name);
+    try {
+      // Not gaussianTable: a pool has none.
+      return codec.gaussian(new Float32Array(0), scaleTable === undefined ? {} : { scaleTable }).table;
+    } catch (error) {
+      // The scales are the file's, not the caller's.
+      if (error instanceof RangeError) throw new CodecError("INVALID_TABLE", `bundle: ${name}: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /**
+   * A prior of a factorized table, as `codec.factorized` makes it; axis and step are the entry's unless `options` says otherwise.
+   *
+   * @throws RangeError for a name that is unknown or of another kind; what {@link table} and `codec.factorized` throw.
+   */
+  factorized<P>(
+    codec: TableLoader & { factorized(table: TableSource, options?: FactorizedOptions): P },
+    name: string,
+    options: FactorizedOptions = {},
+  ): P {
+    const { axis, step } = this.#kind(name, "factorized");
+    return codec.factorized(this.table(codec, name), { ...(axis !== undefined && { axis }), step, ...options });
+  }
+
+  /**
+   * A prior of a Gaussian table, as `codec.gaussian` makes it.
+   *
+   * @param scales - a scale per symbol, from the hyper decoder.
+   * @throws RangeError for a name that is unknown or of another kind; what {@link table} and `codec.gaussian` throw.
+   */
+  gaussian<P>(
+    codec: { table(source: TableSource): Table } & {
+      gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions): P & { readonly table: Table };
+    },
+    name: string,
+    scales: Float32Array | TensorLike,
+    options: IndexedOptions = {},
+  ): P {
+    const { step } = this.#kind(name, "gaussian");
+    const scaleTable = this.scaleTable(name);
+    const table = this.table(codec, name);
+    return codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), step, ...options });
+  }
+
+  /**
+   * A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind.
+   *
+   * @param rows - a row number per symbol.
+   * @throws RangeError for an unknown name; what {@link table} and `codec.indexed` throw.
+   */
+  indexed<P>(
+    codec: TableLoader & { indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): P },
+    name: string,
+    rows: ArrayLike<number>,
+    options: IndexedOptions = {},
+  ): P {
+    return codec.indexed(this.table(codec, name), rows, { step: this.entry(name).step, ...options });
+  }
+}
+
+/**
+ * Writes tables into a bundle, docs/tables.md section 2. The same tables in the same order give the same bytes.
+ *
+ * @param meta - anything that JSON can say about the whole.
+ * @throws TypeError, RangeError for an entry that is none.
+ */
+export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Uint8Array {
+  if (!Array.isArray(entries)) throw new TypeError("entries must be a list of tables");
+  const bytes = formatBundle(entries.map(plain), meta);
+  // Names that occur twice, too many entries: whatever the reader would refuse.
+  try {
+    parseBundle(bytes);
+  } catch (error) {
+    throw new RangeError(`entries: ${(error as Error).message}`);
+  }
+  return bytes;
+}
+
+function plain(input: BundleInput, i: number): PlainEntry {
+  const { name, kind, table, scaleTable, shape, axis, step = 1, meta, rebuild = false } = input;
+  const wrong = (what: string): never => {
+    throw new RangeError(`entries[${i}].${what}`);
+  };
+  if (typeof name !== "string" || !isName(name)) wrong("name must have 1 to 255 characters and no control characters");
+  if (!isKind(kind)) wrong(`kind must be factorized, gaussian or indexed, not ${JSON.stringify(kind)}`);
+  const bytes = table instanceof Uint8Array ? table : table.bytes();
+  const found = peekTable(bytes) ?? wrong("table is not the binary form of a table");
+  if (rebuild && kind !== "gaussian") wrong("rebuild is for gaussian tables");
+  if (scaleTable !== undefined && (kind !== "gaussian" || scaleTable.length !== found.rows))
+    wrong(`scaleTable must be one scale per row of a gaussian table`);
+  if (!isStep(step)) wrong(`step must be a positive number, not ${step}`);
+  if (shape !== undefined && !isShape(shape)) wrong("shape must be 1 to 7 dimensions or nulls");
+  return {
+    name,
+    kind,
+    rows: found.rows,
+    fingerprint: found.fingerprint,
+    medians: found.medians,
+    table: rebuild ? undefined : bytes,
+    scales: scaleTable && littleEndian(scaleTable),
+    ...(shape !== undefined && { shape }),
+    ...(axis !== undefined && { axis }),
+    step,
+    ...(meta !== undefined && { meta }),
+  };
+}
+
+function littleEndian(values: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i]!, true);
+  return bytes;
+}
+
+/**
+ * Reads a bundle from its bytes. Tables are parsed later, when used.
+ *
+ * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
+ */
+export function readBundle(bytes: Uint8Array): Bundle {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError("bytes must be a Uint8Array");
+  return new Bundle(bytes);
+}
+
+/**
+ * Loads a bundle, in Node and in browsers alike: from bytes, or from the network.
+ *
+ * @param source - bytes, a Response, a URL to fetch, or a promise of one of them, such as `readFile(path)` or `fetch(url)`.
+ * @throws what {@link readBundle} throws; CodecError `NOT_A_BUNDLE` where the server answers with an error, `LIMIT_EXCEEDED` above `maxBytes`;
+ * what `fetch` throws; TypeError for anything else.
+ */
+export async function loadBundle(
+  source: BundleSource | PromiseLike<BundleSource>,
+  options: LoadBundleOptions = {},
+): Promise<Bundle> {
+  const { maxBytes = 2 ** 26, signal } = options;
+  const given = await source;
+  if (given instanceof Uint8Array) return new Bundle(given);
+  if (given instanceof ArrayBuffer) return new Bundle(new Uint8Array(given));
+  if (typeof given === "string" || given instanceof URL) {
+    if (/^file:/i.test(String(given)))
+      throw new TypeError("source is a file: read it first, as in loadBundle(readFile(path))");
+    return new Bundle(await readLimited(await fetch(given, { signal: signal ?? null }), maxBytes));
+  }
+  if (given !== null && typeof given === "object" && typeof given.arrayBuffer === "function")
+    return new Bundle(await readLimited(given, maxBytes));
+  throw new TypeError("source must be bytes, a Response or a URL");
+}
