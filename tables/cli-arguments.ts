@@ -1,0 +1,89 @@
+/** Arguments of the command line: what a command declares, what was given, what is wrong with it. */
+import { type ParseArgsConfig, parseArgs } from "node:util";
+
+/** Exit codes; docs/cli.md. */
+export const EXIT = { ok: 0, data: 1, usage: 2 } as const;
+
+/** The caller's mistake: exit code 2. */
+export class UsageError extends Error {}
+
+/** Values of a command's options, as strings; flags are true. */
+export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
+/** One command. */
+export interface Command {
+  /** As it is typed: `tables import`. */
+  readonly name: string;
+  /** What it does, in one line. */
+  readonly summary: string;
+  /** Arguments after the name, for the first line of the help. */
+  readonly synopsis: string;
+  /** The rest of the help: options, one per line, and an example. */
+  readonly help: string;
+  readonly options: NonNullable<ParseArgsConfig["options"]>;
+  /** Least and most positional arguments. */
+  readonly positionals: readonly [number, number];
+  /** @returns the exit code. */
+  run(values: Values, positionals: string[]): Promise<number> | number;
+}
+
+/** Splits arguments by a command's options. `help` is set where help is asked for, whatever else is wrong. */
+export function parseCommand(
+  command: Command,
+  args: string[],
+): { values: Values; positionals: string[]; help: boolean } {
+  if (args.includes("--help") || args.includes("-h")) return { values: {}, positionals: [], help: true };
+  let parsed: { values: Values; positionals: string[] };
+  try {
+    parsed = parseArgs({ args, options: command.options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  const [least, most] = command.positionals;
+  const count = parsed.positionals.length;
+  if (count < least) throw new UsageError(`${command.name} needs ${command.synopsis.split(" [")[0]}`);
+  if (count > most)
+    throw new UsageError(`what is ${parsed.positionals[most]}? ${command.name} takes ${most} argument(s)`);
+  return { ...parsed, help: false };
+}
+
+/** The text of an option, or undefined. */
+export const text = (values: Values, name: string): string | undefined => values[name] as string | undefined;
+
+/** The texts of an option that may be repeated. */
+export const texts = (values: Values, name: string): string[] => (values[name] as string[] | undefined) ?? [];
+
+export const flag = (values: Values, name: string): boolean => values[name] === true;
+
+/** A positive number, or undefined. */
+export function positive(values: Values, name: string): number | undefined {
+  const given = text(values, name);
+  if (given === undefined) return undefined;
+  const number = Number(given);
+  if (given.trim() !== "" && number > 0 && number < Number.POSITIVE_INFINITY) return number;
+  throw new UsageError(`--${name} must be a positive number, not ${given}`);
+}
+
+/** A whole number from `least` to `most`, or undefined. */
+export function whole(values: Values, name: string, least: number, most: number): number | undefined {
+  const given = text(values, name);
+  if (given === undefined) return undefined;
+  const number = Number(given);
+  if (/^\d+$/.test(given) && number >= least && number <= most) return number;
+  throw new UsageError(`--${name} must be a whole number from ${least} to ${most}, not ${given}`);
+}
+
+/** Whole numbers separated by commas or `x`, or undefined. */
+export function list(values: Values, name: string): number[] | undefined {
+  const given = text(values, name);
+  if (given === undefined) return undefined;
+  if (/^\d+([,x]\d+)*$/.test(given)) return given.split(/[,x]/).map(Number);
+  throw new UsageError(`--${name} must be whole numbers such as 1,48,28,28, not ${given}`);
+}
+
+/** One of some words, or undefined. */
+export function choice<T extends string>(values: Values, name: string, choices: readonly T[]): T | undefined {
+  const given = text(values, name);
+  if (given === undefined || choices.includes(given as T)) return given as T | undefined;
+  throw new UsageError(`--${name} must be ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}, not ${given}`);
+}

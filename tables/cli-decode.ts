@@ -1,0 +1,63 @@
+/** latentwire decode */
+import { create } from "latentwire";
+import { type Command, choice, EXIT, flag, list, text, UsageError, whole } from "./cli-arguments.js";
+import { checkOutput, printJson, readInput, writeOutput } from "./cli-files.js";
+import { formatLatent, LATENT_TYPES } from "./cli-latent.js";
+import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
+
+export const decodeCommand: Command = {
+  name: "decode",
+  summary: "packet in, latent out",
+  synopsis: "PACKET [-o LATENT] [--tables FILE] [options]",
+  help: `  PACKET            a file, or - for standard input
+  -o, --output FILE the latent; default, and -: standard output
+  --raw             write the elements alone, little-endian; default: .npy
+  --type TYPE       float32 (default): dequantized; int32, int16, int8: symbols
+  --dims D,D,..     shape: needed with --header none, otherwise checked
+${priorHelp}
+  --stream KIND     of a bare stream: native (default), or compressai
+  --header KIND     packet (default), or none: a bare stream
+  --max-elements N  refuse packets of more; default 16777216
+  --json            say what was decoded, on standard output or, where the latent goes there, on standard error
+
+  latentwire decode latent.lw --tables model.lwb -o latent.npy`,
+  options: {
+    ...priorOptions,
+    output: { type: "string", short: "o" },
+    raw: { type: "boolean" },
+    type: { type: "string" },
+    dims: { type: "string" },
+    stream: { type: "string" },
+    header: { type: "string" },
+    "max-elements": { type: "string" },
+    json: { type: "boolean" },
+  },
+  positionals: [1, 1],
+  async run(values, [path]) {
+    const output = checkOutput(text(values, "output"), "a latent");
+    const type = choice(values, "type", LATENT_TYPES) ?? "float32";
+    const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
+    const header = choice(values, "header", ["packet", "none"]) ?? "packet";
+    const dims = list(values, "dims");
+    if (header === "none" && dims === undefined) throw new UsageError("--header none needs --dims");
+    const maxElements = whole(values, "max-elements", 0, 2 ** 31 - 1);
+    const codec = await create();
+    const prior = await makePrior(codec, values);
+    // A copy: the codec takes a Uint8Array, Node's Buffer is a view of a shared one.
+    const packet = new Uint8Array(await readInput(path!));
+    const latent = codec.decode(packet, prior, {
+      type,
+      stream,
+      header,
+      ...(dims !== undefined && { dims }),
+      ...(maxElements !== undefined && { maxElements }),
+    });
+    await writeOutput(output, formatLatent(latent, flag(values, "raw")));
+    if (flag(values, "json")) {
+      const report = { type, dims: latent.dims, elements: latent.data.length, bytes: packet.length };
+      if (output === "-") console.error(JSON.stringify(report));
+      else await printJson(report);
+    }
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,61 @@
+/** latentwire encode */
+import { create } from "latentwire";
+import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
+import { checkOutput, printJson, readInput, remark, writeOutput } from "./cli-files.js";
+import { rawOptions, readLatent } from "./cli-latent.js";
+import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
+
+export const encodeCommand: Command = {
+  name: "encode",
+  summary: "latent in, packet out",
+  synopsis: "LATENT [-o PACKET] [--tables FILE] [options]",
+  help: `  LATENT            .npy of floats or integers, or raw elements; - for standard input
+  -o, --output FILE the packet; default, and -: standard output
+  --dims D,D,..     shape of raw elements
+  --type TYPE       their type: float32 (default), int32, int16, int8
+${priorHelp}
+  --stream KIND     native (default), or compressai: what CompressAI's rANS coder writes
+  --header KIND     packet (default), or none: the bare stream
+  --lanes N         1, 8, 16, 32 or auto (default)
+  --no-checksum, --no-fingerprint
+  --json            say what was written, on standard output or, where the packet goes there, on standard error
+
+  latentwire encode latent.npy --tables model.lwb -o latent.lw
+  encoder | latentwire encode - --dims 1,48,28,28 --tables model.lwb > latent.lw`,
+  options: {
+    ...priorOptions,
+    ...rawOptions,
+    output: { type: "string", short: "o" },
+    stream: { type: "string" },
+    header: { type: "string" },
+    lanes: { type: "string" },
+    "no-checksum": { type: "boolean" },
+    "no-fingerprint": { type: "boolean" },
+    json: { type: "boolean" },
+  },
+  positionals: [1, 1],
+  async run(values, [path]) {
+    const output = checkOutput(text(values, "output"), "a packet");
+    const lanes = choice(values, "lanes", ["auto", "1", "8", "16", "32"]) ?? "auto";
+    const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
+    const header = choice(values, "header", ["packet", "none"]) ?? "packet";
+    const codec = await create();
+    const prior = await makePrior(codec, values);
+    const latent = readLatent(await readInput(path!), values, path!);
+    const packet = codec.encode(latent, prior, {
+      stream,
+      header,
+      lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
+      checksum: !flag(values, "no-checksum"),
+      fingerprint: !flag(values, "no-fingerprint"),
+    });
+    await writeOutput(output, packet);
+    const elements = latent.data.length;
+    const report = { bytes: packet.length, dims: latent.dims, elements, fingerprint: prior.table.fingerprint };
+    if (flag(values, "json")) {
+      if (output === "-") console.error(JSON.stringify(report));
+      else await printJson(report);
+    } else if (output !== "-" && process.stderr.isTTY) remark(`${packet.length} bytes for ${elements} elements`);
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,67 @@
+/** latentwire tables import */
+import { basename } from "node:path";
+import { create } from "latentwire";
+import { readBundle, writeBundle } from "latentwire/bundle";
+import { FileSource, MemorySource } from "./byte-source.js";
+import { openCheckpoint } from "./checkpoint.js";
+import { type Command, EXIT, flag, text, texts } from "./cli-arguments.js";
+import { print, printJson, readInput, remark, writeOutput } from "./cli-files.js";
+import { entryLines } from "./cli-show.js";
+import { importModels } from "./entropy-models.js";
+
+export const importCommand: Command = {
+  name: "tables import",
+  summary: "take the tables out of a trained model's checkpoint",
+  synopsis: "CHECKPOINT [-o BUNDLE] [--only NAME]",
+  help: `  CHECKPOINT        .pth, .pth.tar, .pt of torch.save; .safetensors; .npz. Nothing in it is executed.
+  -o, --output FILE the bundle; default: the checkpoint's name with .lwb, here
+  --only NAME       only this entropy model; may be repeated
+  --json            for machines
+
+Finds CompressAI's EntropyBottleneck and GaussianConditional, by all the names they have had, wherever they are in the file.
+A model that was saved before update() has no tables; they are then computed from its parameters, which is said.
+
+  latentwire tables import checkpoint_best.pth.tar -o model.lwb`,
+  options: {
+    output: { type: "string", short: "o" },
+    only: { type: "string", multiple: true },
+    json: { type: "boolean" },
+  },
+  positionals: [1, 1],
+  async run(values, [path]) {
+    const file = path === "-" ? undefined : new FileSource(path!);
+    try {
+      const checkpoint = openCheckpoint(file ?? new MemorySource(await readInput("-")));
+      const models = importModels(await create(), checkpoint.tensors, texts(values, "only"));
+      const meta = { made: "latentwire tables import", from: path === "-" ? "standard input" : basename(path!) };
+      const bytes = writeBundle(
+        models.map(({ input, notes }) => ({ ...input, ...(notes.length > 0 && { meta: { notes } }) })),
+        meta,
+      );
+      const output =
+        text(values, "output") ?? `${basename(path!).replace(/(\.(pth|pt|tar|safetensors|npz))+$/, "")}.lwb`;
+      await writeOutput(output, bytes);
+      const { entries } = readBundle(bytes);
+      const report = {
+        output,
+        bytes: bytes.length,
+        format: checkpoint.format,
+        entries: entries.map((entry, i) => ({
+          ...entry,
+          path: models[i]!.path,
+          from: models[i]!.from,
+          notes: models[i]!.notes,
+        })),
+      };
+      // The bundle itself may be on its way through standard output.
+      if (output !== "-" && flag(values, "json")) await printJson(report);
+      else {
+        if (output !== "-") await print(...entryLines(entries), `${bytes.length} bytes in ${output}`);
+        for (const { input, notes } of models) for (const note of notes) remark(`${input.name}: ${note}`);
+      }
+      return EXIT.ok;
+    } finally {
+      file?.close();
+    }
+  },
+};

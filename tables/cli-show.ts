@@ -1,0 +1,49 @@
+/** latentwire tables show */
+import { create } from "latentwire";
+import type { BundleEntry } from "latentwire/bundle";
+import { type Command, EXIT, flag, text, UsageError } from "./cli-arguments.js";
+import { print, printJson, readInput, table } from "./cli-files.js";
+import { openTables } from "./cli-prior.js";
+
+/** The lines of `tables show`: a table per line. */
+export function entryLines(entries: readonly BundleEntry[]): string[] {
+  return table([
+    ["name", "kind", "rows", "bytes", "step", "shape", "fingerprint"],
+    ...entries.map(({ name, kind, rows, bytes, step, shape, fingerprint }) => [
+      name,
+      kind,
+      String(rows),
+      bytes === 0 ? "built" : String(bytes),
+      String(step),
+      shape === undefined ? "-" : `[${shape.map((d) => d ?? "?").join(", ")}]`,
+      fingerprint,
+    ]),
+  ]);
+}
+
+export const showCommand: Command = {
+  name: "tables show",
+  summary: "list the tables of a bundle, or print one",
+  synopsis: "BUNDLE [--table NAME] [--json]",
+  help: `  BUNDLE            a bundle, a table as JSON or in binary form; - for standard input
+  --table NAME      print this table as JSON, docs/format.md section 5
+  --json            for machines
+
+Every table is loaded, so a bundle that shows is a bundle that works. "built" are tables that are computed from their scales.
+
+  latentwire tables show model.lwb`,
+  options: { table: { type: "string" }, json: { type: "boolean" } },
+  positionals: [1, 1],
+  async run(values, [path]) {
+    const codec = await create();
+    const bundle = openTables(codec, await readInput(path!), "factorized");
+    const name = text(values, "table");
+    if (name !== undefined && !bundle.entries.some((entry) => entry.name === name))
+      throw new UsageError(`--table ${name} is none of ${bundle.entries.map((entry) => entry.name).join(", ")}`);
+    for (const entry of bundle.entries) bundle.table(codec, entry.name);
+    if (name !== undefined) await printJson(bundle.table(codec, name));
+    else if (flag(values, "json")) await printJson({ meta: bundle.meta, entries: bundle.entries });
+    else await print(...entryLines(bundle.entries));
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+/** The command line: `npx latentwire`. */
+import { CodecError } from "latentwire";
+import { type Command, EXIT, parseCommand, UsageError } from "./cli-arguments.js";
+import { decodeCommand } from "./cli-decode.js";
+import { encodeCommand } from "./cli-encode.js";
+import { print } from "./cli-files.js";
+import { importCommand } from "./cli-import.js";
+import { inspectCommand } from "./cli-inspect.js";
+import { showCommand } from "./cli-show.js";
+
+const commands: readonly Command[] = [inspectCommand, encodeCommand, decodeCommand, importCommand, showCommand];
+
+function overview(): string[] {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  return [
+    "usage: latentwire COMMAND",
+    "",
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    "",
+    "latentwire COMMAND --help says more. Exit codes: 0 done, 1 the data is at fault, 2 the command line is.",
+  ];
+}
+
+/** The command that is named, and what follows its name. */
+function findCommand(args: readonly string[]): { command: Command; rest: string[] } {
+  for (const words of [2, 1]) {
+    const command = commands.find(({ name }) => name === args.slice(0, words).join(" "));
+    if (command !== undefined) return { command, rest: args.slice(words) };
+  }
+  const [first, second] = args;
+  throw new UsageError(`there is no command ${first}${first === "tables" && second !== undefined ? ` ${second}` : ""}`);
+}
+
+async function main(args: string[]): Promise<number> {
+  const topics = args.filter((arg) => arg !== "--help" && arg !== "-h" && arg !== "help");
+  if (topics.length === 0) {
+    if (args.length > 0) await print(...overview());
+    else console.error(overview().join("\n"));
+    return args.length > 0 ? EXIT.ok : EXIT.usage;
+  }
+  if (args.length < 3 && topics.length === 1 && topics[0] === "tables") {
+    if (args.length === 1) throw new UsageError("tables what? import, fit, rate or show");
+    await print(...overview());
+    return EXIT.ok;
+  }
+  const { command, rest } = findCommand(args[0] === "help" ? args.slice(1) : args);
+  const { values, positionals, help } = parseCommand(command, args[0] === "help" ? ["--help"] : rest);
+  if (!help) return command.run(values, positionals);
+  await print(`usage: latentwire ${command.name} ${command.synopsis}`, "", command.help);
+  return EXIT.ok;
+}
+
+/** One line on standard error, and the exit code. */
+function fail(error: unknown): number {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  // A reader that closed its pipe has seen what it wanted.
+  if (code === "EPIPE") return EXIT.ok;
+  const say = (label: string, exit: number) => {
+    console.error(`latentwire: ${label} ${message}`);
+    return exit;
+  };
+  if (error instanceof CodecError) return say(error.code, EXIT.data);
+  if (error instanceof UsageError) return say("USAGE", EXIT.usage);
+  if (typeof code === "string" && "syscall" in (error as object)) {
+    console.error(`latentwire: ${code} ${message.replace(/^[A-Z]+: /, "")}`);
+    return EXIT.data;
+  }
+  // What the library calls a caller's mistake was given on the command line.
+  if (error instanceof RangeError || error instanceof TypeError) {
+    if (process.env.LATENTWIRE_DEBUG) console.error(stack);
+    return say("USAGE", EXIT.usage);
+  }
+  console.error(stack ?? String(error));
+  return EXIT.data;
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(fail);

@@ -1,0 +1,226 @@
+/** The entropy models in a checkpoint: which modules they are, and the table of each. CompressAI's names, all that it has used. */
+import { type Codec, CodecError, type Table, type TableJson } from "latentwire";
+import type { BundleInput } from "latentwire/bundle";
+import { floats, integers, type StoredTensor } from "./stored-tensor.js";
+
+/** A table that was found, with what there is to say about it. */
+export interface ImportedModel {
+  readonly input: BundleInput;
+  readonly table: Table;
+  /** Path of the module in the checkpoint. */
+  readonly path: string;
+  /** `buffers`: CompressAI's own integers; `parameters`: computed here because the buffers were empty. */
+  readonly from: "buffers" | "parameters";
+  readonly notes: readonly string[];
+}
+
+type Tensors = ReadonlyMap<string, StoredTensor>;
+
+/** A module's tensors by their names within it. */
+interface Module {
+  readonly path: string;
+  readonly tensors: Map<string, StoredTensor>;
+}
+
+const BUFFERS = ["_quantized_cdf", "_offset", "_cdf_length"] as const;
+const PLAIN = new Set<string>([...BUFFERS, "quantiles", "scale_table"]);
+/** `matrices.0` (from 1.2.7), `_matrix0` (up to 1.2.6), `_matrices.0` (before 1.1). */
+const LAYER = /^_?(matri(?:x|ces)|bias(?:es)?|factors?)\.?(\d{1,3})$/;
+/** What trainers put around a model; the rest of a path is the module's name in the model. */
+const WRAPPERS = new Set(["state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"]);
+
+const none = (message: string): never => {
+  throw new CodecError("NO_TABLES", message);
+};
+
+/**
+ * Every entropy model of a checkpoint.
+ *
+ * @param only - names or paths of the wanted ones; all if it is empty.
+ * @throws CodecError `NO_TABLES` where there is none or one that is empty and cannot be rebuilt, `INVALID_TABLE` for one that is no table
+ */
+export function importModels(codec: Codec, tensors: Tensors, only: readonly string[] = []): ImportedModel[] {
+  const modules = findModules(tensors);
+  if (modules.length === 0)
+    none(
+      `no entropy model among its ${tensors.size} tensors: none is named ${BUFFERS.join(", ")} or quantiles. Tables for a model without one: latentwire tables fit`,
+    );
+  const names = nameModules(modules);
+  const wanted = modules.filter(
+    (module, i) => only.length === 0 || only.includes(names[i]!) || only.includes(module.path),
+  );
+  const unknown = only.find((name) => !names.includes(name) && !modules.some((module) => module.path === name));
+  if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}`);
+  return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!));
+}
+
+function findModules(tensors: Tensors): Module[] {
+  const modules = new Map<string, Module>();
+  for (const [path, tensor] of tensors) {
+    const parts = path.split(".");
+    const name = parts.splice(/^\d+$/.test(parts.at(-1)!) ? -2 : -1).join(".");
+    if (!PLAIN.has(name) && !LAYER.test(name)) continue;
+    const prefix = parts.join(".");
+    const module = modules.get(prefix) ?? { path: prefix, tensors: new Map<string, StoredTensor>() };
+    modules.set(prefix, module);
+    module.tensors.set(name, tensor);
+  }
+  // Other modules have biases, too.
+  return [...modules.values()].filter(({ tensors }) => tensors.has("_quantized_cdf") || tensors.has("quantiles"));
+}
+
+/** Paths without what is around the model; whole paths where two would be the same. */
+function nameModules(modules: readonly Module[]): string[] {
+  const taken = new Set<string>();
+  return modules.map(({ path, tensors }) => {
+    const parts = path === "" ? [] : path.split(".");
+    while (parts.length > 1 && WRAPPERS.has(parts[0]!)) parts.shift();
+    if (parts.length === 1 && WRAPPERS.has(parts[0]!)) parts.shift();
+    const plain = parts.join(".") || (tensors.has("scale_table") ? "gaussian_conditional" : "entropy_bottleneck");
+    const name = taken.has(plain) ? path : plain;
+    taken.add(name);
+    return name;
+  });
+}
+
+function importModule(codec: Codec, module: Module, name: string): ImportedModel {
+  const { tensors } = module;
+  const isFactorized = tensors.has("quantiles");
+  const isEmpty = BUFFERS.some((buffer) => (tensors.get(buffer)?.shape.reduce((a, b) => a * b, 1) ?? 0) === 0);
+  if (isEmpty) return isFactorized ? rebuiltFactorized(codec, module, name) : rebuiltGaussian(codec, module, name);
+  const json = tableOfBuffers(tensors, name);
+  if (isFactorized) {
+    const medians = mediansOf(tensors, name, json.cdfs.length);
+    const table = load(codec, { ...json, medians: [...medians] }, name);
+    return { input: factorizedInput(name, table), table, path: module.path, from: "buffers", notes: [] };
+  }
+  return gaussianOfBuffers(codec, module, name, load(codec, json, name));
+}
+
+const factorizedInput = (name: string, table: Table): BundleInput => ({
+  name,
+  kind: "factorized",
+  table,
+  shape: [null, table.rows, null, null],
+});
+
+function load(codec: Codec, json: TableJson, name: string): Table {
+  try {
+    return codec.table(json);
+  } catch (error) {
+    if (error instanceof CodecError) throw new CodecError(error.code, `${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** `_quantized_cdf`, each row cut to its `_cdf_length`, and `_offset`. */
+function tableOfBuffers(tensors: Tensors, name: string): TableJson {
+  const invalid = (message: string): never => {
+    throw new CodecError("INVALID_TABLE", `${name}: ${message}`);
+  };
+  const [cdf, offset, length] = BUFFERS.map((buffer) => tensors.get(buffer)!) as [
+    StoredTensor,
+    StoredTensor,
+    StoredTensor,
+  ];
+  const [rows = 0, width = 0] = cdf.shape;
+  if (cdf.shape.length !== 2) invalid(`_quantized_cdf has the shape [${cdf.shape}], not rows x numbers`);
+  const numbers = integers(cdf, `${name}._quantized_cdf`);
+  const offsets = integers(offset, `${name}._offset`);
+  const lengths = integers(length, `${name}._cdf_length`);
+  if (offsets.length !== rows || lengths.length !== rows)
+    invalid(`${rows} rows, but ${offsets.length} offsets and ${lengths.length} lengths`);
+  const cdfs = Array.from(lengths, (count, r) => {
+    if (!(count >= 2 && count <= width)) invalid(`row ${r} is to have ${count} of ${width} numbers`);
+    return Array.from(numbers.subarray(r * width, r * width + count));
+  });
+  return { offsets: [...offsets], cdfs };
+}
+
+function mediansOf(tensors: Tensors, name: string, channels: number): Float32Array {
+  const quantiles = floats(tensors.get("quantiles")!, `${name}.quantiles`);
+  if (quantiles.length !== 3 * channels)
+    throw new CodecError("INVALID_TABLE", `${name}: ${quantiles.length} quantiles for ${channels} channels`);
+  return Float32Array.from({ length: channels }, (_, c) => quantiles[3 * c + 1]!);
+}
+
+// ---- empty buffers
+
+const EMPTY = "its buffers are empty: the model was saved before update()";
+const REMEDY = "in Python, call model.update() and save the state dict again";
+
+function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string): ImportedModel {
+  const parts = { matrices: layers(tensors, "matri", name), biases: layers(tensors, "bias", name) };
+  const factors = layers(tensors, "factor", name);
+  if (parts.matrices.length === 0) none(`${name}: ${EMPTY}, and its parameters are not in the file; ${REMEDY}`);
+  let table: Table;
+  try {
+    table = codec.factorizedTable({
+      ...parts,
+      factors,
+      quantiles: floats(tensors.get("quantiles")!, `${name}.quantiles`),
+    });
+  } catch (error) {
+    // A caller's mistake would be ours; this one is the file's.
+    return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
+  }
+  const notes = [`${EMPTY}; built from its parameters`];
+  return { input: factorizedInput(name, table), table, path, from: "parameters", notes };
+}
+
+/** Matrices, biases or factors by layer, without gaps. */
+function layers(tensors: Tensors, kind: string, name: string): Float32Array[] {
+  const found: Float32Array[] = [];
+  for (const [key, tensor] of tensors) {
+    const [, stem, layer] = LAYER.exec(key) ?? [];
+    if (stem?.startsWith(kind)) found[Number(layer)] = floats(tensor, `${name}.${key}`);
+  }
+  if (found.includes(undefined as never))
+    none(`${name}: ${EMPTY}, and a layer of its parameters is missing; ${REMEDY}`);
+  return found;
+}
+
+function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string): ImportedModel {
+  const stored = tensors.get("scale_table");
+  if (stored === undefined) return none(`${name}: ${EMPTY}, and it has no scales; ${REMEDY}`);
+  const scales = floats(stored, `${name}.scale_table`);
+  // Without scales of its own a model gets CompressAI's 64 from update().
+  const scaleTable = scales.length === 0 ? undefined : scales;
+  try {
+    const table = codec.gaussianTable(scaleTable);
+    const notes = [`${EMPTY}; built from ${scaleTable ? "its scale table" : "CompressAI's 64 scales"}`];
+    return { input: gaussianInput(name, table, scaleTable, true), table, path, from: "parameters", notes };
+  } catch (error) {
+    return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
+  }
+}
+
+// ---- Gaussian tables
+
+const gaussianInput = (
+  name: string,
+  table: Table,
+  scaleTable: Float32Array | undefined,
+  rebuild: boolean,
+): BundleInput => ({ name, kind: "gaussian", table, ...(scaleTable && { scaleTable }), rebuild });
+
+function gaussianOfBuffers(codec: Codec, { path, tensors }: Module, name: string, table: Table): ImportedModel {
+  const indexed = (note: string): ImportedModel => ({
+    input: { name, kind: "indexed", table },
+    table,
+    path,
+    from: "buffers",
+    notes: [note],
+  });
+  const stored = tensors.get("scale_table");
+  if (stored === undefined) return indexed("it has no scale table: rows are to be chosen by the caller");
+  const scales = floats(stored, `${name}.scale_table`);
+  const ascends = scales.every((scale, j) => scale > (j === 0 ? 0 : scales[j - 1]!));
+  if (scales.length !== table.rows || !ascends)
+    return indexed(
+      `its ${scales.length} scales do not belong to its ${table.rows} rows: rows are to be chosen by the caller`,
+    );
+  // Rows that can be computed need not be stored: 30 KB in a bundle for 64 scales.
+  const rebuild = scales.at(-1)! <= 5000 && codec.gaussianTable(scales).fingerprint === table.fingerprint;
+  return { input: gaussianInput(name, table, scales, rebuild), table, path, from: "buffers", notes: [] };
+}

@@ -1,0 +1,390 @@
+/**
+ * A reader for Python pickles that executes nothing. Unlike pickle.load it has no way to call or import anything: a class or function is a
+ * {@link PickleGlobal}, a name; calling one makes a {@link PickleObject}, a record of what would have been called, unless the few
+ * constructors that `reduce` knows say what the result is. So a hostile pickle can only describe odd data.
+ *
+ * Binary opcodes of protocols 2 to 5 (https://docs.python.org/3/library/pickletools.html); torch.save writes 2. Each opcode adds at most one
+ * value to what the input already holds, so memory is bounded by the input.
+ */
+import { CodecError } from "latentwire";
+
+/** The name of a class or function. */
+export class PickleGlobal {
+  constructor(
+    readonly module: string,
+    readonly name: string,
+  ) {}
+  toString(): string {
+    return `${this.module}.${this.name}`;
+  }
+}
+
+/** A Python tuple; a list is an array. */
+export class PickleTuple {
+  constructor(readonly items: readonly PickleValue[]) {}
+}
+
+/** An object of a class that this reader does not know: what it was to be made of. */
+export class PickleObject {
+  state: PickleValue = null;
+  /** Where it was used as a dict or a list. */
+  readonly items = new Map<PickleValue, PickleValue>();
+  readonly list: PickleValue[] = [];
+  constructor(
+    readonly callable: PickleValue,
+    readonly args: PickleValue,
+  ) {}
+}
+
+/** What a pickle may hold. A dict is a Map: its keys cannot touch any prototype. */
+export type PickleValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | PickleGlobal
+  | PickleTuple
+  | PickleObject
+  | PickleForeign
+  | Set<PickleValue>
+  | PickleValue[]
+  | Map<PickleValue, PickleValue>;
+
+/** Base of values that a caller's hooks make. */
+export abstract class PickleForeign {
+  protected readonly foreign = true;
+}
+
+/** The few things a caller knows how to make. */
+export interface PickleHooks {
+  /** The result of calling a known constructor; undefined leaves a record. */
+  reduce?(callable: PickleGlobal, args: readonly PickleValue[]): PickleValue | undefined;
+  /** What a persistent id stands for. */
+  persistent?(id: PickleValue): PickleValue;
+}
+
+const MAX_LONG_BYTES = 1024;
+const utf8 = new TextDecoder();
+
+const invalid = (message: string): never => {
+  throw new CodecError("INVALID_FILE", `pickle: ${message}`);
+};
+
+/** Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, and what the hooks throw. */
+export function readPickle(bytes: Uint8Array, hooks: PickleHooks = {}): PickleValue {
+  return new Unpickler(bytes, hooks).run();
+}
+
+class Unpickler {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #hooks: PickleHooks;
+  #at = 0;
+  #stack: PickleValue[] = [];
+  readonly #marks: number[] = [];
+  readonly #memo = new Map<number, PickleValue>();
+
+  constructor(bytes: Uint8Array, hooks: PickleHooks) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#hooks = hooks;
+  }
+
+  run(): PickleValue {
+    for (;;) {
+      const at = this.#at;
+      const opcode = this.#bytes[this.#take(1)]!;
+      if (opcode === 0x2e) {
+        if (this.#stack.length !== 1) invalid("it ends with more or less than one value");
+        return this.#pop();
+      }
+      if (!this.#value(opcode) && !this.#structure(opcode) && !this.#text(opcode))
+        throw new CodecError(
+          "UNSUPPORTED_FILE",
+          `pickle: opcode 0x${opcode.toString(16).padStart(2, "0")} at byte ${at}`,
+        );
+    }
+  }
+
+  /** Opcodes that push one plain value, or read past one. */
+  #value(opcode: number): boolean {
+    switch (opcode) {
+      case 0x80: // PROTO
+        if (this.#bytes[this.#take(1)]! > 5) invalid("a protocol after 5");
+        return true;
+      case 0x95: // FRAME: where frames end is of no interest
+        this.#take(8);
+        return true;
+      case 0x4e: // NONE
+        return this.#push(null);
+      case 0x88: // NEWTRUE
+        return this.#push(true);
+      case 0x89: // NEWFALSE
+        return this.#push(false);
+      case 0x4b: // BININT1
+        return this.#push(this.#bytes[this.#take(1)]!);
+      case 0x4d: // BININT2
+        return this.#push(this.#view.getUint16(this.#take(2), true));
+      case 0x4a: // BININT
+        return this.#push(this.#view.getInt32(this.#take(4), true));
+      case 0x8a: // LONG1
+        return this.#push(this.#long(this.#bytes[this.#take(1)]!));
+      case 0x8b: // LONG4
+        return this.#push(this.#long(this.#view.getInt32(this.#take(4), true)));
+      case 0x47: // BINFLOAT
+        return this.#push(this.#view.getFloat64(this.#take(8), false));
+      case 0x8c: // SHORT_BINUNICODE
+        return this.#push(this.#string(this.#bytes[this.#take(1)]!));
+      case 0x58: // BINUNICODE
+        return this.#push(this.#string(this.#uint32()));
+      case 0x8d: // BINUNICODE8
+        return this.#push(this.#string(this.#uint64()));
+      case 0x55: // SHORT_BINSTRING
+        return this.#push(this.#string(this.#bytes[this.#take(1)]!));
+      case 0x54: // BINSTRING
+        return this.#push(this.#string(this.#uint32()));
+      case 0x43: // SHORT_BINBYTES
+        return this.#push(this.#blob(this.#bytes[this.#take(1)]!));
+      case 0x42: // BINBYTES
+        return this.#push(this.#blob(this.#uint32()));
+      case 0x8e: // BINBYTES8
+      case 0x96: // BYTEARRAY8
+        return this.#push(this.#blob(this.#uint64()));
+      default:
+        return false;
+    }
+  }
+
+  /** Opcodes that build something out of what is on the stack. */
+  #structure(opcode: number): boolean {
+    switch (opcode) {
+      case 0x28: // MARK
+        this.#marks.push(this.#stack.length);
+        return true;
+      case 0x7d: // EMPTY_DICT
+        return this.#push(new Map());
+      case 0x5d: // EMPTY_LIST
+        return this.#push([]);
+      case 0x29: // EMPTY_TUPLE
+        return this.#push(new PickleTuple([]));
+      case 0x8f: // EMPTY_SET
+        return this.#push(new Set());
+      case 0x85: // TUPLE1, 2, 3
+      case 0x86:
+      case 0x87:
+        return this.#push(new PickleTuple(this.#popMany(opcode - 0x84)));
+      case 0x74: // TUPLE
+        return this.#push(new PickleTuple(this.#popMark()));
+      case 0x6c: // LIST
+        return this.#push(this.#popMark());
+      case 0x91: // FROZENSET
+        return this.#push(new Set(this.#popMark()));
+      case 0x64: {
+        // DICT
+        const dict = new Map<PickleValue, PickleValue>();
+        setItems(dict, this.#popMark());
+        return this.#push(dict);
+      }
+      case 0x61: // APPEND
+        return this.#append([this.#pop()]);
+      case 0x65: // APPENDS
+        return this.#append(this.#popMark());
+      case 0x73: // SETITEM
+        return this.#setItems(this.#popMany(2));
+      case 0x75: // SETITEMS
+        return this.#setItems(this.#popMark());
+      case 0x90: // ADDITEMS
+        return this.#addItems(this.#popMark());
+      case 0x30: // POP
+        if (this.#marks.at(-1) === this.#stack.length) this.#marks.pop();
+        else this.#pop();
+        return true;
+      case 0x31: // POP_MARK
+        this.#popMark();
+        return true;
+      case 0x32: // DUP
+        return this.#push(this.#top());
+      case 0x71: // BINPUT
+        this.#memo.set(this.#bytes[this.#take(1)]!, this.#top());
+        return true;
+      case 0x72: // LONG_BINPUT
+        this.#memo.set(this.#uint32(), this.#top());
+        return true;
+      case 0x94: // MEMOIZE
+        this.#memo.set(this.#memo.size, this.#top());
+        return true;
+      case 0x68: // BINGET
+        return this.#push(this.#remembered(this.#bytes[this.#take(1)]!));
+      case 0x6a: // LONG_BINGET
+        return this.#push(this.#remembered(this.#uint32()));
+      default:
+        return this.#object(opcode);
+    }
+  }
+
+  /** Opcodes that in Python would import or call something. */
+  #object(opcode: number): boolean {
+    switch (opcode) {
+      case 0x63: // GLOBAL
+        return this.#push(new PickleGlobal(this.#line(), this.#line()));
+      case 0x93: {
+        // STACK_GLOBAL
+        const [module, name] = this.#popMany(2);
+        if (typeof module !== "string" || typeof name !== "string") return invalid("a global that is no name");
+        return this.#push(new PickleGlobal(module, name));
+      }
+      case 0x52: // REDUCE
+      case 0x81: {
+        // NEWOBJ
+        const [callable, args] = this.#popMany(2);
+        return this.#push(this.#make(callable!, args!));
+      }
+      case 0x92: {
+        // NEWOBJ_EX
+        const [callable, args] = this.#popMany(3);
+        return this.#push(this.#make(callable!, args!));
+      }
+      case 0x6f: {
+        // OBJ
+        const [callable, ...args] = this.#popMark();
+        if (callable === undefined) return invalid("an object without a class");
+        return this.#push(this.#make(callable, new PickleTuple(args)));
+      }
+      case 0x62: {
+        // BUILD
+        const state = this.#pop();
+        const target = this.#top();
+        if (target instanceof PickleObject) target.state = state;
+        return true;
+      }
+      case 0x51: {
+        // BINPERSID
+        const id = this.#pop();
+        return this.#push(this.#hooks.persistent?.(id) ?? invalid("a persistent id"));
+      }
+      default:
+        return false;
+    }
+  }
+
+  #text(opcode: number): boolean {
+    // Protocol 0, which torch and numpy have never written.
+    if ("FIGLPSVipg".includes(String.fromCharCode(opcode)))
+      throw new CodecError("UNSUPPORTED_FILE", "pickle: a text pickle (protocol 0); save it with a newer protocol");
+    return false;
+  }
+
+  #make(callable: PickleValue, args: PickleValue): PickleValue {
+    if (callable instanceof PickleGlobal && args instanceof PickleTuple) {
+      const known = this.#hooks.reduce?.(callable, args.items);
+      if (known !== undefined) return known;
+    }
+    return new PickleObject(callable, args);
+  }
+
+  #setItems(items: PickleValue[]): boolean {
+    return setItems(this.#top(), items);
+  }
+
+  #append(items: PickleValue[]): boolean {
+    const target = this.#top();
+    const list = target instanceof PickleObject ? target.list : target;
+    if (!Array.isArray(list)) return invalid("an append to what is no list");
+    for (const item of items) list.push(item);
+    return true;
+  }
+
+  #addItems(items: PickleValue[]): boolean {
+    const target = this.#top();
+    if (!(target instanceof Set)) return invalid("an addition to what is no set");
+    for (const item of items) target.add(item);
+    return true;
+  }
+
+  // ---- the stack
+
+  #push(value: PickleValue): true {
+    this.#stack.push(value);
+    return true;
+  }
+
+  #top(): PickleValue {
+    if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) invalid("it takes a value where there is none");
+    return this.#stack.at(-1)!;
+  }
+
+  #pop(): PickleValue {
+    const value = this.#top();
+    this.#stack.pop();
+    return value;
+  }
+
+  #popMany(count: number): PickleValue[] {
+    const start = this.#stack.length - count;
+    if (start < (this.#marks.at(-1) ?? 0)) invalid("it takes values where there are none");
+    return this.#stack.splice(start);
+  }
+
+  #popMark(): PickleValue[] {
+    const start = this.#marks.pop() ?? invalid("it goes back to a mark that it never set");
+    return this.#stack.splice(start);
+  }
+
+  #remembered(key: number): PickleValue {
+    const value = this.#memo.get(key);
+    return value === undefined ? invalid(`it recalls ${key}, which it never stored`) : value;
+  }
+
+  // ---- the input
+
+  #take(count: number): number {
+    const at = this.#at;
+    if (!(count <= this.#bytes.length - at)) throw new CodecError("TRUNCATED", "pickle: it ends inside a value");
+    this.#at += count;
+    return at;
+  }
+
+  #uint32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  #uint64(): number {
+    return Number(this.#view.getBigUint64(this.#take(8), true));
+  }
+
+  #blob(length: number): Uint8Array {
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  #string(length: number): string {
+    return utf8.decode(this.#blob(length));
+  }
+
+  #line(): string {
+    const end = this.#bytes.indexOf(0x0a, this.#at);
+    if (end < 0) throw new CodecError("TRUNCATED", "pickle: it ends inside a name");
+    const line = this.#string(end - this.#at);
+    this.#at = end + 1;
+    return line;
+  }
+
+  /** Two's complement, little-endian. */
+  #long(length: number): number | bigint {
+    if (!(length >= 0 && length <= MAX_LONG_BYTES)) invalid(`a number of ${length} bytes`);
+    let value = 0n;
+    const bytes = this.#blob(length);
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
+    if (length > 0 && bytes[length - 1]! >= 0x80) value -= 1n << BigInt(8 * length);
+    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+  }
+}
+
+function setItems(target: PickleValue, items: PickleValue[]): boolean {
+  const dict = target instanceof PickleObject ? target.items : target;
+  if (!(dict instanceof Map) || items.length % 2 !== 0) return invalid("an item for what is no dict");
+  for (let i = 0; i < items.length; i += 2) dict.set(items[i]!, items[i + 1]!);
+  return true;
+}

@@ -1,0 +1,117 @@
+/** A tensor of a checkpoint, read when it is needed, and the conversions to the types that tables are made of. */
+import { CodecError } from "latentwire";
+
+/** Element types, by torch's names. */
+export type StoredType =
+  | "float64"
+  | "float32"
+  | "float16"
+  | "bfloat16"
+  | "int64"
+  | "int32"
+  | "int16"
+  | "int8"
+  | "uint8"
+  | "bool";
+
+/** Bytes per element. */
+export const elementBytes: Record<StoredType, number> = {
+  float64: 8,
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  int64: 8,
+  int32: 4,
+  int16: 2,
+  int8: 1,
+  uint8: 1,
+  bool: 1,
+};
+
+/** Where a checkpoint keeps a tensor. */
+export interface StoredTensor {
+  readonly type: StoredType;
+  readonly shape: readonly number[];
+  /** The elements in row-major order, little-endian. Throws `TRUNCATED`, `INVALID_FILE`, `LIMIT_EXCEEDED`. */
+  bytes(): Uint8Array;
+}
+
+/** No tensor of an entropy model comes near it: a table has at most 2^24 entries. */
+export const MAX_TENSOR_BYTES = 2 ** 28;
+
+/** Number of elements of a shape of non-negative integers, checked against {@link MAX_TENSOR_BYTES}. */
+export function elementCount(shape: readonly number[], type: StoredType, name: string): number {
+  let count = 1;
+  for (const d of shape) {
+    if (!(Number.isSafeInteger(d) && d >= 0))
+      throw new CodecError("INVALID_FILE", `${name}: ${d} is not a dimension of a tensor`);
+    count *= d;
+  }
+  if (count * elementBytes[type] > MAX_TENSOR_BYTES)
+    throw new CodecError("LIMIT_EXCEEDED", `${name} has ${count} elements, more than a table is made of`);
+  return count;
+}
+
+function readers(view: DataView): Record<StoredType, (i: number) => number> {
+  return {
+    float64: (i) => view.getFloat64(8 * i, true),
+    float32: (i) => view.getFloat32(4 * i, true),
+    float16: (i) => half(view.getUint16(2 * i, true)),
+    bfloat16: (i) => {
+      scratch.setUint32(0, view.getUint16(2 * i, true) << 16);
+      return scratch.getFloat32(0);
+    },
+    int64: (i) => Number(view.getBigInt64(8 * i, true)),
+    int32: (i) => view.getInt32(4 * i, true),
+    int16: (i) => view.getInt16(2 * i, true),
+    int8: (i) => view.getInt8(i),
+    uint8: (i) => view.getUint8(i),
+    bool: (i) => (view.getUint8(i) === 0 ? 0 : 1),
+  };
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+function half(bits: number): number {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const magnitude =
+    exponent === 0
+      ? fraction * 2 ** -24
+      : exponent === 31
+        ? fraction === 0
+          ? Number.POSITIVE_INFINITY
+          : Number.NaN
+        : (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return bits >= 0x8000 ? -magnitude : magnitude;
+}
+
+function elements(tensor: StoredTensor, name: string): { count: number; at: (i: number) => number } {
+  const count = elementCount(tensor.shape, tensor.type, name);
+  const bytes = tensor.bytes();
+  if (bytes.length !== count * elementBytes[tensor.type])
+    throw new CodecError("INVALID_FILE", `${name} has ${bytes.length} bytes for the shape [${tensor.shape}]`);
+  return { count, at: readers(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength))[tensor.type] };
+}
+
+/** The elements as float32. Throws `NON_FINITE` where one is NaN or infinite. */
+export function floats(tensor: StoredTensor, name: string): Float32Array {
+  const { count, at } = elements(tensor, name);
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    out[i] = at(i);
+    if (!Number.isFinite(out[i])) throw new CodecError("NON_FINITE", `${name}: element ${i} is ${at(i)}`);
+  }
+  return out;
+}
+
+/** The elements as int32. Throws `INVALID_FILE` where one is not an int32. */
+export function integers(tensor: StoredTensor, name: string): Int32Array {
+  const { count, at } = elements(tensor, name);
+  const out = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    out[i] = at(i);
+    if (out[i] !== at(i)) throw new CodecError("INVALID_FILE", `${name}: element ${i} is ${at(i)}, not an int32`);
+  }
+  return out;
+}

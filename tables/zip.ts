@@ -1,0 +1,184 @@
+/** Zip archives as torch.save and numpy.savez write them: stored and deflated members, zip64. Nothing is unpacked to disk. */
+import { inflateRawSync } from "node:zlib";
+import { CodecError } from "latentwire";
+import type { ByteSource } from "./byte-source.js";
+
+const END = 0x06054b50;
+const END64 = 0x06064b50;
+const LOCATOR64 = 0x07064b50;
+const MEMBER = 0x02014b50;
+const LOCAL = 0x04034b50;
+const END_BYTES = 22;
+const MAX_COMMENT = 65535;
+const MAX_DIRECTORY = 2 ** 26;
+const STORED = 0;
+const DEFLATED = 8;
+
+interface Member {
+  readonly method: number;
+  readonly crc: number;
+  readonly packed: number;
+  readonly size: number;
+  readonly local: number;
+}
+
+const invalid = (message: string): never => {
+  throw new CodecError("INVALID_FILE", `zip: ${message}`);
+};
+const unsupported = (message: string): never => {
+  throw new CodecError("UNSUPPORTED_FILE", `zip: ${message}`);
+};
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Whether a file begins like a zip archive. */
+export const isZip = (head: Uint8Array): boolean =>
+  head[0] === 0x50 && head[1] === 0x4b && ((head[2] === 3 && head[3] === 4) || (head[2] === 5 && head[3] === 6));
+
+/** The members of an archive by their names. */
+export class ZipArchive {
+  readonly #source: ByteSource;
+  readonly #members = new Map<string, Member>();
+
+  /** Reads the directory. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`. */
+  constructor(source: ByteSource) {
+    this.#source = source;
+    const { start, length, count } = findDirectory(source);
+    if (length > MAX_DIRECTORY) unsupported(`a directory of ${length} bytes`);
+    const bytes = source.read(start, length);
+    const view = viewOf(bytes);
+    let at = 0;
+    for (let i = 0; i < count; i++) at = this.#addMember(bytes, view, at);
+  }
+
+  #addMember(bytes: Uint8Array, view: DataView, at: number): number {
+    if (at + 46 > bytes.length || view.getUint32(at, true) !== MEMBER) invalid("its directory is damaged");
+    const nameLength = view.getUint16(at + 28, true);
+    const extraLength = view.getUint16(at + 30, true);
+    const end = at + 46 + nameLength + extraLength + view.getUint16(at + 32, true);
+    if (end > bytes.length) invalid("its directory ends inside a name");
+    const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
+    if ((view.getUint16(at + 8, true) & 1) !== 0) unsupported(`${name} is encrypted`);
+    const [size, packed, local] = zip64Fields(view, at + 46 + nameLength, extraLength, [
+      view.getUint32(at + 24, true),
+      view.getUint32(at + 20, true),
+      view.getUint32(at + 42, true),
+    ]);
+    // Which of two is meant would be anybody's guess, and readers have been fooled by guessing differently.
+    if (this.#members.has(name)) invalid(`two members are named ${name}`);
+    this.#members.set(name, {
+      method: view.getUint16(at + 10, true),
+      crc: view.getUint32(at + 16, true),
+      packed,
+      size,
+      local,
+    });
+    return end;
+  }
+
+  /** Names, in the order of the directory. */
+  get names(): string[] {
+    return [...this.#members.keys()];
+  }
+
+  /** Unpacked size of a member, or undefined where there is none of the name. */
+  size(name: string): number | undefined {
+    return this.#members.get(name)?.size;
+  }
+
+  /** A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes before anything is unpacked. */
+  read(name: string, limit: number): Uint8Array {
+    const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
+    if (member.size > limit || member.packed > limit)
+      throw new CodecError("LIMIT_EXCEEDED", `zip: ${name} has ${member.size} bytes, ${limit} is the most`);
+    const packed = this.#source.read(this.#start(name, member), member.packed);
+    const bytes = member.method === STORED ? packed : inflate(name, member, packed);
+    if (bytes.length !== member.size) invalid(`${name} has ${bytes.length} bytes, its directory says ${member.size}`);
+    // torch can be told not to compute checksums, and leaves a 0.
+    if (member.crc !== 0 && crc32(bytes) !== member.crc) invalid(`the checksum of ${name} does not match`);
+    return bytes;
+  }
+
+  /** Part of a stored member, without the rest and so without its checksum; of a deflated one, out of the whole. */
+  readPart(name: string, offset: number, length: number, limit: number): Uint8Array {
+    const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
+    if (offset + length > member.size)
+      throw new CodecError("TRUNCATED", `zip: ${name} has ${member.size} bytes, ${offset + length} are needed`);
+    if (member.method !== STORED || (offset === 0 && length === member.size))
+      return this.read(name, limit).subarray(offset, offset + length);
+    return this.#source.read(this.#start(name, member) + offset, length);
+  }
+
+  #start(name: string, { method, local, packed, size }: Member): number {
+    if (method !== STORED && method !== DEFLATED) unsupported(`${name} is packed by method ${method}`);
+    if (method === STORED && packed !== size) invalid(`the sizes of ${name} contradict each other`);
+    const header = viewOf(this.#source.read(local, 30));
+    if (header.getUint32(0, true) !== LOCAL) invalid(`${name} is not where the directory says`);
+    return local + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+  }
+}
+
+function inflate(name: string, { size }: Member, packed: Uint8Array): Uint8Array {
+  try {
+    // One byte more than promised is enough to see that the promise is broken.
+    return inflateRawSync(packed, { maxOutputLength: size + 1 });
+  } catch {
+    return invalid(`${name} cannot be unpacked to the ${size} bytes its directory says`);
+  }
+}
+
+function findDirectory(source: ByteSource): { start: number; length: number; count: number } {
+  const length = Math.min(source.size, END_BYTES + MAX_COMMENT);
+  const base = source.size - length;
+  const tail = viewOf(source.read(base, length));
+  for (let at = length - END_BYTES; at >= 0; at--) {
+    if (tail.getUint32(at, true) !== END || at + END_BYTES + tail.getUint16(at + 20, true) !== length) continue;
+    const count = tail.getUint16(at + 10, true);
+    const bytes = tail.getUint32(at + 12, true);
+    const start = tail.getUint32(at + 16, true);
+    const is64 = count === 0xffff || bytes === 0xffffffff || start === 0xffffffff;
+    const locator = base + at - 20;
+    if (!is64 || locator < 0) return { start, length: bytes, count };
+    const found = viewOf(source.read(locator, 20));
+    if (found.getUint32(0, true) !== LOCATOR64) return { start, length: bytes, count };
+    const end = viewOf(source.read(whole(found, 8), 56));
+    if (end.getUint32(0, true) !== END64) return invalid("its zip64 directory is damaged");
+    return { start: whole(end, 48), length: whole(end, 40), count: whole(end, 32) };
+  }
+  return invalid("it has no directory: the file is damaged or was cut off");
+}
+
+function whole(view: DataView, at: number): number {
+  const value = Number(view.getBigUint64(at, true));
+  return Number.isSafeInteger(value) ? value : invalid(`a size of ${value} bytes`);
+}
+
+/** Fields of 32 bits that are full are found in the extra field, in this order, 64 bits each. */
+function zip64Fields(view: DataView, start: number, length: number, fields: number[]): [number, number, number] {
+  const wanted = fields.map((field) => field === 0xffffffff);
+  if (wanted.includes(true)) {
+    let at = start;
+    while (at + 4 <= start + length && view.getUint16(at, true) !== 1) at += 4 + view.getUint16(at + 2, true);
+    let next = at + 4;
+    for (let i = 0; i < fields.length; i++) {
+      if (!wanted[i]) continue;
+      if (next + 8 > start + length) invalid("a zip64 size is missing");
+      fields[i] = whole(view, next);
+      next += 8;
+    }
+  }
+  return fields as [number, number, number];
+}
+
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
+  return crc;
+});
+
+// node:zlib has a crc32 only since Node 20.15.
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
