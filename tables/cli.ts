@@ -5,11 +5,22 @@ import { type Command, EXIT, parseCommand, UsageError } from "./cli-arguments.js
 import { decodeCommand } from "./cli-decode.js";
 import { encodeCommand } from "./cli-encode.js";
 import { print } from "./cli-files.js";
+import { fitCommand } from "./cli-fit.js";
 import { importCommand } from "./cli-import.js";
 import { inspectCommand } from "./cli-inspect.js";
+import { rateCommand } from "./cli-rate.js";
 import { showCommand } from "./cli-show.js";
+import { MissingPackage } from "./encoder-run.js";
 
-const commands: readonly Command[] = [inspectCommand, encodeCommand, decodeCommand, importCommand, showCommand];
+const commands: readonly Command[] = [
+  inspectCommand,
+  encodeCommand,
+  decodeCommand,
+  importCommand,
+  fitCommand,
+  rateCommand,
+  showCommand,
+];
 
 function overview(): string[] {
   const width = Math.max(...commands.map(({ name }) => name.length));
@@ -62,6 +73,7 @@ function fail(error: unknown): number {
   };
   if (error instanceof CodecError) return say(error.code, EXIT.data);
   if (error instanceof UsageError) return say("USAGE", EXIT.usage);
+  if (error instanceof MissingPackage) return say(error.code, EXIT.data);
   if (typeof code === "string" && "syscall" in (error as object)) {
     console.error(`latentwire: ${code} ${message.replace(/^[A-Z]+: /, "")}`);
     return EXIT.data;

@@ -1,0 +1,94 @@
+/** latentwire tables rate */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { create } from "latentwire";
+import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
+import { print, printJson, progress, remark, table } from "./cli-files.js";
+import { readLatent } from "./cli-latent.js";
+import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
+import { findFiles } from "./cli-samples.js";
+import { latentRate, type Rate } from "./rate.js";
+
+export const rateCommand: Command = {
+  name: "tables rate",
+  summary: "what latents cost under a table, without encoding them",
+  synopsis: "TABLES LATENTS... [--channels] [--json]",
+  help: `  TABLES            as --tables of encode
+  LATENTS           .npy files, folders or patterns
+  --channels        bits and escapes of every channel
+${priorHelp.slice(priorHelp.indexOf("\n") + 1)}
+  --json            for machines
+
+Says where tables do not fit the data: many escapes, or channels whose symbols cost far more than they need to.
+
+  latentwire tables rate model.lwb latents/`,
+  options: { ...priorOptions, channels: { type: "boolean" }, json: { type: "boolean" } },
+  positionals: [2, Number.POSITIVE_INFINITY],
+  async run(values, [tables, ...paths]) {
+    if (text(values, "tables") !== undefined) throw new UsageError("the tables are the first argument, not --tables");
+    const codec = await create();
+    const files = findFiles(paths, /\.npy$/i);
+    const prior = await makePrior(codec, { ...values, tables: tables! });
+    const axis = whole(values, "axis", 0, 6);
+    const done = progress("reading", files.length);
+    const rates = files.map((file, i) => {
+      const latent = readLatent(readFileSync(file), {}, file);
+      const rate = latentRate(codec, latent, prior, { axis: axis ?? (latent.dims.length === 1 ? 0 : 1) });
+      done(i + 1);
+      return { file, ...rate };
+    });
+    const total = sum(rates);
+    if (flag(values, "json"))
+      await printJson({
+        fingerprint: prior.table.fingerprint,
+        total,
+        latents: rates.map(({ channels, ...rate }) =>
+          flag(values, "channels") ? { ...rate, channels: plain(channels) } : rate,
+        ),
+      });
+    else {
+      await print(...overview(rates, total));
+      if (flag(values, "channels")) await print("", ...channelLines(rates));
+    }
+    for (const { file, warning } of rates) if (warning !== undefined) remark(`${file}: ${warning}`);
+    return EXIT.ok;
+  },
+};
+
+type FileRate = Rate & { readonly file: string };
+
+function sum(rates: readonly Rate[]) {
+  const symbols = rates.reduce((total, rate) => total + rate.symbols, 0);
+  const bits = rates.reduce((total, rate) => total + rate.bits, 0);
+  const escapes = rates.reduce((total, rate) => total + rate.escapes, 0);
+  return { symbols, bits, bytes: bits / 8, bitsPerSymbol: bits / Math.max(1, symbols), escapes };
+}
+
+const plain = (channels: Rate["channels"]) => channels && { bits: [...channels.bits], escapes: [...channels.escapes] };
+
+const cells = (name: string, { symbols, bits, escapes }: { symbols: number; bits: number; escapes: number }) => [
+  name,
+  String(symbols),
+  (bits / 8).toFixed(1),
+  symbols === 0 ? "-" : (bits / symbols).toFixed(4),
+  String(escapes),
+];
+
+const HEAD = ["symbols", "ideal bytes", "bits/symbol", "escapes"];
+
+function overview(rates: readonly FileRate[], total: ReturnType<typeof sum>): string[] {
+  const files = rates.map((rate) => cells(basename(rate.file), rate));
+  return table([["latent", ...HEAD], ...files, ...(rates.length > 1 ? [cells("all", total)] : [])]);
+}
+
+/** All latents together, a line per channel. */
+function channelLines(rates: readonly Rate[]): string[] {
+  const count = Math.max(0, ...rates.map(({ channels }) => channels?.bits.length ?? 0));
+  const symbols = sum(rates).symbols / Math.max(1, count);
+  const lines = Array.from({ length: count }, (_, c) => {
+    const bits = rates.reduce((total, { channels }) => total + (channels?.bits[c] ?? 0), 0);
+    const escapes = rates.reduce((total, { channels }) => total + (channels?.escapes[c] ?? 0), 0);
+    return cells(String(c), { symbols, bits, escapes });
+  });
+  return table([["channel", ...HEAD], ...lines]);
+}

@@ -1,0 +1,209 @@
+/**
+ * A row of a table from the symbols of a channel. The probabilities are (counts + weight * q) / (number + weight), q being a distribution of a known
+ * kind with the symbols' own location and spread: the histogram where it has much to say, the curve where it has little. A weight of
+ * infinity is the curve alone.
+ */
+import type { Codec } from "latentwire";
+
+/** Curves that a row may lean on. */
+export const KINDS = ["laplace", "gaussian", "logistic"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** How a row is made. */
+export interface Recipe {
+  readonly kind: Kind;
+  /** Symbols that the curve is worth. */
+  readonly weight: number;
+}
+
+const WEIGHTS = [1, 8, 64, 512, 4096, Number.POSITIVE_INFINITY];
+
+/** All that are tried. */
+const RECIPES: readonly Recipe[] = KINDS.flatMap((kind) => WEIGHTS.map((weight) => ({ kind, weight })));
+
+/** For data too scarce to choose by. */
+const SAFE_WEIGHT = 64;
+
+/** Symbols of one channel, counted. */
+export interface Histogram {
+  /** Symbol of the first count. */
+  readonly low: number;
+  readonly counts: Float64Array;
+  /** How many symbols there are, those too far out to be counted included. */
+  readonly total: number;
+}
+
+const FARTHEST = 32768;
+/** A row longer than that costs more as a table than as escapes. */
+const MAX_ENTRIES = 4096;
+/** Share of the symbols that may be left to escapes. */
+const TAIL = 1e-4;
+/** Share of the curve that may be left to escapes. */
+const CURVE_TAIL = 1e-5;
+/** Bits of an escaped value itself, about. */
+const ESCAPE_BITS = 16;
+
+/** Counts symbols; those beyond +-32768 only in `total`. */
+export function histogram(parts: readonly Int32Array[]): Histogram {
+  let low = FARTHEST;
+  let high = -FARTHEST;
+  let total = 0;
+  for (const part of parts) {
+    total += part.length;
+    for (let i = 0; i < part.length; i++) {
+      const symbol = part[i]!;
+      if (symbol < -FARTHEST || symbol > FARTHEST) continue;
+      if (symbol < low) low = symbol;
+      if (symbol > high) high = symbol;
+    }
+  }
+  if (high < low) return { low: 0, counts: new Float64Array(1), total };
+  const counts = new Float64Array(high - low + 1);
+  for (const part of parts) {
+    for (let i = 0; i < part.length; i++) {
+      const at = part[i]! - low;
+      if (at >= 0 && at < counts.length) counts[at]! += 1;
+    }
+  }
+  return { low, counts, total };
+}
+
+/** Location and spread of a curve, in symbols. */
+interface Curve {
+  readonly kind: Kind;
+  readonly location: number;
+  readonly scale: number;
+}
+
+function curveOf({ low, counts }: Histogram, kind: Kind): Curve {
+  const counted = counts.reduce((a, b) => a + b, 0);
+  let middle = 0;
+  let mean = 0;
+  for (let k = 0, below = 0; k < counts.length; k++) {
+    if (below <= counted / 2) middle = k;
+    below += counts[k]!;
+    mean += (k * counts[k]!) / Math.max(1, counted);
+  }
+  const location = kind === "laplace" ? middle : mean;
+  let spread = 0;
+  for (let k = 0; k < counts.length; k++) {
+    const far = Math.abs(k - location);
+    spread += (counts[k]! * (kind === "laplace" ? far : far * far)) / Math.max(1, counted);
+  }
+  const scale = kind === "laplace" ? spread : Math.sqrt(spread) * (kind === "logistic" ? Math.sqrt(3) / Math.PI : 1);
+  // A channel that never changes still has a neighbour.
+  return { kind, location: low + location, scale: Math.max(scale, 0.05) };
+}
+
+/** Probability below x. */
+function below({ kind, location, scale }: Curve, x: number): number {
+  const z = (x - location) / scale;
+  if (kind === "logistic") return 1 / (1 + Math.exp(-z));
+  if (kind === "laplace") return z < 0 ? Math.exp(z) / 2 : 1 - Math.exp(-z) / 2;
+  return normal(z);
+}
+
+/** Abramowitz and Stegun 26.2.17, to 1e-7: these are weights of a guess, the rows are what is counted. */
+function normal(z: number): number {
+  const t = 1 / (1 + 0.2316419 * Math.abs(z));
+  const poly = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  const upper = Math.exp((-z * z) / 2) * 0.3989422804014327 * poly;
+  return z > 0 ? 1 - upper : upper;
+}
+
+/** Symbols that a row has entries for: nearly all that were seen, and where the curve still has weight. */
+function support({ low, counts, total }: Histogram, curve: Curve): [number, number] {
+  let first = 0;
+  let last = counts.length - 1;
+  for (let left = (TAIL / 2) * total; first < last && counts[first]! <= left; first++) left -= counts[first]!;
+  for (let left = (TAIL / 2) * total; last > first && counts[last]! <= left; last--) left -= counts[last]!;
+  let from = low + first;
+  let to = low + last;
+  while (to - from + 2 < MAX_ENTRIES && below(curve, from - 0.5) > CURVE_TAIL) from--;
+  while (to - from + 2 < MAX_ENTRIES && 1 - below(curve, to + 0.5) > CURVE_TAIL) to++;
+  if (to - from + 2 > MAX_ENTRIES) {
+    from = Math.max(from, Math.round(curve.location) - MAX_ENTRIES / 2);
+    to = Math.min(to, from + MAX_ENTRIES - 2);
+  }
+  return [from, to];
+}
+
+/** Probabilities from `offset` on; the last is the escape's. */
+export interface Row {
+  readonly offset: number;
+  readonly pmf: Float32Array;
+}
+
+/** The row for what was counted. */
+export function fitRow(counted: Histogram, { kind, weight }: Recipe): Row {
+  const curve = curveOf(counted, kind);
+  const [from, to] = support(counted, curve);
+  const { low, counts, total } = counted;
+  const entries = to - from + 1;
+  const q = new Float64Array(entries + 1);
+  for (let k = 0; k < entries; k++) q[k] = below(curve, from + k + 0.5) - below(curve, from + k - 0.5);
+  q[entries] = below(curve, from - 0.5) + 1 - below(curve, to + 0.5);
+  const seen = new Float64Array(entries + 1);
+  let inside = 0;
+  for (let k = 0; k < entries; k++) {
+    seen[k] = counts[from + k - low] ?? 0;
+    inside += seen[k]!;
+  }
+  seen[entries] = total - inside;
+  const pmf = new Float32Array(entries + 1);
+  for (let k = 0; k <= entries; k++) {
+    // Not even the curve is certain: a symbol it calls impossible must not cost without bound.
+    const guess = (1 - 1e-4) * Math.max(0, q[k]!) + 1e-4 / (entries + 1);
+    pmf[k] = weight === Number.POSITIVE_INFINITY ? guess : (seen[k]! + weight * guess) / (total + weight);
+  }
+  return { offset: from, pmf };
+}
+
+/** Bits that a row spends on what was counted, about. */
+export function rowBits({ offset, pmf }: Row, { low, counts, total }: Histogram): number {
+  const entries = pmf.length - 1;
+  let bits = 0;
+  let inside = 0;
+  for (let k = 0; k < counts.length; k++) {
+    const at = low + k - offset;
+    if (counts[k] === 0 || at < 0 || at >= entries) continue;
+    inside += counts[k]!;
+    bits -= counts[k]! * Math.log2(Math.max(pmf[at]!, 2 ** -16));
+  }
+  return bits + (total - inside) * (ESCAPE_BITS - Math.log2(Math.max(pmf[entries]!, 2 ** -16)));
+}
+
+/**
+ * The recipe whose rows spend the fewest bits on what they were not made of: each part of the symbols is coded with a row made of the other
+ * parts. Of recipes that tie, the first; with a single part, a curve that is worth 64 symbols.
+ */
+export function chooseRecipe(parts: readonly Histogram[]): Recipe {
+  const single = parts.length < 2;
+  let best = RECIPES[0]!;
+  let least = Number.POSITIVE_INFINITY;
+  for (const recipe of single ? RECIPES.filter(({ weight }) => weight === SAFE_WEIGHT) : RECIPES) {
+    let bits = 0;
+    for (const part of parts) {
+      const others = single ? part : merged(parts.filter((one) => one !== part));
+      bits += rowBits(fitRow(others, recipe), part);
+    }
+    if (bits < least) {
+      least = bits;
+      best = recipe;
+    }
+  }
+  return best;
+}
+
+/** The histogram of all parts together. */
+export function merged(parts: readonly Histogram[]): Histogram {
+  const low = Math.min(...parts.map((part) => part.low));
+  const counts = new Float64Array(Math.max(...parts.map((part) => part.low + part.counts.length)) - low);
+  for (const part of parts) for (let k = 0; k < part.counts.length; k++) counts[part.low - low + k]! += part.counts[k]!;
+  return { low, counts, total: parts.reduce((sum, part) => sum + part.total, 0) };
+}
+
+/** The row in the codec's integers. */
+export function quantizedRow(codec: Codec, { offset, pmf }: Row): { offset: number; cdf: number[] } {
+  return { offset, cdf: Array.from(codec.quantizedCdf(pmf)) };
+}

@@ -1,0 +1,82 @@
+/** Sample latents for fitting: same channels, any number of positions, and which of them are used for what. */
+import { CodecError, type TensorLike } from "latentwire";
+import type { ReadLatent } from "./cli-latent.js";
+
+/** One latent, float32. */
+export interface Sample extends TensorLike {
+  readonly type: "float32";
+  readonly dims: number[];
+  readonly data: Float32Array;
+}
+
+/** Samples that share a channel dimension. */
+export interface SampleSet {
+  readonly axis: number;
+  readonly channels: number;
+  readonly samples: readonly Sample[];
+}
+
+/** Samples that rows are made of, and those that are only reported on. */
+export interface Split {
+  readonly used: readonly Sample[];
+  /** Empty where there is a single sample. */
+  readonly held: readonly Sample[];
+}
+
+/**
+ * Arrays as samples. Without `axis`, [C, H, W] is one sample of [1, C, H, W], and what has a first dimension of N is N samples; with it
+ * each array is one sample as it is.
+ *
+ * @throws CodecError `SHAPE_MISMATCH` where channels differ, `NO_TABLES` where there is nothing to fit to
+ */
+export function sampleSet(
+  latents: readonly { name: string; latent: ReadLatent }[],
+  axis: number | undefined,
+): SampleSet {
+  const samples: Sample[] = [];
+  let channels: number | undefined;
+  for (const { name, latent } of latents) {
+    const data = latent.data instanceof Float32Array ? latent.data : Float32Array.from(latent.data);
+    const dims = axis === undefined && latent.dims.length === 3 ? [1, ...latent.dims] : latent.dims;
+    const at = axis ?? (dims.length === 1 ? 0 : 1);
+    const found = dims[at];
+    if (found === undefined || found === 0)
+      throw new CodecError("SHAPE_MISMATCH", `${name}: the shape [${dims}] has no channels in dimension ${at}`);
+    channels ??= found;
+    if (found !== channels)
+      throw new CodecError("SHAPE_MISMATCH", `${name} has ${found} channels, those before it have ${channels}`);
+    samples.push(
+      ...(axis === undefined && dims.length > 1 ? split(data, dims) : [{ type: "float32" as const, dims, data }]),
+    );
+  }
+  const used = samples.filter(({ data }) => data.length > 0);
+  if (channels === undefined || used.length === 0) throw new CodecError("NO_TABLES", "there are no latents to fit to");
+  return { axis: axis ?? (used[0]!.dims.length === 1 ? 0 : 1), channels, samples: used };
+}
+
+function split(data: Float32Array, [count = 0, ...rest]: readonly number[]): Sample[] {
+  const size = rest.reduce((a, b) => a * b, 1);
+  return Array.from({ length: count }, (_, i) => ({
+    type: "float32",
+    dims: [1, ...rest],
+    data: data.subarray(i * size, (i + 1) * size),
+  }));
+}
+
+/** Every fifth sample is held out, of fewer the last; by position, so that the same files give the same tables. */
+export function splitSamples(samples: readonly Sample[]): Split {
+  const isHeld = (i: number) => samples.length > 1 && (samples.length < 5 ? i === samples.length - 1 : i % 5 === 4);
+  return { used: samples.filter((_, i) => !isHeld(i)), held: samples.filter((_, i) => isHeld(i)) };
+}
+
+/** Calls `visit` with the elements of each channel: the array they are in, and the ranges where they lie. */
+export function forRuns(
+  dims: readonly number[],
+  axis: number,
+  visit: (channel: number, start: number, end: number) => void,
+): void {
+  const channels = dims[axis]!;
+  const run = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const outer = dims.slice(0, axis).reduce((a, b) => a * b, 1);
+  for (let i = 0; i < outer * channels; i++) visit(i % channels, i * run, (i + 1) * run);
+}

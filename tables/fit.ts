@@ -1,0 +1,237 @@
+/** Tables for latents of which only samples are known: rows per channel, and the quantization step for a wanted rate. */
+import { type Codec, CodecError, type Prior, type Table } from "latentwire";
+import {
+  chooseRecipe,
+  fitRow,
+  type Histogram,
+  histogram,
+  type Kind,
+  merged,
+  quantizedRow,
+  type Recipe,
+} from "./fit-rows.js";
+import { forRuns, type Sample, type SampleSet, splitSamples } from "./fit-samples.js";
+import { latentRate } from "./rate.js";
+
+/** What is wanted. */
+export interface FitOptions {
+  /** Quantization step; found from `targetBytes` where it is left out, 1 without either. */
+  step?: number;
+  /** Mean size of a packet, in bytes. */
+  targetBytes?: number;
+  /** Told how many of `total` fits are done. */
+  progress?: (done: number, total: number) => void;
+}
+
+/** How the tables do on samples they have not seen. Means per sample. */
+export interface HeldOut {
+  readonly samples: number;
+  readonly elements: number;
+  /** Of whole packets, as encode writes them. */
+  readonly packetBytes: number;
+  /** What no coder could beat with this table. */
+  readonly idealBytes: number;
+  readonly bitsPerElement: number;
+  readonly escapes: number;
+  /** Mean squared error of quantization. */
+  readonly mse: number;
+  /** Ideal bytes of tables whose rows are all made alike: of the curves alone, and of the histogram with next to no curve. */
+  readonly others: Readonly<Record<string, number>>;
+}
+
+/** Tables and what is known of them. */
+export interface Fit {
+  readonly table: Table;
+  readonly step: number;
+  readonly axis: number;
+  readonly recipes: readonly Recipe[];
+  /** Undefined where there was but one sample. */
+  readonly held: HeldOut | undefined;
+}
+
+/** Samples enough for a search; the rows that are kept are made of all. */
+const SEARCH_ELEMENTS = 2 ** 21;
+const SEARCH_STEPS = 14;
+const FOLDS = 5;
+
+/** Fits rows to samples. Deterministic. Throws RangeError where no step gives `targetBytes`, and what the codec throws for the latents. */
+export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit {
+  const { used, held } = splitSamples(set.samples);
+  const fitter = new Fitter(codec, set, mediansOf(set, used));
+  const step = options.step ?? (options.targetBytes === undefined ? 1 : findStep(fitter, used, options));
+  const folds = fitter.folds(used, step);
+  const recipes = folds.map(chooseRecipe);
+  const counted = folds.map(merged);
+  const table = fitter.table(counted, recipes);
+  const report = held.length === 0 ? undefined : fitter.report(table, step, held, counted);
+  return { table, step: Math.fround(step), axis: set.axis, recipes, held: report };
+}
+
+/** The lower median of each channel: a value that occurs, so that a channel of mostly zeros keeps its zeros. */
+function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): Float32Array {
+  const sizes = new Float64Array(channels);
+  for (const { dims } of samples)
+    forRuns(dims, axis, (channel, start, end) => {
+      sizes[channel]! += end - start;
+    });
+  const values = Array.from(sizes, (size) => new Float32Array(size));
+  const at = new Float64Array(channels);
+  for (const { dims, data } of samples)
+    forRuns(dims, axis, (channel, start, end) => {
+      values[channel]!.set(data.subarray(start, end), at[channel]!);
+      at[channel]! += end - start;
+    });
+  // -0 would be another table than 0.
+  return Float32Array.from(values, (channel) => (channel.sort()[(channel.length - 1) >> 1] ?? 0) + 0);
+}
+
+class Fitter {
+  readonly #codec: Codec;
+  readonly #set: SampleSet;
+  readonly #medians: Float32Array;
+  /** Rows that hold nothing: quantizing needs medians and step only. */
+  readonly #plain: Table;
+
+  constructor(codec: Codec, set: SampleSet, medians: Float32Array) {
+    this.#codec = codec;
+    this.#set = set;
+    this.#medians = medians;
+    this.#plain = codec.table({
+      offsets: Array.from(medians, () => 0),
+      cdfs: Array.from(medians, () => [0, 65536]),
+      medians: [...medians],
+    });
+  }
+
+  /** For each channel, the histograms of up to five parts of the samples. */
+  folds(samples: readonly Sample[], step: number): Histogram[][] {
+    const parts = Array.from({ length: Math.min(FOLDS, samples.length) }, (_, f) =>
+      this.count(
+        samples.filter((_, i) => i % FOLDS === f),
+        step,
+      ),
+    );
+    return Array.from({ length: this.#set.channels }, (_, c) => parts.map((part) => part[c]!));
+  }
+
+  /** A histogram per channel. */
+  count(samples: readonly Sample[], step: number): Histogram[] {
+    const { axis, channels } = this.#set;
+    const prior = this.#codec.factorized(this.#plain, { axis, step });
+    const parts = Array.from({ length: channels }, (): Int32Array[] => []);
+    for (const sample of samples) {
+      const symbols = this.#codec.quantize(sample, prior).data as Int32Array;
+      forRuns(sample.dims, axis, (channel, start, end) => parts[channel]!.push(symbols.subarray(start, end)));
+    }
+    return parts.map(histogram);
+  }
+
+  table(counted: readonly Histogram[], recipes: readonly Recipe[]): Table {
+    const rows = counted.map((one, c) => quantizedRow(this.#codec, fitRow(one, recipes[c]!)));
+    return this.#codec.table({
+      offsets: rows.map((row) => row.offset),
+      cdfs: rows.map((row) => row.cdf),
+      medians: [...this.#medians],
+    });
+  }
+
+  prior(table: Table, step: number): Prior {
+    return this.#codec.factorized(table, { axis: this.#set.axis, step });
+  }
+
+  /** Mean size of a packet. */
+  packetBytes(table: Table, step: number, samples: readonly Sample[]): number {
+    const prior = this.prior(table, step);
+    return mean(samples.map((sample) => this.#codec.encode(sample, prior).length));
+  }
+
+  report(table: Table, step: number, held: readonly Sample[], counted: readonly Histogram[]): HeldOut {
+    const prior = this.prior(table, step);
+    const rates = held.map((sample) => latentRate(this.#codec, sample, prior, this.#set));
+    const elements = mean(held.map(({ data }) => data.length));
+    const packetBytes = this.packetBytes(table, step, held);
+    const ideal = (prior: Prior) =>
+      mean(held.map((sample) => latentRate(this.#codec, sample, prior, this.#set).bits / 8));
+    const uniform = (kind: Kind, weight: number) => {
+      const recipes = counted.map(() => ({ kind, weight }));
+      return ideal(this.prior(this.table(counted, recipes), step));
+    };
+    return {
+      samples: held.length,
+      elements,
+      packetBytes,
+      idealBytes: mean(rates.map(({ bits }) => bits / 8)),
+      bitsPerElement: (8 * packetBytes) / elements,
+      escapes: mean(rates.map(({ escapes }) => escapes)),
+      mse: mean(held.map((sample) => this.#error(sample, prior))),
+      others: {
+        laplace: uniform("laplace", Number.POSITIVE_INFINITY),
+        gaussian: uniform("gaussian", Number.POSITIVE_INFINITY),
+        logistic: uniform("logistic", Number.POSITIVE_INFINITY),
+        histogram: uniform("laplace", 1),
+      },
+    };
+  }
+
+  #error(sample: Sample, prior: Prior): number {
+    const { data } = this.#codec.dequantize(this.#codec.quantize(sample, prior), prior);
+    let sum = 0;
+    for (let i = 0; i < data.length; i++) sum += (data[i]! - sample.data[i]!) ** 2;
+    return sum / data.length;
+  }
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Bisection on the logarithm of the step: a packet shrinks as the step grows. */
+function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOptions): number {
+  const { targetBytes = 0, progress } = options;
+  const used = upTo(samples, SEARCH_ELEMENTS);
+  let done = 0;
+  const bytes = (step: number) => {
+    progress?.(Math.min(++done, SEARCH_STEPS + 5), SEARCH_STEPS + 6);
+    try {
+      const counted = fitter.count(used, step);
+      const recipes = counted.map((one) => chooseRecipe([one]));
+      return fitter.packetBytes(fitter.table(counted, recipes), step, used);
+    } catch (error) {
+      // Symbols beyond int32: a step too fine for anything.
+      if (error instanceof CodecError && error.code === "OUT_OF_RANGE") return Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  };
+  let low = 1;
+  let high = 1;
+  // Bracket: a packet of `low` is too large, one of `high` small enough.
+  while (bytes(high) > targetBytes) {
+    low = high;
+    high *= 4;
+    if (high > 2 ** 60) {
+      const least = Math.ceil(bytes(low));
+      throw new RangeError(`targetBytes ${targetBytes} is out of reach: even the coarsest step takes ${least} bytes`);
+    }
+  }
+  while (low === high || bytes(low) <= targetBytes) {
+    high = low;
+    low /= 4;
+    if (low < 2 ** -40) throw new RangeError(`targetBytes ${targetBytes} is out of reach: the latents hold less`);
+  }
+  for (let i = 0; i < SEARCH_STEPS && high / low > 1.0005; i++) {
+    const middle = Math.sqrt(low * high);
+    if (bytes(middle) > targetBytes) low = middle;
+    else high = middle;
+  }
+  if (bytes(low) === Number.POSITIVE_INFINITY)
+    throw new RangeError(
+      `targetBytes ${targetBytes} is out of reach: the finest step takes ${Math.floor(bytes(high))} bytes`,
+    );
+  progress?.(1, 1);
+  // A float32 is what the codec divides by, and what a bundle can say.
+  return Math.fround(high);
+}
+
+function upTo(samples: readonly Sample[], elements: number): readonly Sample[] {
+  const total = samples.reduce((sum, { data }) => sum + data.length, 0);
+  const every = Math.max(1, Math.ceil(total / elements));
+  return samples.filter((_, i) => i % every === 0);
+}
