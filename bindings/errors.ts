@@ -14,6 +14,7 @@
  * | `OUT_OF_RANGE` | a value that the wanted integer type cannot hold; the message names the position |
  * | `INVALID_TABLE` | a table that docs/format.md section 5 does not allow |
  * | `INVALID_PMF` | probabilities that cannot be quantized |
+ * | `MODEL_MISMATCH` | the reader's rows are not the writer's: two machines computed other scales (docs/determinism.md); the message names the part |
  * | `MODEL` | an ONNX session without the expected inputs or outputs |
  */
 export type ErrorCode =
@@ -28,6 +29,7 @@ export type ErrorCode =
   | "OUT_OF_RANGE"
   | "INVALID_TABLE"
   | "INVALID_PMF"
+  | "MODEL_MISMATCH"
   | "MODEL";
 
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */
