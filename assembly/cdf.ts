@@ -93,7 +93,7 @@ function phi(x: f64): f64 {
 
 // @ts-ignore: decorator
 @inline
-function sigmoid(x: f64): f64 {
+export function sigmoid(x: f64): f64 {
   return 1 / (1 + exp(-x));
 }
 
@@ -170,7 +170,7 @@ function logits(x: f64, layers: u32, filters: usize, scratch: usize): f64 {
 
 // exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own has a 2 KB look-up
 // table, which no caller here is fast enough to need.
-function exp(x: f64): f64 {
+export function exp(x: f64): f64 {
   if (x > 709) return Infinity;
   if (x < -745) return 0;
   const k = nearest<f64>(x * 1.44269504088896338700);
@@ -196,7 +196,7 @@ function tanh(x: f64): f64 {
 }
 
 // The complementary error function after fdlibm's s_erf.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp.
-function erfc(x: f64): f64 {
+export function erfc(x: f64): f64 {
   const a = abs(x);
   if (a < 0.84375) {
     const z = x * x;

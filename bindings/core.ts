@@ -17,19 +17,19 @@ import type { Lanes, LatentData, LatentType } from "./types.js";
 
 const PAGE = 65536;
 /** Kernels read this much beyond an input and write a little below an output. */
-const PADDING = 256;
+export const PADDING = 256;
 /** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
-const HEADROOM = 512;
+export const HEADROOM = 512;
 /** The largest float32 below 2^31. */
-const HIGHEST_SYMBOL = 2147483520;
+export const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
-const BYTES_PER_SYMBOL = 7;
-const SCALE_BINS_BYTES = 32768;
+export const BYTES_PER_SYMBOL = 7;
+export const SCALE_BINS_BYTES = 32768;
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2. More than a tile and a tail unit. */
-const CHUNK = 65536;
+export const CHUNK = 65536;
 const BYTES_OF_TYPE = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 // Not `& ~63`: addresses pass 2^31.
-const align = (address: number): number => Math.ceil(address / 64) * 64;
+export const align = (address: number): number => Math.ceil(address / 64) * 64;
 
 /** A loaded table. `address` is in Wasm memory for the codec's life. */
 export interface LoadedTable {
@@ -315,10 +315,7 @@ export class Core {
       if (!Number.isFinite(y))
         throw new CodecError("NON_FINITE", `latent.data[${i}] is ${y}; replace it before encoding`);
       if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
-      throw new CodecError(
-        "OUT_OF_RANGE",
-        `latent.data[${i}] = ${y} does not round to an int32; use a larger step`,
-      );
+      throw new CodecError("OUT_OF_RANGE", `latent.data[${i}] = ${y} does not round to an int32; use a larger step`);
     }
     throw new Error("unreachable");
   }
@@ -479,8 +476,7 @@ export class Core {
   #check(code: number, type: LatentType): void {
     if (code === 0) return;
     if (code === OUT_OF_RANGE) this.#refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
-    const reason =
-      code === 1 ? "the stream ends too early" : "the stream contradicts its table or itself";
+    const reason = code === 1 ? "the stream ends too early" : "the stream contradicts its table or itself";
     throw new CodecError(CODES[code]!, reason);
   }
 

@@ -18,6 +18,7 @@
  * | `INVALID_FILE` | a checkpoint or array file that contradicts its own format (command line) |
  * | `UNSUPPORTED_FILE` | a file of a kind, version or type that is not read (command line) |
  * | `NO_TABLES` | a checkpoint without entropy models, or with empty ones (command line) |
+ * | `MODEL_MISMATCH` | the reader's rows are not the writer's: two machines computed other scales (docs/determinism.md); the message names the part |
  * | `MODEL` | an ONNX session without the expected inputs or outputs |
  */
 export type ErrorCode =
@@ -36,6 +37,7 @@ export type ErrorCode =
   | "INVALID_FILE"
   | "UNSUPPORTED_FILE"
   | "NO_TABLES"
+  | "MODEL_MISMATCH"
   | "MODEL";
 
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */

@@ -9,6 +9,7 @@ import type {
   Latent,
   LatentType,
   Prior,
+  Table,
   TableSource,
   TensorLike,
 } from "./types.js";
@@ -141,7 +142,11 @@ export interface PartWriter {
    * @returns what the reader's `read` returns, in float32: dequantized.
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; the writer stays as it was.
    */
-  write(latent: TensorLike | TensorView, prior: Prior, options?: WriteOptions & { out?: Float32Array }): Latent<Float32Array>;
+  write(
+    latent: TensorLike | TensorView,
+    prior: Prior,
+    options?: WriteOptions & { out?: Float32Array },
+  ): Latent<Float32Array>;
   /** Into a view, which is returned. */
   write(latent: TensorLike | TensorView, prior: Prior, options: { out: TensorView }): TensorView;
   /** Begins a part that is given piece by piece, in the reader's order. */
@@ -165,7 +170,7 @@ export interface PartReader {
   read<T extends LatentType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
   /** Begins a part that is read piece by piece. */
   sequence(options?: SequenceOptions): SequenceReader;
-  /** Symbols that are still to be read; with strings, those still to be read of none: `undefined`. */
+  /** Symbols that are still to be read. Undefined with strings, which do not say. */
   readonly remaining: number | undefined;
   /**
    * Checks what only the end can tell, and frees the reader. Until it has returned nothing that was read is certain.
@@ -175,6 +180,27 @@ export interface PartReader {
   finish(): void;
   /** Frees the reader without checks. Any number of times. */
   close(): void;
+}
+
+/** What `inspect` reads from a packet of several parts. */
+export interface PartsInfo {
+  readonly version: number;
+  readonly stream: "parts";
+  /** Symbols of all parts. */
+  readonly elements: number;
+  readonly lanes: Lanes;
+  readonly escapes: boolean;
+  /** Of the factorized parts, in order. */
+  readonly shapes: number[][];
+  readonly corrections: number;
+  /** Number of parts that have an index check. */
+  readonly indexChecks: number;
+  /** 8 hex digits that depend on the tables of all parts, or undefined. */
+  readonly fingerprint: string | undefined;
+  readonly checksum: "valid" | "invalid" | "absent";
+  readonly headerBytes: number;
+  readonly streamBytes: number;
+  readonly totalBytes: number;
 }
 
 /** What a latent costs under a prior. */
@@ -202,9 +228,9 @@ export interface FullCodec extends Codec {
   /** A distribution per element, its row made at run time: docs/format.md section 9. For parts only: `encode` refuses it. */
   mixture(parameters: MixtureParameters, options?: MixtureOptions): Prior;
   /** Laplace rows (density exp(-|x| / b) / 2b) for ascending scales b; default CompressAI's 64 scales. */
-  laplaceTable(scales?: Float32Array): import("./types.js").Table;
+  laplaceTable(scales?: Float32Array): Table;
   /** Logistic rows (distribution 1 / (1 + exp(-x / s))) for ascending scales s; default CompressAI's 64 scales. */
-  logisticTable(scales?: Float32Array): import("./types.js").Table;
+  logisticTable(scales?: Float32Array): Table;
   /** Begins a packet of several parts. */
   writer(options?: WriterOptions): PartWriter;
   /**
@@ -214,5 +240,5 @@ export interface FullCodec extends Codec {
    */
   reader(packet: Uint8Array | readonly Uint8Array[], options?: ReaderOptions): PartReader;
   /** The ideal code length of a latent, without encoding it. */
-  rate(latent: TensorLike, prior: Prior, options?: RateOptions): Rate;
+  rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
 }

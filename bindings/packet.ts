@@ -6,10 +6,10 @@ import { xxh32 } from "./xxh32.js";
 export const LANES: readonly Lanes[] = [1, 8, 16, 32];
 
 // Constants of the format.
-const MAGIC_0 = 0x4c;
-const MAGIC_1 = 0x50;
+export const MAGIC_0 = 0x4c;
+export const MAGIC_1 = 0x50;
 const MAGIC_1_MASK = 0xf8;
-const VERSION = 1;
+export const VERSION = 1;
 const KIND_COMPRESSAI = 1;
 const LAYOUT_RUNS = 4;
 const HAS_ESCAPES = 8;
@@ -17,10 +17,10 @@ const TAIL_CODE_SHIFT = 4;
 /** t by tail code; the code after the last one says that t is in the stream. */
 const TAILS = [0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64];
 // Flags in the second byte.
-const HAS_CHECKSUM = 1;
-const HAS_FINGERPRINT = 2;
-const BATCH_OF_ONE = 4;
-const MAX_DIMENSION = 0x7fffffff;
+export const HAS_CHECKSUM = 1;
+export const HAS_FINGERPRINT = 2;
+export const BATCH_OF_ONE = 4;
+export const MAX_DIMENSION = 0x7fffffff;
 export const MAX_RANK = 7;
 
 /** The fields of a stream that precede states, words and escapes. */
@@ -40,7 +40,6 @@ export interface BareHeader extends StreamHeader {
 }
 
 export interface PacketHeader extends BareHeader {
-  checksum: boolean;
   /** The low 32 bits of the table's fingerprint. */
   fingerprint: number | undefined;
   dims: number[];
@@ -84,13 +83,13 @@ export function pushVarint(target: number[], value: number): void {
   target.push(value);
 }
 
-const pushUint32 = (target: number[], value: number): number =>
+export const pushUint32 = (target: number[], value: number): number =>
   target.push(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
 
-const readUint32 = (bytes: Uint8Array, at: number): number =>
+export const readUint32 = (bytes: Uint8Array, at: number): number =>
   (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 
-function controlByte({ lanes, layout, tailUnits, escapeBytes }: StreamHeader): number {
+export function controlByte({ lanes, layout, tailUnits, escapeBytes }: StreamHeader): number {
   const code = TAILS.indexOf(tailUnits);
   return (
     LANES.indexOf(lanes) |
@@ -101,7 +100,7 @@ function controlByte({ lanes, layout, tailUnits, escapeBytes }: StreamHeader): n
 }
 
 /** t and E, which follow the control byte and the shape. */
-function pushLengths(header: number[], { tailUnits, escapeBytes }: StreamHeader): number[] {
+export function pushLengths(header: number[], { tailUnits, escapeBytes }: StreamHeader): number[] {
   if (!TAILS.includes(tailUnits)) pushVarint(header, tailUnits);
   if (escapeBytes > 0) pushVarint(header, escapeBytes);
   return header;
@@ -134,7 +133,7 @@ export function writeBareHeader(stream: StreamHeader): number[] {
   return stream.compressai ? [] : pushLengths([controlByte(stream)], stream);
 }
 
-function checkControl(control: number, compressai: boolean): void {
+export function checkControl(control: number, compressai: boolean): void {
   const code = control >> TAIL_CODE_SHIFT;
   const oneLane = (control & 3) === 0;
   if (compressai ? control !== 0 : oneLane ? (control & LAYOUT_RUNS) !== 0 || code !== 0 : code === 0)
@@ -142,7 +141,7 @@ function checkControl(control: number, compressai: boolean): void {
 }
 
 /** Reads t and E with `reader`, which stands behind the shape. */
-function readStreamHeader(control: number, compressai: boolean, reader: VarintReader): BareHeader {
+export function readStreamHeader(control: number, compressai: boolean, reader: VarintReader): BareHeader {
   const lanes = LANES[control & 3]!;
   const code = control >> TAIL_CODE_SHIFT;
   const tailUnits = TAILS[code] ?? reader.read("the tail length");
@@ -167,15 +166,23 @@ export function parseBareHeader(bytes: Uint8Array): BareHeader {
   return readStreamHeader(bytes[0]!, false, new VarintReader(bytes, 1, bytes.length));
 }
 
-/**
- * Reads a packet's header in the order of docs/format.md section 2. `checksumOf(length)` gives XXH32 of the first bytes; it is not
- * called where the packet has no checksum. `accept` may throw for a fingerprint that is not the wanted one.
- */
-export function parsePacketHeader(
+/** What every packet begins with. */
+export interface PacketStart {
+  flags: number;
+  /** 0 native, 1 CompressAI, 2 several parts. */
+  kind: number;
+  /** The upper three bits of the third byte: a rank, or flags. */
+  upper: number;
+  /** Where the checksum begins. */
+  end: number;
+}
+
+/** Checks magic, version and checksum; `checksumOf(length)` gives XXH32 of the first bytes and is not called where the packet has no checksum. */
+export function parsePacketStart(
   bytes: Uint8Array,
+  highestKind: number,
   checksumOf: (length: number) => number,
-  accept?: (fingerprint: number | undefined) => void,
-): PacketHeader {
+): PacketStart {
   if (bytes.length < 4) throw new CodecError("TRUNCATED", "a packet has at least 4 bytes");
   const flags = bytes[1]!;
   if (bytes[0] !== MAGIC_0 || (flags & MAGIC_1_MASK) !== MAGIC_1) {
@@ -183,8 +190,7 @@ export function parsePacketHeader(
   }
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
-  const rank = bytes[2]! >> 5;
-  if (version !== VERSION || kind > KIND_COMPRESSAI) {
+  if (version !== VERSION || kind > highestKind) {
     throw new CodecError(
       "UNSUPPORTED_VERSION",
       `packet version ${version}, kind ${kind}; for kind 2 see latentwire/full`,
@@ -198,6 +204,19 @@ export function parsePacketHeader(
       throw new CodecError("CORRUPTED", "wrong checksum: the packet is damaged");
     }
   }
+  return { flags, kind, upper: bytes[2]! >> 5, end };
+}
+
+/**
+ * Reads a packet's header in the order of docs/format.md section 2. `checksumOf` as in parsePacketStart. `accept` may throw for a
+ * fingerprint that is not the wanted one.
+ */
+export function parsePacketHeader(
+  bytes: Uint8Array,
+  checksumOf: (length: number) => number,
+  accept?: (fingerprint: number | undefined) => void,
+): PacketHeader {
+  const { flags, kind, upper: rank, end } = parsePacketStart(bytes, KIND_COMPRESSAI, checksumOf);
   if (rank === 0) throw new CodecError("CORRUPTED", "rank 0");
   let position = 4;
   let fingerprint: number | undefined;
@@ -227,7 +246,6 @@ export function parsePacketHeader(
     tailUnits,
     escapeBytes,
     body,
-    checksum,
     fingerprint,
     dims,
     elements,

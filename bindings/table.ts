@@ -45,8 +45,7 @@ export function tableToBinary(json: TableJson): Uint8Array {
     pushVarint(out, entries);
     for (let k = 0; k < entries; k++) {
       const freq = cdf[k + 1]! - cdf[k]!;
-      if (!Number.isInteger(freq) || freq < 1)
-        invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
+      if (!Number.isInteger(freq) || freq < 1) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
       if (k < entries - 1) pushVarint(out, freq - 1);
     }
   }

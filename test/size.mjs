@@ -20,7 +20,14 @@ async function bundle(contents) {
 const parts = [
   ["codec.wasm", readFileSync(`${root}/dist/codec.wasm`), 12_000],
   ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 12_000],
+  ["codec.full.wasm", readFileSync(`${root}/dist/codec.full.wasm`), 16_000],
+  ["codec.full.scalar.wasm", readFileSync(`${root}/dist/codec.full.scalar.wasm`), 12_000],
   ['"latentwire", bundled, both Wasm builds inlined', await bundle('export * from "latentwire"'), 25_000],
+  [
+    '"latentwire/full", bundled, both full Wasm builds inlined',
+    await bundle('export * from "latentwire/full"'),
+    40_000,
+  ],
   ['"latentwire/onnx", bundled', await bundle('export * from "latentwire/onnx"'), 2_000],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 29_000],
   ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 12_000],

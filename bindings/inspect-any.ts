@@ -1,0 +1,16 @@
+import type { PartsInfo } from "./full-types.js";
+import { inspect as inspectTensor } from "./packet.js";
+import { inspectParts } from "./packet-parts.js";
+import type { PacketInfo } from "./types.js";
+
+/**
+ * Explains a packet of one tensor or of several parts without its tables.
+ *
+ * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read. A wrong checksum is
+ * reported in the result, not thrown.
+ */
+export function inspect(packet: Uint8Array): PacketInfo | PartsInfo {
+  // Bits 3 and 4 of the third byte: docs/format.md section 2.
+  const parts = packet instanceof Uint8Array && packet.length > 2 && ((packet[2] >> 3) & 3) === 2;
+  return parts ? inspectParts(packet) : inspectTensor(packet);
+}

@@ -1,0 +1,363 @@
+/** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
+
+import type { LoadedScales, LoadedTable } from "./core.js";
+import type { FullCore, OpenStream, Stage } from "./core-full.js";
+import { CodecError } from "./errors.js";
+import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
+import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
+import { applyPartPrior, type PartPrior } from "./part.js";
+import { checkDims, outArray } from "./tensor.js";
+import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
+import { type Span, spanOf } from "./view.js";
+import { checkStepArrays, type Priors, stageFor } from "./writer.js";
+
+const NONE: readonly number[] = [];
+
+// Frees what a reader that nobody closed has kept. Not every engine has it.
+const abandoned =
+  typeof FinalizationRegistry === "undefined"
+    ? undefined
+    : new FinalizationRegistry<() => void>((free) => {
+        free();
+      });
+
+interface ReadArguments {
+  type?: LatentType;
+  out?: LatentData | TensorView;
+  dims?: readonly number[];
+}
+
+export class Reader implements PartReader {
+  readonly #core: FullCore;
+  readonly #priors: Priors;
+  readonly #limit: number;
+  /** Undefined with strings. */
+  readonly #packet: PartsPacket | undefined;
+  readonly #strings: readonly Uint8Array[];
+  #stream: OpenStream | undefined;
+  #closed = false;
+  #part = 0;
+  #shape = 0;
+  #position = 0;
+  #correction = 0;
+  #fingerprint = 0;
+  #sequence: Sequence | undefined;
+
+  constructor(
+    core: FullCore,
+    priors: Priors,
+    packet: Uint8Array | readonly Uint8Array[],
+    { maxElements = 2 ** 24 }: ReaderOptions,
+  ) {
+    if (!(Number.isInteger(maxElements) && maxElements >= 0))
+      throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
+    this.#core = core;
+    this.#priors = priors;
+    this.#limit = maxElements;
+    this.#strings = [];
+    if (Array.isArray(packet)) {
+      if (!packet.every((string) => string instanceof Uint8Array))
+        throw new TypeError("strings must be an array of Uint8Array");
+      this.#strings = packet;
+      return;
+    }
+    if (!(packet instanceof Uint8Array))
+      throw new TypeError("packet must be a Uint8Array, or strings an array of them");
+    const header = parsePartsHeader(packet, (length) => core.xxh32(packet.subarray(0, length)));
+    if (header.elements > maxElements)
+      throw new CodecError(
+        "LIMIT_EXCEEDED",
+        `the packet has ${header.elements} symbols, maxElements is ${maxElements}`,
+      );
+    this.#packet = header;
+    this.#openStream(packet.subarray(header.stream.body, header.end), header.stream, header.elements);
+  }
+
+  #openStream(body: Uint8Array, stream: PartsPacket["stream"], n: number): void {
+    const core = this.#core;
+    const opened = core.openStream(body, stream, n);
+    this.#stream = opened;
+    abandoned?.register(this, () => core.giveBack(opened.address), this);
+  }
+
+  #closeStream(): void {
+    if (!this.#stream) return;
+    abandoned?.unregister(this);
+    this.#core.giveBack(this.#stream.address);
+    this.#stream = undefined;
+  }
+
+  get remaining(): number | undefined {
+    return this.#packet && this.#packet.elements - this.#position;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#sequence?.release();
+    this.#sequence = undefined;
+    this.#closeStream();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new TypeError("the reader is closed");
+    this.#sequence?.end();
+  }
+
+  /** Runs what may fail because of the packet; then the reader is of no more use. */
+  #guarded<R>(action: () => R): R {
+    try {
+      return action();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #dimsOf(prior: PartPrior, dims: readonly number[] | undefined): number[] {
+    if (dims !== undefined) checkDims(dims);
+    let known = prior.dims;
+    if (!known && this.#packet) {
+      known = this.#packet.shapes[this.#shape++];
+      if (!known) throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
+      if (dims && (dims.length !== known.length || dims.some((size, d) => size !== known?.[d])))
+        throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${known}], not [${dims}]`);
+    }
+    const result = dims ?? known;
+    if (!result) throw new TypeError("dims must be given: strings do not say the shape of a factorized part");
+    return [...result];
+  }
+
+  /** The corrections within the next n symbols, counted from the next. */
+  #takeCorrections(n: number): readonly number[] {
+    const list = this.#packet?.corrections ?? NONE;
+    if (this.#correction >= list.length || list[this.#correction] >= this.#position + n) return NONE;
+    const taken: number[] = [];
+    while (this.#correction < list.length && list[this.#correction] < this.#position + n)
+      taken.push(list[this.#correction++] - this.#position);
+    return taken;
+  }
+
+  #nextString(): Uint8Array {
+    const string = this.#strings[this.#part];
+    if (!string) throw new CodecError("TRUNCATED", `there are ${this.#strings.length} strings, a further one was read`);
+    return string;
+  }
+
+  #checkCount(n: number, what: string): void {
+    const { remaining } = this;
+    if (remaining !== undefined && n > remaining)
+      throw new CodecError(
+        "SHAPE_MISMATCH",
+        `part ${this.#part}: ${what} ${n} symbols, the packet has ${remaining} left`,
+      );
+    if (n > this.#limit)
+      throw new CodecError(
+        "LIMIT_EXCEEDED",
+        `part ${this.#part}: ${what} ${n} elements, maxElements is ${this.#limit}`,
+      );
+  }
+
+  /** Undefined where the packet has no index checks. */
+  #check(): ((hash: number) => void) | undefined {
+    const checks = this.#packet?.checks ?? NONE;
+    if (checks.length === 0) return undefined;
+    const part = this.#part;
+    if (part >= checks.length)
+      throw new CodecError("SHAPE_MISMATCH", `the packet has ${checks.length} parts, a further one was read`);
+    return (hash) => {
+      if (checkOfHash(hash) !== checks[part])
+        throw new CodecError(
+          "MODEL_MISMATCH",
+          `part ${part}: the rows are not the writer's; the networks gave other scales than there (docs/determinism.md)`,
+        );
+    };
+  }
+
+  #endPart(prior: PartPrior, n: number): void {
+    this.#position += n;
+    this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
+    this.#part++;
+    if (this.#packet) return;
+    if (this.#stream) this.#core.endStream(this.#stream);
+    this.#closeStream();
+  }
+
+  read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
+    this.#open();
+    const partPrior = this.#priors.partPrior(prior);
+    const { type = "float32", out } = options;
+    const result = this.#guarded(() => {
+      const dims = this.#dimsOf(partPrior, options.dims);
+      const n = checkDims(dims);
+      this.#checkCount(n, `the shape [${dims}] has`);
+      const { rows, centre } = applyPartPrior(partPrior, dims, n);
+      const { span, result } = targetOf(out, type, dims, n);
+      if (!this.#packet) this.#openStream(this.#nextString(), STRING, n);
+      this.#core.readPart(
+        this.#stream as OpenStream,
+        this.#packet?.stream.lanes ?? 1,
+        n,
+        partPrior.base?.loaded,
+        rows,
+        centre,
+        type,
+        span,
+        this.#takeCorrections(n),
+        this.#check(),
+      );
+      this.#endPart(partPrior, n);
+      return result;
+    });
+    return result as Latent<ArrayByType[T]> & TensorView;
+  }
+
+  sequence(options: SequenceOptions = {}): SequenceReader {
+    this.#open();
+    const prior = this.#priors.sequencePrior(options);
+    return this.#guarded(() => {
+      if (!this.#packet) this.#openStream(this.#nextString(), STRING, this.#limit);
+      const check = this.#check();
+      this.#sequence = new Sequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
+        before: (n, origin) => {
+          this.#checkCount(origin + n, "the sequence has");
+          const start = this.#position;
+          this.#position += origin;
+          const corrections = this.#takeCorrections(n);
+          this.#position = start;
+          return corrections;
+        },
+        fail: () => this.close(),
+        end: (n, hash) => {
+          this.#sequence = undefined;
+          this.#guarded(() => {
+            check?.(hash);
+            this.#endPart(prior, n);
+          });
+        },
+      });
+      return this.#sequence;
+    });
+  }
+
+  finish(): void {
+    this.#open();
+    this.#guarded(() => {
+      const packet = this.#packet;
+      if (!packet) {
+        if (this.#part < this.#strings.length)
+          throw new CodecError("SHAPE_MISMATCH", `${this.#strings.length - this.#part} strings were not read`);
+        return;
+      }
+      const { elements, shapes, checks, fingerprint } = packet;
+      if (this.#position < elements)
+        throw new CodecError("SHAPE_MISMATCH", `${elements - this.#position} symbols were not read`);
+      if (fingerprint !== undefined && fingerprint !== this.#fingerprint)
+        throw new CodecError("WRONG_TABLES", "the packet was coded with other tables, or its parts in another order");
+      if (this.#shape < shapes.length || (checks.length && this.#part < checks.length))
+        throw new CodecError("SHAPE_MISMATCH", "the packet has more parts than were read");
+      this.#core.endStream(this.#stream as OpenStream);
+    });
+    this.close();
+  }
+}
+
+/** A string has no header of its own. */
+const STRING = {
+  compressai: true,
+  lanes: 1,
+  layout: 0,
+  tailUnits: 0,
+  escapeBytes: 0,
+  body: 0,
+} as const;
+
+function targetOf(
+  out: LatentData | TensorView | undefined,
+  type: LatentType,
+  dims: number[],
+  n: number,
+): { span: Span; result: Latent | TensorView } {
+  if (out !== undefined && !ArrayBuffer.isView(out)) {
+    const span = spanOf(out, "out");
+    if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+    if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
+    return { span, result: out };
+  }
+  const data = outArray(type, n, out as LatentData | undefined);
+  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
+}
+
+/** What a sequence asks of its reader. */
+interface SequenceHost {
+  /** Checks that n more symbols, `origin` into the part, are there; their corrections. */
+  before(n: number, origin: number): readonly number[];
+  fail(): void;
+  end(n: number, hash: number): void;
+}
+
+class Sequence implements SequenceReader {
+  readonly #core: FullCore;
+  readonly #stream: OpenStream;
+  readonly #table: LoadedTable;
+  readonly #scales: LoadedScales;
+  readonly #step: number;
+  readonly #checked: boolean;
+  readonly #host: SequenceHost;
+  #stage: Stage | undefined;
+  #n = 0;
+  #ended = false;
+
+  constructor(core: FullCore, stream: OpenStream, prior: PartPrior, checked: boolean, host: SequenceHost) {
+    const base = prior.base as NonNullable<PartPrior["base"]>;
+    this.#core = core;
+    this.#stream = stream;
+    this.#table = base.loaded;
+    this.#scales = (base.rows as { scales: LoadedScales }).scales;
+    this.#step = base.step;
+    this.#checked = checked;
+    this.#host = host;
+    core.prepareTable(base.loaded);
+  }
+
+  next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
+    if (this.#ended) throw new TypeError("the sequence has ended");
+    const n = scales.length;
+    checkStepArrays(n, scales, means, out);
+    try {
+      const corrections = this.#host.before(n, this.#n);
+      const stage = stageFor(this.#core, this.#stage, n);
+      this.#stage = stage;
+      this.#core.readStep(
+        this.#stream,
+        stage,
+        scales,
+        means,
+        this.#table,
+        this.#scales,
+        this.#step,
+        this.#n,
+        corrections,
+        this.#checked,
+        out,
+      );
+    } catch (error) {
+      this.#host.fail();
+      throw error;
+    }
+    this.#n += n;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    const hash = this.#stage?.hash ?? 0;
+    this.release();
+    this.#host.end(this.#n, hash);
+  }
+
+  /** Gives its memory back, without checks. */
+  release(): void {
+    this.#ended = true;
+    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    this.#stage = undefined;
+  }
+}
