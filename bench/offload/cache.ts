@@ -10,7 +10,6 @@ export interface Outcome {
   readonly answer: number | null;
   /** Squared difference of the features to those without quantization, over their square; null where it was not computed. */
   readonly featureError: number | null;
-  readonly client: ClientMs;
   /** Null where the answer is another way's and the server did not have to run. */
   readonly server: ServerMs | null;
 }
@@ -19,9 +18,10 @@ export const hashOf = ({ rgb }: Picture) => createHash("sha256").update(rgb).dig
 
 export const keyOf = (image: string, way: Way) => [image, way.identity, way.codec, way.setting].join("|");
 
-/** Outcomes on the disk, one JSON line each, so that a long run can be cut off and go on. */
+/** Outcomes and client times on the disk, one JSON line each, so that a long run can be cut off and go on. */
 export class Cache {
   private readonly known = new Map<string, Outcome>();
+  private readonly clients = new Map<string, ClientMs>();
 
   private constructor(private readonly file: string) {}
 
@@ -34,8 +34,9 @@ export class Cache {
     if (lines.pop() !== "") appendFileSync(cache.file, "\n");
     for (const line of lines) {
       try {
-        const { key, ...outcome } = JSON.parse(line);
-        cache.known.set(key, outcome);
+        const { key, client, ...outcome } = JSON.parse(line);
+        if ("bytes" in outcome) cache.known.set(key, outcome);
+        else cache.clients.set(key, client);
       } catch {}
     }
     return cache;
@@ -48,5 +49,14 @@ export class Cache {
   add(key: string, outcome: Outcome): void {
     this.known.set(key, outcome);
     appendFileSync(this.file, `${JSON.stringify({ key, ...outcome })}\n`);
+  }
+
+  clientMs(key: string): ClientMs | undefined {
+    return this.clients.get(key);
+  }
+
+  addClientMs(key: string, client: ClientMs): void {
+    this.clients.set(key, client);
+    appendFileSync(this.file, `${JSON.stringify({ key, client })}\n`);
   }
 }

@@ -26,15 +26,15 @@ function relativeError(features: Float32Array, reference: Float32Array): number 
 }
 
 async function measure(way: Way, picture: Picture, runServer: boolean, known: Outcome | undefined): Promise<Outcome> {
-  const { message, ms: client } = await way.client(picture);
+  const { message } = await way.client(picture);
   const { length: bytes } = message;
   if (!runServer && known !== undefined)
-    return { bytes, answer: known.answer, featureError: known.featureError, client, server: null };
+    return { bytes, answer: known.answer, featureError: known.featureError, server: null };
   const { answer, features, ms: server } = await way.server(message);
   // The answer says more than the error, and costs no second pass of the decoder.
   const wanted = answer === null && features !== null && way.unquantized !== undefined;
   const featureError = wanted ? relativeError(features, await way.unquantized!(picture)) : null;
-  return { bytes, answer, featureError, client, server };
+  return { bytes, answer, featureError, server };
 }
 
 /** Every way on every image, image by image; what the cache knows is not done again. */

@@ -60,6 +60,7 @@ const total = (parts: ClientMs | ServerMs) => Object.values(parts).reduce((sum, 
 /** The ways as points of the report; `labels` and the backbone's answers run along the images. */
 export function summarizeWays(
   { outcomes }: Evaluation,
+  clients: ReadonlyMap<Way, readonly ClientMs[]>,
   labels: readonly (number | undefined)[],
   truth: readonly (number | null)[],
   links: readonly Link[],
@@ -69,7 +70,7 @@ export function summarizeWays(
     const right = rightAnswers(all, labels);
     const agreed = rightAnswers(all, truth);
     const errors = all.map((outcome) => outcome.featureError).filter(present);
-    const client = partsOf(all.map((outcome) => outcome.client));
+    const client = partsOf(clients.get(way)!);
     const server = partsOf(all.map((outcome) => outcome.server).filter(present));
     const [clientMs, serverMs] = [total(client), total(server)];
     const size = mean([...bytes]);

@@ -5,6 +5,7 @@ import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
 import { program } from "../program.js";
 import { Cache } from "./cache.js";
+import { timeClients } from "./clients.js";
 import { countingRules } from "./counting-rules.js";
 import { toCsv } from "./csv.js";
 import { equalAccuracy } from "./equal-accuracy.js";
@@ -22,7 +23,8 @@ import { openWays } from "./ways.js";
 
 /** Enough for a median over a link of 0.27 Mbit/s within seconds. */
 const LINK_IMAGES = 3;
-const RULE_IMAGES = 100;
+/** For what is not done with every image: client times, other counting rules, the gallery. */
+const FIRST_IMAGES = 100;
 
 /** What a shell says of a program that Ctrl-C has ended. */
 const INTERRUPTED = 130;
@@ -38,7 +40,8 @@ async function main(): Promise<void> {
 
   const stop = new AbortController();
   process.on("SIGINT", () => stop.abort());
-  const evaluation = await evaluate(files, ways, Cache.open(options.cache), options.json, stop.signal);
+  const cache = Cache.open(options.cache);
+  const evaluation = await evaluate(files, ways, cache, options.json, stop.signal);
   const { images, outcomes, skipped } = evaluation;
   for (const line of skipped) console.error(`skipped ${line}`);
   if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
@@ -52,12 +55,14 @@ async function main(): Promise<void> {
     );
   const lossless = ways.find((way) => way.codec === "PNG")!;
   const truth = outcomes.get(lossless)!.map((outcome) => outcome.answer);
-  const points = summarizeWays(evaluation, labels, truth, links);
+  const readable = files.filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
+  const pictures = await Promise.all(readable.slice(0, FIRST_IMAGES).map(loadPrepared));
+  const clients = await timeClients(pictures, ways, cache, options.json, stop.signal);
+  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+  const points = summarizeWays(evaluation, clients, labels, truth, links);
   const backboneTop1 = points[ways.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
 
-  const readable = files.filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
-  const pictures = await Promise.all(readable.slice(0, RULE_IMAGES).map(loadPrepared));
   const chosen = rivalsAt(ways, points, equal);
   const observed = options["no-link"]
     ? []
