@@ -34,17 +34,17 @@ export function mixtureBegin(quantized: usize, componentCount: u32, componentKin
 }
 
 /**
- * Quantizes the parameters of n symbols, K float32 each (component k of symbol i at k * n + i; weights may be 0: all equal), `rows` (u16) being those of the
- * scales. Leaves per symbol and component 24 bytes of f64: w' / W, m' / 64, s'; and feeds `hash`. Returns the position of a NaN, or -1.
+ * Quantizes the parameters of n symbols, K float32 each (component k of symbol i at k * n + i; weights may be 0: all are 1), `rows` (u16) being those of the
+ * scales. Leaves per symbol and component 24 bytes of f64: w', m' / 64, s'; and feeds `hash`. Returns the position of a NaN, or -1.
  */
 export function quantizeMixture(weights: usize, means: usize, rows: usize, scales: usize, n: u32, count: u32, quantized: usize, hash: usize): i32 {
   let h = load<u32>(hash);
   for (let i: u32 = 0; i < n; i++) {
     let sum: f64 = 0;
     const first = quantized;
-    for (let k: u32 = 0; k < count; k++) {
+    for (let k: u32 = 0; k < count; k++, quantized += 24) {
       const at = k * n + i;
-      let weight: f64 = 1;
+      let weight = WEIGHT_ONE;
       if (weights) {
         const w = <f64>load<f32>(weights + (<usize>at << 2));
         if (w != w) return at;
@@ -53,19 +53,22 @@ export function quantizeMixture(weights: usize, means: usize, rows: usize, scale
       const m = <f64>load<f32>(means + (<usize>at << 2));
       if (m != m) return at;
       const mean = min<f64>(max<f64>(nearest<f64>(m * MEAN_ONE), -MEAN_LIMIT), MEAN_LIMIT);
-      const row = <u32>load<u16>(rows + (<usize>at << 1));
       sum += weight;
       store<f64>(quantized, weight);
-      store<f64>(quantized, mean / MEAN_ONE, 8);
-      store<f64>(quantized, <f64>load<f32>(scales + (<usize>row << 2)), 16);
+      store<f64>(quantized, mean, 8);
+    }
+    quantized = first;
+    for (let k: u32 = 0; k < count; k++, quantized += 24) {
+      const row = <u32>load<u16>(rows + (<usize>(k * n + i) << 1));
+      // Weights of 0 alone count as equal.
+      const weight = sum == 0 ? 1 : load<f64>(quantized);
+      const mean = load<f64>(quantized, 8);
       h = (h ^ <u32>weight) * 0x9e3779b1;
       h = (h ^ <u32>(mean + MEAN_LIMIT)) * 0x9e3779b1;
       h = (h ^ row) * 0x9e3779b1;
-      quantized += 24;
-    }
-    // All equal.
-    if (sum == 0) {
-      for (let p = first; p < quantized; p += 24) store<f64>(p, 1);
+      store<f64>(quantized, weight);
+      store<f64>(quantized, mean / MEAN_ONE, 8);
+      store<f64>(quantized, <f64>load<f32>(scales + (<usize>row << 2)), 16);
     }
   }
   store<u32>(hash, h);

@@ -133,6 +133,7 @@ export class FullCore extends Core {
       return found === 0 ? NONE : Array.from(new Uint32Array(this.u8.buffer, positions, found));
     }
     if (corrections.length) {
+      if (scales.count === 1) throw new CodecError("CORRUPTED", "a correction under a table of one row");
       const view = new DataView(this.u8.buffer);
       for (const i of corrections) {
         const row = view.getUint16(rows + 2 * i, true);
