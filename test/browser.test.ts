@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Server } from "node:http";
 import { create } from "latentwire";
+import { create as createFull } from "latentwire/full";
 import * as ort from "onnxruntime-web";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
@@ -9,6 +10,7 @@ import * as assert from "uvu/assert";
 import { scratchProject } from "./pack.js";
 import { type Outcome, outcomes } from "./page/cases.js";
 import type { PageResults } from "./page/main.js";
+import { partsOutcomes } from "./page/parts-cases.js";
 import { serve } from "./page/serve.js";
 import { splitOutcomes } from "./page/split.js";
 
@@ -68,22 +70,25 @@ const browsers: Browser[] = [
 
 let site: { server: Server; url: string };
 let expected: Outcome[];
+let expectedParts: Outcome[];
 
 test.before(async () => {
   site = await serve(scratchProject(["onnxruntime-web", "onnxruntime-common"]));
   expected = outcomes(await create());
+  expectedParts = partsOutcomes(await createFull());
 });
 test.after(() => {
   site.server.close();
 });
 
-function agree(actual: Outcome[], where: string) {
-  assert.is(actual.length, expected.length, where);
-  for (const [i, outcome] of expected.entries()) assert.equal(actual[i], outcome, `${where}: ${outcome.name}`);
+function agree(actual: Outcome[], where: string, wanted = expected) {
+  assert.is(actual.length, wanted.length, where);
+  for (const [i, outcome] of wanted.entries()) assert.equal(actual[i], outcome, `${where}: ${outcome.name}`);
 }
 
 test("Node: the scalar build agrees with the SIMD build", async () => {
   agree(outcomes(await create({ simd: false })), "scalar");
+  agree(partsOutcomes(await createFull({ simd: false })), "parts, scalar", expectedParts);
 });
 
 for (const { name, executables, visit } of browsers) {
@@ -95,6 +100,8 @@ for (const { name, executables, visit } of browsers) {
     agree(page.default, "page");
     agree(page.scalar, "page, scalar build");
     agree(page.worker, "worker");
+    agree(page.parts, "parts", expectedParts);
+    agree(page.partsScalar, "parts, scalar build", expectedParts);
     const pool = { wrong: 0, code: "NOT_A_PACKET", aborted: "AbortError", lost: "WORKER_LOST", afterwards: true };
     assert.equal(page.pool, pool, "latentwire/pool");
     assert.equal(page.split, await splitOutcomes(ort), "latentwire/onnx with onnxruntime-web");

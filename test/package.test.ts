@@ -4,11 +4,13 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build as esbuild, transformSync } from "esbuild";
 import { create } from "latentwire";
+import { create as createFull } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { build as vite } from "vite";
 import { root, scratchProject } from "./pack.js";
 import { outcomes } from "./page/cases.js";
+import { partsOutcomes } from "./page/parts-cases.js";
 
 const project = scratchProject([
   "@types/node",
@@ -31,16 +33,21 @@ const examples = ["README.md", "docs/onnx.md", "docs/pool.md"].flatMap((file) =>
 );
 
 test.before(async () => {
-  expected = fingerprint(outcomes(await create()));
-  const cases = readFileSync(join(root, "test/page/cases.ts"), "utf8");
-  writeFileSync(inProject("cases.js"), transformSync(cases, { loader: "ts", format: "esm" }).code);
+  expected = fingerprint([...outcomes(await create()), ...partsOutcomes(await createFull())]);
+  for (const name of ["cases", "parts-cases"]) {
+    const cases = readFileSync(join(root, `test/page/${name}.ts`), "utf8");
+    writeFileSync(inProject(`${name}.js`), transformSync(cases, { loader: "ts", format: "esm" }).code);
+  }
   writeFileSync(
     inProject("consumer.js"),
     `import { create } from "latentwire";
      import { splitEncoder } from "latentwire/onnx";
+     import { create as createFull } from "latentwire/full";
      import { outcomes } from "./cases.js";
+     import { partsOutcomes } from "./parts-cases.js";
      if (typeof splitEncoder !== "function") throw new Error("latentwire/onnx");
-     create().then((codec) => console.log(JSON.stringify(outcomes(codec))));`,
+     Promise.all([create(), createFull()]).then(([codec, full]) =>
+       console.log(JSON.stringify([...outcomes(codec), ...partsOutcomes(full)])));`,
   );
 });
 
@@ -62,7 +69,7 @@ test("the tarball holds the built package, its papers and nothing else", () => {
   for (const { path } of JSON.parse(files)[0].files)
     assert.match(
       path,
-      /^(dist\/(bindings|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json)$/,
+      /^(dist\/(bindings|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(full\.)?(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json)$/,
     );
   for (const target of Object.values<string | Record<string, string>>(exports))
     for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));
@@ -74,6 +81,7 @@ test("Node imports every entry", () => {
     `import { readFileSync } from "node:fs";
      import { fileURLToPath } from "node:url";
      import { create } from "latentwire";
+     import { create as createFull } from "latentwire/full";
      import "latentwire/onnx";
      import { createPool } from "latentwire/pool";
      import "latentwire/tables/gaussian64";
@@ -86,6 +94,11 @@ test("Node imports every entry", () => {
        const module = readFileSync(fileURLToPath(import.meta.resolve("latentwire/" + name)));
        const codec = await create({ module });
        if (codec.simd !== (name === "codec.wasm")) throw new Error(name);
+     }
+     for (const name of ["codec.full.wasm", "codec.full.scalar.wasm"]) {
+       const module = readFileSync(fileURLToPath(import.meta.resolve("latentwire/" + name)));
+       const codec = await createFull({ module });
+       if (codec.simd !== (name === "codec.full.wasm")) throw new Error(name);
      }
      JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("latentwire/package.json"))));`,
   );
@@ -164,8 +177,8 @@ test("the workerd condition imports codec.wasm as a module and inlines none", as
       },
     ],
   });
-  assert.is(wasm.length, 1);
-  assert.not.match(readFileSync(outfile, "utf8"), /(simd|scalar)Binary/);
+  assert.is(wasm.length, 2, "codec.wasm and codec.full.wasm");
+  assert.not.match(readFileSync(outfile, "utf8"), /(simd|scalar|full)Binary/i);
   agrees(process.execPath, outfile);
 });
 
@@ -196,7 +209,7 @@ for (const version of ["typescript-5.4", "typescript"]) {
       compiles(version, { ...compilerOptions, skipLibCheck: true }, "types");
       writeFileSync(
         inProject("declarations.ts"),
-        `export * from "latentwire"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64";`,
+        `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
     });

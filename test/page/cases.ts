@@ -89,11 +89,11 @@ export function outcomes(codec: Codec): Outcome[] {
   return list;
 }
 
-function hex(bytes: Uint8Array): string {
+export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function fnv(data: ArrayBufferView): string {
+export function fnv(data: ArrayBufferView): string {
   let hash = 0x811c9dc5;
   for (const byte of new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;

@@ -1,7 +1,9 @@
 import { create } from "latentwire";
+import { create as createFull } from "latentwire/full";
 import { createPool } from "latentwire/pool";
 import * as ort from "onnxruntime-web";
 import { latent, type Outcome, outcomes, testTable } from "./cases.js";
+import { partsOutcomes } from "./parts-cases.js";
 import { splitOutcomes } from "./split.js";
 
 /** What a pool of web workers does with an item, damage, an abort and a worker's end. */
@@ -19,6 +21,8 @@ export interface PageResults {
   default: Outcome[];
   scalar: Outcome[];
   worker: Outcome[];
+  parts: Outcome[];
+  partsScalar: Outcome[];
   pool: PoolResults;
   split: Record<string, number[]>;
 }
@@ -72,6 +76,8 @@ async function run(): Promise<PageResults> {
     default: outcomes(codec),
     scalar: outcomes(await create({ simd: false })),
     worker: await inWorker(),
+    parts: partsOutcomes(await createFull()),
+    partsScalar: partsOutcomes(await createFull({ simd: false })),
     pool: await inPool(),
     split: await splitOutcomes(ort),
   };
