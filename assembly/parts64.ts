@@ -19,23 +19,11 @@ export function parts64EncodeBegin(wordsEnd: usize, compressai: bool): void {
   setState(compressai ? LOW : 0, wordsEnd);
 }
 
-// @ts-ignore: decorator
-@inline
-function put(freq: u64, cum: u64): void {
-  let x = state;
-  let w = words;
-  if (x >= freq << 47) {
-    w -= 4;
-    store<u32>(w, <u32>x);
-    x >>= 32;
-  }
-  const q = x / freq;
-  setState((q << 16) + (x - q * freq) + cum, w);
-}
-
 /** Codes n symbols backward. `step` 2: a row (u16) each, 0: one row. */
 export function parts64Encode(symbols: usize, rows: usize, step: usize, n: u32, table: usize): void {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
+  let x = state;
+  let w = words;
   for (let i = n; i > 0; ) {
     i--;
     const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
@@ -44,23 +32,48 @@ export function parts64Encode(symbols: usize, rows: usize, step: usize, n: u32, 
     const offset = load<i32>(record, 8);
     let k = <u32>(value - offset);
     if (k >= max) {
-      if (foreign) putRaw(escapeToRaw(value, offset, max));
-      else writeEscape(value, offset, max);
+      setState(x, w);
+      putEscape(value, offset, max);
+      x = state;
+      w = words;
       k = max;
     }
     const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
-    const freq = <u64>(entry & 0xffff);
-    if (freq != 0) put(freq, <u64>(entry >> 16));
+    let freq = <u64>(entry & 0xffff);
+    if (freq == 0) freq = 65536;
+    if (x >= freq << 47) {
+      w -= 4;
+      store<u32>(w, <u32>x);
+      x >>= 32;
+    }
+    const q = x / freq;
+    x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
   }
+  setState(x, w);
 }
 
-/** The same for entries made at run time (mixture.ts); native streams only. */
+// What comes beside the escape's entry: nibbles in CompressAI's stream, a number in a section of its own in the native one.
+function putEscape(value: i32, offset: i32, max: u32): void {
+  if (foreign) putRaw(escapeToRaw(value, offset, max));
+  else writeEscape(value, offset, max);
+}
+
+/** The same for entries made at run time (mixture.ts). */
 export function parts64EncodeEntries(entries: usize, symbols: usize, n: u32, low: i32, size: u32): void {
   for (let i = n; i > 0; ) {
     i--;
     const entry = load<u32>(entries + (<usize>i << 2));
-    if (entry >> 16 == ESCAPE_CUM) writeEscape(load<i32>(symbols + (<usize>i << 2)), low, size);
-    put(<u64>(entry & 0xffff), <u64>(entry >> 16));
+    if (entry >> 16 == ESCAPE_CUM) putEscape(load<i32>(symbols + (<usize>i << 2)), low, size);
+    const freq = <u64>(entry & 0xffff);
+    let x = state;
+    let w = words;
+    if (x >= freq << 47) {
+      w -= 4;
+      store<u32>(w, <u32>x);
+      x >>= 32;
+    }
+    const q = x / freq;
+    setState((q << 16) + (x - q * freq) + <u64>(entry >> 16), w);
   }
 }
 
@@ -114,48 +127,79 @@ function renormalise(): bool {
   return true;
 }
 
+// The value behind the escape's entry, once its symbol is renormalised. 0 after an error.
+function takeRaw(low: i32, size: u32): i32 {
+  return foreign ? takeEscape(low, size) : readEscape(low, size);
+}
+
 /** Decodes the next n symbols. `step` 2: a row (u16) each, 0: one row. Returns 0 or an error code. */
 export function parts64Decode(block: usize, out: usize, rows: usize, step: usize, n: u32, table: usize): i32 {
   resume(block);
   const records = <usize>load<u32>(table, TABLE_RECORDS);
   const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
+  let x = state;
+  let p = words;
+  // In a run the row's most probable entry is tried first, without a look-up (rans64.ts). A freq of 0 never fits.
+  let modeFreq: u32 = 0;
+  let modeCum: u32 = 0;
+  let modeValue: i32 = 0;
+  if (step == 0) {
+    const record = records + (<usize>load<u16>(rows) << 4);
+    const mode = load<u32>(record, 12);
+    const entry = load<u32>(<usize>load<u32>(record) + (<usize>mode << 3));
+    // Not for a row of one entry, which is its own escape.
+    modeFreq = load<u32>(record, 4) ? entry & 0xffff : 0;
+    modeCum = entry >> 16;
+    modeValue = load<i32>(record, 8) + <i32>mode;
+  }
   for (let i: u32 = 0; i < n; i++) {
-    const row = <usize>load<u16>(rows + <usize>i * step);
-    const slot = <u32>state & 0xffff;
-    const bucket = load<u64>(buckets + (row << (BUCKET_BITS + 3)) + (<usize>(slot >> BUCKET_SHIFT) << 3));
-    let freq = <u32>bucket & 0xffff;
-    let rest = slot - (<u32>bucket >> 16);
-    let value = <i32>(<i64>bucket >> 48);
+    const slot = <u32>x & 0xffff;
+    let rest = slot - modeCum;
+    let freq = modeFreq;
+    let value = modeValue;
     if (rest >= freq) {
-      rest -= freq;
-      freq = <u32>(bucket >> 32) & 0xffff;
-      value++;
+      const row = <usize>load<u16>(rows + <usize>i * step);
+      const bucket = load<u64>(buckets + (row << (BUCKET_BITS + 3)) + (<usize>(slot >> BUCKET_SHIFT) << 3));
+      freq = <u32>bucket & 0xffff;
+      rest = slot - (<u32>bucket >> 16);
+      value = <i32>(<i64>bucket >> 48);
+      if (rest >= freq) {
+        rest -= freq;
+        freq = <u32>(bucket >> 32) & 0xffff;
+        value++;
+      }
     }
     if (freq != 0) {
-      setState(<u64>freq * (state >> 16) + <u64>rest, words);
+      x = <u64>freq * (x >> 16) + <u64>rest;
     } else {
-      const record = records + (row << 4);
+      const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
       const max = load<u32>(record, 4);
       const offset = load<i32>(record, 8);
       const k = findEntry(record, slot);
       const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
       freq = entry & 0xffff;
-      setState(<u64>(freq ? freq : 65536) * (state >> 16) + <u64>(slot - (entry >> 16)), words);
+      x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
       value = offset + <i32>k;
       if (k == max) {
-        if (foreign) {
-          // The nibbles come after this symbol's renormalisation.
-          if (!renormalise()) return ERROR_TRUNCATED;
-          value = takeEscape(offset, max);
-          if (nibbleError) return nibbleError;
-        } else {
-          value = readEscape(offset, max);
-        }
+        setState(x, p);
+        if (foreign && !renormalise()) return ERROR_TRUNCATED;
+        value = takeRaw(offset, max);
+        if (nibbleError) return nibbleError;
+        x = state;
+        p = words;
       }
     }
-    if (!renormalise()) return ERROR_TRUNCATED;
+    if (x < LOW) {
+      if (p < end) {
+        x = (x << 32) | <u64>load<u32>(p);
+        p += 4;
+      } else if (foreign) {
+        return ERROR_TRUNCATED;
+      }
+    }
     store<i32>(out + (<usize>i << 2), value);
   }
+  setState(x, p);
   return suspend(block);
 }
 
@@ -165,9 +209,12 @@ export function parts64DecodeMixture(block: usize, out: usize, n: u32): i32 {
   for (let i: u32 = 0; i < n; i++) {
     const slot = <u32>state & 0xffff;
     let value = mixtureValue(i, slot);
-    if (entryCum == ESCAPE_CUM) value = readEscape(supportLow, supportSize);
     setState(<u64>entryFreq * (state >> 16) + <u64>(slot - entryCum), words);
-    renormalise();
+    if (!renormalise()) return ERROR_TRUNCATED;
+    if (entryCum == ESCAPE_CUM) {
+      value = takeRaw(supportLow, supportSize);
+      if (nibbleError) return nibbleError;
+    }
     store<i32>(out + (<usize>i << 2), value);
   }
   return suspend(block);

@@ -9,7 +9,7 @@ import { applyPartPrior, type PartPrior } from "./part.js";
 import { checkDims, outArray } from "./tensor.js";
 import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
 import { type Span, spanOf } from "./view.js";
-import { checkStepArrays, type Priors, stageFor } from "./writer.js";
+import { checkShape, checkStepArrays, type Priors, stageFor } from "./writer.js";
 
 const NONE: readonly number[] = [];
 
@@ -188,6 +188,7 @@ export class Reader implements PartReader {
     const { type = "float32", out } = options;
     const result = this.#guarded(() => {
       const dims = this.#dimsOf(partPrior, options.dims);
+      checkShape(partPrior.dims, dims);
       const n = checkDims(dims);
       this.#checkCount(n, `the shape [${dims}] has`);
       const { rows, centre } = applyPartPrior(partPrior, dims, n);

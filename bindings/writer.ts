@@ -2,6 +2,7 @@
 
 import type { LoadedScales } from "./core.js";
 import type { FullCore, Margins, Stage } from "./core-full.js";
+import { CodecError } from "./errors.js";
 import type {
   PartTarget,
   PartWriter,
@@ -90,8 +91,7 @@ export class Writer implements PartWriter {
     const span = spanOf(latent, "latent");
     const partPrior = this.#priors.partPrior(prior);
     const { rows, centre } = applyPartPrior(partPrior, span.dims, span.n);
-    if (rows.kind === "mixture" && this.#options.format === "strings")
-      throw new TypeError("CompressAI's strings have no rows made at run time");
+    checkShape(partPrior.dims, span.dims);
     if (partPrior.scaleTable) checkMargins(this.#margins, partPrior.scaleTable);
     const { target, result } = targetOf(options.out, span.dims, span.n);
     const part: CodedPart = {
@@ -167,6 +167,18 @@ export class Writer implements PartWriter {
     this.#finished = true;
     return this.#parts.map((part) => this.#core.encodeString(part));
   }
+}
+
+/**
+ * Throws SHAPE_MISMATCH where prior and latent both say a shape and it is not the same one, dimensions of 1 apart: a transposed export has as many elements.
+ * A single dimension says only their number.
+ */
+export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
+  if (prior === undefined) return;
+  const wanted = prior.filter((size) => size !== 1);
+  const found = dims.filter((size) => size !== 1);
+  if (wanted.length > 1 && found.length > 1 && wanted.join() !== found.join())
+    throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
 }
 
 /** The span that takes a part's elements, and what is returned for it. */
