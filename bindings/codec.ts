@@ -41,15 +41,20 @@ const DEFAULT_MAX_ELEMENTS = 2 ** 24;
  */
 function laneChoices(n: number, wanted: Lanes | "auto", run: number, rows: number): StreamChoice[] {
   const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
-  const counts = wanted === "auto" ? LANES.filter((lanes) => lanes <= most).reverse() : ([most, 1] as const);
-  return counts.map((lanes) => ({
-    compressai: false,
-    lanes,
-    // Shorter runs leave too many lanes idle in their last round, unless there are too many rows for a kernel with a row per symbol.
-    layout: lanes > 1 && run > 1 && run >= (rows > SIMD_ROWS ? lanes : 2 * lanes) ? 1 : 0,
-    // A stream much shorter than that pays too large a share for its lanes.
-    least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
-  }));
+  const choices: StreamChoice[] = [];
+  for (let i = LANES.length; i-- > 0; ) {
+    const lanes = LANES[i]!;
+    if (lanes > most || (wanted !== "auto" && lanes > 1 && lanes < most)) continue;
+    choices.push({
+      compressai: false,
+      lanes,
+      // Shorter runs leave too many lanes idle in their last round, unless there are too many rows for a kernel with a row per symbol.
+      layout: lanes > 1 && run > 1 && run >= (rows > SIMD_ROWS ? lanes : 2 * lanes) ? 1 : 0,
+      // A stream much shorter than that pays too large a share for its lanes.
+      least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
+    });
+  }
+  return choices;
 }
 
 class LoadedTableHandle implements Table {
@@ -212,8 +217,8 @@ export class CodecImplementation {
     const { lanes = "auto", stream = "native", header = "packet" } = options;
     if (lanes !== "auto" && !LANES.includes(lanes))
       throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
-    checkChoice("stream", stream, ["native", "compressai"]);
-    checkChoice("header", header, ["packet", "none"]);
+    checkChoice("stream", stream, STREAMS);
+    checkChoice("header", header, HEADERS);
 
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
@@ -246,7 +251,7 @@ export class CodecImplementation {
     if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
     const { type = "float32", maxElements = DEFAULT_MAX_ELEMENTS, header = "packet" } = options;
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
-    checkChoice("header", header, ["packet", "none"]);
+    checkChoice("header", header, HEADERS);
     // Not "< 0": NaN would switch the limit off.
     if (!(typeof maxElements === "number" && maxElements >= 0))
       throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
@@ -270,7 +275,7 @@ export class CodecImplementation {
   #bareStream(packet: Uint8Array, options: DecodeOptions): StreamLocation {
     const { dims, stream = "native" } = options;
     if (dims === undefined) throw new TypeError("dims must be given for a bare stream");
-    checkChoice("stream", stream, ["native", "compressai"]);
+    checkChoice("stream", stream, STREAMS);
     checkDims(dims);
     const header: BareHeader =
       stream === "compressai"
@@ -328,6 +333,9 @@ interface StreamLocation {
   dims: number[];
   end: number;
 }
+
+const STREAMS = ["native", "compressai"];
+const HEADERS = ["packet", "none"];
 
 function checkChoice(name: string, value: string, choices: readonly string[]): void {
   if (!choices.includes(value))

@@ -166,7 +166,8 @@ export class FullCore extends Core {
       // Rows per run come to `extra`.
       this.reserve(at.extra + rows.rows.byteLength + PADDING);
       this.place(rows.rows, at.extra);
-      wasm.expandRows(at.extra, rows.run, 0, n, at.rows);
+      // A run of an empty part may be 0 long.
+      if (n > 0) wasm.expandRows(at.extra, rows.run, 0, n, at.rows);
     }
     const hashed = hash === undefined ? 0 : wasm.hashRows(hash, at.rows, n) >>> 0;
     return { address: at.rows, hash: hashed, corrected };

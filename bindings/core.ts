@@ -100,6 +100,7 @@ export class Core {
   /** End of the tables; scratch begins here. */
   protected tablesEnd: number;
   protected u8: Uint8Array;
+  #u32: Uint32Array;
 
   constructor(module: WebAssembly.Module) {
     this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
@@ -108,6 +109,7 @@ export class Core {
     this.simd = Number(this.wasm.simdBuild()) === 1;
     this.tablesEnd = align(this.wasm.heapBase());
     this.u8 = new Uint8Array(this.wasm.memory.buffer);
+    this.#u32 = new Uint32Array(this.u8.buffer);
   }
 
   // ---- memory
@@ -123,11 +125,18 @@ export class Core {
         throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(end / 2 ** 20)} MB of Wasm memory`);
       }
       this.u8 = new Uint8Array(memory.buffer);
+      this.#u32 = new Uint32Array(memory.buffer);
     }
   }
 
-  protected place(array: ArrayBufferView, address: number): void {
-    this.u8.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+  protected place(array: LatentData | Uint16Array | Uint32Array, address: number, from = 0, to = array.length): void {
+    const bytes = array.BYTES_PER_ELEMENT;
+    this.u8.set(new Uint8Array(array.buffer, array.byteOffset + from * bytes, (to - from) * bytes), address);
+  }
+
+  /** A field of a loaded table's header. */
+  #field(table: number, index: number): number {
+    return this.#u32[(table >>> 2) + index]!;
   }
 
   #layout(n: number, source: RowSource, centre: Centre, payloadBytes: number): Layout {
@@ -156,19 +165,18 @@ export class Core {
         rows = at.expanded - 2 * from;
       }
     } else {
-      if (source.kind === "symbols") this.place(source.rows.subarray(from, to), at.rows);
+      if (source.kind === "symbols") this.place(source.rows, at.rows, from, to);
       else this.#rowsOfScales(source, at, from, to);
       rows = at.rows - 2 * from;
     }
-    if (data) this.place(data.subarray(from, to), at.symbols);
-    if (centre.means && type === "float32") this.place(centre.means.subarray(from, to), at.means);
-    const medians = centre.medians ? new Uint32Array(this.u8.buffer, table.address, 16)[TABLE_MEDIANS]! : 0;
+    if (data) this.place(data, at.symbols, from, to);
+    if (centre.means && type === "float32") this.place(centre.means, at.means, from, to);
     wasm.setElements(
       at.symbols - bytes * from,
       TYPE_NUMBERS[type],
       rows,
       centre.means ? at.means - 4 * from : 0,
-      medians,
+      centre.medians ? this.#field(table.address, TABLE_MEDIANS) : 0,
       table.rows,
       centre.run,
       centre.step,
@@ -176,7 +184,7 @@ export class Core {
   }
 
   #rowsOfScales({ sigmas, scales }: RowSource & { kind: "scales" }, at: Layout, from: number, to: number): void {
-    this.place(sigmas.subarray(from, to), at.expanded);
+    this.place(sigmas, at.expanded, from, to);
     const { address, count, single } = scales;
     const values = address + SCALE_BINS_BYTES;
     const bad = this.wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
@@ -215,8 +223,7 @@ export class Core {
 
   /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
   protected prepare(table: number, encode: boolean): void {
-    const header = new Uint32Array(this.u8.buffer, table, 16);
-    if (header[encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS] !== 0) return;
+    if (this.#field(table, encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS) !== 0) return;
     const at = this.tablesEnd;
     const end = align(at + this.wasm.preparedBound(table, encode) + PADDING);
     this.reserve(end);
@@ -307,7 +314,7 @@ export class Core {
 
   /** Finds the first element that has no symbol: the kernel, which works backward, has only said that there is one. */
   #refuse(data: Float32Array, { means, medians, run, step }: Centre): never {
-    for (let i = 0; i < data.length; i++) {
+    for (let i = 0; ; i++) {
       const y = data[i]!;
       const mean = means ? means[i]! : medians ? medians[Math.floor(i / run) % medians.length]! : 0;
       const scaled = Math.fround(Math.fround(y - mean) / step);
@@ -317,7 +324,6 @@ export class Core {
       if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
       throw new CodecError("OUT_OF_RANGE", `latent.data[${i}] = ${y} does not round to an int32; use a larger step`);
     }
-    throw new Error("unreachable");
   }
 
   #refuseSymbol(position: number, symbol: number, type: LatentType): never {
@@ -368,7 +374,8 @@ export class Core {
     const n = data.length;
     const wasm = this.wasm;
     this.prepare(table.address, true);
-    for (const { compressai, lanes, layout, least } of choices) {
+    for (let i = 0; ; i++) {
+      const { compressai, lanes, layout, least } = choices[i]!;
       const oneLane = lanes === 1;
       const chunk = oneLane ? n : Math.min(n, CHUNK);
       const at = this.#layout(chunk, source, centre, HEADROOM + BYTES_PER_SYMBOL * n + PADDING);
@@ -391,12 +398,10 @@ export class Core {
       this.u8.set(head, first);
       let stop = end + escapeBytes;
       if (checksum) {
-        new DataView(this.u8.buffer).setUint32(stop, wasm.xxh32(first, stop - first), true);
-        stop += 4;
+        for (let sum = wasm.xxh32(first, stop - first), i = 0; i < 4; i++, sum >>= 8) this.u8[stop++] = sum;
       }
       return this.u8.subarray(first, stop);
     }
-    throw new Error("unreachable");
   }
 
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {

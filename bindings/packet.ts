@@ -124,7 +124,7 @@ export function writePacketHeader(
     controlByte(stream),
   ];
   if (fingerprint !== undefined) pushUint32(header, fingerprint);
-  for (const dimension of batchOfOne ? dims.slice(1) : dims) pushVarint(header, dimension);
+  for (let d = batchOfOne ? 1 : 0; d < dims.length; d++) pushVarint(header, dims[d]!);
   return pushLengths(header, stream);
 }
 
@@ -236,22 +236,14 @@ export function parsePacketHeader(
   const start = reader.position;
   checkControl(bytes[3]!, kind === KIND_COMPRESSAI);
   accept?.(fingerprint);
-  const stream = readStreamHeader(bytes[3]!, kind === KIND_COMPRESSAI, reader);
   // Not a spread: that alone takes a microsecond, more than the rest of a small packet's header.
-  const { compressai, lanes, layout, tailUnits, escapeBytes, body } = stream;
-  return {
-    compressai,
-    lanes,
-    layout,
-    tailUnits,
-    escapeBytes,
-    body,
-    fingerprint,
-    dims,
-    elements,
-    start,
-    end,
-  };
+  const header = readStreamHeader(bytes[3]!, kind === KIND_COMPRESSAI, reader) as PacketHeader;
+  header.fingerprint = fingerprint;
+  header.dims = dims;
+  header.elements = elements;
+  header.start = start;
+  header.end = end;
+  return header;
 }
 
 /**

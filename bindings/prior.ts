@@ -13,6 +13,8 @@ export interface PriorData extends Prior {
 interface FactorizedRows {
   kind: "axis";
   axis: number | undefined;
+  /** For the last shape: most calls have the same. */
+  last?: Applied;
 }
 interface SymbolRows {
   kind: "symbols";
@@ -24,16 +26,18 @@ interface ScaleRows {
   scales: LoadedScales;
 }
 
+interface Applied {
+  n: number;
+  source: RowSource;
+  centre: Centre;
+}
+
 const mismatch = (message: string): never => {
   throw new CodecError("SHAPE_MISMATCH", message);
 };
 
 /** Row source and centre of a prior for a shape of n elements. Throws SHAPE_MISMATCH. */
-export function applyPrior(
-  prior: PriorData,
-  dims: readonly number[],
-  n: number,
-): { source: RowSource; centre: Centre } {
+export function applyPrior(prior: PriorData, dims: readonly number[], n: number): Applied {
   const { rows, step, means } = prior;
   if (rows.kind === "axis") {
     const axis = rows.axis ?? (dims.length === 1 ? 0 : 1);
@@ -41,19 +45,21 @@ export function applyPrior(
     const channels = dims[axis]!;
     if (channels !== prior.loaded.rows)
       mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
-    const run = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-    const perRun = new Uint16Array(n === 0 ? 0 : n / run);
-    for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
-    return {
-      source: { kind: "runs", rows: perRun, run },
-      centre: { means: undefined, medians: prior.table.medians, run, step },
-    };
+    let run = 1;
+    for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
+    if (rows.last?.n !== n || rows.last.centre.run !== run) {
+      const perRun = new Uint16Array(n === 0 ? 0 : n / run);
+      for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
+      const centre = { means: undefined, medians: prior.table.medians, run, step };
+      rows.last = { n, source: { kind: "runs", rows: perRun, run }, centre };
+    }
+    return rows.last;
   }
   const expected = rows.kind === "symbols" ? rows.rows.length : rows.sigmas.length;
   if (expected !== n) mismatch(`the prior is for ${expected} elements, the shape [${dims}] has ${n}`);
   if (means && means.length !== n)
     mismatch(`the prior has ${means.length} means, the shape [${dims}] has ${n} elements`);
-  return { source: rows, centre: { means, medians: undefined, run: n, step } };
+  return { n, source: rows, centre: { means, medians: undefined, run: n, step } };
 }
 
 /** Rows as u16, each checked against the table. Throws RangeError. */

@@ -18,7 +18,7 @@ const tag = (value: unknown): string => Object.prototype.toString.call(value).sl
 
 /** Whether `data` is the typed array of `type`. */
 export function isArrayOf(type: LatentType, data: unknown): data is LatentData {
-  return tag(data) === ARRAYS[type].name;
+  return data instanceof ARRAYS[type] || tag(data) === ARRAYS[type].name;
 }
 
 /** Number of elements; throws CodecError SHAPE_MISMATCH for what a packet cannot express. */

@@ -51,8 +51,26 @@ export function importModels(codec: Codec, tensors: Tensors, only: readonly stri
   );
   const unknown = only.find((name) => !names.includes(name) && !modules.some((module) => module.path === name));
   if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}`);
+  // A file can name one tensor any number of times.
+  checkEntries(
+    wanted.reduce((sum, { tensors }) => sum + size(tensors.get("_quantized_cdf")), 0),
+    MAX_NUMBERS,
+    "the file",
+  );
   return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!));
 }
+
+/** Of all tables together; CompressAI's own 64 Gaussian rows are 200,000, padding included. */
+const MAX_NUMBERS = 2 ** 26;
+/** What a table may have, docs/format.md section 5. */
+const MAX_ENTRIES = 2 ** 24;
+
+function checkEntries(count: number, most: number, name: string): void {
+  if (!(count <= most))
+    throw new CodecError("LIMIT_EXCEEDED", `${name}: tables of ${count} numbers, ${most} is the most`);
+}
+
+const size = (tensor: StoredTensor | undefined): number => tensor?.shape.reduce((a, b) => a * b, 1) ?? 0;
 
 function findModules(tensors: Tensors): Module[] {
   const modules = new Map<string, Module>();
@@ -86,7 +104,7 @@ function nameModules(modules: readonly Module[]): string[] {
 function importModule(codec: Codec, module: Module, name: string): ImportedModel {
   const { tensors } = module;
   const isFactorized = tensors.has("quantiles");
-  const isEmpty = BUFFERS.some((buffer) => (tensors.get(buffer)?.shape.reduce((a, b) => a * b, 1) ?? 0) === 0);
+  const isEmpty = BUFFERS.some((buffer) => size(tensors.get(buffer)) === 0);
   if (isEmpty) return isFactorized ? rebuiltFactorized(codec, module, name) : rebuiltGaussian(codec, module, name);
   const json = tableOfBuffers(tensors, name);
   if (isFactorized) {
@@ -153,13 +171,16 @@ function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string
   const parts = { matrices: layers(tensors, "matri", name), biases: layers(tensors, "bias", name) };
   const factors = layers(tensors, "factor", name);
   if (parts.matrices.length === 0) none(`${name}: ${EMPTY}, and its parameters are not in the file; ${REMEDY}`);
+  const quantiles = floats(tensors.get("quantiles")!, `${name}.quantiles`);
+  let entries = 0;
+  for (let c = 0; c + 2 < quantiles.length; c += 3) {
+    const [low, median, high] = quantiles.subarray(c, c + 3) as unknown as [number, number, number];
+    entries += Math.max(0, median - low) + Math.max(0, high - median) + 4;
+  }
+  checkEntries(entries, MAX_ENTRIES, name);
   let table: Table;
   try {
-    table = codec.factorizedTable({
-      ...parts,
-      factors,
-      quantiles: floats(tensors.get("quantiles")!, `${name}.quantiles`),
-    });
+    table = codec.factorizedTable({ ...parts, factors, quantiles });
   } catch (error) {
     // A caller's mistake would be ours; this one is the file's.
     return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
@@ -184,6 +205,7 @@ function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string):
   const stored = tensors.get("scale_table");
   if (stored === undefined) return none(`${name}: ${EMPTY}, and it has no scales; ${REMEDY}`);
   const scales = floats(stored, `${name}.scale_table`);
+  checkEntries(gaussianEntries(scales), MAX_ENTRIES, name);
   // Without scales of its own a model gets CompressAI's 64 from update().
   const scaleTable = scales.length === 0 ? undefined : scales;
   try {
@@ -196,6 +218,9 @@ function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string):
 }
 
 // ---- Gaussian tables
+
+/** Entries of the rows for scales, about. */
+const gaussianEntries = (scales: Float32Array): number => scales.reduce((sum, scale) => sum + 13 * scale + 4, 0);
 
 const gaussianInput = (
   name: string,
@@ -221,6 +246,7 @@ function gaussianOfBuffers(codec: Codec, { path, tensors }: Module, name: string
       `its ${scales.length} scales do not belong to its ${table.rows} rows: rows are to be chosen by the caller`,
     );
   // Rows that can be computed need not be stored: 30 KB in a bundle for 64 scales.
-  const rebuild = scales.at(-1)! <= 5000 && codec.gaussianTable(scales).fingerprint === table.fingerprint;
+  const buildable = scales.at(-1)! <= 5000 && gaussianEntries(scales) <= MAX_ENTRIES;
+  const rebuild = buildable && codec.gaussianTable(scales).fingerprint === table.fingerprint;
   return { input: gaussianInput(name, table, scales, rebuild), table, path, from: "buffers", notes: [] };
 }

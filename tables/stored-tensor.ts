@@ -47,7 +47,8 @@ export function elementCount(shape: readonly number[], type: StoredType, name: s
       throw new CodecError("INVALID_FILE", `${name}: ${d} is not a dimension of a tensor`);
     count *= d;
   }
-  if (count * elementBytes[type] > MAX_TENSOR_BYTES)
+  // Not ">": the product may be NaN.
+  if (!(count * elementBytes[type] <= MAX_TENSOR_BYTES))
     throw new CodecError("LIMIT_EXCEEDED", `${name} has ${count} elements, more than a table is made of`);
   return count;
 }

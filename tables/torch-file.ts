@@ -1,21 +1,18 @@
 /** Files of torch.save: a zip of one pickle and the tensors' storages. The pickle is read, never run; see pickle.ts. */
 import { CodecError } from "latentwire";
-import {
-  PickleGlobal as Global,
-  PickleForeign,
-  type PickleGlobal,
-  PickleObject,
-  PickleTuple,
-  type PickleValue,
-  readPickle,
-} from "./pickle.js";
+import { readPickle } from "./pickle.js";
+import { PickleForeign, PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
 import { elementBytes, elementCount, MAX_TENSOR_BYTES, type StoredTensor, type StoredType } from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
 const MAX_PICKLE = 2 ** 27;
 /** Modules nest a few levels deep; a pickle can nest without end. */
 const MAX_DEPTH = 64;
-const MAX_TENSORS = 2 ** 20;
+const MAX_KEY = 256;
+/** Of all names together. */
+const MAX_CHARACTERS = 2 ** 25;
+/** Elements of a tensor that does not lie in one piece. */
+const MAX_GATHERED = 2 ** 24;
 
 const invalid = (message: string): never => {
   throw new CodecError("INVALID_FILE", `torch: ${message}`);
@@ -82,15 +79,15 @@ export function torchTensors(archive: ZipArchive): Map<string, StoredTensor> {
     if (order !== "little") unsupported(`its bytes are ${order}-endian; save it on a little-endian machine`);
   }
   const root = readPickle(archive.read(pickle, MAX_PICKLE), { persistent: storage, reduce });
-  const found = new Map<string, StoredTensor>();
-  collect(root, [], found, archive, folder, new Set());
-  return found;
+  const collector = new Collector(archive, folder);
+  collector.collect(root, [], 0);
+  return collector.found;
 }
 
 /** `('storage', torch.FloatStorage, '0', 'cpu', 1152)` */
 function storage(id: PickleValue): PickleValue {
   const [kind, type, key, , count] = id instanceof PickleTuple ? id.items : [];
-  if (kind !== "storage" || !(type instanceof Global) || typeof key !== "string" || !isWhole(count))
+  if (kind !== "storage" || !(type instanceof PickleGlobal) || typeof key !== "string" || !isWhole(count))
     return invalid("a persistent id that is no storage");
   return new Storage(STORAGES[type.name], String(type), key, count);
 }
@@ -111,7 +108,7 @@ function reduce(callable: PickleGlobal, args: readonly PickleValue[]): PickleVal
       return args[0] instanceof TorchTensor ? args[0] : undefined;
     case "torch._tensor._rebuild_from_type_v2": {
       const [inner, , innerArgs] = args;
-      return inner instanceof Global && innerArgs instanceof PickleTuple && String(inner) !== String(callable)
+      return inner instanceof PickleGlobal && innerArgs instanceof PickleTuple && String(inner) !== String(callable)
         ? reduce(inner, innerArgs.items)
         : undefined;
     }
@@ -146,31 +143,39 @@ const isWhole = (value: PickleValue | undefined): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** Goes through dicts and modules. Each is entered once: a pickle may refer to one from many places, and to itself. */
-function collect(
-  value: PickleValue,
-  path: string[],
-  found: Map<string, StoredTensor>,
-  archive: ZipArchive,
-  folder: string,
-  seen: Set<PickleValue>,
-): void {
-  if (value instanceof TorchTensor) {
-    if (found.size >= MAX_TENSORS) invalid(`more than ${MAX_TENSORS} tensors`);
-    const { type } = value.storage;
-    const name = path.join(".");
-    if (type !== undefined) found.set(name, stored(name, value, type, archive, folder));
-    return;
+class Collector {
+  readonly found = new Map<string, StoredTensor>();
+  readonly #archive: ZipArchive;
+  readonly #folder: string;
+  readonly #seen = new Set<PickleValue>();
+  #characters = 0;
+
+  constructor(archive: ZipArchive, folder: string) {
+    this.#archive = archive;
+    this.#folder = folder;
   }
-  const dicts = [value, ...(value instanceof PickleObject ? [value.items, value.state] : [])];
-  for (const one of dicts) {
-    if (!(one instanceof Map) || seen.has(one) || path.length > MAX_DEPTH) continue;
-    seen.add(one);
-    for (const [key, item] of one) {
-      if (typeof key !== "string") continue;
-      // A pickled module keeps its children and tensors in dicts of these names, which a state dict leaves out.
-      const own = value instanceof PickleObject && /^_(modules|parameters|buffers)$/.test(key);
-      collect(item, own ? path : [...path, key], found, archive, folder, seen);
+
+  collect(value: PickleValue, path: readonly string[], depth: number): void {
+    if (value instanceof TorchTensor) this.#add(value, path.join("."));
+    if (depth > MAX_DEPTH) return;
+    for (const one of value instanceof PickleObject ? [value.items, value.state] : [value]) {
+      if (!(one instanceof Map) || this.#seen.has(one)) continue;
+      this.#seen.add(one);
+      for (const [key, item] of one) {
+        if (typeof key !== "string" || key.length > MAX_KEY) continue;
+        // A pickled module keeps its children and tensors in dicts of these names, which a state dict leaves out.
+        const own = value instanceof PickleObject && /^_(modules|parameters|buffers)$/.test(key);
+        this.collect(item, own ? path : [...path, key], depth + 1);
+      }
     }
+  }
+
+  #add(tensor: TorchTensor, name: string): void {
+    // A few bytes of pickle can name a tensor by a long path, again and again.
+    this.#characters += name.length;
+    if (this.#characters > MAX_CHARACTERS) throw new CodecError("LIMIT_EXCEEDED", "torch: too many tensors");
+    const { type } = tensor.storage;
+    if (type !== undefined) this.found.set(name, stored(name, tensor, type, this.#archive, this.#folder));
   }
 }
 
@@ -191,7 +196,9 @@ function stored(
     const span = (last + 1) * width;
     if (span > MAX_TENSOR_BYTES) throw new CodecError("LIMIT_EXCEEDED", `${name} is spread over ${span} bytes`);
     const part = archive.readPart(`${folder}data/${storage.key}`, offset * width, span, MAX_TENSOR_BYTES);
-    return isContiguous(shape, strides) ? part : gather(part, count, width, shape, strides);
+    if (isContiguous(shape, strides)) return part;
+    if (count > MAX_GATHERED) throw new CodecError("LIMIT_EXCEEDED", `${name} has ${count} elements, not in one piece`);
+    return gather(part, count, width, shape, strides);
   };
   return { type, shape, bytes };
 }

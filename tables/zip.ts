@@ -121,7 +121,8 @@ export class ZipArchive {
 function inflate(name: string, { size }: Member, packed: Uint8Array): Uint8Array {
   try {
     // One byte more than promised is enough to see that the promise is broken.
-    return inflateRawSync(packed, { maxOutputLength: size + 1 });
+    const bytes = inflateRawSync(packed, { maxOutputLength: size + 1 });
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   } catch {
     return invalid(`${name} cannot be unpacked to the ${size} bytes its directory says`);
   }

@@ -336,7 +336,7 @@ test("mixture parameters: ties to even, limits, no weight at all, NaN", () => {
   assert.equal(of(0.5 / 256, 2.5 / 64, 1), { weight: 1, mean: 2, scale: of(1, 0, 1).scale });
   assert.equal(of(1.5 / 256, -3.5 / 64, 0), { weight: 2, mean: -4, scale: 0 });
   assert.equal(of(9, 1e9, 1e9), { weight: 256, mean: 2 ** 21, scale: 63 });
-  assert.equal(of(-1, -1e9, 0.11), { weight: 0, mean: -(2 ** 21), scale: 0 });
+  assert.equal(of(-1, -1e9, 0.11), { weight: 1, mean: -(2 ** 21), scale: 0 });
   for (const bad of [
     [Number.NaN, 0, 1],
     [1, Number.NaN, 1],

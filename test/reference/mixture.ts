@@ -41,7 +41,7 @@ export function quantizeMixture(mixture: Mixture, scaleTable: Float32Array): Com
     if (values.some(Number.isNaN)) throw new FormatError("NON_FINITE", "a parameter is NaN");
   const rows = rowsOfScales(scales, scaleTable);
   return Array.from({ length: n }, (_, i) => {
-    return Array.from({ length: components }, (_, k) => {
+    const own = Array.from({ length: components }, (_, k) => {
       const at = k * n + i;
       return {
         weight: clamp(nearest(weights[at] * 256), 0, 256) + 0,
@@ -49,6 +49,7 @@ export function quantizeMixture(mixture: Mixture, scaleTable: Float32Array): Com
         scale: rows[at],
       };
     });
+    return own.every(({ weight }) => weight === 0) ? own.map((component) => ({ ...component, weight: 1 })) : own;
   });
 }
 
@@ -67,11 +68,9 @@ export function mixtureRow(
   const m = b - a + 1;
   const M = 65535 - m;
   const G = cumulatives[kind];
-  // Weights that are all 0 count as 1.
-  const counted = own.some(({ weight }) => weight > 0) ? own : own.map((component) => ({ ...component, weight: 1 }));
-  const W = counted.reduce((sum, { weight }) => sum + weight, 0);
+  const W = own.reduce((sum, { weight }) => sum + weight, 0);
   const F = (x: number) =>
-    counted.reduce((sum, { weight, mean, scale }) => sum + weight * G((x - mean / 64) / scaleTable[scale]), 0) / W;
+    own.reduce((sum, { weight, mean, scale }) => sum + weight * G((x - mean / 64) / scaleTable[scale]), 0) / W;
   const cdf = [0];
   for (let k = 1; k < m; k++) cdf.push(k + Math.floor(M * F(a + k - 0.5) + 0.6180339887498949));
   cdf.push(65535, 65536);

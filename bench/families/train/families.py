@@ -81,8 +81,8 @@ class Recursive(Family):
     def networks(self):
         return {
             "h_a1": Analysis({"y": M}, {"z1": self.z1_channels}, self.hidden, halvings=1),
-            "h_a2": Analysis({"z1": self.z1_channels}, {"z2": self.z_channels}, 16, halvings=1),
-            "h_s2": Synthesis({"z2_hat": self.z_channels}, both(self.z1_channels), 16, doublings=1),
+            "h_a2": Analysis({"z1": self.z1_channels}, {"z2": self.z_channels}, 16, halvings=1, start=2),
+            "h_s2": Synthesis({"z2_hat": self.z_channels}, both(self.z1_channels), 16, doublings=1, end=2),
             "h_s1": Synthesis({"z1_hat": self.z1_channels}, both(M), 40, doublings=1),
         }
 

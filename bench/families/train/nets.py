@@ -54,12 +54,17 @@ class Net(nn.Module):
         o.write(path, name, into, {k: (t, out[k]) for k, t in zip(out, found)})
 
 
-class Analysis(Net):
-    """y -> z: halves the sides `halvings` times."""
+def sides(divisor):
+    """The sides of a tensor, in words: those of y over the divisor."""
+    return ["h", "w"] if divisor == 1 else [f"h/{divisor}", f"w/{divisor}"]
 
-    def __init__(self, inputs, outputs, hidden, halvings=2, magnitudes=False):
+
+class Analysis(Net):
+    """y -> z: halves the sides `halvings` times. start: the divisor of its input's sides."""
+
+    def __init__(self, inputs, outputs, hidden, halvings=2, magnitudes=False, start=1):
         super().__init__(inputs, outputs)
-        self.magnitudes, self.halvings = magnitudes, halvings
+        self.magnitudes, self.ends = magnitudes, (start, start * 2 ** halvings)
         (i,), (c,) = inputs.values(), outputs.values()
         downs = [conv(hidden, c if n == halvings - 1 else hidden, 3, 2) for n in range(halvings)]
         self.layers = nn.ModuleList([conv(i, hidden, 3), *downs])
@@ -72,16 +77,15 @@ class Analysis(Net):
         return self.heads(o, o.conv(self.layers[-1], x))
 
     def size(self):
-        f = 2 ** self.halvings
-        return [["h", "w"]], [f"h/{f}", f"w/{f}"]
+        return [sides(self.ends[0])], sides(self.ends[1])
 
 
 class Synthesis(Net):
-    """z -> parameters or psi: doubles the sides `doublings` times."""
+    """z -> parameters or psi: doubles the sides `doublings` times. end: the divisor of its output's sides."""
 
-    def __init__(self, inputs, outputs, hidden, doublings=2, mixed=None):
+    def __init__(self, inputs, outputs, hidden, doublings=2, mixed=None, end=1):
         super().__init__(inputs, outputs)
-        self.mixed, self.doublings = mixed, doublings
+        self.mixed, self.ends = mixed, (end * 2 ** doublings, end)
         (i,), c = inputs.values(), sum(outputs.values())
         self.ups = nn.ModuleList([up(i if n == 0 else hidden, hidden) for n in range(doublings)])
         self.last = conv(hidden, c, 1)
@@ -92,8 +96,7 @@ class Synthesis(Net):
         return self.heads(o, o.conv(self.last, x))
 
     def size(self):
-        f = 2 ** self.doublings
-        return [[f"h/{f}", f"w/{f}"]], ["h", "w"]
+        return [sides(self.ends[0])], sides(self.ends[1])
 
 
 class Parameters(Net):

@@ -1,11 +1,15 @@
 """The codec's order of work with exported networks, in numpy: ideal bits, without a stream.
 
+    python simulate.py --cache CACHE --models ../models/mean-scale --tables ../../model/points/mid/tables.json
+
 Nothing of the training code is used here, and only what was coded before goes into a network, so a network that sees too much
 would be found out by its rate. Scales go through the codec's table of 64 (docs/format.md, section 7).
 """
+import argparse
 import json
 import math
 import pathlib
+import sys
 
 import numpy as np
 import onnxruntime as ort
@@ -30,6 +34,18 @@ def cost(density):
     return table
 
 
+def with_table(table, symbols):
+    """Bits of symbols (1 x rows x h x w) under integer tables; an escape costs whole bytes on top (section 3.3)."""
+    bits = 0.0
+    for values, offset, cdf in zip(symbols[0], table["offsets"], table["cdfs"]):
+        v, m = values.astype(int).ravel() - offset, len(cdf) - 2
+        out = (v < 0) | (v >= m)
+        raw = np.where(v < 0, -2 * v - 1, 2 * (v - m))
+        extra = np.where(out, 8 * np.ceil(np.log2(np.maximum(raw, 1) + 1) / 7), 0)
+        bits += float((16 - np.log2(np.diff(cdf)))[np.where(out, m, v)].sum() + extra.sum())
+    return bits
+
+
 class Coder:
     def __init__(self, folder, model):
         options = ort.SessionOptions()
@@ -50,12 +66,7 @@ class Coder:
     def z(self, z):
         medians = np.array(self.z_table["medians"], np.float32).reshape(1, -1, 1, 1)
         symbols = np.rint(z - medians)
-        for c, (offset, cdf) in enumerate(zip(self.z_table["offsets"], self.z_table["cdfs"])):
-            v, m = symbols[0, c].astype(int).ravel() - offset, len(cdf) - 2
-            out = (v < 0) | (v >= m)
-            raw = np.where(v < 0, -2 * v - 1, 2 * (v - m))
-            extra = np.where(out, 8 * np.ceil(np.log2(np.maximum(raw, 1) + 1) / 7), 0)
-            self.spend("z", (16 - np.log2(np.diff(cdf)))[np.where(out, m, v)].sum() + extra.sum())
+        self.spend("z", with_table(self.z_table, symbols))
         return symbols + medians
 
     def code(self, y, scales, means=np.float32(0), part="y"):
@@ -160,3 +171,27 @@ def simulate(folder, latents, progress=lambda *_: None, **options):
         error += float(((y_hat - y) ** 2).sum())
         progress(i + 1, len(latents))
     return {k: v / latents.size for k, v in coder.bits.items()}, error / latents.size
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--cache", required=True, help="folder of cache.py")
+    p.add_argument("--models", nargs="*", default=[])
+    p.add_argument("--tables", help="a factorized prior to compare with")
+    a = p.parse_args()
+    latents = np.load(pathlib.Path(a.cache) / "held.npy")
+    size = latents[0].size / 8
+    if a.tables:
+        table = json.load(open(a.tables))
+        bits = sum(with_table(table, np.rint(y[None])) for y in latents) / latents.size
+        print(f"factorized: {bits:.5f} bits per symbol, {bits * size:.0f} bytes", flush=True)
+    shown = lambda i, n: print(f"\r{i} of {n}\r", end="", file=sys.stderr)
+    for folder in a.models:
+        bits, error = simulate(folder, latents, shown)
+        total = sum(bits.values())
+        parts = ", ".join(f"{k} {v * size:.0f}" for k, v in bits.items())
+        print(f"{pathlib.Path(folder).name}: {total:.5f} bits per symbol, {total * size:.0f} bytes ({parts}), squared error {error:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,411 @@
+// Bundles: docs/tables.md section 2, from the bytes up to priors.
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { create, type Table, type TensorLike } from "latentwire";
+import { type Bundle, type BundleInput, loadBundle, readBundle, writeBundle } from "latentwire/bundle";
+import { createPool } from "latentwire/pool";
+import { stockBundle } from "latentwire/tables/stock";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { makeTable, random } from "./cases.js";
+import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
+import { mutate, reseal } from "./mutate.js";
+import { xxh32 } from "./reference.js";
+
+const codec = await create();
+const channels = codec.table(makeTable(random(1), { rows: 6, entries: 20, flavour: "peaked", medians: true }));
+const scaleTable = Float32Array.of(0.11, 0.5, 2, 7.5);
+const gaussian = codec.gaussianTable(scaleTable);
+const plain = codec.table(makeTable(random(2), { rows: 3, entries: 9, flavour: "random", medians: false }));
+
+const inputs: BundleInput[] = [
+  { name: "hyper", kind: "factorized", table: channels, shape: [null, 6, null, null], step: 0.25, meta: { epoch: 7 } },
+  { name: "main", kind: "gaussian", table: gaussian, scaleTable, rebuild: true },
+  { name: "stored", kind: "gaussian", table: gaussian, scaleTable, step: 2 },
+  { name: "rows", kind: "indexed", table: plain.bytes(), step: 0.5 },
+  { name: "last", kind: "factorized", table: channels, axis: 2 },
+];
+const bytes = writeBundle(inputs, { model: "m", nested: { list: [1, null] } });
+
+const latent = (dims: number[], seed: number): TensorLike => {
+  const rng = random(seed);
+  const data = Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => 8 * rng.unit() - 4);
+  return { type: "float32", dims, data };
+};
+
+test("what is written is read: names, kinds, shapes, steps, fingerprints, metadata", () => {
+  const bundle = readBundle(bytes);
+  assert.equal(bundle.meta, { model: "m", nested: { list: [1, null] } });
+  const common = { axis: undefined, shape: undefined, step: 1, meta: {} };
+  assert.equal(bundle.entries, [
+    {
+      ...common,
+      name: "hyper",
+      kind: "factorized",
+      rows: 6,
+      fingerprint: channels.fingerprint,
+      bytes: channels.bytes().length,
+      medians: true,
+      shape: [null, 6, null, null],
+      step: 0.25,
+      meta: { epoch: 7 },
+    },
+    { ...common, name: "main", kind: "gaussian", rows: 4, fingerprint: gaussian.fingerprint, bytes: 0, medians: false },
+    {
+      ...common,
+      name: "stored",
+      kind: "gaussian",
+      rows: 4,
+      fingerprint: gaussian.fingerprint,
+      bytes: gaussian.bytes().length,
+      medians: false,
+      step: 2,
+    },
+    {
+      ...common,
+      name: "rows",
+      kind: "indexed",
+      rows: 3,
+      fingerprint: plain.fingerprint,
+      bytes: plain.bytes().length,
+      medians: false,
+      step: 0.5,
+    },
+    {
+      ...common,
+      name: "last",
+      kind: "factorized",
+      rows: 6,
+      fingerprint: channels.fingerprint,
+      bytes: channels.bytes().length,
+      medians: true,
+      axis: 2,
+    },
+  ]);
+  sameNumbers(bundle.scaleTable("main")!, scaleTable);
+  assert.is(bundle.scaleTable("hyper"), undefined);
+  assert.is(bundle.entry("rows").fingerprint, plain.fingerprint);
+  assert.equal(writeBundle(inputs, { model: "m", nested: { list: [1, null] } }), bytes);
+});
+
+test("the bytes are those of docs/tables.md", () => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  assert.equal([...bytes.subarray(0, 4)], [0x4c, 0x57, 0x42, 1]);
+  const length = view.getUint32(4, true);
+  const directory = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  const blob = ([start, size]: [number, number]) => bytes.subarray(8 + length + start, 8 + length + start + size);
+  const [hyper, main, stored, rows, last] = directory.entries;
+  assert.equal(blob(hyper.table), channels.bytes());
+  assert.equal(blob(rows.table), plain.bytes());
+  assert.equal(hyper.table, last.table, "the same table is stored once");
+  assert.is(main.table, undefined);
+  assert.equal(new Float32Array(blob(main.scales).slice().buffer), scaleTable);
+  assert.equal(main.scales, stored.scales);
+  assert.is(view.getUint32(bytes.length - 4, true), xxh32(bytes.subarray(0, -4)));
+  const held = [hyper.table, main.scales, stored.table, rows.table].reduce((sum, place) => sum + place[1], 0);
+  assert.is(bytes.length, 8 + length + held + 4);
+});
+
+test("priors are the codec's own, with the entry's step and axis unless told otherwise", () => {
+  const bundle = readBundle(bytes);
+  const y = latent([1, 6, 5, 4], 3);
+  const direct = codec.encode(y, codec.factorized(channels, { step: 0.25 }));
+  assert.equal(codec.encode(y, bundle.factorized(codec, "hyper")), direct);
+  const coarse = codec.encode(y, codec.factorized(channels, { step: 2 }));
+  assert.equal(codec.encode(y, bundle.factorized(codec, "hyper", { step: 2 })), coarse);
+  const turned = latent([1, 5, 6, 4], 3);
+  const alongTwo = codec.encode(turned, codec.factorized(channels, { axis: 2 }));
+  assert.equal(codec.encode(turned, bundle.factorized(codec, "last")), alongTwo);
+
+  const scales = Float32Array.from({ length: 120 }, (_, i) => 0.05 + i / 12);
+  const means = Float32Array.from({ length: 120 }, (_, i) => (i % 7) / 3);
+  for (const [name, step] of [
+    ["main", 1],
+    ["stored", 2],
+  ] as const) {
+    const expected = codec.encode(y, codec.gaussian(scales, { table: gaussian, scaleTable, means, step }));
+    assert.equal(codec.encode(y, bundle.gaussian(codec, name, scales, { means })), expected);
+  }
+  const rows = Array.from({ length: 120 }, (_, i) => i % 3);
+  const byRow = codec.encode(y, codec.indexed(plain, rows, { step: 0.5 }));
+  assert.equal(codec.encode(y, bundle.indexed(codec, "rows", rows)), byRow);
+});
+
+test("tables are parsed when used, and once per codec", () => {
+  const bundle = readBundle(bytes);
+  let loads = 0;
+  const counting = {
+    table: (source: Parameters<typeof codec.table>[0]) => {
+      loads++;
+      return codec.table(source);
+    },
+    gaussian: codec.gaussian.bind(codec),
+    factorized: codec.factorized.bind(codec),
+  };
+  assert.is(loads, 0);
+  bundle.factorized(counting, "hyper");
+  bundle.factorized(counting, "hyper");
+  assert.is(loads, 1);
+  const built: Table = bundle.table(counting, "main");
+  assert.is(bundle.table(counting, "main"), built);
+  assert.is(built.fingerprint, gaussian.fingerprint);
+});
+
+test("a pool takes a bundle's priors", async () => {
+  const pool = await createPool({ size: 1 });
+  try {
+    const bundle = readBundle(bytes);
+    const y = latent([1, 6, 3, 3], 9);
+    const packet = await pool.encode(y, bundle.factorized(pool, "hyper"));
+    assert.equal(packet, codec.encode(y, bundle.factorized(codec, "hyper")));
+    const scales = new Float32Array(54).fill(1.5);
+    const other = await pool.encode(y, bundle.gaussian(pool, "main", scales));
+    assert.equal(other, codec.encode(y, bundle.gaussian(codec, "main", scales)));
+  } finally {
+    await pool.close();
+  }
+});
+
+test("the caller's buffer is his own afterwards", () => {
+  const own = bytes.slice();
+  const bundle = readBundle(own);
+  own.fill(0);
+  assert.is(bundle.table(codec, "hyper").fingerprint, channels.fingerprint);
+});
+
+test("mistakes name the argument", () => {
+  const bundle = readBundle(bytes);
+  throwsMistake(() => bundle.entry("nothing"), RangeError, "name");
+  throwsMistake(() => bundle.factorized(codec, "main"), RangeError, "name");
+  throwsMistake(() => bundle.gaussian(codec, "hyper", new Float32Array(1)), RangeError, "name");
+  throwsMistake(() => readBundle("x" as never), TypeError, "bytes");
+  throwsMistake(() => writeBundle(null as never), TypeError, "entries");
+  const one = { name: "a", kind: "factorized", table: plain } as const;
+  const wrong: [BundleInput[], string][] = [
+    [[one, one], "a"],
+    [[{ ...one, name: "" }], "entries[0].name"],
+    [[{ ...one, name: "x\n" }], "entries[0].name"],
+    [[one, { ...one, name: "b", kind: "other" as never }], "entries[1].kind"],
+    [[{ ...one, table: new Uint8Array(40) }], "entries[0].table"],
+    [[{ ...one, rebuild: true }], "entries[0].rebuild"],
+    [[{ ...one, scaleTable }], "entries[0].scaleTable"],
+    [[{ ...one, kind: "gaussian", scaleTable }], "entries[0].scaleTable"],
+    [[{ ...one, step: -1 }], "entries[0].step"],
+    [[{ ...one, step: Number.NaN }], "entries[0].step"],
+    [[{ ...one, shape: [-1] }], "entries[0].shape"],
+    [[{ ...one, axis: 9 }], "axis"],
+  ];
+  for (const [entries, argument] of wrong) throwsMistake(() => writeBundle(entries), RangeError, argument);
+});
+
+test("an empty bundle is a bundle", () => {
+  assert.equal(readBundle(writeBundle([])).entries, []);
+});
+
+/** A bundle whose directory is `change`d, its checksum right. */
+function edited(change: (directory: { entries: Record<string, unknown>[] }) => unknown): Uint8Array {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+  const directory = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  const text = new TextEncoder().encode(JSON.stringify(change(directory) ?? directory));
+  const out = new Uint8Array(8 + text.length + bytes.length - 8 - length);
+  out.set(bytes.subarray(0, 4));
+  new DataView(out.buffer).setUint32(4, text.length, true);
+  out.set(text, 8);
+  out.set(bytes.subarray(8 + length), 8 + text.length);
+  return reseal(out);
+}
+
+test("directories that contradict themselves are CORRUPTED", () => {
+  const set = (field: string, value: unknown) => (directory: { entries: Record<string, unknown>[] }) => {
+    directory.entries[0][field] = value;
+  };
+  readBundle(edited(() => {}));
+  for (const change of [
+    () => [],
+    () => "text",
+    () => ({ entries: 5 }),
+    () => ({ entries: [null] }),
+    () => ({ entries: Array.from({ length: 4097 }, () => ({})) }),
+    set("name", ""),
+    set("name", "main"),
+    set("name", "a\u0000"),
+    set("name", 5),
+    set("rows", 5),
+    set("rows", -1),
+    set("rows", 1e9),
+    set("fingerprint", "0000000000000000"),
+    set("fingerprint", 7),
+    set("table", undefined),
+    set("table", [0, 1e9]),
+    set("table", [1e9, 0]),
+    set("table", [-1, 20]),
+    set("table", [0.5, 20]),
+    set("table", [0, 5]),
+    set("table", [1, 40]),
+    set("table", "x"),
+    set("scales", [0, 24]),
+    set("step", 0),
+    set("step", "1"),
+    set("step", 1e300),
+    set("axis", 7),
+    set("shape", []),
+    set("shape", [1, 2.5]),
+    set(
+      "shape",
+      Array.from({ length: 8 }, () => 1),
+    ),
+    set("meta", []),
+    (directory: { entries: Record<string, unknown>[] }) => {
+      directory.entries[1].scales = [0, 8];
+    },
+  ])
+    throwsCode(() => readBundle(edited(change)), "CORRUPTED");
+  throwsCode(() => readBundle(edited(set("kind", "mixture"))), "UNSUPPORTED_VERSION");
+});
+
+test("keys that JavaScript treats specially are only keys", () => {
+  const text = `{"entries": [], "meta": {"__proto__": {"polluted": 1}}, "__proto__": {"entries": 5}}`;
+  const directory = new TextEncoder().encode(text);
+  const out = new Uint8Array(8 + directory.length + 4);
+  out.set([0x4c, 0x57, 0x42, 1]);
+  new DataView(out.buffer).setUint32(4, directory.length, true);
+  out.set(directory, 8);
+  assert.equal(readBundle(reseal(out)).entries, []);
+  assert.is(({} as { polluted?: number }).polluted, undefined);
+});
+
+test("a table other than the directory's is found out when it is loaded", () => {
+  const other = edited((directory) => {
+    directory.entries[1].fingerprint = channels.fingerprint;
+  });
+  throwsCode(() => readBundle(other).table(codec, "main"), "WRONG_TABLES");
+  const scales = edited((directory) => {
+    // Scales out of the middle of a table: hardly ascending.
+    directory.entries[1].scales = [3, 16];
+  });
+  throwsCode(() => readBundle(scales).table(codec, "main"), ["INVALID_TABLE", "WRONG_TABLES"]);
+});
+
+test("damage is reported with a code, whatever it is", () => {
+  for (let length = 0; length < bytes.length; length++)
+    throwsCode(() => readBundle(bytes.slice(0, length)), ["NOT_A_BUNDLE", "TRUNCATED", "CORRUPTED"]);
+  for (let at = 0; at < bytes.length; at++) {
+    const damaged = bytes.slice();
+    damaged[at] ^= 1 << (at % 8);
+    throwsCode(() => readBundle(damaged), ["NOT_A_BUNDLE", "UNSUPPORTED_VERSION", "TRUNCATED", "CORRUPTED"]);
+  }
+});
+
+test("fuzz: mutated bundles, with a right checksum and without, end in an error with a code or in tables that load", () => {
+  const rng = random(77);
+  const codes = ["NOT_A_BUNDLE", "UNSUPPORTED_VERSION", "TRUNCATED", "CORRUPTED"];
+  const outcomes = { loaded: 0, refused: 0 };
+  for (let i = 0; i < 6000; i++) {
+    const damaged = mutate(bytes, rng, bytes);
+    const sealed = i % 4 === 0 ? damaged : reseal(damaged);
+    let bundle: Bundle;
+    try {
+      bundle = readBundle(sealed);
+    } catch (error) {
+      outcomes.refused++;
+      throwsCode(() => {
+        throw error;
+      }, codes);
+      continue;
+    }
+    for (const { name } of bundle.entries) {
+      try {
+        bundle.table(codec, name);
+        outcomes.loaded++;
+      } catch (error) {
+        throwsCode(() => {
+          throw error;
+        }, ["INVALID_TABLE", "WRONG_TABLES"]);
+      }
+    }
+  }
+  assert.ok(outcomes.loaded > 0 && outcomes.refused > 1000, JSON.stringify(outcomes));
+});
+
+// ---- loading
+
+async function rejects(promise: Promise<unknown>, code: string): Promise<void> {
+  const error = await promise.then(
+    () => assert.unreachable("nothing was thrown"),
+    (reason) => reason,
+  );
+  throwsCode(() => {
+    throw error;
+  }, code);
+}
+
+async function served(listener: RequestListener, call: (url: string) => Promise<void>): Promise<void> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await call(`http://127.0.0.1:${(server.address() as AddressInfo).port}/tables.lwb`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test("loadBundle takes bytes, buffers, responses, URLs and promises of them", async () => {
+  await served(
+    (_, response) => response.end(bytes),
+    async (url) => {
+      const sources = [
+        bytes,
+        bytes.slice().buffer,
+        Buffer.from(bytes),
+        new Response(bytes.slice()),
+        url,
+        new URL(url),
+        fetch(url),
+        Promise.resolve(bytes),
+      ];
+      for (const source of sources) assert.is((await loadBundle(source as never)).entries.length, inputs.length);
+    },
+  );
+});
+
+test("loadBundle refuses what is no bundle, what is too long, and what it cannot take", async () => {
+  await served(
+    (request, response) => {
+      if (request.url?.endsWith("long")) {
+        // No content-length: what counts is what comes.
+        response.write(bytes);
+        return void response.end(Buffer.alloc(1 << 20));
+      }
+      response.statusCode = 404;
+      response.end("no such file");
+    },
+    async (url) => {
+      await rejects(loadBundle(url), "NOT_A_BUNDLE");
+      await rejects(loadBundle(`${url}long`, { maxBytes: 1000 }), "LIMIT_EXCEEDED");
+    },
+  );
+  await rejects(loadBundle(new Response("hello there, I am text")), "NOT_A_BUNDLE");
+  await rejects(loadBundle(new Response(bytes.slice()), { maxBytes: 10 }), "LIMIT_EXCEEDED");
+  for (const source of [5, null, {}, new URL("file:///tables.lwb")]) {
+    const error = await loadBundle(source as never).catch((reason) => reason);
+    assert.instance(error, TypeError);
+    assert.match(error.message, /source/);
+  }
+});
+
+test("the stock bundle has CompressAI's 64 scales", async () => {
+  const stock = await stockBundle("gaussian64");
+  const scales = new Float32Array(8).fill(3);
+  const y = latent([8], 1);
+  assert.equal(
+    codec.encode(y, stock.gaussian(codec, "gaussian_conditional", scales)),
+    codec.encode(y, codec.gaussian(scales)),
+  );
+  await stockBundle("other" as never).then(
+    () => assert.unreachable(),
+    (error) => assert.instance(error, RangeError),
+  );
+});
+
+test.run();

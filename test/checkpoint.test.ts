@@ -1,0 +1,288 @@
+// Checkpoints of real CompressAI (test/vectors/checkpoints/make.py) against what CompressAI itself had in its buffers, and files made to do harm.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
+import { CodecError, create } from "latentwire";
+import { type Bundle, readBundle, writeBundle } from "latentwire/bundle";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { MemorySource } from "../tables/byte-source.js";
+import { openCheckpoint } from "../tables/checkpoint.js";
+import { importModels } from "../tables/entropy-models.js";
+import { writeNpy } from "../tables/npy.js";
+import { random } from "./cases.js";
+import { sameNumbers, throwsCode } from "./expect.js";
+import { mutate } from "./mutate.js";
+import { root } from "./pack.js";
+import { type Member, writeZip } from "./zip-writer.js";
+
+const folder = join(root, "test/vectors/checkpoints");
+const file = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
+const expected = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
+const codec = await create();
+
+const open = (bytes: Uint8Array) => openCheckpoint(new MemorySource(bytes));
+const imported = (bytes: Uint8Array, only: string[] = []) => importModels(codec, open(bytes).tensors, only);
+
+function bundleOf(name: string): Bundle {
+  return readBundle(writeBundle(imported(file(name)).map(({ input }) => input)));
+}
+
+for (const [name, model, format] of [
+  ["factorized.pth.tar", "factorized", "torch"],
+  ["factorized.safetensors", "factorized", "safetensors"],
+  ["factorized.npz", "factorized", "npz"],
+  ["module.pt", "factorized", "torch"],
+  ["mean-scale.pth", "mean-scale", "torch"],
+  ["joint-old-keys.pth", "joint-old-keys", "torch"],
+  ["deflated.pth", "joint-old-keys", "torch"],
+] as const) {
+  test(`${name}: the tables are CompressAI's`, () => {
+    assert.is(open(file(name)).format, format);
+    const bundle = bundleOf(name);
+    const { tables } = expected[model];
+    assert.equal(bundle.entries.map((entry) => entry.name).sort(), Object.keys(tables).sort());
+    for (const { name: entry, kind } of bundle.entries) {
+      const { offsets, cdfs, medians } = bundle.table(codec, entry).toJSON();
+      assert.is(kind, medians === undefined ? "gaussian" : "factorized");
+      assert.equal(offsets, tables[entry].offsets);
+      assert.equal(cdfs, tables[entry].cdfs);
+      assert.equal(medians, tables[entry].medians?.map(Math.fround));
+    }
+    assert.ok(imported(file(name)).every(({ from, notes }) => from === "buffers" && notes.length === 0));
+  });
+}
+
+test("a factorized prior out of a checkpoint writes and reads CompressAI's own string", () => {
+  const { dims, latent, string, decoded } = expected.factorized;
+  const prior = bundleOf("factorized.pth.tar").factorized(codec, "entropy_bottleneck");
+  const options = { stream: "compressai", header: "none" } as const;
+  const bytes = Buffer.from(string, "hex");
+  const y = { type: "float32", dims, data: Float32Array.from(latent) };
+  assert.equal(Buffer.from(codec.encode(y, prior, options)), bytes);
+  sameNumbers(codec.decode(new Uint8Array(bytes), prior, { ...options, dims }).data, Float32Array.from(decoded));
+});
+
+test("a mean-scale hyperprior out of a checkpoint writes CompressAI's own string", () => {
+  const { dims, latent, scales, means, string } = expected["mean-scale"];
+  const prior = bundleOf("mean-scale.pth").gaussian(codec, "gaussian_conditional", Float32Array.from(scales), {
+    means: Float32Array.from(means),
+  });
+  const y = { type: "float32", dims, data: Float32Array.from(latent) };
+  const packet = codec.encode(y, prior, { stream: "compressai", header: "none" });
+  assert.equal(Buffer.from(packet), Buffer.from(string, "hex"));
+});
+
+test("a model saved before update() is rebuilt, to the tables that update() makes, and that is said", () => {
+  const models = imported(file("not-updated.pth"));
+  assert.equal(
+    models.map(({ input }) => input.name),
+    ["entropy_bottleneck", "gaussian_conditional"],
+  );
+  for (const { from, notes } of models) {
+    assert.is(from, "parameters");
+    assert.match(notes[0], /before update\(\)/);
+  }
+  // The same model, updated, is in mean-scale.pth, with scales of its own.
+  const { offsets, cdfs } = models[0].table.toJSON();
+  assert.equal(offsets, expected["mean-scale"].tables.entropy_bottleneck.offsets);
+  assert.equal(cdfs, expected["mean-scale"].tables.entropy_bottleneck.cdfs);
+  assert.is(models[1].table.fingerprint, codec.gaussianTable().fingerprint);
+});
+
+test("what has no tables says why", () => {
+  assert.match(
+    throwsCode(() => imported(file("empty.pth")), "NO_TABLES"),
+    /^bottleneck: .*before update\(\).*update\(\)/,
+  );
+  assert.match(
+    throwsCode(() => imported(file("no-entropy-model.pth")), "NO_TABLES"),
+    /no entropy model/,
+  );
+  assert.match(
+    throwsCode(() => imported(file("factorized.pth.tar"), ["other"]), "NO_TABLES"),
+    /entropy_bottleneck/,
+  );
+  assert.match(
+    throwsCode(() => imported(file("big-endian.pth")), "UNSUPPORTED_FILE"),
+    /big-endian/,
+  );
+  assert.match(
+    throwsCode(() => imported(file("legacy.pth")), "UNSUPPORTED_FILE"),
+    /former format/,
+  );
+  throwsCode(() => open(new Uint8Array(0)), "UNSUPPORTED_FILE");
+  throwsCode(() => open(new TextEncoder().encode("not a checkpoint at all")), "UNSUPPORTED_FILE");
+  throwsCode(() => open(Uint8Array.of(0x80, 4, 0x4e, 0x2e)), "UNSUPPORTED_FILE");
+});
+
+test("only the wanted models are imported", () => {
+  const [model, ...others] = imported(file("mean-scale.pth"), ["gaussian_conditional"]);
+  assert.is(others.length, 0);
+  assert.is(model.path, "model.gaussian_conditional");
+  assert.is(imported(file("mean-scale.pth"), ["model.entropy_bottleneck"])[0].input.name, "entropy_bottleneck");
+});
+
+test("a malicious pickle does nothing but give its tables", () => {
+  // It is one: this is what Python would run.
+  assert.match(Buffer.from(file("malicious.pth")).toString("latin1"), /\nsystem\n|posix.system|os\nsystem/s);
+  const away = mkdtempSync(join(tmpdir(), "latentwire-malicious-"));
+  try {
+    const cli = join(root, "dist/tables/cli.js");
+    const printed = execFileSync(process.execPath, [cli, "tables", "import", join(folder, "malicious.pth"), "--json"], {
+      cwd: away,
+      encoding: "utf8",
+    });
+    assert.is(JSON.parse(printed).entries[0].name, "entropy_bottleneck");
+    assert.not(existsSync(join(away, "LATENTWIRE_WAS_HERE")));
+    assert.equal(readdirSync(away), ["malicious.lwb"]);
+  } finally {
+    rmSync(away, { recursive: true });
+  }
+  assert.is(
+    imported(file("malicious.pth"))[0].table.fingerprint,
+    imported(file("factorized.npz"))[0].table.fingerprint,
+  );
+});
+
+// ---- made by hand
+
+const npy = (type: "float32" | "int32", shape: number[], data: number[]) =>
+  writeNpy(type, shape, type === "float32" ? Float32Array.from(data) : Int32Array.from(data));
+
+/** An .npz with a factorized model of two channels, some arrays changed or left out. */
+function npz(changes: Record<string, Uint8Array | undefined> = {}, prefix = "eb."): Uint8Array {
+  const arrays: Record<string, Uint8Array | undefined> = {
+    _quantized_cdf: npy("int32", [2, 4], [0, 30000, 60000, 65536, 0, 100, 65536, 0]),
+    _offset: npy("int32", [2], [-1, 0]),
+    _cdf_length: npy("int32", [2], [4, 3]),
+    quantiles: npy("float32", [2, 1, 3], [-5, 0.25, 5, -4, -1, 3]),
+    ...changes,
+  };
+  const members = Object.entries(arrays).flatMap(([name, data]): Member[] =>
+    data === undefined ? [] : [{ name: `${prefix}${name}.npy`, data }],
+  );
+  return writeZip(members);
+}
+
+test("buffers that are no table are INVALID_TABLE, and the model is named", () => {
+  const [{ table }] = imported(npz());
+  assert.equal(table.toJSON().cdfs, [
+    [0, 30000, 60000, 65536],
+    [0, 100, 65536],
+  ]);
+  const broken: Record<string, Uint8Array>[] = [
+    { _quantized_cdf: npy("int32", [2, 4], [0, 30000, 20000, 65536, 0, 100, 65536, 0]) },
+    { _quantized_cdf: npy("int32", [2, 4], [0, 30000, 60000, 65535, 0, 100, 65536, 0]) },
+    { _quantized_cdf: npy("int32", [2, 4], [1, 30000, 60000, 65536, 0, 100, 65536, 0]) },
+    { _quantized_cdf: npy("int32", [8], [0, 30000, 60000, 65536, 0, 100, 65536, 0]) },
+    { _cdf_length: npy("int32", [2], [5, 3]) },
+    { _cdf_length: npy("int32", [2], [4, 1]) },
+    { _cdf_length: npy("int32", [2], [4, -3]) },
+    { _cdf_length: npy("int32", [3], [4, 3, 3]) },
+    { _offset: npy("int32", [2], [-1, 2 ** 30 + 1]) },
+    { _offset: npy("int32", [1], [-1]) },
+    { quantiles: npy("float32", [1, 1, 3], [-5, 0, 5]) },
+  ];
+  for (const change of broken)
+    assert.match(
+      throwsCode(() => imported(npz(change)), "INVALID_TABLE"),
+      /^eb: /,
+    );
+  throwsCode(() => imported(npz({ quantiles: npy("float32", [2, 1, 3], [1, Number.NaN, 1, 1, 1, 1]) })), "NON_FINITE");
+  throwsCode(() => imported(npz({ _offset: npy("float32", [2], [0.5, 1]) })), "INVALID_FILE");
+});
+
+test("rows without scales, or with others' scales, are left to the caller", () => {
+  const gaussian = { quantiles: undefined };
+  const kindOf = (changes: Record<string, Uint8Array | undefined>) => imported(npz({ ...gaussian, ...changes }))[0];
+  assert.is(kindOf({}).input.kind, "indexed");
+  assert.is(kindOf({ scale_table: npy("float32", [2], [0.5, 2]) }).input.kind, "gaussian");
+  assert.is(kindOf({ scale_table: npy("float32", [2], [2, 0.5]) }).input.kind, "indexed");
+  const three = kindOf({ scale_table: npy("float32", [3], [0.5, 1, 2]) });
+  assert.is(three.input.kind, "indexed");
+  assert.match(three.notes[0], /3 scales/);
+});
+
+test("names are the modules' own, and stay apart where two models have the same", () => {
+  const both = new Uint8Array(npz({}, "model.eb."));
+  assert.is(imported(both)[0].input.name, "eb");
+  assert.is(imported(npz({}, ""))[0].input.name, "entropy_bottleneck");
+  assert.is(imported(npz({}, "state_dict.module.codec.hyper."))[0].input.name, "codec.hyper");
+  const arrays = { "model.eb.": [0, 9, 65536], "net.eb.": [0, 7, 65536] };
+  const members = Object.entries(arrays).flatMap(([prefix, cdf]): Member[] => [
+    { name: `${prefix}_quantized_cdf.npy`, data: npy("int32", [1, 3], cdf) },
+    { name: `${prefix}_offset.npy`, data: npy("int32", [1], [0]) },
+    { name: `${prefix}_cdf_length.npy`, data: npy("int32", [1], [3]) },
+  ]);
+  assert.equal(
+    imported(writeZip(members)).map(({ input }) => input.name),
+    ["eb", "net.eb"],
+  );
+});
+
+test("rebuilding needs all layers", () => {
+  const empty = {
+    _quantized_cdf: npy("int32", [0], []),
+    _offset: npy("int32", [0], []),
+    _cdf_length: npy("int32", [0], []),
+  };
+  const layer = (out: number, inner: number) => npy("float32", [2, out, inner], new Array(2 * out * inner).fill(0.5));
+  const layers = {
+    "matrices.0": layer(3, 1),
+    "biases.0": layer(3, 1),
+    "factors.0": layer(3, 1),
+    "matrices.1": layer(1, 3),
+    "biases.1": layer(1, 1),
+  };
+  assert.is(imported(npz({ ...empty, ...layers }))[0].from, "parameters");
+  throwsCode(() => imported(npz(empty)), "NO_TABLES");
+  throwsCode(() => imported(npz({ ...empty, ...layers, "matrices.0": undefined })), "NO_TABLES");
+  throwsCode(() => imported(npz({ ...empty, ...layers, "biases.1": layer(2, 1) })), "NO_TABLES");
+});
+
+// ---- hostile
+
+test("a zip that promises more than it holds allocates nothing like it", () => {
+  const bomb = deflateRawSync(Buffer.alloc(1 << 24));
+  const member = { name: "eb._quantized_cdf.npy", data: new Uint8Array(1 << 24), packed: bomb };
+  throwsCode(() => open(writeZip([{ ...member, size: 100 }])), "INVALID_FILE");
+  assert.is(open(writeZip([{ ...member, size: 2 ** 31 }])).tensors.size, 0);
+  throwsCode(() => open(writeZip([{ ...member, packed: new Uint8Array(10), size: 2 ** 27 }])), "INVALID_FILE");
+});
+
+test("fuzz: damaged checkpoints end in an error with a code, or in tables that are tables", () => {
+  const rng = random(12);
+  const codes = new Set([
+    "UNSUPPORTED_FILE",
+    "INVALID_FILE",
+    "TRUNCATED",
+    "LIMIT_EXCEEDED",
+    "NO_TABLES",
+    "INVALID_TABLE",
+    "NON_FINITE",
+  ]);
+  const sources = ["deflated.pth", "not-updated.pth", "factorized.npz", "factorized.safetensors", "module.pt"].map(
+    file,
+  );
+  const outcomes: Record<string, number> = {};
+  const started = Date.now();
+  for (let i = 0; i < 1500; i++) {
+    const bytes = mutate(sources[i % sources.length], rng, sources[rng(sources.length)]);
+    let outcome = "imported";
+    try {
+      for (const { table } of imported(bytes)) assert.ok(table.rows >= 1);
+    } catch (error) {
+      if (!(error instanceof CodecError) || !codes.has(error.code)) throw error;
+      outcome = error.code;
+    }
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  }
+  assert.ok((outcomes.imported ?? 0) > 20, JSON.stringify(outcomes));
+  assert.ok((outcomes.INVALID_FILE ?? 0) > 100, JSON.stringify(outcomes));
+  assert.ok(Date.now() - started < 120_000);
+});
+
+test.run();

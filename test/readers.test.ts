@@ -1,0 +1,462 @@
+// The readers below the checkpoint importer, one by one: zip, pickle, torch's archives, safetensors, npy. What they take, and what they must survive.
+import { deflateRawSync } from "node:zlib";
+import { CodecError } from "latentwire";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { MemorySource } from "../tables/byte-source.js";
+import { readNpy, writeNpy } from "../tables/npy.js";
+import { readPickle } from "../tables/pickle.js";
+import { PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "../tables/pickle-values.js";
+import { safetensors } from "../tables/safetensors.js";
+import { floats, integers } from "../tables/stored-tensor.js";
+import { torchTensors } from "../tables/torch-file.js";
+import { ZipArchive } from "../tables/zip.js";
+import { type Random, random } from "./cases.js";
+import { sameNumbers, throwsCode } from "./expect.js";
+import { mutate } from "./mutate.js";
+import { writeZip } from "./zip-writer.js";
+
+const text = (string: string) => new TextEncoder().encode(string);
+const fromHex = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
+const archiveOf = (bytes: Uint8Array) => new ZipArchive(new MemorySource(bytes));
+
+// ---- zip
+
+test("zip: stored and deflated members, zip64, comments", () => {
+  const long = new Uint8Array(3000).map((_, i) => i % 7);
+  const members = [
+    { name: "a/plain", data: text("hello") },
+    { name: "a/packed", data: long, packed: new Uint8Array(deflateRawSync(long)) },
+    { name: "empty", data: new Uint8Array(0) },
+  ];
+  for (const options of [{}, { zip64: true }, { comment: "PK\u0005\u0006 is not the end" }]) {
+    const archive = archiveOf(writeZip(members, options));
+    assert.equal(archive.names, ["a/plain", "a/packed", "empty"]);
+    assert.equal(archive.read("a/plain", 100), text("hello"));
+    sameNumbers(archive.read("a/packed", 5000), long);
+    assert.equal(archive.read("empty", 0).length, 0);
+    assert.equal(archive.readPart("a/plain", 1, 3, 100), text("ell"));
+    assert.equal(archive.readPart("a/packed", 7, 7, 5000), Uint8Array.of(0, 1, 2, 3, 4, 5, 6));
+    assert.is(archive.size("a/packed"), 3000);
+    assert.is(archive.size("b"), undefined);
+    throwsCode(() => archive.read("a/packed", 2999), "LIMIT_EXCEEDED");
+    throwsCode(() => archive.read("b", 10), "INVALID_FILE");
+    throwsCode(() => archive.readPart("a/plain", 3, 3, 100), "TRUNCATED");
+  }
+});
+
+test("zip: what contradicts itself is refused", () => {
+  const data = text("some bytes");
+  const read = (bytes: Uint8Array) => archiveOf(bytes).read("m", 1000);
+  assert.equal(read(writeZip([{ name: "m", data }])), data);
+  assert.equal(read(writeZip([{ name: "m", data, crc: 0 }])), data, "torch leaves a 0 where it computes no checksum");
+  throwsCode(() => read(writeZip([{ name: "m", data, crc: 1 }])), "INVALID_FILE");
+  throwsCode(() => read(writeZip([{ name: "m", data, size: 9 }])), "INVALID_FILE");
+  const twice = [
+    { name: "m", data },
+    { name: "m", data: text("other") },
+  ];
+  throwsCode(() => read(writeZip(twice)), "INVALID_FILE");
+  const packed = new Uint8Array(deflateRawSync(data));
+  for (const size of [0, 5, 11, 900])
+    throwsCode(() => read(writeZip([{ name: "m", data, packed, size }])), "INVALID_FILE");
+  const strange = writeZip([{ name: "m", data }]);
+  for (let at = 0; at < strange.length - 4; at++)
+    if (strange[at] === 0x50 && strange[at + 2] === 1 && strange[at + 3] === 2) strange[at + 10] = 99;
+  assert.match(
+    throwsCode(() => read(strange), "UNSUPPORTED_FILE"),
+    /method 99/,
+  );
+});
+
+// ---- pickle
+
+/** As JSON, so that it can be compared: tuples are {t: []}, sets {set: []}, dicts lists of pairs. */
+function plain(value: PickleValue): unknown {
+  if (typeof value === "bigint") return `${value}n`;
+  if (value instanceof PickleTuple) return { t: value.items.map(plain) };
+  if (value instanceof PickleGlobal) return String(value);
+  if (value instanceof PickleObject) return { call: plain(value.callable), args: plain(value.args) };
+  if (value instanceof Set) return { set: [...value].map(plain) };
+  if (value instanceof Map) return [...value].map(([key, item]) => [plain(key), plain(item)]);
+  if (value instanceof Uint8Array) return { bytes: [...value] };
+  return Array.isArray(value) ? value.map(plain) : value;
+}
+
+// pickle.dumps(v, protocol).hex() of CPython 3.11, for
+// v = {"a": [1, -2, 300, 70000, 2**40, -2**70, True, None, 1.5], "t": (), "u": (1,), "v": (1, 2, 3, 4), "s": "é", "b": b"\x00\xff",
+//      "n": {"x": {5}}, "od": collections.OrderedDict([("k", 1)])}; v["self"] = v["a"]
+const PICKLES = {
+  2: "80027d71002858010000006171015d7102284b014afeffffff4d2c014a701101008a060000000000018a090000000000000000c0884e473ff80000000000006558010000007471032958010000007571044b018571055801000000767106284b014b024b034b0474710758010000007371085802000000c3a97109580100000062710a635f636f646563730a656e636f64650a710b580300000000c3bf710c58060000006c6174696e31710d86710e52710f58010000006e71107d71115801000000787112635f5f6275696c74696e5f5f0a7365740a71135d71144b05618571155271167358020000006f64711763636f6c6c656374696f6e730a4f726465726564446963740a71182952711958010000006b711a4b0173580400000073656c66711b6802752e",
+  3: "80037d71002858010000006171015d7102284b014afeffffff4d2c014a701101008a060000000000018a090000000000000000c0884e473ff80000000000006558010000007471032958010000007571044b018571055801000000767106284b014b024b034b0474710758010000007371085802000000c3a97109580100000062710a430200ff710b58010000006e710c7d710d580100000078710e636275696c74696e730a7365740a710f5d71104b05618571115271127358020000006f64711363636f6c6c656374696f6e730a4f726465726564446963740a71142952711558010000006b71164b0173580400000073656c6671176802752e",
+  4: "800495af000000000000007d94288c0161945d94284b014afeffffff4d2c014a701101008a060000000000018a090000000000000000c0884e473ff8000000000000658c017494298c0175944b0185948c017694284b014b024b034b0474948c0173948c02c3a9948c016294430200ff948c016e947d948c0178948f94284b0590738c026f64948c0b636f6c6c656374696f6e73948c0b4f726465726564446963749493942952948c016b944b01738c0473656c66946802752e",
+  5: "800595af000000000000007d94288c0161945d94284b014afeffffff4d2c014a701101008a060000000000018a090000000000000000c0884e473ff8000000000000658c017494298c0175944b0185948c017694284b014b024b034b0474948c0173948c02c3a9948c016294430200ff948c016e947d948c0178948f94284b0590738c026f64948c0b636f6c6c656374696f6e73948c0b4f726465726564446963749493942952948c016b944b01738c0473656c66946802752e",
+};
+
+for (const [protocol, hex] of Object.entries(PICKLES)) {
+  test(`pickle: CPython's protocol ${protocol}`, () => {
+    const list = [1, -2, 300, 70000, 2 ** 40, `${-(2n ** 70n)}n`, true, null, 1.5];
+    const encoded = { call: "_codecs.encode", args: { t: ["\u0000ÿ", "latin1"] } };
+    const set = { call: `${protocol === "2" ? "__builtin__" : "builtins"}.set`, args: { t: [[5]] } };
+    const ordered = { call: "collections.OrderedDict", args: { t: [] } };
+    const value = readPickle(fromHex(hex)) as Map<PickleValue, PickleValue>;
+    assert.equal(plain(value), [
+      ["a", list],
+      ["t", { t: [] }],
+      ["u", { t: [1] }],
+      ["v", { t: [1, 2, 3, 4] }],
+      ["s", "é"],
+      ["b", protocol === "2" ? encoded : { bytes: [0, 255] }],
+      ["n", [["x", Number(protocol) < 4 ? set : { set: [5] }]]],
+      ["od", ordered],
+      ["self", list],
+    ]);
+    assert.is(value.get("self"), value.get("a"), "the same list, not a copy");
+    assert.equal([...(value.get("od") as PickleObject).items], [["k", 1]]);
+  });
+}
+
+const P = (...parts: (number | string)[]) =>
+  Uint8Array.from(parts.flatMap((part) => (typeof part === "number" ? [part] : [...text(part)])));
+
+test("pickle: a call is a record, never a call", () => {
+  const value = readPickle(P(0x80, 2, "cos\nsystem\n", "X", 4, 0, 0, 0, "true", 0x85, "R."));
+  assert.instance(value, PickleObject);
+  assert.equal(plain(value), { call: "os.system", args: { t: ["true"] } });
+  // An attribute of a call's result, called: the trick of many exploits.
+  const nested = readPickle(P("cbuiltins\ngetattr\n", "cos\nsystem\n", "X", 1, 0, 0, 0, "x", 0x86, "R", ")", "R."));
+  assert.instance((nested as PickleObject).callable, PickleObject);
+  const built = readPickle(P("cm\nC\n", ")", 0x81, "}", "b.")) as PickleObject;
+  assert.instance(built.state, Map);
+  assert.equal(plain(readPickle(P("(cm\nC\n", "K", 7, "o."))), { call: "m.C", args: { t: [7] } });
+});
+
+test("pickle: hooks make what they know", () => {
+  const hooks = {
+    reduce: (callable: PickleGlobal, [first]: readonly PickleValue[]) =>
+      String(callable) === "m.double" ? Number(first) * 2 : undefined,
+    persistent: (id: PickleValue) => `stored ${id}`,
+  };
+  assert.is(readPickle(P("cm\ndouble\n", "K", 21, 0x85, "R."), hooks), 42);
+  assert.is(readPickle(P("K", 3, "Q."), hooks), "stored 3");
+  throwsCode(() => readPickle(P("K", 3, "Q.")), "INVALID_FILE");
+});
+
+test("pickle: what is none ends in an error with a code", () => {
+  const cases: [Uint8Array, string | string[]][] = [
+    [P(), "TRUNCATED"],
+    [P("."), "INVALID_FILE"],
+    [P("NN."), "INVALID_FILE"],
+    [P(0x80, 6, "N."), "INVALID_FILE"],
+    [P("K"), "TRUNCATED"],
+    [P("X", 255, 255, 255, 255, "abc"), "TRUNCATED"],
+    [P(0x8d, 255, 255, 255, 255, 255, 255, 255, 255, "abc"), "TRUNCATED"],
+    [P(0x8b, 255, 255, 255, 127, 0, "."), "INVALID_FILE"],
+    [P(0x8b, 255, 255, 255, 255, 0, "."), "INVALID_FILE"],
+    [P("h", 0, "."), "INVALID_FILE"],
+    [P("a."), "INVALID_FILE"],
+    [P("e."), "INVALID_FILE"],
+    [P("(a."), "INVALID_FILE"],
+    [P("NNs."), "INVALID_FILE"],
+    [P("NNNs."), "INVALID_FILE"],
+    [P("}(Nu."), "INVALID_FILE"],
+    [P("N(N", 0x90, "."), "INVALID_FILE"],
+    [P("](N(0a."), "INVALID_FILE"],
+    [P("cno newline"), "TRUNCATED"],
+    [P("K", 1, "K", 2, 0x93, "."), "INVALID_FILE"],
+    [P("(o."), "INVALID_FILE"],
+    [P("I12\n."), "UNSUPPORTED_FILE"],
+    [P(0xff, "."), "UNSUPPORTED_FILE"],
+    [P(0x82, 1, "."), "UNSUPPORTED_FILE"],
+  ];
+  for (const [bytes, code] of cases) throwsCode(() => readPickle(bytes), code);
+});
+
+test("pickle: neither depth nor length is a problem", () => {
+  const depth = 200_000;
+  const deep = new Uint8Array(2 * depth + 2);
+  deep.fill(0x5d, 0, depth + 1);
+  deep.fill(0x61, depth + 1, 2 * depth + 1);
+  deep[2 * depth + 1] = 0x2e;
+  assert.instance(readPickle(deep), Array);
+  // A list of itself, and lists of lists of the same list: small to say, endless to walk.
+  const itself = readPickle(P("]q", 0, "h", 0, "a.")) as PickleValue[];
+  assert.is(itself[0], itself);
+  const wide = Uint8Array.from([0x28, ...new Array(300_000).fill(0x4e), 0x6c, 0x2e]);
+  assert.is((readPickle(wide) as PickleValue[]).length, 300_000);
+});
+
+// ---- torch
+
+const string = (value: string) => P("X", value.length & 255, value.length >> 8, 0, 0, value);
+const concat = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
+const int = (value: number) => P("J", value & 255, (value >> 8) & 255, (value >> 16) & 255, (value >> 24) & 255);
+const tuple = (...parts: Uint8Array[]) => concat(P("("), ...parts, P("t"));
+
+/** `_rebuild_tensor_v2` of a storage. */
+function tensor(shape: number[], strides: number[], { offset = 0, count = 12, type = "FloatStorage", key = "0" } = {}) {
+  const id = concat(tuple(string("storage"), P(`ctorch\n${type}\n`), string(key), string("cpu"), int(count)), P("Q"));
+  const args = tuple(id, int(offset), tuple(...shape.map(int)), tuple(...strides.map(int)), P(0x89), P("}"));
+  return concat(P("ctorch._utils\n_rebuild_tensor_v2\n"), args, P("R"));
+}
+
+const dictOf = (items: Record<string, Uint8Array>) =>
+  concat(P("}("), ...Object.entries(items).flatMap(([key, value]) => [string(key), value]), P("u"));
+
+/** A torch archive whose one storage is 0 .. 11. */
+function torchFile(pickle: Uint8Array): ReturnType<typeof torchTensors> {
+  const data = new Uint8Array(Float32Array.from({ length: 12 }, (_, i) => i).buffer);
+  const members = [
+    { name: "archive/data.pkl", data: concat(P(0x80, 2), pickle, P(".")) },
+    { name: "archive/data/0", data },
+  ];
+  return torchTensors(archiveOf(writeZip(members)));
+}
+
+test("torch: tensors are found through dicts and modules, views and transposes included", () => {
+  const found = torchFile(
+    dictOf({
+      whole: tensor([3, 4], [4, 1]),
+      nested: dictOf({ column: tensor([3], [4], { offset: 1 }), turned: tensor([4, 3], [1, 4]) }),
+      spread: tensor([2, 3], [0, 1], { offset: 6 }),
+      none: tensor([0], [1]),
+      scalar: tensor([], [], { offset: 5 }),
+      module: concat(P("cm\nC\n)", 0x81), dictOf({ _parameters: dictOf({ w: tensor([2], [1]) }) }), P("b")),
+      odd: tensor([2], [1], { type: "ComplexFloatStorage" }),
+    }),
+  );
+  const values = (name: string) => [...floats(found.get(name)!, name)];
+  assert.equal([...found.keys()].sort(), [
+    "module.w",
+    "nested.column",
+    "nested.turned",
+    "none",
+    "scalar",
+    "spread",
+    "whole",
+  ]);
+  sameNumbers(
+    values("whole"),
+    Float32Array.from({ length: 12 }, (_, i) => i),
+  );
+  assert.equal(values("nested.column"), [1, 5, 9]);
+  assert.equal(values("nested.turned"), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+  assert.equal(values("spread"), [6, 7, 8, 6, 7, 8]);
+  assert.equal(values("none"), []);
+  assert.equal(values("scalar"), [5]);
+  assert.equal(values("module.w"), [0, 1]);
+});
+
+test("torch: tensors that are not where they say are refused when they are read", () => {
+  const read = (...args: Parameters<typeof tensor>) => {
+    const found = torchFile(dictOf({ t: tensor(...args) })).get("t")!;
+    return () => floats(found, "t");
+  };
+  throwsCode(read([13], [1]), "INVALID_FILE");
+  throwsCode(read([3, 4], [4, 2]), "INVALID_FILE");
+  throwsCode(read([2], [1], { offset: 11 }), "INVALID_FILE");
+  throwsCode(read([12], [1], { count: 10_000, offset: 500 }), "TRUNCATED");
+  throwsCode(read([2], [1], { key: "7" }), "INVALID_FILE");
+  throwsCode(read([2], [1], { key: "../data.pkl" }), "INVALID_FILE");
+  throwsCode(read([2 ** 30], [0]), "LIMIT_EXCEEDED");
+  throwsCode(read([2 ** 15, 2 ** 10], [0, 0]), "LIMIT_EXCEEDED");
+  throwsCode(read([2, 2], [2 ** 30, 1], { count: 2 ** 31 - 1 }), "LIMIT_EXCEEDED");
+  for (const bad of [tensor([-1], [1]), tensor([2], [-1]), tensor([2, 2], [1]), tensor([2], [1], { offset: -1 })])
+    throwsCode(() => torchFile(dictOf({ t: bad })), "INVALID_FILE");
+  throwsCode(() => torchFile(concat(P("K", 1, "Q"))), "INVALID_FILE");
+});
+
+test("torch: modules in modules without end, and the same dict everywhere, are walked once", () => {
+  const depth = 30_000;
+  const levels = Array.from({ length: depth }, () =>
+    concat(P("cm\nC\n)", 0x81, "}"), string("_modules"), P("}"), string("m")),
+  );
+  const closing = Array.from({ length: depth }, () => P("ssb"));
+  assert.is(torchFile(concat(...levels, P("N"), ...closing)).size, 0);
+  // 40 dicts, each with the one before it twice: 2^40 paths.
+  const doubling = Array.from({ length: 40 }, (_, i) =>
+    concat(P("}("), string("a"), P("h", i), string("b"), P("h", i), P("uq", i + 1)),
+  );
+  const dropped = new Array(41).fill(P("0"));
+  const pickle = concat(dictOf({ t: tensor([1], [1]) }), P("q", 0), ...doubling, ...dropped, P("h", 40));
+  assert.is(torchFile(pickle).size, 1);
+});
+
+// ---- safetensors, npy
+
+const safe = (header: unknown, data: Uint8Array) => {
+  const json = text(typeof header === "string" ? header : JSON.stringify(header));
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setUint32(0, json.length, true);
+  return safetensors(new MemorySource(concat(length, json, data)));
+};
+
+test("safetensors: every type that a table may be kept in", () => {
+  const data = new Uint8Array(64);
+  const view = new DataView(data.buffer);
+  view.setFloat64(0, 1.5, true);
+  view.setFloat32(8, -2.5, true);
+  view.setUint16(12, 0x3e00, true);
+  view.setUint16(14, 0xc040, true);
+  view.setBigInt64(16, -7n, true);
+  view.setInt32(24, 70000, true);
+  view.setInt16(28, -300, true);
+  data.set([0xfe, 200, 1], 30);
+  const types = {
+    F64: [0, 8],
+    F32: [8, 12],
+    F16: [12, 14],
+    BF16: [14, 16],
+    I64: [16, 24],
+    I32: [24, 28],
+    I16: [28, 30],
+  };
+  const bytes = { I8: [30, 31], U8: [31, 32], BOOL: [32, 33] };
+  const header = Object.fromEntries(
+    Object.entries({ ...types, ...bytes }).map(([dtype, place]) => [dtype, { dtype, shape: [1], data_offsets: place }]),
+  );
+  const found = safe(
+    { ...header, F8: { dtype: "F8_E4M3", shape: [1], data_offsets: [0, 1] }, __metadata__: { a: "b" } },
+    data,
+  );
+  const values = Object.fromEntries([...found].map(([name, stored]) => [name, floats(stored, name)[0]]));
+  const expected = {
+    F64: 1.5,
+    F32: -2.5,
+    F16: 1.5,
+    BF16: -3,
+    I64: -7,
+    I32: 70000,
+    I16: -300,
+    I8: -2,
+    U8: 200,
+    BOOL: 1,
+  };
+  assert.equal(values, expected);
+  throwsCode(() => integers(found.get("F64")!, "F64"), "INVALID_FILE");
+  assert.equal([...integers(found.get("I64")!, "I64")], [-7]);
+});
+
+test("safetensors: headers that are none, and places outside", () => {
+  const data = new Uint8Array(8);
+  for (const header of [
+    "{",
+    "[]",
+    "5",
+    '{"a": null}',
+    '{"a": {"dtype": "F32"}}',
+    '{"a": {"dtype": "F32", "shape": "x", "data_offsets": [0, 4]}}',
+  ])
+    throwsCode(() => safe(header, data), "INVALID_FILE");
+  const read = (shape: number[], place: number[]) => () =>
+    floats(safe({ a: { dtype: "F32", shape, data_offsets: place } }, data).get("a")!, "a");
+  assert.equal([...read([2], [0, 8])()], [0, 0]);
+  throwsCode(read([2], [0, 4]), "INVALID_FILE");
+  throwsCode(read([1], [8, 4]), "INVALID_FILE");
+  throwsCode(read([2], [4, 12]), "TRUNCATED");
+  throwsCode(read([2 ** 40], [0, 2 ** 42]), "LIMIT_EXCEEDED");
+  const huge = new Uint8Array(16).fill(255);
+  throwsCode(() => safetensors(new MemorySource(huge)), "INVALID_FILE");
+});
+
+test("npy: what is written is read, and NumPy's headers are", () => {
+  for (const shape of [[], [5], [2, 3], [0, 4]]) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const data = Float32Array.from({ length: count }, (_, i) => i / 3);
+    const bytes = writeNpy("float32", shape, data);
+    assert.is((bytes.length - data.byteLength) % 64, 0);
+    const stored = readNpy(new MemorySource(bytes));
+    assert.equal([...stored.shape], shape);
+    sameNumbers(floats(stored, "a"), data);
+  }
+  const made = (header: string, data: number[], version = 1) =>
+    concat(
+      P(0x93, "NUMPY", version, 0, header.length, 0, ...(version > 1 ? [0, 0] : [])),
+      text(header),
+      Uint8Array.from(data),
+    );
+  const read = (header: string, data: number[], version?: number) =>
+    integers(readNpy(new MemorySource(made(header, data, version))), "a");
+  const header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2,), }";
+  assert.equal([...read(header, [1, 0, 255, 255])], [1, -1]);
+  assert.equal([...read(header, [1, 0, 255, 255], 2)], [1, -1]);
+  assert.equal([...read(header.replace("<i2", "|u1"), [1, 255])], [1, 255]);
+  throwsCode(() => read(header, [1, 0, 2]), "TRUNCATED");
+  for (const unsupported of [
+    header.replace("<i2", ">i2"),
+    header.replace("<i2", "<c8"),
+    header.replace("<i2", "<U5"),
+    header.replace("False", "True").replace("(2,)", "(2, 1)"),
+  ])
+    throwsCode(() => read(unsupported, [0, 0, 0, 0]), "UNSUPPORTED_FILE");
+  for (const invalid of [header.replace("fortran", ""), header.replace("shape", "form")])
+    throwsCode(() => read(invalid, [0, 0, 0, 0]), "INVALID_FILE");
+  throwsCode(() => read(header.replace("(2,)", "(99999999999, 9999999)"), []), "LIMIT_EXCEEDED");
+  throwsCode(() => readNpy(new MemorySource(text("nothing"))), "INVALID_FILE");
+});
+
+// ---- any bytes
+
+function survives(name: string, sources: Uint8Array[], read: (bytes: Uint8Array) => void, count: number): void {
+  test(`fuzz: ${name}: any bytes end in a value or in an error with a code`, () => {
+    const rng: Random = random(name.length * 1000 + 5);
+    const outcomes = { read: 0, refused: 0 };
+    const started = Date.now();
+    for (let i = 0; i < count; i++) {
+      const bytes = mutate(sources[i % sources.length], rng, sources[rng(sources.length)]);
+      try {
+        read(bytes);
+        outcomes.read++;
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error;
+        outcomes.refused++;
+      }
+    }
+    assert.ok(outcomes.read > 0 && outcomes.refused > count / 20, JSON.stringify(outcomes));
+    assert.ok(Date.now() - started < 60_000);
+  });
+}
+
+survives("pickle", Object.values(PICKLES).map(fromHex), (bytes) => void readPickle(bytes), 20_000);
+survives(
+  "torch archive, its pickle damaged",
+  [dictOf({ whole: tensor([3, 4], [4, 1]), nested: dictOf({ turned: tensor([4, 3], [1, 4]) }) })],
+  (bytes) => {
+    for (const [name, stored] of torchFile(bytes)) floats(stored, name);
+  },
+  5000,
+);
+const zips = [
+  writeZip([{ name: "a", data: text("hello hello hello") }]),
+  writeZip([{ name: "b", data: new Uint8Array(99), packed: new Uint8Array(deflateRawSync(new Uint8Array(99))) }], {
+    zip64: true,
+  }),
+];
+survives(
+  "zip",
+  zips,
+  (bytes) => {
+    const archive = archiveOf(bytes);
+    for (const name of archive.names) archive.read(name, 1 << 20);
+  },
+  10_000,
+);
+survives(
+  "npy",
+  [writeNpy("float32", [2, 3], new Float32Array(6)), writeNpy("int8", [7], new Int8Array(7))],
+  (bytes) => void floats(readNpy(new MemorySource(bytes)), "a"),
+  10_000,
+);
+const safeHeader = text(
+  '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I8","shape":[1],"data_offsets":[8,9]}}',
+);
+survives(
+  "safetensors",
+  [concat(P(safeHeader.length, 0, 0, 0, 0, 0, 0, 0), safeHeader, new Uint8Array(9))],
+  (bytes) => {
+    for (const [name, stored] of safetensors(new MemorySource(bytes))) floats(stored, name);
+  },
+  10_000,
+);
+
+test.run();
