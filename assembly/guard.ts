@@ -6,19 +6,23 @@
  */
 export function guardRows(sigmas: usize, n: u32, scales: usize, count: u32, relative: f64, absolute: f64, rows: usize, positions: usize): u32 {
   let found: u32 = 0;
-  const last = count - 1;
   for (let i: u32 = 0; i < n; i++) {
     const sigma = <f64>load<f32>(sigmas + (<usize>i << 2));
     const row = <u32>load<u16>(rows + (<usize>i << 1));
-    const margin = relative * abs(sigma) + absolute;
-    const below = row > 0 && <f64>load<f32>(scales + (<usize>(row - 1) << 2)) >= sigma - margin;
-    const above = row < last && <f64>load<f32>(scales + (<usize>row << 2)) < sigma + margin;
-    if (!below && !above) continue;
+    if (!isAmbiguous(sigma, row, scales, count, relative * abs(sigma) + absolute)) continue;
     store<u32>(positions + (<usize>found << 2), i);
     found++;
     store<u16>(rows + (<usize>i << 1), <u16>correctedRow(sigma, row, scales, count));
   }
   return found;
+}
+
+/** Whether a scale that is `margin` smaller or larger has another row than `row`. */
+// @ts-ignore: decorator
+@inline
+export function isAmbiguous(sigma: f64, row: u32, scales: usize, count: u32, margin: f64): bool {
+  if (row > 0 && <f64>load<f32>(scales + (<usize>(row - 1) << 2)) >= sigma - margin) return true;
+  return row + 1 < count && <f64>load<f32>(scales + (<usize>row << 2)) < sigma + margin;
 }
 
 /** The row above the boundary nearest to sigma, whose own row is `row`. */

@@ -2,6 +2,7 @@
 // edges of its symbol; a decoder gallops from the heaviest component's mean and bisects: 4 to 8 edges instead of the hundreds of a row.
 
 import { erfc, exp, sigmoid } from "./cdf";
+import { correctedRow, isAmbiguous } from "./guard";
 
 export const GAUSSIAN: u32 = 0;
 export const LAPLACE: u32 = 1;
@@ -33,36 +34,99 @@ export function mixtureBegin(quantized: usize, componentCount: u32, componentKin
   supportSize = size;
 }
 
+/** Positions of parameters to correct: those that a writer finds, or those that a reader was told. */
+let positions: usize = 0;
+let positionCount: u32 = 0;
+let taken: u32 = 0;
+let relative: f64 = 0;
+let absolute: f64 = 0;
+
+/** Sets the margins of a writer, whose list begins empty, or the `count` ascending positions (u32) of a reader, whose margins are 0. */
+export function guardMixture(relativeMargin: f64, absoluteMargin: f64, list: usize, count: u32): void {
+  relative = relativeMargin;
+  absolute = absoluteMargin;
+  positions = list;
+  positionCount = count;
+  taken = 0;
+}
+
+/** Positions that have been found, or used. */
+export function correctedParameters(): u32 {
+  return taken;
+}
+
+// Whether a reader was told of the parameter.
+// @ts-ignore: decorator
+@inline
+function told(position: u32): bool {
+  if (taken >= positionCount || load<u32>(positions + (<usize>taken << 2)) != position) return false;
+  taken++;
+  return true;
+}
+
+function tell(position: u32): void {
+  store<u32>(positions + (<usize>taken << 2), position);
+  taken++;
+}
+
+let tooWide: bool = false;
+
+// A weight or mean on its grid of 1 / one.
+function quantizeParameter(v: f64, one: f64, position: u32): f64 {
+  const x = v * one;
+  const margin = (relative * abs(v) + absolute) * one;
+  let corrected = false;
+  if (margin > 0 && isFinite<f64>(x)) {
+    // A reader, whose value may be as far from ours, must find the same boundary nearest.
+    if (margin >= 0.25) tooWide = true;
+    if (abs(x - floor<f64>(x) - 0.5) <= margin) {
+      tell(position);
+      corrected = true;
+    }
+  } else if (told(position)) {
+    corrected = true;
+  }
+  return corrected ? floor<f64>(x) + 1 : nearest<f64>(x);
+}
+
+/** What quantizeMixture returns beside the position of a NaN. */
+const DONE: i32 = -1;
+const TOO_WIDE: i32 = -2;
+
 /**
  * Quantizes the parameters of n symbols, K float32 each (component k of symbol i at k * n + i; weights may be 0: all are 1), `rows` (u16) being those of the
- * scales. Leaves per symbol and component 24 bytes of f64: w', m' / 64, s'; and feeds `hash`. Returns the position of a NaN, or -1.
+ * scales. Leaves per symbol and component 24 bytes of f64: w', m' / 64, s'; and feeds `hash`. Returns the position of a NaN, -1, or -2 where guardMixture's
+ * margins are too wide for a weight or mean.
  */
-export function quantizeMixture(weights: usize, means: usize, rows: usize, scales: usize, n: u32, count: u32, quantized: usize, hash: usize): i32 {
+export function quantizeMixture(weights: usize, means: usize, sigmas: usize, rows: usize, scales: usize, scaleCount: u32, n: u32, count: u32, quantized: usize, hash: usize): i32 {
   let h = load<u32>(hash);
+  let position: u32 = 0;
+  tooWide = false;
   for (let i: u32 = 0; i < n; i++) {
     let sum: f64 = 0;
     const first = quantized;
-    for (let k: u32 = 0; k < count; k++, quantized += 24) {
+    for (let k: u32 = 0; k < count; k++, quantized += 24, position += 3) {
       const at = k * n + i;
       let weight = WEIGHT_ONE;
       if (weights) {
         const w = <f64>load<f32>(weights + (<usize>at << 2));
         if (w != w) return at;
-        weight = min<f64>(max<f64>(nearest<f64>(w * WEIGHT_ONE), 0), WEIGHT_ONE);
+        weight = min<f64>(max<f64>(quantizeParameter(w, WEIGHT_ONE, position), 0), WEIGHT_ONE);
       }
       const m = <f64>load<f32>(means + (<usize>at << 2));
       if (m != m) return at;
-      const mean = min<f64>(max<f64>(nearest<f64>(m * MEAN_ONE), -MEAN_LIMIT), MEAN_LIMIT);
+      const mean = min<f64>(max<f64>(quantizeParameter(m, MEAN_ONE, position + 1), -MEAN_LIMIT), MEAN_LIMIT);
       sum += weight;
       store<f64>(quantized, weight);
       store<f64>(quantized, mean, 8);
+      store<f64>(quantized, <f64>rowOf(sigmas, rows, scales, scaleCount, at, position + 2), 16);
     }
     quantized = first;
     for (let k: u32 = 0; k < count; k++, quantized += 24) {
-      const row = <u32>load<u16>(rows + (<usize>(k * n + i) << 1));
       // Weights of 0 alone count as equal.
       const weight = sum == 0 ? 1 : load<f64>(quantized);
       const mean = load<f64>(quantized, 8);
+      const row = <u32>load<f64>(quantized, 16);
       h = (h ^ <u32>weight) * 0x9e3779b1;
       h = (h ^ <u32>(mean + MEAN_LIMIT)) * 0x9e3779b1;
       h = (h ^ row) * 0x9e3779b1;
@@ -72,7 +136,16 @@ export function quantizeMixture(weights: usize, means: usize, rows: usize, scale
     }
   }
   store<u32>(hash, h);
-  return -1;
+  return tooWide ? TOO_WIDE : DONE;
+}
+
+// The row of a scale, corrected where it has to be.
+function rowOf(sigmas: usize, rows: usize, scales: usize, count: u32, at: u32, position: u32): u32 {
+  const row = <u32>load<u16>(rows + (<usize>at << 1));
+  const sigma = <f64>load<f32>(sigmas + (<usize>at << 2));
+  if (isAmbiguous(sigma, row, scales, count, relative * abs(sigma) + absolute)) tell(position);
+  else if (!told(position)) return row;
+  return correctedRow(sigma, row, scales, count);
 }
 
 // G of docs/format.md section 9.

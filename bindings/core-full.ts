@@ -104,7 +104,9 @@ export class FullCore extends Core {
     const sigmas = means + bytes;
     const rowsAt = sigmas + (rows.kind === "mixture" || rows.kind === "scales" ? align(12 * n * wide + PADDING) : 0);
     const extra = rowsAt + align(2 * Math.max(n, 1) * wide + PADDING);
-    const end = extra + (rows.kind === "mixture" ? align(MIXTURE_COMPONENT_BYTES * n * wide + PADDING) : bytes);
+    // A mixture's corrections lie behind its quantized parameters.
+    const mixture = align((MIXTURE_COMPONENT_BYTES + 12) * n * wide + 2 * PADDING);
+    const end = extra + (rows.kind === "mixture" ? mixture : bytes);
     this.reserve(end);
     return { elements, symbols, means, sigmas, rows: rowsAt, extra };
   }
@@ -155,8 +157,8 @@ export class FullCore extends Core {
   ): PlacedRows {
     const { wasm } = this;
     let corrected = NONE;
+    if (rows.kind === "mixture") return this.#placeMixture(rows, n, at, hash ?? 0, margins, corrections);
     if (rows.kind !== "scales" && corrections.length) throw new CodecError("CORRUPTED", "a correction without a scale");
-    if (rows.kind === "mixture") return this.#placeMixture(rows, n, at, hash ?? 0);
     if (rows.kind === "scales") {
       gather(rows.sigmas, this.#floats(at.sigmas, n));
       corrected = this.#rowsOfScales(at.sigmas, n, rows.scales, at.rows, at.extra, margins, corrections);
@@ -173,32 +175,47 @@ export class FullCore extends Core {
     return { address: at.rows, hash: hashed, corrected };
   }
 
-  #placeMixture(rows: PartRows & { kind: "mixture" }, n: number, at: PartLayout, hash: number): PlacedRows {
+  #placeMixture(
+    rows: PartRows & { kind: "mixture" },
+    n: number,
+    at: PartLayout,
+    hash: number,
+    margins: Margins | undefined,
+    corrections: readonly number[],
+  ): PlacedRows {
     const { wasm } = this;
     const { components, scales } = rows;
     const all = n * components;
     const weights = at.sigmas + 4 * all;
     const means = at.sigmas + 8 * all;
+    const positions = align(at.extra + MIXTURE_COMPONENT_BYTES * all + PADDING);
     gather(rows.sigmas, this.#floats(at.sigmas, all));
     if (rows.weights) gather(rows.weights, this.#floats(weights, all));
     gather(rows.means, this.#floats(means, all));
     this.#rowsOfScales(at.sigmas, all, scales, at.rows, at.extra, undefined, NONE);
+    new Uint32Array(this.u8.buffer, positions, corrections.length).set(corrections);
+    wasm.guardMixture(margins?.relative ?? 0, margins?.absolute ?? 0, positions, corrections.length);
     const hashAt = at.means;
     new DataView(this.u8.buffer).setUint32(hashAt, hash, true);
-    const values = scales.address + SCALE_BINS_BYTES;
     const bad = wasm.quantizeMixture(
       rows.weights ? weights : 0,
       means,
+      at.sigmas,
       at.rows,
-      values,
+      scales.address + SCALE_BINS_BYTES,
+      scales.count,
       n,
       components,
       at.extra,
       hashAt,
     );
     if (bad >= 0) throw new CodecError("NON_FINITE", `a weight or mean of element ${bad % n} is NaN`);
+    if (bad < -1) throw new RangeError("the guard is too wide for the weights or means of a mixture");
+    const used = wasm.correctedParameters();
+    if (used < corrections.length) throw new CodecError("CORRUPTED", "a correction of weights that are left out");
+    const corrected = margins && used > 0 ? Array.from(new Uint32Array(this.u8.buffer, positions, used)) : NONE;
     wasm.mixtureBegin(at.extra, components, rows.shape, rows.low, rows.size);
-    return { address: at.rows, hash: new DataView(this.u8.buffer).getUint32(hashAt, true), corrected: NONE };
+    return { address: at.rows, hash: new DataView(this.u8.buffer).getUint32(hashAt, true), corrected };
   }
 
   // ---- elements

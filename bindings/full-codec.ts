@@ -137,7 +137,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
       means: undefined,
       dims,
       fingerprint: (MIXTURE_FINGERPRINT + shape) >>> 0,
-      scaleTable: undefined,
+      scaleTable: stockScales,
     });
     return prior;
   }

@@ -23,11 +23,15 @@ export interface FullKernels extends Kernels {
   idealEscapes(): number;
   idealEscapeBytes(): number;
   mixtureBegin(quantized: number, components: number, kind: number, low: number, size: number): void;
+  guardMixture(relative: number, absolute: number, positions: number, count: number): void;
+  correctedParameters(): number;
   quantizeMixture(
     weights: number,
     means: number,
+    sigmas: number,
     rows: number,
     scales: number,
+    scaleCount: number,
     n: number,
     components: number,
     quantized: number,

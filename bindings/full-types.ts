@@ -57,9 +57,9 @@ export interface MixtureOptions {
 
 /** How far the parameters of two machines may differ; docs/determinism.md. */
 export interface Guard {
-  /** Largest relative difference of two scales. Default 0. */
+  /** Largest relative difference of two scales (and of a mixture's weights and means). Default 0. */
   relative?: number;
-  /** Largest absolute difference of two scales. Default 0. */
+  /** Largest absolute difference of the same. Default 0. */
   absolute?: number;
 }
 
@@ -75,7 +75,10 @@ export interface WriterOptions {
   checksum?: boolean;
   /** Store 32 bits of the tables' fingerprints. Default true. */
   fingerprint?: boolean;
-  /** Bound on the difference of the scales that writer and reader compute: a relative one, or both kinds. Default 0: they are equal. */
+  /**
+   * Bound on the difference of the scales (and of a mixture's weights and means) that writer and reader compute: a relative one, or both kinds. Default 0:
+   * they are equal. `write` throws RangeError for one that is too wide for the scales' table or for a mixture's means.
+   */
   guard?: number | Guard;
   /** Store two bytes per part that let a reader notice rows other than the writer's before it returns a symbol. Default false. */
   indexChecks?: boolean;
@@ -155,7 +158,7 @@ export interface PartWriter {
   finish(): Uint8Array;
   /** With `format: "strings"`: one string per part, in the order written. */
   finishStrings(): Uint8Array[];
-  /** What the corrections of the parts so far will cost, in symbols corrected. 0 without `guard`. */
+  /** Parameters of the parts so far whose positions the packet will carry, at about two bytes each. 0 without `guard`. */
   readonly corrections: number;
 }
 

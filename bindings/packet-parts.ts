@@ -40,7 +40,7 @@ export interface PartsHeader {
   fingerprint: number | undefined;
   elements: number;
   shapes: number[][];
-  /** Ascending positions. */
+  /** Ascending positions of parameters. */
   corrections: number[];
   checks: number[];
 }
@@ -117,7 +117,7 @@ function readShapes(reader: VarintReader): number[][] {
   }
 }
 
-function readCorrections(reader: VarintReader, elements: number): number[] {
+function readCorrections(reader: VarintReader): number[] {
   const count = reader.read("the corrections");
   // Each takes at least a byte: a damaged number allocates nothing.
   if (count === 0 || count > reader.end - reader.position)
@@ -126,7 +126,6 @@ function readCorrections(reader: VarintReader, elements: number): number[] {
   let position = -1;
   for (let i = 0; i < count; i++) {
     position += 1 + reader.read("the corrections");
-    if (position >= elements) throw new CodecError("CORRUPTED", "a correction behind the last symbol");
     corrections.push(position);
   }
   return corrections;
@@ -159,7 +158,7 @@ export function parsePartsHeader(bytes: Uint8Array, checksumOf: (length: number)
   }
   const elements = reader.read("the number of symbols");
   const shapes = sections & HAS_SHAPES ? readShapes(reader) : [];
-  const corrections = sections & HAS_CORRECTIONS ? readCorrections(reader, elements) : [];
+  const corrections = sections & HAS_CORRECTIONS ? readCorrections(reader) : [];
   const checks = sections & HAS_CHECKS ? readChecks(reader) : [];
   if (shapes.some((dims) => dims.reduce((a, b) => a * b, 1) > MAX_DIMENSION))
     throw new CodecError("CORRUPTED", "a shape of more than 2^31 - 1 elements");

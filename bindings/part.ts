@@ -61,6 +61,9 @@ export interface PartPrior {
   readonly scaleTable: Float32Array | undefined;
 }
 
+/** Parameters of a symbol: docs/format.md section 8.3. */
+export const parametersPerSymbol = (rows: PartRows): number => (rows.kind === "mixture" ? 3 * rows.components : 1);
+
 /** Rows and centre of a prior for a part of this shape. Throws SHAPE_MISMATCH. */
 export function applyPartPrior(
   prior: PartPrior,

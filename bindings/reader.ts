@@ -5,7 +5,7 @@ import type { FullCore, OpenStream, Stage } from "./core-full.js";
 import { CodecError } from "./errors.js";
 import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
 import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
-import { applyPartPrior, type PartPrior } from "./part.js";
+import { applyPartPrior, type PartPrior, parametersPerSymbol } from "./part.js";
 import { checkDims, outArray } from "./tensor.js";
 import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
 import { type Span, spanOf } from "./view.js";
@@ -40,6 +40,8 @@ export class Reader implements PartReader {
   #shape = 0;
   #position = 0;
   #correction = 0;
+  /** Those of the parts before. */
+  #parameters = 0;
   #fingerprint = 0;
   #sequence: Sequence | undefined;
 
@@ -127,13 +129,14 @@ export class Reader implements PartReader {
     return [...result];
   }
 
-  /** The corrections within the next n symbols, counted from the next. */
-  #takeCorrections(n: number): readonly number[] {
+  /** The corrections of parameters [from, to) of the part, counted from its first. Each is taken once. */
+  #takeCorrections(from: number, to: number): readonly number[] {
     const list = this.#packet?.corrections ?? NONE;
-    if (this.#correction >= list.length || list[this.#correction] >= this.#position + n) return NONE;
+    const base = this.#parameters;
+    if (this.#correction >= list.length || list[this.#correction] >= base + to) return NONE;
     const taken: number[] = [];
-    while (this.#correction < list.length && list[this.#correction] < this.#position + n)
-      taken.push(list[this.#correction++] - this.#position);
+    while (this.#correction < list.length && list[this.#correction] < base + to)
+      taken.push(list[this.#correction++] - base - from);
     return taken;
   }
 
@@ -173,8 +176,9 @@ export class Reader implements PartReader {
     };
   }
 
-  #endPart(prior: PartPrior, n: number): void {
+  #endPart(prior: PartPrior, n: number, parameters: number): void {
     this.#position += n;
+    this.#parameters += parameters;
     this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
     this.#part++;
     if (this.#packet) return;
@@ -192,6 +196,7 @@ export class Reader implements PartReader {
       const n = checkDims(dims);
       this.#checkCount(n, `the shape [${dims}] has`);
       const { rows, centre } = applyPartPrior(partPrior, dims, n);
+      const perSymbol = parametersPerSymbol(rows);
       const { span, result } = targetOf(out, type, dims, n);
       if (!this.#packet) this.#openStream(this.#nextString(), STRING, n);
       this.#core.readPart(
@@ -203,10 +208,10 @@ export class Reader implements PartReader {
         centre,
         type,
         span,
-        this.#takeCorrections(n),
+        this.#takeCorrections(0, perSymbol * n),
         this.#check(),
       );
-      this.#endPart(partPrior, n);
+      this.#endPart(partPrior, n, perSymbol * n);
       return result;
     });
     return result as Latent<ArrayByType[T]> & TensorView;
@@ -221,18 +226,14 @@ export class Reader implements PartReader {
       this.#sequence = new Sequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
         before: (n, origin) => {
           this.#checkCount(origin + n, "the sequence has");
-          const start = this.#position;
-          this.#position += origin;
-          const corrections = this.#takeCorrections(n);
-          this.#position = start;
-          return corrections;
+          return this.#takeCorrections(origin, origin + n);
         },
         fail: () => this.close(),
         end: (n, hash) => {
           this.#sequence = undefined;
           this.#guarded(() => {
             check?.(hash);
-            this.#endPart(prior, n);
+            this.#endPart(prior, n, n);
           });
         },
       });
@@ -256,6 +257,8 @@ export class Reader implements PartReader {
         throw new CodecError("WRONG_TABLES", "the packet was coded with other tables, or its parts in another order");
       if (this.#shape < shapes.length || (checks.length && this.#part < checks.length))
         throw new CodecError("SHAPE_MISMATCH", "the packet has more parts than were read");
+      if (this.#correction < packet.corrections.length)
+        throw new CodecError("CORRUPTED", "a correction behind the last parameter");
       this.#core.endStream(this.#stream as OpenStream);
     });
     this.close();

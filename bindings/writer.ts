@@ -15,7 +15,7 @@ import type {
 import { checkMargins, marginsOf } from "./margins.js";
 import { LANES } from "./packet.js";
 import { chainFingerprint, checkOfHash, writePartsHeader } from "./packet-parts.js";
-import { applyPartPrior, type CodedPart, type PartPrior } from "./part.js";
+import { applyPartPrior, type CodedPart, type PartPrior, parametersPerSymbol } from "./part.js";
 import type { Lanes, Latent, Prior, TensorLike } from "./types.js";
 import { type Span, spanOf } from "./view.js";
 
@@ -50,6 +50,7 @@ export class Writer implements PartWriter {
   readonly #checks: number[] = [];
   #fingerprint = 0;
   #elements = 0;
+  #parameters = 0;
   #sequence: Sequence | undefined;
   #finished = false;
 
@@ -102,24 +103,24 @@ export class Writer implements PartWriter {
       entries: undefined,
       support: rows.kind === "mixture" ? rows : undefined,
     };
-    const margins = rows.kind === "scales" ? this.#margins : undefined;
     const { hash, corrected } = this.#core.quantizePart(
       span,
       rows,
       centre,
-      margins,
+      this.#margins,
       this.#options.indexChecks ? 0 : undefined,
       target,
       part,
     );
     if (rows.kind === "runs") this.#shapes.push(span.dims);
-    this.#add(part, partPrior, hash, corrected);
+    this.#add(part, partPrior, hash, corrected, parametersPerSymbol(rows));
     return result;
   }
 
-  #add(part: CodedPart, prior: PartPrior, hash: number, corrected: readonly number[]): void {
+  #add(part: CodedPart, prior: PartPrior, hash: number, corrected: readonly number[], perSymbol: number): void {
     this.#parts.push(part);
-    for (const position of corrected) this.#corrections.push(this.#elements + position);
+    for (const position of corrected) this.#corrections.push(this.#parameters + position);
+    this.#parameters += perSymbol * part.symbols.length;
     if (this.#options.indexChecks) this.#checks.push(checkOfHash(hash));
     this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
     this.#elements += part.symbols.length;
@@ -131,7 +132,7 @@ export class Writer implements PartWriter {
     if (prior.scaleTable) checkMargins(this.#margins, prior.scaleTable);
     this.#sequence = new Sequence(this.#core, prior, this.#margins, (part, hash, corrected) => {
       this.#sequence = undefined;
-      this.#add(part, prior, hash, corrected);
+      this.#add(part, prior, hash, corrected, 1);
     });
     return this.#sequence;
   }
