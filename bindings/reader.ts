@@ -39,6 +39,8 @@ export class Reader implements PartReader {
   #part = 0;
   #shape = 0;
   #position = 0;
+  /** Of the sequence that is being read; they are not in #position yet. */
+  #pulled = 0;
   #correction = 0;
   #fingerprint = 0;
   #sequence: Sequence | undefined;
@@ -88,7 +90,7 @@ export class Reader implements PartReader {
   }
 
   get remaining(): number | undefined {
-    return this.#packet && this.#packet.elements - this.#position;
+    return this.#packet && this.#packet.elements - this.#position - this.#pulled;
   }
 
   close(): void {
@@ -144,7 +146,7 @@ export class Reader implements PartReader {
   }
 
   #checkCount(n: number, what: string): void {
-    const { remaining } = this;
+    const remaining = this.#packet && this.#packet.elements - this.#position;
     if (remaining !== undefined && n > remaining)
       throw new CodecError(
         "SHAPE_MISMATCH",
@@ -175,6 +177,7 @@ export class Reader implements PartReader {
 
   #endPart(prior: PartPrior, n: number): void {
     this.#position += n;
+    this.#pulled = 0;
     this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
     this.#part++;
     if (this.#packet) return;
@@ -185,6 +188,7 @@ export class Reader implements PartReader {
   read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
     this.#open();
     const partPrior = this.#priors.partPrior(prior);
+    if (partPrior.mixture && !this.#packet) throw new TypeError("CompressAI's strings have no rows made at run time");
     const { type = "float32", out } = options;
     const result = this.#guarded(() => {
       const dims = this.#dimsOf(partPrior, options.dims);
@@ -224,6 +228,7 @@ export class Reader implements PartReader {
           this.#position += origin;
           const corrections = this.#takeCorrections(n);
           this.#position = start;
+          this.#pulled = origin + n;
           return corrections;
         },
         fail: () => this.close(),
