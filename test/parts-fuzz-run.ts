@@ -30,6 +30,21 @@ function readOne({ parts, priors }: PartsTarget, reader: PartReader, i: number):
   return data;
 }
 
+/** A part with scales in pieces of any length; its values are not judged. */
+function readPieces({ parts, sequences }: PartsTarget, reader: PartReader, i: number, rng: Random): Int32Array {
+  const { reference, symbols } = parts[i];
+  if (reference.kind !== "scales") throw new Error("only scales come in pieces");
+  const sequence = reader.sequence(sequences[i]);
+  const out = new Float32Array(symbols.length);
+  for (let at = 0; at < symbols.length; ) {
+    const end = Math.min(symbols.length, at + 1 + rng(90));
+    sequence.next(reference.scales.subarray(at, end), undefined, out.subarray(at, end));
+    at = end;
+  }
+  sequence.end();
+  return new Int32Array(out.length);
+}
+
 /** The code of the CodecError, or the symbols of all parts; now and then the reader is left before its end. */
 function decode(target: PartsTarget, bytes: Uint8Array, rng: Random): string | Int32Array[] {
   try {
@@ -40,7 +55,8 @@ function decode(target: PartsTarget, bytes: Uint8Array, rng: Random): string | I
         reader.close();
         return "closed";
       }
-      symbols.push(readOne(target, reader, i));
+      const pieces = target.sequences[i] !== undefined && rng(3) === 0;
+      symbols.push(pieces ? readPieces(target, reader, i, rng) : readOne(target, reader, i));
     }
     reader.finish();
     return symbols;

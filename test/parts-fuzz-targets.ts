@@ -1,16 +1,20 @@
 // Good packets of several parts, of every form, for the fuzzer to damage.
-import type { Prior } from "latentwire";
+import type { Prior, TableJson } from "latentwire";
+import type { SequenceOptions } from "latentwire/full";
 import { laneCounts } from "./builds.js";
 import { makeTable, type Random, random } from "./cases.js";
 import type { FullBuild } from "./full-builds.js";
 import { factorizedPart, gaussianPart, indexedPart, mixturePart, type PartCase, scaledTable } from "./parts-cases.js";
 import { writeParts } from "./parts-io.js";
+import { tableToJson } from "./reference.js";
 
 export interface PartsTarget {
   readonly name: string;
   readonly build: FullBuild;
   readonly parts: readonly PartCase[];
   readonly priors: readonly Prior[];
+  /** For the parts that may be read piece by piece. */
+  readonly sequences: readonly (SequenceOptions | undefined)[];
   readonly packet: Uint8Array;
   readonly checksum: boolean;
 }
@@ -38,6 +42,11 @@ export function partsTargetsOf(build: FullBuild, seed: number): PartsTarget[] {
   const targets: PartsTarget[] = [];
   for (const parts of listsOf(random(seed))) {
     const priors = parts.map((part) => part.prior(build.codec));
+    const sequences = parts.map(({ reference }) =>
+      reference.kind === "scales"
+        ? { table: build.codec.table(tableToJson(reference.table) as TableJson), scaleTable: reference.scaleTable }
+        : undefined,
+    );
     for (const lanes of laneCounts) {
       for (const form of ["plain", "guarded", "checksum"] as const) {
         const checksum = form === "checksum";
@@ -54,6 +63,7 @@ export function partsTargetsOf(build: FullBuild, seed: number): PartsTarget[] {
           build,
           parts,
           priors,
+          sequences,
           packet,
           checksum,
         });
