@@ -16,7 +16,7 @@ import {
   write,
   wrongSymbols,
 } from "./guard-trial.js";
-import { guardedPositions, parseParts } from "./reference.js";
+import { correctedRow, guardedPositions, parseParts } from "./reference.js";
 
 const errors = [1e-6, 1e-5, 1e-4, 1e-3];
 const [simd, scalar] = fullBuilds;
@@ -165,6 +165,48 @@ test("means affect the reconstruction by their own error and one rounding", () =
       const rounding = 2 ** -24 * (Math.abs(sent[i]) + Math.abs(received[i]));
       const difference = Math.abs(sent[i] - received[i]);
       assert.ok(difference <= Math.abs(means[i] - others[i]) + rounding, `${difference} at ${i}`);
+    }
+  }
+});
+
+test("every guard that is accepted holds, up to the limit", () => {
+  const rng = random(14);
+  const [{ codec }] = fullBuilds;
+  const table = makeTable(rng, { rows: 8, entries: 9, flavour: "peaked" });
+  for (let round = 0; round < 60; round++) {
+    const ratio = 1.05 + 3 * rng.unit() ** 3;
+    const scaleTable = Float32Array.from({ length: 8 }, (_, j) => 0.2 * ratio ** j);
+    const share = rng.unit();
+    const guardOf = (size: number) => ({ relative: 0.3 * size * share, absolute: 0.06 * size * (1 - share) });
+    const accepted = (size: number) => {
+      try {
+        const one = { type: "int32", dims: [1], data: Int32Array.of(0) };
+        codec.writer({ guard: guardOf(size) }).write(one, codec.gaussian(Float32Array.of(1), { table, scaleTable }));
+        return true;
+      } catch (error) {
+        if (error instanceof RangeError) return false;
+        throw error;
+      }
+    };
+    let [low, high] = [0, 3];
+    for (let i = 0; i < 30; i++) {
+      const middle = (low + high) / 2;
+      if (accepted(middle)) low = middle;
+      else high = middle;
+    }
+    const { relative, absolute } = guardOf(low);
+    assert.ok(low > 0 && low < 3);
+    // The scales furthest from each boundary that are corrected, and the furthest that the other machine may have.
+    for (const boundary of scaleTable.subarray(0, 7)) {
+      const ends = [(boundary + absolute) / (1 - relative), (boundary - absolute) / (1 + relative)];
+      const [up, down] = [ends[0] * (1 + relative) + absolute, ends[1] * (1 - relative) - absolute];
+      const rowOf = (sigma: number) =>
+        correctedRow(sigma, scaleTable.subarray(0, -1).filter((s) => s < sigma).length, scaleTable);
+      for (const [end, far] of [
+        [ends[0], up],
+        [ends[1], down],
+      ])
+        assert.is(rowOf(far + (end - far) * 1e-6), rowOf(boundary), `${relative} ${absolute} at ${boundary}`);
     }
   }
 });
