@@ -1,6 +1,8 @@
 // Readers and writers that are open at once, calls in between, readers and writers that are never finished: none disturbs another,
 // and none leaves memory behind.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { FullCodec, PartReader } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,6 +12,9 @@ import { fullBuilds } from "./full-builds.js";
 import { anyPart, gaussianPart, indexedPart, type PartCase, scaledTable } from "./parts-cases.js";
 import { readPart, readParts, writeParts } from "./parts-io.js";
 import { watched } from "./watched.js";
+
+setFlagsFromString("--expose-gc");
+const gc: () => void = runInNewContext("gc");
 
 function listOf(seed: number, count: number): PartCase[] {
   const rng = random(seed);
@@ -149,6 +154,24 @@ for (const simd of [true, false]) {
     const reader = codec.reader(packet);
     for (let i = 0; i < round % 4 && i < parts.length; i++) readPart(reader, codec, parts[i], false);
     reader.close();
+  });
+
+  test(`${name}: readers that are dropped without a word give their memory back once they are collected`, async () => {
+    const { codec, bytes } = watched(simd);
+    const packet = writeParts(codec, parts, { lanes: 8 });
+    const prior = parts[0].prior(codec);
+    const drop = async () => {
+      for (let i = 0; i < 300; i++) codec.reader(packet).read(prior, { dims: parts[0].dims });
+      // Collected objects are reported between two turns of the event loop.
+      for (let turn = 0; turn < 3; turn++) {
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    };
+    for (let round = 0; round < 5; round++) await drop();
+    const settled = bytes();
+    for (let round = 0; round < 20; round++) await drop();
+    assert.ok(bytes() <= settled + 300 * packet.length, `${bytes()} bytes after 6,000 readers, ${settled} after 1,500`);
   });
 
   settles("several open at once, closed in another order", 1000, (codec, packet, round) => {

@@ -145,6 +145,24 @@ for (const { name: build, codec } of fullBuilds) {
     }
   });
 
+  test(`${build}: parts larger than any buffer of the kernels`, () => {
+    const seeded = random(2026);
+    const table = makeTable(seeded, { rows: 48, entries: 20, flavour: "peaked" });
+    const parts = [
+      gaussianPart(seeded, scaled, [70_001], { escapeRate: 0.0005, means: true, float: true }),
+      factorizedPart(seeded, table, [1, 48, 56, 57], 1, { escapeRate: 0.0005 }),
+      indexedPart(seeded, table, [5]),
+      factorizedPart(seeded, table, [900, 48, 3], 1),
+      mixturePart(seeded, [5000], { components: 2, support: [-20, 20] }),
+      indexedPart(seeded, table, [66_000]),
+    ];
+    for (const lanes of [1, 8, 32] as const) {
+      const packet = writeParts(codec, parts, { lanes, guard: 1e-3, indexChecks: true });
+      sameNumbers(packet, encodeParts(toReference(parts, 1e-3), { ...options, lanes, indexChecks: true }));
+      readParts(codec, packet, parts);
+    }
+  });
+
   test(`${build}: every combination of options`, () => {
     const parts = packets["a tail over parts of every kind"];
     for (let bits = 0; bits < 16; bits++) {
