@@ -145,13 +145,13 @@ test("fitted tables come within a few percent of the data's own entropy, on samp
   });
   const ideal = (entropy.reduce((a, b) => a + b, 0) * 144) / 8;
   const result = fit(codec, sampleSet(latents(25, scales, laplace), undefined));
-  assert.is(result.held?.samples, 5);
-  const over = result.held.idealBytes / ideal - 1;
+  assert.is(result.held!.samples, 5);
+  const over = result.held!.idealBytes / ideal - 1;
   assert.ok(over > -0.05 && over < 0.05, `${over}`);
-  assert.ok(result.held.packetBytes < result.held.idealBytes + 20);
-  assert.ok(result.held.idealBytes <= 1.01 * Math.min(...Object.values(result.held.others)));
+  assert.ok(result.held!.packetBytes < result.held!.idealBytes + 20);
+  assert.ok(result.held!.idealBytes <= 1.01 * Math.min(...Object.values(result.held!.others)));
   // The step is 1, so the squared error is that of rounding: 1/12 for the wide channels.
-  assert.ok(result.held.mse > 0.04 && result.held.mse < 0.084, `${result.held.mse}`);
+  assert.ok(result.held!.mse > 0.04 && result.held!.mse < 0.084, `${result.held!.mse}`);
 });
 
 test("the step for a wanted rate", () => {
