@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, inspect } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
+import { create as createFull } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MemorySource } from "../tables/byte-source.js";
@@ -53,6 +54,7 @@ function fails(args: string[], status: number, message: RegExp, input?: Uint8Arr
 }
 
 const codec = await create();
+const full = await createFull();
 const table = codec.table(makeTable(random(1), { rows: 4, entries: 30, flavour: "peaked", medians: true }));
 const dims = [1, 4, 6, 5];
 const rng = random(2);
@@ -151,6 +153,13 @@ test("inspect says what inspect() says, and minds the checksum", () => {
   const { text } = done(["inspect", "-"], packet);
   assert.match(text, /shape +\[1, 4, 6, 5\], 120 elements/);
   assert.match(text, /checksum +valid/);
+  const writer = full.writer({ indexChecks: true });
+  writer.write(latent, full.factorized(table));
+  writer.write(latent, full.gaussian(scales));
+  const parts = done(["inspect", "-"], writer.finish()).text;
+  assert.match(parts, /stream +parts, 1 lane/);
+  assert.match(parts, /symbols +240, all parts together/);
+  assert.match(parts, /factorized +\[1, 4, 6, 5\]/);
   packet[packet.length - 6] ^= 1;
   const damaged = run(["inspect", "-"], packet);
   assert.is(damaged.status, 1);
@@ -205,9 +214,12 @@ test("fit and rate: from samples to a bundle that fits them", () => {
   // The same latents, scaled: rows that were fitted to something else.
   const far = Float32Array.from({ length: 1024 }, () => 1000 * rng.unit());
   writeFileSync(at("far.npy"), writeNpy("float32", [1, 4, 16, 16], far));
+  const byScales = ["tables", "rate", "model.lwb", "y.npy", "--table", "y", "--scales", "scales.npy", "--json"];
+  const ofScales = full.rate(latent, full.gaussian(scales));
+  assert.is(JSON.parse(run(byScales).text).total.bits, ofScales.bits);
   const warned = run(["tables", "rate", "fit.lwb", "far.npy"]);
   assert.is(warned.status, 0);
-  assert.match(warned.error, /^latentwire: .*far\.npy: .*does not fit/);
+  assert.match(warned.error, /^latentwire: .*far\.npy: .*the table does not reach/);
 });
 
 test("fit runs an encoder over images", () => {

@@ -1,11 +1,10 @@
 // Tables fitted to samples: what the rows are worth, and that nothing about them is left to chance.
-import { create } from "latentwire";
+import { create } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fit } from "../tables/fit.js";
 import { chooseRecipe, fitRow, type Histogram, histogram, merged, rowBits } from "../tables/fit-rows.js";
 import { forRuns, sampleSet, splitSamples } from "../tables/fit-samples.js";
-import { latentRate } from "../tables/rate.js";
 import { type Random, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
 
@@ -127,7 +126,7 @@ test("what a row is said to cost is what the codec's rows cost", () => {
   const row = fitRow(histogram([symbols]), { kind: "laplace", weight: 8 });
   const table = codec.table({ offsets: [row.offset], cdfs: [Array.from(codec.quantizedCdf(row.pmf))] });
   const latent = { type: "int32", dims: [1, 1, 5000], data: symbols };
-  const { bits } = latentRate(codec, latent, codec.factorized(table));
+  const { bits } = codec.rate(latent, codec.factorized(table));
   assert.ok(Math.abs(bits / rowBits(row, histogram([symbols])) - 1) < 0.005);
 });
 
