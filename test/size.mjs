@@ -41,6 +41,7 @@ const parts = [
   ],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 29_000],
   ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 12_000],
+  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 4_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 
