@@ -4,6 +4,7 @@ import { create, type FullCodec } from "latentwire/full";
 import { decodeAutoregressive, encodeAutoregressive, encodeMeanScale, type Tensors } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { garbagePerPixel } from "../bench/families/pull.js";
 import { stockScales } from "../bindings/scales.js";
 import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
 import { type Mixture, mixtureRow, quantizeMixture } from "./reference.js";
@@ -207,6 +208,10 @@ test("autoregressive: the network sees what comes before its pixel, and nothing 
     assert.equal(crop, expected, `pixel ${at}`);
   }
   await fails(encodeAutoregressive(codec, { ...model, channels: 3 }, y), withCode("SHAPE_MISMATCH", /\[1,3,3,4\]/));
+});
+
+test("autoregressive: a pixel leaves no garbage", () => {
+  assert.is(garbagePerPixel(codec), 0);
 });
 
 test("networks by structure: an only input and output, halves, float16, GPU tensors", async () => {

@@ -38,26 +38,30 @@ function pull(codec: FullCodec, packet: Uint8Array, pieces: readonly Piece[], ou
 }
 
 /**
- * Bytes of garbage per pixel: how much fuller the heap is after a thousand pixels, less what it is after one. The packet is the same pixels again and
- * again, so that what a measurement itself leaves behind is divided by many.
+ * Bytes of garbage per pixel: how much fuller the heap is after thousands of pixels, less what it is after one. The least of several rounds, because V8's
+ * own notes while it compiles are not the codec's.
  */
-function garbage(codec: FullCodec, pieces: readonly Piece[], out: Float32Array): number {
+export function garbagePerPixel(codec: FullCodec): number {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
+  const pieces = pixels(PIXELS);
   const many = Array.from({ length: 16 }, () => pieces).flat();
   const packet = encodeSteps(codec, [{ kind: "pieces", options: undefined, pieces: many }]);
-  const growth = (count: number) => {
+  const out = new Float32Array(CHANNELS);
+  const growth = (count: number, warm = false) => {
     const reader = codec.reader(packet);
     const sequence = reader.sequence();
-    collect();
+    if (!warm) collect();
     const before = process.memoryUsage();
     for (let p = 0; p < count; p++) sequence.next(many[p].scales, many[p].means, out);
     const after = process.memoryUsage();
     reader.close();
     return after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
   };
-  const rounds = Array.from({ length: 9 }, () => growth(many.length) - growth(1));
-  return median(rounds) / (many.length - 1);
+  for (let round = 0; round < 40; round++) growth(many.length, true);
+  const least = (count: number) => Math.min(...Array.from({ length: 6 }, () => growth(count)));
+  // A few bytes more or less in the whole are V8's.
+  return Math.max(0, Math.round((least(many.length) - least(1)) / (many.length - 1)));
 }
 
 /** An autoregressive decoder's codec, apart from its network. */
@@ -97,6 +101,6 @@ export function measurePull(codec: FullCodec, scales: Float32Array): Result {
     symbols,
     parts: 1,
     worstExtraBytes: packet.length - ideal * (1 + SHARE),
-    garbageBytesPerPixel: garbage(codec, pieces, out),
+    garbageBytesPerPixel: garbagePerPixel(codec),
   };
 }
