@@ -25,7 +25,7 @@ const fingerprint = (value: unknown) => createHash("sha256").update(JSON.stringi
 let expected: string;
 
 /** The ts blocks of these papers; each is a program of its own. */
-const examples = ["README.md", "docs/onnx.md", "docs/pool.md", "docs/tables.md"].flatMap((file) =>
+const examples = ["README.md", "docs/onnx.md", "docs/families.md", "docs/pool.md", "docs/tables.md"].flatMap((file) =>
   Array.from(readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(.*?)^```$/gms), (match, i) => ({
     name: `${file.replace(/\W/g, "-")}-${i + 1}`,
     code: match[1],
