@@ -1,6 +1,6 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
 import { decodeBatch, encodeBatch } from "./batch.js";
-import type { Core, LoadedScales, LoadedTable, StreamChoice } from "./core.js";
+import type { Core, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
 import { SIMD_ROWS } from "./kernels.js";
@@ -39,7 +39,8 @@ const DEFAULT_MAX_ELEMENTS = 2 ** 24;
  * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 5, 6 and 12 bytes, one lane 3; one
  * lane decodes at about a fifth of the speed.
  */
-function laneChoices(n: number, wanted: Lanes | "auto", run: number, rows: number): StreamChoice[] {
+function laneChoices(n: number, wanted: Lanes | "auto", source: RowSource, rows: number): StreamChoice[] {
+  const run = source.kind === "runs" ? source.run : 1;
   const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
   const choices: StreamChoice[] = [];
   for (let i = LANES.length; i-- > 0; ) {
@@ -76,13 +77,24 @@ class LoadedTableHandle implements Table {
   }
 }
 
+/** A prior knows its codec where nothing but this class sees it: a WeakSet of priors took 5 us where the caches were another program's. */
+class OwnPrior {
+  readonly #codec: CodecImplementation;
+  constructor(codec: CodecImplementation, data: PriorData) {
+    this.#codec = codec;
+    Object.freeze(Object.assign(this, data));
+  }
+  static isOf(prior: object, codec: CodecImplementation): boolean {
+    return #codec in Object(prior) && (prior as OwnPrior).#codec === codec;
+  }
+}
+
 export class CodecImplementation {
   readonly #core: Core;
   /** By fingerprint: loading the same table twice costs no memory. */
   readonly #tables = new Map<string, { table: Table; loaded: LoadedTable }>();
   readonly #scales: { values: Float32Array; loaded: LoadedScales }[] = [];
   #stockTable: Table | undefined;
-  #priors = new WeakSet<object>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -151,9 +163,14 @@ export class CodecImplementation {
     rows: PriorData["rows"],
     means: Float32Array | undefined,
   ): Prior {
-    const prior: PriorData = Object.freeze({ kind, table: source.table, step, loaded: source.loaded, rows, means });
-    this.#priors.add(prior);
-    return prior;
+    return new OwnPrior(this, {
+      kind,
+      table: source.table,
+      step,
+      loaded: source.loaded,
+      rows,
+      means,
+    }) as unknown as Prior;
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
@@ -202,7 +219,7 @@ export class CodecImplementation {
   }
 
   #data(prior: Prior): PriorData {
-    if (!this.#priors.has(prior))
+    if (!OwnPrior.isOf(prior, this))
       throw new TypeError("prior must come from factorized(), gaussian() or indexed() of this codec");
     return prior as PriorData;
   }
@@ -213,7 +230,8 @@ export class CodecImplementation {
     const data = this.#data(prior);
     const tensor = checkTensor(latent, "latent");
     const n = tensor.data.length;
-    const { source, centre } = applyPrior(data, tensor.dims, n);
+    const applied = applyPrior(data, tensor.dims, n);
+    const { source, centre } = applied;
     const { lanes = "auto", stream = "native", header = "packet" } = options;
     if (lanes !== "auto" && !LANES.includes(lanes))
       throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
@@ -223,10 +241,13 @@ export class CodecImplementation {
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
     const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
+    applied.auto ??= laneChoices(n, "auto", source, data.loaded.rows);
     const choices: StreamChoice[] =
       stream === "compressai"
         ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
-        : laneChoices(n, lanes, source.kind === "runs" ? source.run : 1, data.loaded.rows);
+        : lanes === "auto"
+          ? applied.auto
+          : laneChoices(n, lanes, source, data.loaded.rows);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,

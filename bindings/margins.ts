@@ -26,14 +26,13 @@ export function checkMargins(margins: Margins | undefined, scales: Float32Array)
   const known = checked.get(margins) ?? new WeakSet();
   checked.set(margins, known);
   if (known.has(scales)) return;
+  const { relative, absolute } = margins;
   for (let j = 1; j + 1 < scales.length; j++) {
     const low = scales[j - 1];
     const high = scales[j];
-    // The writer's scale is within a margin of the boundary and the reader's within another of that; 1 % covers that the
-    // margin is taken at the scale, not at the boundary.
-    const reach = (at: number) => 2.02 * (margins.relative * at + margins.absolute);
-    const above = low + reach(low);
-    const below = high - reach(high);
+    // How far from a boundary the reader's scale can lie, if the writer's margin reaches it: docs/determinism.md 2.
+    const above = low + (2 * (relative * low + absolute)) / (1 - relative);
+    const below = high - (2 * (relative * high + absolute)) / (1 + relative);
     if (!(above * above < low * high && below > 0 && below * below > low * high))
       throw new RangeError(`the guard is too wide for scales as close as ${low} and ${high}`);
   }

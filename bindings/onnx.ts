@@ -9,6 +9,59 @@ import { CodecError } from "./errors.js";
 import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
 import type { Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
+export {
+  type AutoregressiveDecoder,
+  type AutoregressiveModel,
+  decodeAutoregressive,
+  encodeAutoregressive,
+} from "./families/autoregressive.js";
+export {
+  type AnchorParity,
+  type ChannelGroupsDecoder,
+  type ChannelGroupsModel,
+  type CheckerboardDecoder,
+  type CheckerboardModel,
+  decodeChannelGroups,
+  decodeCheckerboard,
+  decodeElic,
+  type ElicDecoder,
+  type ElicGroup,
+  type ElicModel,
+  encodeChannelGroups,
+  encodeCheckerboard,
+  encodeElic,
+} from "./families/context.js";
+export {
+  decodeFactorized,
+  decodeMeanScale,
+  decodeRecursive,
+  decodeScale,
+  encodeFactorized,
+  encodeMeanScale,
+  encodeRecursive,
+  encodeScale,
+  type FactorizedModel,
+  type HyperDecoder,
+  type HyperModel,
+  type RecursiveDecoder,
+  type RecursiveModel,
+  type ScaleTable,
+} from "./families/hyperprior.js";
+export type { Net, Tensors } from "./families/network.js";
+export {
+  type DecodeGainOptions,
+  decodeGain,
+  decodeMixture,
+  type EncodeGainOptions,
+  encodeGain,
+  encodeMixture,
+  type GainDecoder,
+  type GainModel,
+  type Gains,
+  type MixtureDecoder,
+  type MixtureModel,
+} from "./families/variants.js";
+export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Format } from "./families/wire.js";
 export type { SessionLike, SessionTensor } from "./session.js";
 
 /** All outputs of an encoder network, fetched to the CPU; float16 ones widened to float32. */

@@ -145,9 +145,7 @@ function readChecks(reader: VarintReader): number[] {
 
 /** Reads the header of a packet of several parts. `checksumOf` as in parsePacketStart. */
 export function parsePartsHeader(bytes: Uint8Array, checksumOf: (length: number) => number): PartsPacket {
-  const { flags, kind, upper: sections, end } = parsePacketStart(bytes, KIND_PARTS, checksumOf);
-  if (kind !== KIND_PARTS)
-    throw new CodecError("UNSUPPORTED_VERSION", "a packet of a single tensor: decode() reads it");
+  const { flags, upper: sections, end } = parsePacketStart(bytes, KIND_PARTS, KIND_PARTS, checksumOf);
   if (flags & BATCH_OF_ONE) throw new CodecError("CORRUPTED", "a flag of single tensors");
   const reader = new VarintReader(bytes, 4, end);
   let fingerprint: number | undefined;

@@ -180,6 +180,7 @@ export interface PacketStart {
 /** Checks magic, version and checksum; `checksumOf(length)` gives XXH32 of the first bytes and is not called where the packet has no checksum. */
 export function parsePacketStart(
   bytes: Uint8Array,
+  lowestKind: number,
   highestKind: number,
   checksumOf: (length: number) => number,
 ): PacketStart {
@@ -190,11 +191,9 @@ export function parsePacketStart(
   }
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
-  if (version !== VERSION || kind > highestKind) {
-    throw new CodecError(
-      "UNSUPPORTED_VERSION",
-      `packet version ${version}, kind ${kind}; for kind 2 see latentwire/full`,
-    );
+  if (version !== VERSION || kind < lowestKind || kind > highestKind) {
+    const reader = kind < lowestKind ? "decode() reads kinds 0 and 1" : "for kind 2 see latentwire/full";
+    throw new CodecError("UNSUPPORTED_VERSION", `packet version ${version}, kind ${kind}; ${reader}`);
   }
   const checksum = (flags & HAS_CHECKSUM) !== 0;
   const end = bytes.length - (checksum ? 4 : 0);
@@ -216,7 +215,7 @@ export function parsePacketHeader(
   checksumOf: (length: number) => number,
   accept?: (fingerprint: number | undefined) => void,
 ): PacketHeader {
-  const { flags, kind, upper: rank, end } = parsePacketStart(bytes, KIND_COMPRESSAI, checksumOf);
+  const { flags, kind, upper: rank, end } = parsePacketStart(bytes, 0, KIND_COMPRESSAI, checksumOf);
   if (rank === 0) throw new CodecError("CORRUPTED", "rank 0");
   let position = 4;
   let fingerprint: number | undefined;

@@ -1,5 +1,5 @@
 /** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
-import type { Centre, LoadedScales, LoadedTable, RowSource } from "./core.js";
+import type { Centre, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
 import type { Prior, Table } from "./types.js";
 
@@ -28,6 +28,8 @@ interface ScaleRows {
 
 interface Applied {
   n: number;
+  /** The streams to try by default, once that has been asked. */
+  auto?: StreamChoice[];
   source: RowSource;
   centre: Centre;
 }

@@ -24,7 +24,7 @@ export function rateOf(core: FullCore, prior: PartPrior, latent: TensorLike | Te
     rows: new Uint16Array(0),
     runs: undefined,
     entries: undefined,
-    support: undefined,
+    support: rows.kind === "mixture" ? rows : undefined,
   };
   const target: Span = {
     type: "float32",
@@ -37,8 +37,8 @@ export function rateOf(core: FullCore, prior: PartPrior, latent: TensorLike | Te
   core.quantizePart(span, rows, centre, undefined, undefined, target, part);
   const perSymbol = part.entries ? new Uint16Array(0) : core.rowsOf(rows, n);
   const cost = (from: number, to: number): Cost =>
-    part.entries
-      ? entriesCost(part.entries.subarray(from, to))
+    part.entries && part.support
+      ? entriesCost(part.entries.subarray(from, to), part.symbols.subarray(from, to), part.support)
       : tableCost(core, part, part.symbols.subarray(from, to), perSymbol.subarray(from, to));
 
   let channels: { bits: Float64Array; escapes: Uint32Array } | undefined;
@@ -67,17 +67,24 @@ function tableCost(core: FullCore, part: CodedPart, symbols: Int32Array, rows: U
   return { bits: 16 * symbols.length - exponent - Math.log2(mantissa) + 8 * escapeBytes, escapes };
 }
 
-function entriesCost(entries: Uint32Array): Cost {
+function entriesCost(
+  entries: Uint32Array,
+  symbols: Int32Array,
+  { low, size }: NonNullable<CodedPart["support"]>,
+): Cost {
   let bits = 0;
   let escapes = 0;
-  for (const entry of entries) {
+  entries.forEach((entry, i) => {
     bits += 16 - Math.log2(entry & 0xffff);
-    if (entry >>> 16 === 65535) {
-      escapes++;
-      // Its number takes at least a byte.
+    if (entry >>> 16 !== 65535) return;
+    escapes++;
+    // Its number is a varint; docs/format.md sections 1 and 3.3.
+    const u = symbols[i] - low;
+    for (let raw = u < 0 ? -2 * u - 1 : 2 * (u - size); ; raw = Math.floor(raw / 128)) {
       bits += 8;
+      if (raw < 128) break;
     }
-  }
+  });
   return { bits, escapes };
 }
 

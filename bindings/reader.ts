@@ -39,6 +39,8 @@ export class Reader implements PartReader {
   #part = 0;
   #shape = 0;
   #position = 0;
+  /** Of the sequence that is being read; they are not in #position yet. */
+  #pulled = 0;
   #correction = 0;
   /** Those of the parts before. */
   #parameters = 0;
@@ -90,7 +92,7 @@ export class Reader implements PartReader {
   }
 
   get remaining(): number | undefined {
-    return this.#packet && this.#packet.elements - this.#position;
+    return this.#packet && this.#packet.elements - this.#position - this.#pulled;
   }
 
   close(): void {
@@ -147,7 +149,7 @@ export class Reader implements PartReader {
   }
 
   #checkCount(n: number, what: string): void {
-    const { remaining } = this;
+    const remaining = this.#packet && this.#packet.elements - this.#position;
     if (remaining !== undefined && n > remaining)
       throw new CodecError(
         "SHAPE_MISMATCH",
@@ -179,6 +181,7 @@ export class Reader implements PartReader {
   #endPart(prior: PartPrior, n: number, parameters: number): void {
     this.#position += n;
     this.#parameters += parameters;
+    this.#pulled = 0;
     this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
     this.#part++;
     if (this.#packet) return;
@@ -226,6 +229,7 @@ export class Reader implements PartReader {
       this.#sequence = new Sequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
         before: (n, origin) => {
           this.#checkCount(origin + n, "the sequence has");
+          this.#pulled = origin + n;
           return this.#takeCorrections(origin, origin + n);
         },
         fail: () => this.close(),

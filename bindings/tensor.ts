@@ -18,7 +18,7 @@ const tag = (value: unknown): string => Object.prototype.toString.call(value).sl
 
 /** Whether `data` is the typed array of `type`. */
 export function isArrayOf(type: LatentType, data: unknown): data is LatentData {
-  return data instanceof ARRAYS[type] || tag(data) === ARRAYS[type].name;
+  return (data as LatentData | null | undefined)?.constructor === ARRAYS[type] || tag(data) === ARRAYS[type].name;
 }
 
 /** Number of elements; throws CodecError SHAPE_MISMATCH for what a packet cannot express. */
@@ -29,8 +29,10 @@ export function checkDims(dims: unknown): number {
   if (list.length < 1 || list.length > MAX_RANK)
     throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has not 1 .. ${MAX_RANK} dimensions`);
   let n = 1;
-  for (const dimension of list) {
-    if (!Number.isInteger(dimension) || dimension < 0 || dimension > 0x7fffffff)
+  for (let d = 0; d < list.length; d++) {
+    const dimension = Number(list[d]);
+    // An integer, and of 31 bits.
+    if ((dimension & 0x7fffffff) !== list[d])
       throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension outside 0 .. 2^31 - 1`);
     n *= dimension;
   }

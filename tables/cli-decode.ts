@@ -1,5 +1,5 @@
 /** latentwire decode */
-import { create } from "latentwire";
+import { create } from "latentwire/full";
 import { type Command, choice, EXIT, flag, list, text, UsageError, whole } from "./cli-arguments.js";
 import { checkOutput, printJson, readInput, writeOutput } from "./cli-files.js";
 import { formatLatent, LATENT_TYPES } from "./cli-latent.js";

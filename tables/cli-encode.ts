@@ -1,5 +1,5 @@
 /** latentwire encode */
-import { create } from "latentwire";
+import { create } from "latentwire/full";
 import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
 import { checkOutput, printJson, readInput, remark, writeOutput } from "./cli-files.js";
 import { rawOptions, readLatent } from "./cli-latent.js";

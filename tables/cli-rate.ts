@@ -1,13 +1,12 @@
 /** latentwire tables rate */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { create } from "latentwire";
+import { create, type Rate } from "latentwire/full";
 import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
 import { print, printJson, progress, remark, table } from "./cli-files.js";
 import { readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
 import { findFiles } from "./cli-samples.js";
-import { latentRate, type Rate } from "./rate.js";
 
 export const rateCommand: Command = {
   name: "tables rate",
@@ -33,7 +32,7 @@ Says where tables do not fit the data: many escapes, or channels whose symbols c
     const done = progress("reading", files.length);
     const rates = files.map((file, i) => {
       const latent = readLatent(readFileSync(file), {}, file);
-      const rate = latentRate(codec, latent, prior, { axis: axis ?? (latent.dims.length === 1 ? 0 : 1) });
+      const rate = codec.rate(latent, prior, { axis: axis ?? (latent.dims.length === 1 ? 0 : 1) });
       done(i + 1);
       return { file, ...rate };
     });

@@ -1,5 +1,5 @@
 /** Tables for latents of which only samples are known: rows per channel, and the quantization step for a wanted rate. */
-import { type Codec, CodecError, type Prior, type Table } from "latentwire";
+import { CodecError, type FullCodec, type Prior, type Table } from "latentwire/full";
 import {
   chooseRecipe,
   fitRow,
@@ -11,7 +11,6 @@ import {
   type Recipe,
 } from "./fit-rows.js";
 import { forRuns, type Sample, type SampleSet, splitSamples } from "./fit-samples.js";
-import { latentRate } from "./rate.js";
 
 /** What is wanted. */
 export interface FitOptions {
@@ -55,7 +54,7 @@ const SEARCH_STEPS = 14;
 const FOLDS = 5;
 
 /** Fits rows to samples. Deterministic. Throws RangeError where no step gives `targetBytes`, and what the codec throws for the latents. */
-export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit {
+export function fit(codec: FullCodec, set: SampleSet, options: FitOptions = {}): Fit {
   const { used, held } = splitSamples(set.samples);
   const fitter = new Fitter(codec, set, mediansOf(set, used));
   const step = options.step ?? (options.targetBytes === undefined ? 1 : findStep(fitter, used, options));
@@ -86,13 +85,13 @@ function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): F
 }
 
 class Fitter {
-  readonly #codec: Codec;
+  readonly #codec: FullCodec;
   readonly #set: SampleSet;
   readonly #medians: Float32Array;
   /** Rows that hold nothing: quantizing needs medians and step only. */
   readonly #plain: Table;
 
-  constructor(codec: Codec, set: SampleSet, medians: Float32Array) {
+  constructor(codec: FullCodec, set: SampleSet, medians: Float32Array) {
     this.#codec = codec;
     this.#set = set;
     this.#medians = medians;
@@ -147,11 +146,10 @@ class Fitter {
 
   report(table: Table, step: number, held: readonly Sample[], counted: readonly Histogram[]): HeldOut {
     const prior = this.prior(table, step);
-    const rates = held.map((sample) => latentRate(this.#codec, sample, prior, this.#set));
+    const rates = held.map((sample) => this.#codec.rate(sample, prior));
     const elements = mean(held.map(({ data }) => data.length));
     const packetBytes = this.packetBytes(table, step, held);
-    const ideal = (prior: Prior) =>
-      mean(held.map((sample) => latentRate(this.#codec, sample, prior, this.#set).bits / 8));
+    const ideal = (prior: Prior) => mean(held.map((sample) => this.#codec.rate(sample, prior).bits / 8));
     const uniform = (kind: Kind, weight: number) => {
       const recipes = counted.map(() => ({ kind, weight }));
       return ideal(this.prior(this.table(counted, recipes), step));

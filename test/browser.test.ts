@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import { create } from "latentwire";
 import { create as createFull } from "latentwire/full";
@@ -7,7 +8,8 @@ import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { scratchProject } from "./pack.js";
+import { root, scratchProject } from "./pack.js";
+import { bundleOutcomes } from "./page/bundles.js";
 import { type Outcome, outcomes } from "./page/cases.js";
 import type { PageResults } from "./page/main.js";
 import { partsOutcomes } from "./page/parts-cases.js";
@@ -105,6 +107,8 @@ for (const { name, executables, visit } of browsers) {
     const pool = { wrong: 0, code: "NOT_A_PACKET", aborted: "AbortError", lost: "WORKER_LOST", afterwards: true };
     assert.equal(page.pool, pool, "latentwire/pool");
     assert.equal(page.split, await splitOutcomes(ort), "latentwire/onnx with onnxruntime-web");
+    const bundles = await bundleOutcomes(await create(), readFile(`${root}/test/vectors/python-bundle.lwb`));
+    assert.equal(page.bundles, bundles, "latentwire/bundle");
   });
 }
 

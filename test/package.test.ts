@@ -24,8 +24,8 @@ const inProject = (...path: string[]) => join(project, ...path);
 const fingerprint = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 let expected: string;
 
-/** The ts blocks of README.md, docs/onnx.md and docs/pool.md; each is a program of its own. */
-const examples = ["README.md", "docs/onnx.md", "docs/pool.md"].flatMap((file) =>
+/** The ts blocks of these papers; each is a program of its own. */
+const examples = ["README.md", "docs/onnx.md", "docs/families.md", "docs/pool.md", "docs/tables.md"].flatMap((file) =>
   Array.from(readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(.*?)^```$/gms), (match, i) => ({
     name: `${file.replace(/\W/g, "-")}-${i + 1}`,
     code: match[1],
@@ -69,7 +69,7 @@ test("the tarball holds the built package, its papers and nothing else", () => {
   for (const { path } of JSON.parse(files)[0].files)
     assert.match(
       path,
-      /^(dist\/(bindings|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(full\.)?(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json)$/,
+      /^(dist\/(bindings(\/families)?|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(full\.)?(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json|tables\/\w+\.py)$/,
     );
   for (const target of Object.values<string | Record<string, string>>(exports))
     for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));
@@ -84,7 +84,12 @@ test("Node imports every entry", () => {
      import { create as createFull } from "latentwire/full";
      import "latentwire/onnx";
      import { createPool } from "latentwire/pool";
+     import { loadBundle } from "latentwire/bundle";
      import "latentwire/tables/gaussian64";
+     import { stockBundle } from "latentwire/tables/stock";
+     const stock = await stockBundle("gaussian64");
+     stock.gaussian(await create(), "gaussian_conditional", new Float32Array(9).fill(1));
+     if (typeof loadBundle !== "function") throw new Error("latentwire/bundle");
      const pool = await createPool({ size: 2 });
      const prior = pool.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] });
      const packet = await pool.encode({ type: "int8", dims: [1, 1, 9], data: new Int8Array(9) }, prior);
@@ -104,6 +109,40 @@ test("Node imports every entry", () => {
   );
   execFileSync(process.execPath, ["entries.js"], { cwd: project });
   agrees(process.execPath, "consumer.js");
+});
+
+test("npx latentwire: from a checkpoint to a packet and back", () => {
+  const npx = (args: string) =>
+    execFileSync(`npx --no-install latentwire ${args}`, { cwd: project, shell: true, encoding: "utf8" });
+  const checkpoint = join(root, "test/vectors/checkpoints/mean-scale.pth");
+  // The examples of docs/tables.md use it as well.
+  assert.match(npx(`tables import "${checkpoint}" -o model.lwb`), /gaussian_conditional/);
+  const z = Float32Array.from({ length: 32 }, (_, i) => (i % 5) - 2);
+  writeFileSync(inProject("z.raw"), new Uint8Array(z.buffer));
+  npx("encode z.raw --dims 1,2,4,4 --tables model.lwb --table entropy_bottleneck -o z.lw");
+  assert.is(JSON.parse(npx("inspect z.lw --json")).elements, 32);
+  npx("decode z.lw --tables model.lwb -o back.raw --raw --type int8");
+  npx("encode back.raw --dims 1,2,4,4 --type int8 --tables model.lwb -o again.lw");
+  assert.equal(readFileSync(inProject("again.lw")), readFileSync(inProject("z.lw")));
+});
+
+test("bundles are for browsers: no node: in them, no codec, the stock tables in a chunk of their own", async () => {
+  const build = (contents: string) =>
+    esbuild({
+      stdin: { contents, resolveDir: project },
+      bundle: true,
+      minify: true,
+      format: "esm",
+      splitting: true,
+      outdir: inProject("split"),
+      write: false,
+    });
+  const alone = await build('export * from "latentwire/bundle"');
+  assert.is(alone.outputFiles.length, 1);
+  assert.ok(alone.outputFiles[0].contents.length < 12_000, `${alone.outputFiles[0].contents.length} bytes`);
+  const stock = await build('export * from "latentwire/tables/stock"');
+  const sizes = stock.outputFiles.map(({ contents }) => contents.length).sort((a, b) => b - a);
+  assert.ok(sizes.length >= 2 && sizes[0] > 30_000 && sizes[1] < 10_000, `${sizes}`);
 });
 
 for (const format of ["esm", "iife"] as const) {
@@ -209,7 +248,7 @@ for (const version of ["typescript-5.4", "typescript"]) {
       compiles(version, { ...compilerOptions, skipLibCheck: true }, "types");
       writeFileSync(
         inProject("declarations.ts"),
-        `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64";`,
+        `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64"; export { loadBundle, writeBundle, type Bundle, type BundleInput } from "latentwire/bundle"; export { stockBundle } from "latentwire/tables/stock";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
     });

@@ -1,6 +1,6 @@
 // Parts for packets of several parts: each with its prior as the package takes it and as the reference does.
 import type { Prior, TableJson, TensorLike } from "latentwire";
-import type { FullCodec } from "../bindings/full-types.js";
+import type { FullCodec } from "latentwire/full";
 import { stockScales } from "../bindings/scales.js";
 import { drawSymbol, makeTable, peakedCdf, type Random } from "./cases.js";
 import {

@@ -28,9 +28,20 @@ const parts = [
     await bundle('export * from "latentwire/full"'),
     40_000,
   ],
-  ['"latentwire/onnx", bundled', await bundle('export * from "latentwire/onnx"'), 2_000],
+  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 6_500],
+  [
+    "its two halves of a split model alone",
+    await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
+    2_000,
+  ],
+  [
+    "its mean-scale recipe alone",
+    await bundle('export { decodeMeanScale, encodeMeanScale } from "latentwire/onnx"'),
+    4_000,
+  ],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 29_000],
   ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 12_000],
+  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 4_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 

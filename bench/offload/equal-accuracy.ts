@@ -25,12 +25,19 @@ export interface AtShare {
   readonly ratios: Readonly<Record<(typeof RIVALS)[number], Ratio>>;
 }
 
-export interface EqualAccuracy {
+/** One setting of the model beside the rivals' curves. */
+export interface AtPoint {
   readonly point: string;
   readonly top1: number;
-  readonly backboneTop1: number;
   /** Bytes of this one point over theirs, at its top-1. */
   readonly ratios: Readonly<Record<(typeof RIVALS)[number], Ratio>>;
+}
+
+/** At the model's setting nearest the summary's top-1, settings left out that another one beats. */
+export interface EqualAccuracy extends AtPoint {
+  readonly backboneTop1: number;
+  /** The same of all settings, beaten ones too. */
+  readonly ofAll: AtPoint;
   /** Bytes of the model's curve over theirs. */
   readonly shares: readonly AtShare[];
 }
@@ -83,16 +90,17 @@ export function equalAccuracy(
   const all = Uint32Array.from(images.keys());
   const size = ({ bytes }: Curve) => meanAt(bytes, all);
   const beaten = (a: Curve) => own.some((b) => size(b) < size(a) && mean([...b.right]) >= mean([...a.right]));
-  const nearest = own
-    .filter((curve) => !beaten(curve))
-    .reduce((best, curve) => (distance(curve) < distance(best) ? curve : best));
+  const nearest = (of: readonly Curve[]): AtPoint => {
+    const { way, bytes, right } = of.reduce((best, curve) => (distance(curve) < distance(best) ? curve : best));
+    const ratios = ratiosOf((theirs, drawn) =>
+      over(meanAt(bytes, drawn), bytesAt(pointsOf(theirs, drawn), meanAt(right, drawn))),
+    );
+    return { point: nameOf(way), top1: mean([...right]), ratios };
+  };
   return {
-    point: nameOf(nearest.way),
-    top1: mean([...nearest.right]),
+    ...nearest(own.filter((curve) => !beaten(curve))),
+    ofAll: nearest(own),
     backboneTop1,
-    ratios: ratiosOf((theirs, drawn) =>
-      over(meanAt(nearest.bytes, drawn), bytesAt(pointsOf(theirs, drawn), meanAt(nearest.right, drawn))),
-    ),
     shares: SHARES.map((share) => {
       const top1 = share * backboneTop1;
       return {

@@ -11,6 +11,12 @@ export function toJson({ machine, sharp, images, points, equal, backboneTop1, ru
     bytesVsWebp95: equal?.ratios.WebP.interval ?? null,
     bytesVsJpeg95: equal?.ratios.JPEG.interval ?? null,
     atShares: equal?.shares ?? [],
+    ofAllSettings: equal && {
+      point: equal.ofAll.point,
+      top1: equal.ofAll.top1,
+      bytesVsWebp: equal.ofAll.ratios.WebP.value,
+      bytesVsJpeg: equal.ofAll.ratios.JPEG.value,
+    },
   };
   return { summary, points, observed, rules, images, skipped, machine: { ...machine, sharp } };
 }

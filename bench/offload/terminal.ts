@@ -2,7 +2,7 @@ import { columns } from "../columns.js";
 import type { Link } from "../links.js";
 import { number } from "../numbers.js";
 import { BYTE_RULE } from "../rules.js";
-import type { EqualAccuracy, Ratio } from "./equal-accuracy.js";
+import type { AtPoint, EqualAccuracy, Ratio } from "./equal-accuracy.js";
 import type { OffloadRun } from "./offload-run.js";
 import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
@@ -72,9 +72,11 @@ function equalTable({ shares }: EqualAccuracy): string[] {
 
 function accuracyLines({ equal, backboneTop1 }: OffloadRun): string[] {
   if (equal === null || backboneTop1 === null) return [HOW_TO_GET_ACCURACY];
-  const { WebP, JPEG, mozjpeg } = equal.ratios;
+  const line = ({ point, top1, ratios: { WebP, JPEG, mozjpeg } }: AtPoint) =>
+    `${point}: top-1 ${number(100 * top1, 1)} %, backbone ${number(100 * backboneTop1, 1)} %; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`;
   return [
-    `${equal.point}: top-1 ${number(100 * equal.top1, 1)} %, backbone ${number(100 * backboneTop1, 1)} %; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`,
+    line(equal),
+    ...(equal.ofAll.point === equal.point ? [] : [`Nearest, but beaten by another setting: ${line(equal.ofAll)}`]),
     "",
     ...equalTable(equal),
     INTERVAL_RULE,

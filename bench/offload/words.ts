@@ -4,7 +4,8 @@ import type { CountingRules } from "./counting-rules.js";
 // What the figures of this benchmark mean, in the same words in the terminal and in the report.
 
 export const CLIENT_RULE =
-  "milliseconds: medians over the images, one pass each, on this machine for both ends; network is the tail behind the split or, for pictures, the whole backbone; " +
+  "milliseconds: medians over the images, one pass each, on this machine for both ends; the client frame after frame, without the server in between; " +
+  "network is the tail behind the split or, for pictures, the whole backbone; " +
   "energy is not measured";
 
 export const INTERVAL_RULE =

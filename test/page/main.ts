@@ -2,6 +2,7 @@ import { create } from "latentwire";
 import { create as createFull } from "latentwire/full";
 import { createPool } from "latentwire/pool";
 import * as ort from "onnxruntime-web";
+import { bundleOutcomes } from "./bundles.js";
 import { latent, type Outcome, outcomes, testTable } from "./cases.js";
 import { partsOutcomes } from "./parts-cases.js";
 import { splitOutcomes } from "./split.js";
@@ -25,6 +26,7 @@ export interface PageResults {
   partsScalar: Outcome[];
   pool: PoolResults;
   split: Record<string, number[]>;
+  bundles: string[];
 }
 
 function inWorker(): Promise<Outcome[]> {
@@ -80,6 +82,7 @@ async function run(): Promise<PageResults> {
     partsScalar: partsOutcomes(await createFull({ simd: false })),
     pool: await inPool(),
     split: await splitOutcomes(ort),
+    bundles: await bundleOutcomes(codec, "/vectors/python-bundle.lwb"),
   };
 }
 

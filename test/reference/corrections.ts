@@ -25,6 +25,8 @@ export function guardedPositions(
 ): number[] {
   const found: number[] = [];
   scales.forEach((sigma, i) => {
+    // An infinite scale is the same on every machine, or is not within any guard.
+    if (!Number.isFinite(sigma)) return;
     const distance = Math.abs(sigma) * relative + absolute;
     if (rowOf(sigma - distance, scaleTable) !== rowOf(sigma + distance, scaleTable)) found.push(i);
   });

@@ -1,0 +1,300 @@
+// The command line as a shell sees it: arguments, pipes, output, exit codes.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, inspect } from "latentwire";
+import { readBundle, writeBundle } from "latentwire/bundle";
+import { create as createFull } from "latentwire/full";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { MemorySource } from "../tables/byte-source.js";
+import { readNpy, writeNpy } from "../tables/npy.js";
+import { floats, integers } from "../tables/stored-tensor.js";
+import { makeTable, random } from "./cases.js";
+import { sameNumbers } from "./expect.js";
+import { root } from "./pack.js";
+
+const cli = join(root, "dist/tables/cli.js");
+const folder = mkdtempSync(join(tmpdir(), "latentwire-cli-"));
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+const at = (name: string) => join(folder, name);
+
+interface Outcome {
+  status: number | null;
+  out: Buffer;
+  text: string;
+  error: string;
+}
+
+function run(args: string[], input?: Uint8Array): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
+    cwd: folder,
+    input: input ?? new Uint8Array(0),
+    maxBuffer: 1 << 26,
+  });
+  return { status, out: stdout, text: stdout.toString(), error: stderr.toString() };
+}
+
+/** Runs what must succeed, in silence. */
+function done(args: string[], input?: Uint8Array): Outcome {
+  const outcome = run(args, input);
+  assert.is(outcome.status, 0, `${args.join(" ")}: ${outcome.error}`);
+  assert.is(outcome.error, "");
+  return outcome;
+}
+
+/** Runs what must fail: one line on standard error, nothing on standard output. */
+function fails(args: string[], status: number, message: RegExp, input?: Uint8Array): void {
+  const outcome = run(args, input);
+  assert.is(outcome.status, status, `${args.join(" ")}: ${outcome.error}`);
+  assert.match(outcome.error, /^latentwire: .+\n$/);
+  assert.match(outcome.error, message);
+  assert.is(outcome.text, "");
+}
+
+const codec = await create();
+const full = await createFull();
+const table = codec.table(makeTable(random(1), { rows: 4, entries: 30, flavour: "peaked", medians: true }));
+const dims = [1, 4, 6, 5];
+const rng = random(2);
+const y = Float32Array.from({ length: 120 }, () => 12 * rng.unit() - 6);
+const latent = { type: "float32", dims, data: y };
+const scales = Float32Array.from({ length: 120 }, () => 0.2 + 3 * rng.unit());
+const means = Float32Array.from({ length: 120 }, () => rng.unit());
+const rows = Int32Array.from({ length: 120 }, () => rng(4));
+
+writeFileSync(at("y.npy"), writeNpy("float32", dims, y));
+writeFileSync(at("scales.npy"), writeNpy("float32", dims, scales));
+writeFileSync(at("means.npy"), writeNpy("float32", dims, means));
+writeFileSync(at("rows.npy"), writeNpy("int32", dims, rows));
+writeFileSync(at("table.json"), JSON.stringify(table));
+writeFileSync(at("table.lwt"), table.bytes());
+writeFileSync(
+  at("model.lwb"),
+  writeBundle([
+    { name: "z", kind: "factorized", table, step: 0.5 },
+    { name: "y", kind: "gaussian", table: codec.gaussianTable(), rebuild: true },
+  ]),
+);
+const fromNpy = (bytes: Uint8Array) => {
+  const stored = readNpy(new MemorySource(bytes));
+  return { shape: [...stored.shape], data: stored.type === "float32" ? floats(stored, "a") : integers(stored, "a") };
+};
+
+test("encode and decode are the codec's, whatever form the tables have", () => {
+  const prior = codec.factorized(table);
+  const packet = codec.encode(latent, prior);
+  for (const tables of ["table.json", "table.lwt"]) {
+    done(["encode", "y.npy", "--tables", tables, "-o", "y.lw"]);
+    assert.equal(new Uint8Array(readFileSync(at("y.lw"))), packet);
+    done(["decode", "y.lw", "--tables", tables, "-o", "back.npy"]);
+    const { shape, data } = fromNpy(readFileSync(at("back.npy")));
+    assert.equal(shape, dims);
+    sameNumbers(data, codec.decode(packet, prior).data);
+  }
+  done(["encode", "y.npy", "--tables", "model.lwb", "-o", "y.lw"]);
+  assert.equal(new Uint8Array(readFileSync(at("y.lw"))), codec.encode(latent, codec.factorized(table, { step: 0.5 })));
+  done(["encode", "y.npy", "--tables", "model.lwb", "--step", "2", "-o", "y.lw"]);
+  assert.equal(new Uint8Array(readFileSync(at("y.lw"))), codec.encode(latent, codec.factorized(table, { step: 2 })));
+});
+
+test("pipes: raw elements in, packet through, raw elements out", () => {
+  const raw = new Uint8Array(y.buffer);
+  const packet = done(["encode", "-", "--dims", "1,4,6,5", "--tables", "table.json"], raw).out;
+  assert.equal(new Uint8Array(packet), codec.encode(latent, codec.factorized(table)));
+  const back = done(["decode", "-", "--tables", "table.json", "--raw", "--type", "int16"], packet).out;
+  const symbols = codec.decode(new Uint8Array(packet), codec.factorized(table), { type: "int16" }).data;
+  assert.equal(new Uint8Array(back), new Uint8Array(symbols.buffer));
+  const again = done(
+    ["encode", "-", "--dims", "1x4x6x5", "--type", "int16", "--tables", "table.json", "-o", "-"],
+    back,
+  );
+  assert.equal(again.out, packet);
+  assert.is(JSON.parse(done(["inspect", "-", "--json"], packet).text).elements, 120);
+});
+
+test("every option reaches the codec", () => {
+  const prior = codec.factorized(table);
+  const encoded = (...args: string[]) =>
+    new Uint8Array(done(["encode", "y.npy", "--tables", "table.json", ...args]).out);
+  assert.equal(encoded("--no-checksum"), codec.encode(latent, prior, { checksum: false }));
+  assert.equal(encoded("--no-fingerprint"), codec.encode(latent, prior, { fingerprint: false }));
+  assert.equal(encoded("--lanes", "8"), codec.encode(latent, prior, { lanes: 8 }));
+  assert.equal(encoded("--header", "none"), codec.encode(latent, prior, { header: "none" }));
+  assert.equal(encoded("--stream", "compressai"), codec.encode(latent, prior, { stream: "compressai" }));
+  const bare = encoded("--stream", "compressai", "--header", "none");
+  assert.equal(bare, codec.encode(latent, prior, { stream: "compressai", header: "none" }));
+  const options = ["--stream", "compressai", "--header", "none", "--dims", "1,4,6,5", "--type", "int32"];
+  const { data } = fromNpy(done(["decode", "-", "--tables", "table.json", ...options], bare).out);
+  sameNumbers(data, codec.quantize(latent, prior).data);
+  const turned = { ...latent, dims: [30, 4] };
+  writeFileSync(at("turned.npy"), writeNpy("float32", [4, 30], y));
+  assert.equal(
+    new Uint8Array(done(["encode", "turned.npy", "--tables", "table.json", "--axis", "0"]).out),
+    codec.encode({ ...turned, dims: [4, 30] }, codec.factorized(table, { axis: 0 })),
+  );
+});
+
+test("scales and rows", () => {
+  const gaussian = ["--scales", "scales.npy", "--means", "means.npy"];
+  const expected = codec.encode(latent, codec.gaussian(scales, { means }));
+  assert.equal(new Uint8Array(done(["encode", "y.npy", ...gaussian]).out), expected);
+  assert.equal(new Uint8Array(done(["encode", "y.npy", "--tables", "model.lwb", ...gaussian]).out), expected);
+  const back = done(["decode", "-", "--tables", "model.lwb", "--table", "y", ...gaussian], expected).out;
+  sameNumbers(fromNpy(back).data, codec.decode(expected, codec.gaussian(scales, { means })).data);
+  const byRow = done(["encode", "y.npy", "--tables", "table.json", "--rows", "rows.npy"]).out;
+  assert.equal(new Uint8Array(byRow), codec.encode(latent, codec.indexed(table, rows)));
+});
+
+test("inspect says what inspect() says, and minds the checksum", () => {
+  const packet = codec.encode(latent, codec.factorized(table), { lanes: 8 });
+  assert.equal(JSON.parse(done(["inspect", "-", "--json"], packet).text), JSON.parse(JSON.stringify(inspect(packet))));
+  const { text } = done(["inspect", "-"], packet);
+  assert.match(text, /shape +\[1, 4, 6, 5\], 120 elements/);
+  assert.match(text, /checksum +valid/);
+  const writer = full.writer({ indexChecks: true });
+  writer.write(latent, full.factorized(table));
+  writer.write(latent, full.gaussian(scales));
+  const parts = done(["inspect", "-"], writer.finish()).text;
+  assert.match(parts, /stream +parts, 1 lane/);
+  assert.match(parts, /symbols +240, all parts together/);
+  assert.match(parts, /factorized +\[1, 4, 6, 5\]/);
+  packet[packet.length - 6] ^= 1;
+  const damaged = run(["inspect", "-"], packet);
+  assert.is(damaged.status, 1);
+  assert.match(damaged.text, /checksum +invalid/);
+});
+
+test("import, show, encode: from a checkpoint to a packet", () => {
+  const checkpoint = join(root, "test/vectors/checkpoints/mean-scale.pth");
+  const { text } = done(["tables", "import", checkpoint, "-o", "imported.lwb"]);
+  assert.match(text, /entropy_bottleneck +factorized +2 /);
+  assert.match(text, /gaussian_conditional +gaussian +12 /);
+  const report = JSON.parse(done(["tables", "import", checkpoint, "--json"]).text);
+  assert.is(report.output, "mean-scale.lwb");
+  assert.equal(readFileSync(at("mean-scale.lwb")), readFileSync(at("imported.lwb")));
+  const bundle = readBundle(readFileSync(at("imported.lwb")));
+  const shown = JSON.parse(done(["tables", "show", "imported.lwb", "--json"]).text);
+  assert.equal(shown.entries, JSON.parse(JSON.stringify(bundle.entries)));
+  assert.equal(shown.meta, { made: "latentwire tables import", from: "mean-scale.pth" });
+  const json = JSON.parse(done(["tables", "show", "imported.lwb", "--table", "gaussian_conditional"]).text);
+  assert.is(codec.table(json).fingerprint, bundle.entry("gaussian_conditional").fingerprint);
+  const fromPipe = done(["tables", "import", "-", "-o", "-"], readFileSync(checkpoint)).out;
+  assert.equal(readBundle(new Uint8Array(fromPipe)).entries, bundle.entries);
+  const remarks = run(["tables", "import", join(root, "test/vectors/checkpoints/not-updated.pth"), "-o", "n.lwb"]);
+  assert.is(remarks.status, 0);
+  assert.match(remarks.error, /^latentwire: entropy_bottleneck: .*built from its parameters$/m);
+  fails(["tables", "import", join(root, "test/vectors/checkpoints/empty.pth")], 1, /NO_TABLES/);
+  assert.not(existsSync(at("empty.lwb")));
+});
+
+test("fit and rate: from samples to a bundle that fits them", () => {
+  mkdirSync(at("latents"), { recursive: true });
+  for (let i = 0; i < 10; i++) {
+    const data = Float32Array.from({ length: 4 * 256 }, (_, k) => (rng.unit() - rng.unit()) * 2 ** (k >> 8));
+    writeFileSync(at(`latents/${i}.npy`), writeNpy("float32", [1, 4, 16, 16], data));
+  }
+  const { text } = done(["tables", "fit", "latents", "-o", "fit.lwb", "--target-bytes", "300"]);
+  assert.match(text, /held out +2 samples/);
+  const report = JSON.parse(
+    done(["tables", "fit", "latents/*.npy", "-o", "again.lwb", "--target-bytes", "300", "--json"]).text,
+  );
+  assert.equal(readFileSync(at("again.lwb")), readFileSync(at("fit.lwb")), "the same samples, the same bundle");
+  assert.ok(Math.abs(report.heldOut.packetBytes - 300) < 15, report.heldOut.packetBytes);
+  const packet = done(["encode", "latents/4.npy", "--tables", "fit.lwb"]).out;
+  assert.ok(Math.abs(packet.length - 300) < 30, String(packet.length));
+  const rate = JSON.parse(done(["tables", "rate", "fit.lwb", "latents", "--channels", "--json"]).text);
+  assert.is(rate.latents.length, 10);
+  assert.is(rate.total.symbols, 10 * 1024);
+  assert.is(rate.latents[0].channels.bits.length, 4);
+  assert.ok(rate.latents[4].bits / 8 < packet.length && rate.latents[4].bits / 8 > packet.length - 40);
+  assert.match(done(["tables", "rate", "fit.lwb", "latents", "--channels"]).text, /^all +10240 /m);
+
+  // The same latents, scaled: rows that were fitted to something else.
+  const far = Float32Array.from({ length: 1024 }, () => 1000 * rng.unit());
+  writeFileSync(at("far.npy"), writeNpy("float32", [1, 4, 16, 16], far));
+  const byScales = ["tables", "rate", "model.lwb", "y.npy", "--table", "y", "--scales", "scales.npy", "--json"];
+  const ofScales = full.rate(latent, full.gaussian(scales));
+  assert.ok(Math.abs(JSON.parse(run(byScales).text).total.bits - ofScales.bits) < 1e-6);
+  const warned = run(["tables", "rate", "fit.lwb", "far.npy"]);
+  assert.is(warned.status, 0);
+  assert.match(warned.error, /^latentwire: .*far\.npy: .*the table does not reach/);
+});
+
+test("fit runs an encoder over images", () => {
+  const encoder = join(root, "bench/model/points/mid/encoder.onnx");
+  const photos = join(root, "bench/photos");
+  // The packages are the repository's own.
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [cli, "tables", "fit", photos, "--encoder", encoder, "--size", "128x160", "--normalize", "imagenet", "-o", "-"],
+    { cwd: root, maxBuffer: 1 << 26 },
+  );
+  assert.is(status, 0, stderr.toString());
+  const [entry] = readBundle(new Uint8Array(stdout)).entries;
+  assert.equal(entry.shape?.slice(0, 2), [null, entry.rows]);
+});
+
+test("help, for all and for each", () => {
+  const { text } = done(["--help"]);
+  const names = Array.from(text.matchAll(/^ {2}((?:tables )?\w+) /gm), ([, name]) => name);
+  assert.equal(names, ["inspect", "encode", "decode", "tables import", "tables fit", "tables rate", "tables show"]);
+  for (const name of names) {
+    const words = name.split(" ");
+    const { text: help } = done([...words, "--help"]);
+    assert.match(help, new RegExp(`^usage: latentwire ${name} `));
+    assert.is(done(["help", ...words]).text, help);
+    // docs/cli.md is what --help says.
+    assert.ok(
+      readFileSync(join(root, "docs/cli.md"), "utf8").includes(help.trimEnd()),
+      `docs/cli.md lacks ${name}'s help`,
+    );
+  }
+  assert.is(done(["help"]).text, text);
+  assert.is(run([]).status, 2);
+});
+
+test("exit code 2: the command line is at fault", () => {
+  fails(["no-such"], 2, /USAGE there is no command no-such/);
+  fails(["tables"], 2, /import, fit, rate or show/);
+  fails(["tables", "no-such"], 2, /no command tables no-such/);
+  fails(["encode"], 2, /needs LATENT/);
+  fails(["encode", "a", "b", "--tables", "table.json"], 2, /what is b\?/);
+  fails(["encode", "y.npy", "--bogus"], 2, /--bogus/);
+  fails(["encode", "y.npy"], 2, /--tables is needed/);
+  fails(["encode", "y.npy", "--tables", "table.json", "--lanes", "7"], 2, /--lanes must be/);
+  fails(["encode", "y.npy", "--tables", "table.json", "--step", "0"], 2, /--step must be/);
+  fails(["encode", "y.npy", "--tables", "table.json", "--axis", "x"], 2, /--axis must be/);
+  fails(["encode", "y.npy", "--tables", "model.lwb", "--table", "x"], 2, /--table x is none of/);
+  fails(["encode", "y.npy", "--tables", "model.lwb", "--table", "y"], 2, /it takes --scales/);
+  fails(["encode", "y.npy", "--tables", "table.json", "--means", "means.npy"], 2, /--means needs/);
+  fails(["encode", "y.npy", "--scales", "scales.npy", "--rows", "rows.npy"], 2, /exclude/);
+  fails(["encode", "table.lwt", "--tables", "table.json"], 2, /raw elements need --dims/);
+  fails(["decode", "-", "--tables", "table.json", "--header", "none"], 2, /needs --dims/);
+  fails(["tables", "show", "model.lwb", "--table", "q"], 2, /--table q/);
+  fails(["tables", "fit", "latents", "-o", "q", "--step", "1", "--target-bytes", "9"], 2, /exclude/);
+  fails(["tables", "fit", "latents", "-o", "q", "--size", "1x2"], 2, /needs --encoder/);
+  fails(["tables", "rate", "model.lwb"], 2, /needs TABLES LATENTS/);
+});
+
+test("exit code 1: the data is at fault", () => {
+  fails(["inspect", "none.lw"], 1, /^latentwire: ENOENT /);
+  fails(["inspect", "y.npy"], 1, /NOT_A_PACKET/);
+  fails(["inspect", "model.lwb"], 1, /NOT_A_PACKET .*tables show/);
+  fails(["encode", "y.npy", "--tables", "y.npy"], 1, /INVALID_TABLE/);
+  fails(["encode", "scales.npy", "--tables", "model.lwb", "-o", "none/x"], 1, /ENOENT/);
+  writeFileSync(at("wide.npy"), writeNpy("float32", [1, 5, 24], y));
+  fails(["encode", "wide.npy", "--tables", "table.json"], 1, /SHAPE_MISMATCH/);
+  fails(["encode", "-", "--dims", "1,4,6,6", "--tables", "table.json"], 1, /SHAPE_MISMATCH/, new Uint8Array(y.buffer));
+  const packet = codec.encode(latent, codec.factorized(table));
+  fails(["decode", "-", "--tables", "model.lwb", "--scales", "scales.npy"], 1, /WRONG_TABLES/, packet);
+  fails(["decode", "-", "--tables", "table.json", "--max-elements", "9"], 1, /LIMIT_EXCEEDED/, packet);
+  packet[20] ^= 4;
+  fails(["decode", "-", "--tables", "table.json", "-o", "broken.npy"], 1, /CORRUPTED/, packet);
+  assert.not(existsSync(at("broken.npy")));
+  fails(["tables", "import", "y.npy"], 1, /UNSUPPORTED_FILE/);
+  fails(["tables", "show", "y.npy"], 1, /INVALID_TABLE/);
+});
+
+test.run();

@@ -1,0 +1,344 @@
+// The recipes of latentwire/onnx against recorded streams: CompressAI's strings, made by its own code, and packets.
+import { CodecError, type TensorLike } from "latentwire";
+import { create, type FullCodec } from "latentwire/full";
+import { decodeAutoregressive, encodeAutoregressive, encodeMeanScale, type Tensors } from "latentwire/onnx";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { garbagePerPixel } from "../bench/families/pull.js";
+import { stockScales } from "../bindings/scales.js";
+import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
+import { type Mixture, mixtureRow, quantizeMixture } from "./reference.js";
+
+const all = readCases(new URL("./vectors/families.json", import.meta.url));
+const cases = all.filter(({ packet }) => packet !== undefined);
+const named = (family: string): FamilyCase => cases.find((one) => one.family === family)!;
+const codecs: Record<string, FullCodec> = { simd: await create(), scalar: await create({ simd: false }) };
+const codec = codecs.simd;
+
+async function fails(promise: Promise<unknown>, expects: (error: unknown) => boolean) {
+  const outcome = await promise.then(
+    () => "no error",
+    (error: unknown) => error,
+  );
+  assert.ok(expects(outcome), `unexpected outcome: ${outcome}`);
+}
+const withCode =
+  (code: string, message = /./) =>
+  (error: unknown) =>
+    error instanceof CodecError && error.code === code && message.test(error.message);
+
+/** Strings have no rows made at run time; those of docs/format.md section 9 can be given as a table of their own. */
+async function runTimeRows(one: FamilyCase, own: FullCodec) {
+  await fails(
+    recipeOf(one, own).encode(tensorOf(one.y), { format: "strings" }),
+    (error) => error instanceof TypeError && /rows made at run time/.test(error.message),
+  );
+  const [parameters] = one.nets.h_s;
+  const { components = 1, support = [0, 0] } = one;
+  const mixture: Mixture = {
+    kind: "gaussian",
+    components,
+    support,
+    weights: floatsOf(parameters.weights),
+    means: floatsOf(parameters.means),
+    scales: floatsOf(parameters.scales),
+  };
+  const rows = quantizeMixture(mixture, stockScales).map((each) => mixtureRow(each, mixture, stockScales));
+  const table = { offsets: rows.map(({ offset }) => offset), cdfs: rows.map(({ cdf }) => [...cdf]) };
+  const prior = own.indexed(
+    table,
+    Array.from(rows, (_, i) => i),
+  );
+  const { dims, data } = tensorOf(one.latent);
+  const options = { stream: "compressai", header: "none" } as const;
+  const symbols = { type: "int32", dims, data: Int32Array.from(data) };
+  assert.is(hexOf(own.encode(symbols, prior, options)), one.strings[0]);
+  assert.equal(own.decode(bytesOf(one.strings[0]), prior, { ...options, dims, type: "int32" }).data, symbols.data);
+}
+
+test("every family has its vectors", () => {
+  const families = new Set(cases.map(({ family }) => family));
+  assert.equal([...families].sort(), [
+    "autoregressive",
+    "channel-groups",
+    "checkerboard",
+    "elic",
+    "factorized",
+    "gain",
+    "laplace",
+    "logistic",
+    "mean-scale",
+    "mixture",
+    "recursive",
+    "scale",
+  ]);
+});
+
+for (const [build, own] of Object.entries(codecs)) {
+  for (const one of cases) {
+    const name = `${build}: ${one.family} (${one.origin})`;
+    const y = tensorOf(one.y);
+    const latent = tensorOf(one.latent);
+
+    test(`${name}: CompressAI's strings, both ways`, async () => {
+      if (one.family === "mixture") return runTimeRows(one, own);
+      const encoded = await recipeOf(one, own).encode(y, { format: "strings" });
+      assert.equal(encoded.packet.map(hexOf), one.strings);
+      assert.equal(encoded.shape, one.shape);
+      assert.equal(encoded.latent, latent);
+      const decoded = await recipeOf(one, own).decode(one.strings.map(bytesOf), { shape: one.shape });
+      assert.equal(decoded, latent);
+    });
+
+    test(`${name}: a packet, both ways`, async () => {
+      const encoded = await recipeOf(one, own).encode(y, { lanes: 1 });
+      assert.is(hexOf(encoded.packet), one.packet);
+      assert.equal(encoded.latent, latent);
+      assert.is(encoded.corrections, 0);
+      assert.equal(await recipeOf(one, own).decode(bytesOf(one.packet!)), latent);
+    });
+  }
+}
+
+test("CompressAI's own mixture: its rows, one per symbol", () => {
+  const one = all.find(({ family }) => family === "their-mixture")!;
+  const latent = tensorOf(one.latent);
+  const symbols = Int32Array.from(latent.data);
+  const prior = codec.indexed(
+    one.table!,
+    Uint16Array.from(symbols, (_, i) => i),
+  );
+  const { dims } = latent;
+  const writer = codec.writer({ format: "strings" });
+  writer.write({ type: "int32", dims, data: symbols }, prior);
+  assert.equal(writer.finishStrings().map(hexOf), one.strings);
+  const reader = codec.reader(one.strings.map(bytesOf));
+  assert.equal(reader.read(prior, { type: "int32", dims }).data, symbols);
+  reader.finish();
+});
+
+test("guard and index checks reach the codec: scales that another machine computed", async () => {
+  const one = named("mean-scale");
+  const scales = floatsOf(one.nets.h_s[0].scales);
+  // On the boundary of two rows for the encoder, just above it for the decoder.
+  scales[3] = stockScales[20];
+  const answer = (data: Float32Array) => async () => {
+    const { means } = one.nets.h_s[0];
+    return { scales: { type: "float32", dims: one.y.dims, data }, means: tensorOf(means) };
+  };
+  const other = scales.map((scale, i) => (i === 3 ? scale * (1 + 1e-6) : scale));
+  const sender = recipeOf(one, codec, { ...netsOf(one), h_s: answer(scales) });
+  const receiver = recipeOf(one, codec, { ...netsOf(one), h_s: answer(other) });
+  const y = tensorOf(one.y);
+
+  const guarded = await sender.encode(y, { guard: 1e-5 });
+  assert.ok(guarded.corrections >= 1);
+  assert.equal(await receiver.decode(guarded.packet), guarded.latent);
+
+  const checked = await sender.encode(y, { indexChecks: true });
+  await fails(receiver.decode(checked.packet), withCode("MODEL_MISMATCH"));
+  assert.equal(await sender.decode(checked.packet), checked.latent);
+});
+
+test("a latent of two images in one packet, context by context", async () => {
+  for (const family of ["mean-scale", "autoregressive", "checkerboard", "channel-groups", "elic", "gain"]) {
+    const one = named(family);
+    const pixel = family === "autoregressive" ? one.nets.pixel : undefined;
+    // Every answer twice along the batch; the pixels' one after the other.
+    const twice = ({ dims, f32 }: { dims: number[]; f32: string }) => ({ dims: [2, ...dims.slice(1)], f32: f32 + f32 });
+    const nets = Object.fromEntries(
+      Object.entries(one.nets).map(([name, calls]) => [
+        name,
+        calls === pixel
+          ? calls
+          : calls.map((call) => Object.fromEntries(Object.entries(call).map(([k, v]) => [k, twice(v)]))),
+      ]),
+    );
+    const pair = { ...one, nets };
+    const encoded = await recipeOf(pair, codec).encode(tensorOf(twice(one.y)));
+    assert.equal(encoded.latent, tensorOf(twice(one.latent)), family);
+    assert.equal(await recipeOf(pair, codec).decode(encoded.packet), encoded.latent, family);
+    await fails(
+      recipeOf(pair, codec).encode(tensorOf(twice(one.y)), { format: "strings" }),
+      withCode("SHAPE_MISMATCH", /one image each/),
+    );
+  }
+});
+
+test("autoregressive: the network sees what comes before its pixel, and nothing else", async () => {
+  const [c, h, w, k] = [2, 3, 4, 3];
+  const seen: Float32Array[] = [];
+  const pixel = ({ y_hat, psi }: Tensors): Tensors => {
+    assert.equal(y_hat.dims, [1, c, k, k]);
+    assert.equal(psi.dims, [1, 1, 1, 1]);
+    const [place] = psi.data as Float32Array;
+    assert.is(place, seen.length % (h * w), "psi is that of the pixel");
+    seen.push((y_hat.data as Float32Array).slice());
+    const of = (value: number) => ({ type: "float32", dims: [1, c, 1, 1], data: new Float32Array(c).fill(value) });
+    return { scales: of(1), means: of(0.25) };
+  };
+  const tensor = (dims: number[], value: (i: number) => number) => ({
+    type: "float32",
+    dims,
+    data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
+  });
+  const model = {
+    prior: codec.factorized(named("mean-scale").prior),
+    h_a: () => ({ z: tensor([1, 4, 1, 1], () => 0) }),
+    h_s: () => ({ psi: tensor([1, 1, h, w], (i) => i) }),
+    pixel,
+    channels: c,
+    kernel: k,
+  };
+  const y = tensor([1, c, h, w], (i) => ((i * 7) % 5) - 2);
+  const { packet, latent } = await encodeAutoregressive(codec, model, y);
+  const decoded = await decodeAutoregressive(codec, model, packet);
+  assert.equal(decoded, latent);
+  assert.is(seen.length, 2 * h * w);
+  for (const [call, crop] of seen.entries()) {
+    const at = call % (h * w);
+    const expected = new Float32Array(c * k * k);
+    for (let i = 0; i < c; i++)
+      for (let dy = 0; dy < k; dy++)
+        for (let dx = 0; dx < k; dx++) {
+          const [row, column] = [Math.floor(at / w) + dy - 1, (at % w) + dx - 1];
+          if (row < 0 || column < 0 || column >= w || row * w + column >= at) continue;
+          expected[(i * k + dy) * k + dx] = latent.data[(i * h + row) * w + column];
+        }
+    assert.equal(crop, expected, `pixel ${at}`);
+  }
+  await fails(encodeAutoregressive(codec, { ...model, channels: 3 }, y), withCode("SHAPE_MISMATCH", /\[1,3,3,4\]/));
+});
+
+test("autoregressive: a pixel leaves no garbage", () => {
+  assert.is(garbagePerPixel(codec), 0);
+});
+
+test("networks by structure: an only input and output, halves, float16, GPU tensors", async () => {
+  const one = named("mean-scale");
+  const prior = codec.factorized(one.prior);
+  const y = tensorOf(one.y);
+  const answers = {
+    z: tensorOf(one.nets.h_a[0].z),
+    scales: tensorOf(one.nets.h_s[0].scales),
+    means: tensorOf(one.nets.h_s[0].means),
+  };
+  const joined = new Float32Array(2 * answers.scales.data.length);
+  joined.set(answers.scales.data);
+  joined.set(answers.means.data, answers.scales.data.length);
+  let disposed = 0;
+  const h_a = {
+    inputNames: ["input.1"],
+    outputNames: ["44"],
+    run: async (feeds: Record<string, unknown>, fetches: readonly string[]) => {
+      assert.equal(fetches, ["44"]);
+      assert.is((feeds["input.1"] as TensorLike).data, y.data);
+      const { type, dims, data } = answers.z;
+      const away = { type, dims, location: "gpu-buffer", data: undefined, getData: async () => data };
+      return { "44": { ...away, dispose: () => void disposed++ } };
+    },
+  };
+  const h_s = {
+    inputNames: ["z_hat"],
+    outputNames: ["parameters"],
+    run: async () => ({ parameters: { type: "float32", dims: [1, 12, 8, 4], data: joined } }),
+  };
+  const { packet } = await encodeMeanScale(codec, { prior, h_a, h_s }, y, { lanes: 1 });
+  assert.is(hexOf(packet), one.packet);
+  assert.is(disposed, 1);
+
+  const session = (outputs: Record<string, TensorLike>, inputNames = ["z_hat"]) => ({
+    inputNames,
+    outputNames: Object.keys(outputs),
+    run: async () => outputs,
+  });
+  const encode = (h: object) => encodeMeanScale(codec, { prior, h_a, h_s: h as never }, y);
+  const { scales, means } = answers;
+  await fails(
+    encode(session({ scales, mean: means })),
+    withCode("MODEL", /h_s: it has no output "means", it has "scales", "mean"/),
+  );
+  await fails(
+    encode(session({ scales, means }, ["z", "x"])),
+    withCode("MODEL", /h_s: its input "z" is none of "z_hat"/),
+  );
+  await fails(
+    encode(() => ({ scales })),
+    withCode("MODEL", /h_s: it gave no "means"/),
+  );
+  await fails(
+    encode(() => ({ scales, means: { ...means, type: "float64" } })),
+    withCode("MODEL", /"means" is float64/),
+  );
+  await fails(
+    encode(session({ odd: { type: "float32", dims: [1, 3, 2, 2], data: new Float32Array(12) } })),
+    withCode("MODEL", /halves/),
+  );
+  await fails(encode({}), withCode("MODEL", /neither a session nor a function/));
+  await fails(
+    encode(() => ({ scales: { ...scales, dims: [1, 6, 4, 8] }, means })),
+    withCode("SHAPE_MISMATCH"),
+  );
+});
+
+test("float16 parameters are widened, float16 inputs are narrowed", async () => {
+  const one = named("mean-scale");
+  const size = tensorOf(one.y).data.length;
+  const half = (bits: number, dims: number[], n: number) => ({
+    type: "float16",
+    dims,
+    data: new Uint16Array(n).fill(bits),
+  });
+  const asked: string[] = [];
+  const run = (outputs: Record<string, TensorLike>) => async (feeds: Record<string, unknown>) => {
+    asked.push(...Object.values(feeds).map((tensor) => (tensor as TensorLike).type));
+    return outputs;
+  };
+  const inputMetadata = [{ name: "in", type: "float16" }];
+  const model = {
+    prior: codec.factorized(one.prior),
+    h_a: { inputNames: ["in"], outputNames: ["z"], inputMetadata, run: run({ z: half(0x4000, [1, 4, 2, 1], 8) }) },
+    h_s: {
+      inputNames: ["in"],
+      outputNames: ["scales", "means"],
+      inputMetadata,
+      run: run({ scales: half(0x3c00, one.y.dims, size), means: half(0xb800, one.y.dims, size) }),
+    },
+  };
+  const { latent } = await encodeMeanScale(codec, model, tensorOf(one.y));
+  assert.equal(asked, ["float16", "float16"]);
+  // 0xb800 is -0.5.
+  assert.ok(latent.data.every((value) => Math.abs(value % 1) === 0.5));
+});
+
+test("gain units: a level that is none, on either side", async () => {
+  const one = named("gain");
+  const y = tensorOf(one.y);
+  const wrong = (level: unknown) => recipeOf({ ...one, level } as FamilyCase, codec);
+  for (const level of [-1, 3, 0.5, undefined])
+    await fails(
+      wrong(level).encode(y),
+      (error) => error instanceof RangeError && /level must be one of 0 \.\. 2/.test(error.message),
+    );
+  const strings = one.strings.map(bytesOf);
+  await fails(wrong(undefined).decode(strings, { shape: one.shape }), (error) => error instanceof RangeError);
+  const few = { ...one, gains: one.gains!.map(({ f32 }) => ({ dims: [2], f32: f32.slice(0, 16) })) };
+  await fails(
+    recipeOf(few, codec).encode(y),
+    (error) => error instanceof RangeError && /gains has 2 factors/.test(error.message),
+  );
+});
+
+test("strings want a shape; a packet of another family is refused", async () => {
+  const one = named("mean-scale");
+  await fails(
+    recipeOf(one, codec).decode(one.strings.map(bytesOf)),
+    (error) => error instanceof TypeError && /shape/.test(error.message),
+  );
+  const other = bytesOf(named("scale").packet!);
+  await fails(recipeOf(named("recursive"), codec).decode(other), (error) => error instanceof CodecError);
+  // The codec is usable afterwards.
+  assert.equal(await recipeOf(one, codec).decode(bytesOf(one.packet!)), tensorOf(one.latent));
+});
+
+test.run();

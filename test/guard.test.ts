@@ -1,0 +1,247 @@
+// Parameters of another machine: within the guard every packet decodes to the same symbols, and without one failures are noticed; docs/determinism.md.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { stockScales } from "../bindings/scales.js";
+import { laneCounts } from "./builds.js";
+import { makeTable, random } from "./cases.js";
+import { sameNumbers, throwsMistake } from "./expect.js";
+import { fullBuilds } from "./full-builds.js";
+import {
+  boundaryScale,
+  type Field,
+  fieldOf,
+  naturalScale,
+  perturbed,
+  read,
+  write,
+  wrongSymbols,
+} from "./guard-trial.js";
+import { correctedRow, guardedPositions, parseParts } from "./reference.js";
+
+const errors = [1e-6, 1e-5, 1e-4, 1e-3];
+const [simd, scalar] = fullBuilds;
+
+function symbolsOf(found: ReturnType<typeof read>): Int32Array[] {
+  if (!Array.isArray(found)) throw found;
+  return found;
+}
+
+for (const error of errors) {
+  test(`a guard of ${error}: 250,000 symbols decode alike on the other machine`, () => {
+    const rng = random(Math.round(1 / error));
+    const bound = { relative: error, absolute: 0 };
+    let flipped = 0;
+    for (let round = 0; round < 5; round++) {
+      const scaleOf = round % 2 ? boundaryScale(rng, error) : naturalScale(rng);
+      const fields = [20_000, 30_000].map((n) => fieldOf(rng, n, scaleOf));
+      const others = fields.map(({ scales, means }) => ({
+        scales: perturbed(rng, scales, bound),
+        means: perturbed(rng, means, bound),
+      }));
+      const { packet, corrections } = write(simd.codec, fields, { guard: error, indexChecks: true });
+      sameNumbers(write(scalar.codec, fields, { guard: error, indexChecks: true }).packet, packet);
+      const truth = symbolsOf(read(simd.codec, packet, fields));
+      for (const { codec } of fullBuilds) assert.is(wrongSymbols(symbolsOf(read(codec, packet, others)), truth), 0);
+      // The corrections are those of the rule, and without them the packet would have failed.
+      const expected = fields.map(({ scales }) => guardedPositions(scales, stockScales, bound));
+      assert.is(corrections, expected[0].length + expected[1].length);
+      const positions = [...expected[0].map((at) => 32 + at), ...expected[1].map((at) => 32 + 20_000 + at)];
+      assert.equal(parseParts(packet).corrections, positions);
+      const plain = write(simd.codec, fields, { indexChecks: true }).packet;
+      const unguarded = read(simd.codec, plain, others);
+      if (!Array.isArray(unguarded)) flipped++;
+    }
+    assert.ok(flipped >= 2, `only ${flipped} of 5 packets would have failed without a guard`);
+  });
+}
+
+test("without a guard every failure is a MODEL_MISMATCH that names the part", () => {
+  const rng = random(9);
+  let failures = 0;
+  for (let round = 0; round < 60; round++) {
+    const error = errors[round % 4];
+    const fields = [3000, 3000].map((n) => fieldOf(rng, n, naturalScale(rng)));
+    // One scale that the other machine has on the other side of a boundary.
+    const part = rng(2);
+    const at = rng(3000);
+    const boundary = stockScales[5 + rng(30)];
+    const moved = fields.map(({ scales, means }) => ({ scales: scales.slice(), means }));
+    fields[part].scales[at] = boundary;
+    moved[part].scales[at] = Math.fround(boundary * (1 + error));
+    const codec = fullBuilds[round % 2].codec;
+    const found = read(codec, write(codec, fields, { indexChecks: true }).packet, moved);
+    if (Array.isArray(found)) {
+      assert.unreachable("the packet was read with another row");
+      continue;
+    }
+    assert.is(found.code, "MODEL_MISMATCH");
+    assert.match(found.message, new RegExp(`part ${part + 1}\\b`));
+    failures++;
+  }
+  assert.is(failures, 60);
+});
+
+test("without index checks a wrong row is noticed by the lanes' seeds, and with one lane it may not be", () => {
+  const rng = random(10);
+  const noticed = { 1: 0, 8: 0, 16: 0, 32: 0 };
+  for (let round = 0; round < 30; round++) {
+    const fields: Field[] = [fieldOf(rng, 4000, naturalScale(rng))];
+    const scales = perturbed(rng, fields[0].scales, { relative: 0.02, absolute: 0 });
+    for (const lanes of laneCounts) {
+      const found = read(simd.codec, write(simd.codec, fields, { lanes }).packet, [{ ...fields[0], scales }]);
+      if (!Array.isArray(found)) noticed[lanes]++;
+    }
+  }
+  // A state that has run out of words sinks to 0 and stays there, which is where it should end: docs/determinism.md 5.
+  assert.ok(noticed[8] >= 29 && noticed[16] >= 29 && noticed[32] >= 29, JSON.stringify(noticed));
+  assert.ok(noticed[1] < 30, "if one lane notices all, docs/determinism.md may say so");
+});
+
+test("an absolute guard, and both kinds", () => {
+  const rng = random(11);
+  for (const bound of [
+    { relative: 0, absolute: 1e-4 },
+    { relative: 1e-4, absolute: 3e-4 },
+  ]) {
+    const fields = [fieldOf(rng, 60_000, naturalScale(rng))];
+    const others = [{ scales: perturbed(rng, fields[0].scales, bound), means: fields[0].means }];
+    const { packet } = write(simd.codec, fields, { guard: bound });
+    assert.equal(
+      parseParts(packet).corrections,
+      guardedPositions(fields[0].scales, stockScales, bound).map((at) => 32 + at),
+    );
+    const truth = symbolsOf(read(simd.codec, packet, fields));
+    assert.is(wrongSymbols(symbolsOf(read(simd.codec, packet, others)), truth), 0);
+    assert.not(Array.isArray(read(simd.codec, write(simd.codec, fields, { indexChecks: true }).packet, others)));
+  }
+});
+
+test("scales out of the ordinary, on both sides of the guard", () => {
+  const scales = Float32Array.of(
+    0,
+    -1,
+    1e-40,
+    0.11,
+    0.10999999,
+    0.11000001,
+    256,
+    255.99998,
+    1e30,
+    Infinity,
+    stockScales[62],
+  );
+  const n = scales.length;
+  const field = { scales, means: new Float32Array(n), latent: new Float32Array(n).fill(1) };
+  for (const { codec } of fullBuilds) {
+    const { packet, corrections } = write(codec, [field], { guard: 1e-3, indexChecks: true });
+    assert.is(corrections, guardedPositions(scales, stockScales, { relative: 1e-3, absolute: 0 }).length);
+    const others = [
+      { ...field, scales: scales.map((s, i) => (Number.isFinite(s) && i > 2 ? Math.fround(s * (1 - 9e-4)) : s)) },
+    ];
+    const truth = symbolsOf(read(codec, packet, [field]));
+    assert.is(wrongSymbols(symbolsOf(read(codec, packet, others)), truth), 0);
+  }
+});
+
+test("means affect the reconstruction by their own error and one rounding", () => {
+  const rng = random(12);
+  const n = 50_000;
+  const { scales, means, latent } = fieldOf(rng, n, naturalScale(rng));
+  const others = perturbed(rng, means, { relative: 1e-3, absolute: 1e-5 });
+  for (const step of [1, 0.37, 5]) {
+    const [{ codec }] = fullBuilds;
+    const writer = codec.writer();
+    const sent = writer.write(
+      { type: "float32", dims: [n], data: latent },
+      codec.gaussian(scales, { means, step }),
+    ).data;
+    const packet = writer.finish();
+    const symbols = codec.reader(packet).read(codec.gaussian(scales, { means, step }), { type: "int32" }).data;
+    const reader = codec.reader(packet);
+    const received = reader.read(codec.gaussian(scales, { means: others, step })).data;
+    reader.finish();
+    sameNumbers(codec.reader(packet).read(codec.gaussian(scales, { step }), { type: "int32" }).data, symbols);
+    for (let i = 0; i < n; i++) {
+      const rounding = 2 ** -24 * (Math.abs(sent[i]) + Math.abs(received[i]));
+      const difference = Math.abs(sent[i] - received[i]);
+      assert.ok(difference <= Math.abs(means[i] - others[i]) + rounding, `${difference} at ${i}`);
+    }
+  }
+});
+
+test("every guard that is accepted holds, up to the limit", () => {
+  const rng = random(14);
+  const [{ codec }] = fullBuilds;
+  const table = makeTable(rng, { rows: 8, entries: 9, flavour: "peaked" });
+  for (let round = 0; round < 60; round++) {
+    const ratio = 1.05 + 3 * rng.unit() ** 3;
+    const scaleTable = Float32Array.from({ length: 8 }, (_, j) => 0.2 * ratio ** j);
+    const share = rng.unit();
+    const guardOf = (size: number) => ({ relative: 0.3 * size * share, absolute: 0.06 * size * (1 - share) });
+    const accepted = (size: number) => {
+      try {
+        const one = { type: "int32", dims: [1], data: Int32Array.of(0) };
+        codec.writer({ guard: guardOf(size) }).write(one, codec.gaussian(Float32Array.of(1), { table, scaleTable }));
+        return true;
+      } catch (error) {
+        if (error instanceof RangeError) return false;
+        throw error;
+      }
+    };
+    let [low, high] = [0, 3];
+    for (let i = 0; i < 30; i++) {
+      const middle = (low + high) / 2;
+      if (accepted(middle)) low = middle;
+      else high = middle;
+    }
+    const { relative, absolute } = guardOf(low);
+    assert.ok(low > 0 && low < 3);
+    // The scales furthest from each boundary that are corrected, and the furthest that the other machine may have.
+    for (const boundary of scaleTable.subarray(0, 7)) {
+      const ends = [(boundary + absolute) / (1 - relative), (boundary - absolute) / (1 + relative)];
+      const [up, down] = [ends[0] * (1 + relative) + absolute, ends[1] * (1 - relative) - absolute];
+      const rowOf = (sigma: number) =>
+        correctedRow(sigma, scaleTable.subarray(0, -1).filter((s) => s < sigma).length, scaleTable);
+      for (const [end, far] of [
+        [ends[0], up],
+        [ends[1], down],
+      ])
+        assert.is(rowOf(far + (end - far) * 1e-6), rowOf(boundary), `${relative} ${absolute} at ${boundary}`);
+    }
+  }
+});
+
+test("a guard that reaches from one boundary to the next is refused", () => {
+  const one = { type: "int32", dims: [1], data: Int32Array.of(0) };
+  for (const { codec } of fullBuilds) {
+    const prior = codec.gaussian(Float32Array.of(1));
+    const writeWith = (guard: number | { absolute: number }) => {
+      const writer = codec.writer({ guard });
+      writer.write(one, prior);
+      return writer.finish();
+    };
+    // A quarter of the distance of CompressAI's scales is 0.0307 on a logarithmic scale.
+    assert.ok(writeWith(0.029).length > 0);
+    throwsMistake(() => writeWith(0.032), RangeError, "guard");
+    throwsMistake(() => writeWith({ absolute: 0.01 }), RangeError, "guard");
+    assert.ok(writeWith({ absolute: 0.003 }).length > 0);
+    const close = codec.gaussian(Float32Array.of(1), {
+      table: makeTable(random(1), { rows: 3, entries: 9, flavour: "peaked" }),
+      scaleTable: Float32Array.of(1, 1.01, 1.02),
+    });
+    const writer = codec.writer({ guard: 0.004 });
+    throwsMistake(() => writer.write(one, close), RangeError, "guard");
+    // Parts without scales need none.
+    writer.write(one, codec.indexed(makeTable(random(1), { rows: 3, entries: 9, flavour: "peaked" }), [0]));
+    assert.is(writer.corrections, 0);
+  }
+});
+
+test("a guard of 1e-5 costs less than half a percent", () => {
+  const rng = random(13);
+  const fields = [fieldOf(rng, 200_000, naturalScale(rng))];
+  const [plain, guarded] = [0, 1e-5].map((guard) => write(simd.codec, fields, { guard }).packet.length);
+  assert.ok(guarded > plain && guarded <= plain * 1.005, `${guarded} bytes, ${plain} without`);
+});
+
+test.run();

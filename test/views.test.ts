@@ -1,0 +1,276 @@
+// Views: parts of tensors and tensors in another order are coded in place, and the same as copies.
+import type { TensorLike } from "latentwire";
+import { channels, checkerboard, permute } from "latentwire/full";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { makeTable, type Random, random } from "./cases.js";
+import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
+import { type FullCodec, fullBuilds, type TensorView } from "./full-builds.js";
+import { fieldOf, naturalScale } from "./guard-trial.js";
+
+const rng = random(90);
+const dims = [1, 12, 8, 10];
+const n = 12 * 8 * 10;
+const field = fieldOf(rng, n, naturalScale(rng));
+const tensor = (data: Float32Array | Int32Array, shape = dims) => ({
+  type: data instanceof Float32Array ? "float32" : "int32",
+  dims: shape,
+  data,
+});
+const y = tensor(field.latent);
+const scales = tensor(field.scales);
+const means = tensor(field.means);
+
+/** The elements of a view in order, as a tensor of its own: by the definition of a view and nothing else. */
+function copyOf({ type, dims: shape, data, strides, offset = 0 }: TensorView) {
+  const source = data as Float32Array | Int32Array;
+  const count = shape.reduce((a, b) => a * b, 1);
+  const copy = source.slice(0, 0).constructor as typeof Float32Array;
+  const out = new copy(count);
+  for (let i = 0; i < count; i++) {
+    let at = offset;
+    for (let d = shape.length - 1, rest = i; d >= 0; d--) {
+      at += (rest % shape[d]) * strides[d];
+      rest = Math.floor(rest / shape[d]);
+    }
+    out[i] = source[at];
+  }
+  return { type, dims: [...shape], data: out };
+}
+
+/** A view with sides and gaps that none of the helpers makes: reversed, with steps, broadcast if wanted. */
+function anyView(rng: Random, data: Float32Array | Int32Array, broadcast: boolean): TensorView {
+  const rank = 1 + rng(4);
+  const shape: number[] = [];
+  const strides: number[] = [];
+  let span = 1;
+  let offset = 0;
+  for (let d = 0; d < rank; d++) {
+    const size = 1 + rng(6);
+    if (span * size * 2 > data.length) break;
+    const gap = 1 + rng(2);
+    const stride = broadcast && rng(4) === 0 ? 0 : span * gap * (rng(3) === 0 ? -1 : 1);
+    shape.push(size);
+    strides.push(stride);
+    if (stride < 0) offset -= stride * (size - 1);
+    span *= size * gap;
+  }
+  offset += rng(Math.max(1, data.length - span));
+  // Any order of the dimensions.
+  for (let d = shape.length - 1; d > 0; d--) {
+    const other = rng(d + 1);
+    for (const list of [shape, strides]) [list[d], list[other]] = [list[other], list[d]];
+  }
+  return { type: data instanceof Float32Array ? "float32" : "int32", dims: shape, data, strides, offset };
+}
+
+function packetOf(
+  codec: FullCodec,
+  latent: TensorLike | TensorView,
+  s: TensorLike | TensorView,
+  m: TensorLike | TensorView,
+) {
+  const writer = codec.writer({ indexChecks: true });
+  const { data } = writer.write(latent, codec.gaussian(s, { means: m }));
+  return { packet: writer.finish(), data };
+}
+
+const named: Record<string, (t: TensorLike) => TensorView> = {
+  "the first channels": (t) => channels(t, 0, 5),
+  "channels in the middle": (t) => channels(t, 3, 4),
+  "the last channels": (t) => channels(t, 7, 12),
+  "no channels": (t) => channels(t, 4, 4),
+  rows: (t) => channels(t, 2, 7, 2),
+  columns: (t) => channels(t, 1, 10, 3),
+  anchors: (t) => checkerboard(t, 0),
+  "the others": (t) => checkerboard(t, 1),
+  NHWC: (t) => permute(t, [0, 2, 3, 1]),
+  "width first": (t) => permute(t, [3, 0, 2, 1]),
+  "anchors of a group of channels": (t) => checkerboard(channels(t, 4, 8), 0),
+  "a group of channels, pixel by pixel": (t) => permute(channels(t, 4, 8), [0, 2, 3, 1]),
+  "a permuted half": (t) => permute(checkerboard(t, 1), [0, 2, 3, 4, 1]),
+};
+
+for (const { name, codec } of fullBuilds) {
+  for (const [what, viewOf] of Object.entries(named)) {
+    test(`${name}: written and read in place: ${what}`, () => {
+      const before = field.latent.slice();
+      const [view, s, m] = [y, scales, means].map(viewOf);
+      const own = packetOf(codec, copyOf(view), copyOf(s), copyOf(m));
+      const { packet, data } = packetOf(codec, view, s, m);
+      sameNumbers(packet, own.packet);
+      sameNumbers(data, own.data);
+      sameNumbers(field.latent, before, "the latent");
+
+      // Into a view: its elements are those, and all others stay.
+      const target = tensor(new Float32Array(n).fill(9));
+      const reader = codec.reader(packet);
+      const out = viewOf(target);
+      assert.is(reader.read(codec.gaussian(s, { means: m }), { out }), out);
+      reader.finish();
+      sameNumbers(copyOf(out).data, own.data);
+      const marks = viewOf(tensor(Int32Array.from({ length: n }, (_, i) => i)));
+      const touched = new Set(copyOf(marks).data);
+      target.data.forEach((value, i) => {
+        if (!touched.has(i)) assert.is(value, 9);
+      });
+      const written = tensor(new Float32Array(n).fill(9));
+      const writer = codec.writer({ indexChecks: true });
+      const writeOut = viewOf(written);
+      assert.is(writer.write(view, codec.gaussian(s, { means: m }), { out: writeOut }), writeOut);
+      sameNumbers(writer.finish(), packet);
+      sameNumbers(written.data, target.data);
+    });
+  }
+
+  test(`${name}: slices and halves together are the whole`, () => {
+    const target = tensor(new Float32Array(n));
+    const writer = codec.writer();
+    const sliceViews = (t: TensorLike) =>
+      [0, 4, 8].flatMap((c) => ([0, 1] as const).map((parity) => checkerboard(channels(t, c, c + 4), parity)));
+    const [latents, ss, ms, outs] = [y, scales, means, target].map(sliceViews);
+    const sent = new Float32Array(n);
+    const sentViews = sliceViews(tensor(sent));
+    latents.forEach((view, i) => {
+      writer.write(view, codec.gaussian(ss[i], { means: ms[i] }), { out: sentViews[i] });
+    });
+    const reader = codec.reader(writer.finish());
+    outs.forEach((out, i) => {
+      reader.read(codec.gaussian(ss[i], { means: ms[i] }), { out });
+    });
+    reader.finish();
+    sameNumbers(target.data, sent);
+    const whole = codec.writer();
+    sameNumbers(whole.write(y, codec.gaussian(scales, { means })).data, sent);
+  });
+
+  test(`${name}: in place: the latent becomes what the reader sees`, () => {
+    const own = tensor(field.latent.slice());
+    const writer = codec.writer();
+    for (const c of [0, 6]) {
+      const view = channels(own, c, c + 6);
+      writer.write(view, codec.gaussian(channels(scales, c, c + 6), { means: channels(means, c, c + 6) }), {
+        out: view,
+      });
+    }
+    const whole = codec.writer();
+    sameNumbers(own.data, whole.write(y, codec.gaussian(scales, { means })).data);
+  });
+
+  test(`${name}: any view is its copy`, () => {
+    const seeded = random(91);
+    for (let round = 0; round < 300; round++) {
+      const [a, b, c] = [field.latent, field.scales, field.means];
+      const view = anyView(seeded, a, true);
+      const like = (data: Float32Array): TensorView => ({ ...view, data, type: "float32" });
+      const { packet } = packetOf(codec, view, like(b), like(c));
+      sameNumbers(
+        packet,
+        packetOf(codec, copyOf(view), copyOf(like(b)), copyOf(like(c))).packet,
+        `${view.dims}/${view.strides}`,
+      );
+    }
+  });
+
+  test(`${name}: views of symbols, under factorized priors and given rows`, () => {
+    const table = makeTable(random(92), { rows: 12, entries: 15, flavour: "peaked" });
+    const symbols = tensor(Int32Array.from({ length: n }, () => rng(9) - 4));
+    const rows = Uint8Array.from({ length: n }, () => rng(12));
+    const write = (latent: TensorLike | TensorView, axis: number) => {
+      const writer = codec.writer();
+      writer.write(latent, codec.factorized(table, { axis }));
+      writer.write(
+        latent,
+        codec.indexed(
+          table,
+          rows.subarray(
+            0,
+            latent.dims.reduce((a, b) => a * b, 1),
+          ),
+        ),
+      );
+      return writer.finish();
+    };
+    for (const [view, axis] of [
+      [permute(symbols, [0, 2, 3, 1]), 3],
+      [channels(symbols, 2, 7, 2), 1],
+      [checkerboard(symbols, 1), 1],
+    ] as const) {
+      const packet = write(view, axis);
+      sameNumbers(packet, write(copyOf(view), axis));
+      const reader = codec.reader(packet);
+      const found = reader.read(codec.factorized(table, { axis }), { type: "int32" });
+      assert.equal(found.dims, [...view.dims]);
+      sameNumbers(found.data, copyOf(view).data);
+      reader.close();
+      const out = permute(
+        tensor(new Float32Array(found.data.length), [...view.dims].reverse()),
+        [...view.dims.keys()].reverse(),
+      );
+      const again = codec.reader(packet);
+      again.read(codec.factorized(table, { axis }), { out });
+      sameNumbers(copyOf(out).data, copyOf(view).data);
+    }
+  });
+
+  test(`${name}: what is no view`, () => {
+    const data = new Float32Array(24);
+    const prior = codec.gaussian(new Float32Array(24).fill(1));
+    const refuse = (view: Partial<TensorView>, what: string) =>
+      throwsMistake(
+        () =>
+          codec
+            .writer()
+            .write({ type: "float32", dims: [2, 3, 4], data, strides: [12, 4, 1], ...view } as TensorView, prior),
+        TypeError,
+        what,
+      );
+    refuse({ strides: [12, 4] }, "strides");
+    refuse({ strides: [12, 4, 1.5] }, "strides");
+    refuse({ offset: 0.5 }, "offset");
+    // Elements that are not there.
+    for (const view of [{ strides: [12, 4, 2] }, { offset: 1 }, { offset: -1 }, { strides: [-12, 4, 1] }]) {
+      const latent = { type: "float32", dims: [2, 3, 4], data, strides: [12, 4, 1], ...view };
+      throwsCode(() => codec.writer().write(latent, prior), "SHAPE_MISMATCH");
+    }
+    throwsMistake(() => channels(y, 0, 13), RangeError, "13");
+    throwsMistake(() => channels(y, 5, 4), RangeError, "5");
+    throwsMistake(() => channels(y, 0, 1, 4), RangeError, "4");
+    throwsMistake(() => permute(y, [0, 1, 2]), RangeError, "order");
+    throwsMistake(() => permute(y, [0, 1, 2, 2]), RangeError, "order");
+    throwsMistake(() => checkerboard(tensor(new Float32Array(15), [1, 3, 5]), 0), RangeError, "even");
+    throwsMistake(() => checkerboard(y, 2 as 1), RangeError, "parity");
+    // A target in which two elements share a place, or of another type.
+    const writer = codec.writer();
+    const latent = { type: "float32", dims: [24], data };
+    throwsMistake(
+      () =>
+        writer.write(latent, prior, {
+          out: { type: "int32", dims: [24], data: new Int32Array(24), strides: [1] } as never,
+        }),
+      TypeError,
+      "out",
+    );
+    throwsMistake(() => writer.write(latent, prior, { out: new Float32Array(23) }), RangeError, "out");
+    writer.write(latent, prior);
+    assert.ok(writer.finish().length > 0);
+  });
+}
+
+test("checkerboard halves are those with (h + w) even and odd, row by row", () => {
+  const board = tensor(
+    Int32Array.from({ length: 2 * 4 * 6 }, (_, i) => i),
+    [2, 4, 6],
+  );
+  for (const parity of [0, 1] as const) {
+    const expected: number[] = [];
+    for (let c = 0; c < 2; c++)
+      for (let h = 0; h < 4; h++)
+        for (let w = 0; w < 6; w++) if ((h + w) % 2 === parity) expected.push(24 * c + 6 * h + w);
+    const view = checkerboard(board, parity);
+    assert.equal(view.dims, [2, 2, 2, 3]);
+    assert.equal([...copyOf(view).data], expected);
+  }
+});
+
+test.run();
