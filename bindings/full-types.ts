@@ -80,7 +80,7 @@ export interface WriterOptions {
    * they are equal. `write` throws RangeError for one that is too wide for the scales' table or for a mixture's means.
    */
   guard?: number | Guard;
-  /** Store two bytes per part that let a reader notice rows other than the writer's before it returns a symbol. Default false. */
+  /** Store two bytes per part that let a reader notice rows other than the writer's before it returns a symbol. Default: with a guard. */
   indexChecks?: boolean;
 }
 
@@ -93,11 +93,13 @@ export interface ReaderOptions {
 /** Where dequantized elements go: a float32 array as long as the part, or a view of one. */
 export type PartTarget = Float32Array | TensorView;
 
+/** Where what was written goes. */
 export interface WriteOptions {
   /** Takes what the reader will see. Default: a new array. May be the latent's own memory. */
   out?: PartTarget;
 }
 
+/** What a part is read as. */
 export interface ReadOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
   type?: T;
@@ -165,11 +167,23 @@ export interface PartWriter {
 /** Gives back the parts of a packet, in the order in which they were written. */
 export interface PartReader {
   /**
-   * @throws CodecError `TRUNCATED`, `CORRUPTED`, `SHAPE_MISMATCH`, `MODEL_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`. After an error the reader is
+   * The next part, dequantized.
+   *
+   * @throws CodecError `TRUNCATED`, `CORRUPTED`, `SHAPE_MISMATCH`, `MODEL_MISMATCH`, `NON_FINITE`. After an error the reader is
    * closed; the codec stays usable.
    */
   read(prior: Prior, options?: ReadOptions<"float32"> & { out?: Float32Array }): Latent<Float32Array>;
+  /**
+   * The next part, dequantized into a view's memory.
+   *
+   * @throws As the first form.
+   */
   read(prior: Prior, options: { out: TensorView; dims?: readonly number[] }): TensorView;
+  /**
+   * The next part as any type: an integer one holds its symbols.
+   *
+   * @throws As the first form; besides `OUT_OF_RANGE` for a symbol that int8 or int16 cannot hold.
+   */
   read<T extends LatentType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
   /** Begins a part that is read piece by piece. */
   sequence(options?: SequenceOptions): SequenceReader;
@@ -218,6 +232,7 @@ export interface Rate {
   readonly warning?: string;
 }
 
+/** What a rate is reported for. */
 export interface RateOptions {
   /** Dimension to report along, e.g. 1 for the channels of NCHW. Default: only the total. */
   axis?: number;

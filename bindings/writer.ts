@@ -44,6 +44,7 @@ export class Writer implements PartWriter {
   readonly #priors: Priors;
   readonly #options: WriterOptions;
   readonly #margins: Margins | undefined;
+  readonly #indexChecks: boolean;
   readonly #parts: CodedPart[] = [];
   readonly #shapes: number[][] = [];
   readonly #corrections: number[] = [];
@@ -55,17 +56,20 @@ export class Writer implements PartWriter {
   #finished = false;
 
   constructor(core: FullCore, priors: Priors, options: WriterOptions) {
-    const { format = "packet", lanes = "auto", guard, indexChecks = false } = options;
+    const { format = "packet", lanes = "auto", guard } = options;
     if (format !== "packet" && format !== "strings")
       throw new TypeError(`format must be "packet" or "strings", not ${JSON.stringify(format)}`);
     if (lanes !== "auto" && !LANES.includes(lanes))
       throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
     this.#margins = marginsOf(guard);
+    // Whoever sets a guard knows that machines differ, perhaps by more than that.
+    const { indexChecks = this.#margins !== undefined } = options;
     if (format === "strings" && (this.#margins || indexChecks))
       throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
     this.#core = core;
     this.#priors = priors;
     this.#options = options;
+    this.#indexChecks = indexChecks;
   }
 
   get corrections(): number {
@@ -108,7 +112,7 @@ export class Writer implements PartWriter {
       rows,
       centre,
       this.#margins,
-      this.#options.indexChecks ? 0 : undefined,
+      this.#indexChecks ? 0 : undefined,
       target,
       part,
     );
@@ -121,7 +125,7 @@ export class Writer implements PartWriter {
     this.#parts.push(part);
     for (const position of corrected) this.#corrections.push(this.#parameters + position);
     this.#parameters += perSymbol * part.symbols.length;
-    if (this.#options.indexChecks) this.#checks.push(checkOfHash(hash));
+    if (this.#indexChecks) this.#checks.push(checkOfHash(hash));
     this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
     this.#elements += part.symbols.length;
   }

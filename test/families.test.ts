@@ -7,7 +7,6 @@ import * as assert from "uvu/assert";
 import { garbagePerPixel } from "../bench/families/pull.js";
 import { stockScales } from "../bindings/scales.js";
 import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
-import { type Mixture, mixtureRow, quantizeMixture } from "./reference.js";
 
 const all = readCases(new URL("./vectors/families.json", import.meta.url));
 const cases = all.filter(({ packet }) => packet !== undefined);
@@ -26,35 +25,6 @@ const withCode =
   (code: string, message = /./) =>
   (error: unknown) =>
     error instanceof CodecError && error.code === code && message.test(error.message);
-
-/** Strings have no rows made at run time; those of docs/format.md section 9 can be given as a table of their own. */
-async function runTimeRows(one: FamilyCase, own: FullCodec) {
-  await fails(
-    recipeOf(one, own).encode(tensorOf(one.y), { format: "strings" }),
-    (error) => error instanceof TypeError && /rows made at run time/.test(error.message),
-  );
-  const [parameters] = one.nets.h_s;
-  const { components = 1, support = [0, 0] } = one;
-  const mixture: Mixture = {
-    kind: "gaussian",
-    components,
-    support,
-    weights: floatsOf(parameters.weights),
-    means: floatsOf(parameters.means),
-    scales: floatsOf(parameters.scales),
-  };
-  const rows = quantizeMixture(mixture, stockScales).map((each) => mixtureRow(each, mixture, stockScales));
-  const table = { offsets: rows.map(({ offset }) => offset), cdfs: rows.map(({ cdf }) => [...cdf]) };
-  const prior = own.indexed(
-    table,
-    Array.from(rows, (_, i) => i),
-  );
-  const { dims, data } = tensorOf(one.latent);
-  const options = { stream: "compressai", header: "none" } as const;
-  const symbols = { type: "int32", dims, data: Int32Array.from(data) };
-  assert.is(hexOf(own.encode(symbols, prior, options)), one.strings[0]);
-  assert.equal(own.decode(bytesOf(one.strings[0]), prior, { ...options, dims, type: "int32" }).data, symbols.data);
-}
 
 test("every family has its vectors", () => {
   const families = new Set(cases.map(({ family }) => family));
@@ -81,7 +51,6 @@ for (const [build, own] of Object.entries(codecs)) {
     const latent = tensorOf(one.latent);
 
     test(`${name}: CompressAI's strings, both ways`, async () => {
-      if (one.family === "mixture") return runTimeRows(one, own);
       const encoded = await recipeOf(one, own).encode(y, { format: "strings" });
       assert.equal(encoded.packet.map(hexOf), one.strings);
       assert.equal(encoded.shape, one.shape);

@@ -13,7 +13,7 @@ export interface Field {
   readonly latent: Float32Array;
 }
 
-function normal(rng: Random): number {
+export function normal(rng: Random): number {
   return Math.sqrt(-2 * Math.log(1 - rng.unit())) * Math.cos(2 * Math.PI * rng.unit());
 }
 

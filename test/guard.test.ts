@@ -7,6 +7,14 @@ import { makeTable, random } from "./cases.js";
 import { sameNumbers, throwsMistake } from "./expect.js";
 import { fullBuilds } from "./full-builds.js";
 import {
+  atBoundaries,
+  COMPONENTS,
+  mixtureFieldOf,
+  perturbedMixture,
+  readMixture,
+  writeMixture,
+} from "./guard-mixture.js";
+import {
   boundaryScale,
   type Field,
   fieldOf,
@@ -16,7 +24,7 @@ import {
   write,
   wrongSymbols,
 } from "./guard-trial.js";
-import { correctedRow, guardedPositions, parseParts } from "./reference.js";
+import { correctedRow, guardedParameters, guardedPositions, parseParts } from "./reference.js";
 
 const errors = [1e-6, 1e-5, 1e-4, 1e-3];
 const [simd, scalar] = fullBuilds;
@@ -113,6 +121,55 @@ test("an absolute guard, and both kinds", () => {
     const truth = symbolsOf(read(simd.codec, packet, fields));
     assert.is(wrongSymbols(symbolsOf(read(simd.codec, packet, others)), truth), 0);
     assert.not(Array.isArray(read(simd.codec, write(simd.codec, fields, { indexChecks: true }).packet, others)));
+  }
+});
+
+for (const error of [1e-6, 1e-5, 1e-4]) {
+  test(`mixtures: a guard of ${error} covers weights, means and scales`, () => {
+    const rng = random(Math.round(3 / error));
+    const bound = { relative: error, absolute: 0 };
+    let flipped = 0;
+    for (let round = 0; round < 4; round++) {
+      const drawn = mixtureFieldOf(rng, 8000);
+      const field = round % 2 ? atBoundaries(rng, drawn, error) : drawn;
+      const other = perturbedMixture(rng, field.parameters, bound);
+      const { packet, corrections } = writeMixture(simd.codec, field, { guard: error });
+      sameNumbers(writeMixture(scalar.codec, field, { guard: error }).packet, packet);
+      const mixture = { kind: "gaussian", components: COMPONENTS, support: [-64, 63], ...field.parameters } as const;
+      const expected = guardedParameters(mixture, stockScales, bound);
+      assert.equal(parseParts(packet).corrections, expected);
+      assert.is(corrections, expected.length);
+      for (const { codec } of fullBuilds) {
+        const found = readMixture(codec, packet, other);
+        if (!(found instanceof Int32Array)) throw found;
+        sameNumbers(found, field.symbols);
+      }
+      const plain = writeMixture(simd.codec, field, { indexChecks: true }).packet;
+      const unguarded = readMixture(simd.codec, plain, other);
+      if (unguarded instanceof Int32Array) continue;
+      assert.is(unguarded.code, "MODEL_MISMATCH");
+      flipped++;
+    }
+    assert.ok(flipped >= 2, `only ${flipped} of 4 packets would have failed without a guard`);
+  });
+}
+
+test("mixtures: a guard of a quarter of a grid step and more is refused", () => {
+  for (const { codec } of fullBuilds) {
+    const write = (mean: number, weight: number, guard: number | { absolute: number }) => {
+      const prior = codec.mixture(
+        { weights: Float32Array.of(weight), means: Float32Array.of(mean), scales: Float32Array.of(1) },
+        { components: 1, support: [-9, 9], dims: [1] },
+      );
+      codec.writer({ guard }).write({ type: "int32", dims: [1], data: Int32Array.of(0) }, prior);
+    };
+    // 0.25 / 64 = 0.00390625, 0.25 / 256 = 0.0009765625
+    write(39, 0.1, 1e-4);
+    throwsMistake(() => write(39.1, 0.1, 1e-4), RangeError, "guard");
+    write(0, 0.97, 1e-3);
+    throwsMistake(() => write(0, 0.98, 1e-3), RangeError, "guard");
+    write(0, 0, { absolute: 0.0009 });
+    throwsMistake(() => write(0, 0, { absolute: 0.001 }), RangeError, "guard");
   }
 });
 

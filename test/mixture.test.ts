@@ -48,14 +48,14 @@ for (const { name, codec } of fullBuilds) {
           const own = Array.from({ length: count }, make);
           return Float32Array.from({ length: count * symbols.length }, (_, i) => own[Math.floor(i / symbols.length)]);
         };
-        const mixture: Mixture = {
+        const mixture = {
           kind,
           components: count,
           support,
           weights: fill(() => rng.unit()),
           means: fill(() => a + (b - a + 1) * rng.unit()),
           scales: fill(() => Math.exp(8 * rng.unit() - 2.5)),
-        };
+        } satisfies Mixture;
         if (symbols.length > 1000) {
           // The reference makes a row per symbol: some of them do.
           const some = symbols.filter((_, k) => k % 97 === 0 || k < 3 || k > 4092);

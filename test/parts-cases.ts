@@ -151,6 +151,8 @@ export interface MixtureStyle extends PartStyle {
   components?: number;
   kind?: Mixture["kind"];
   support?: readonly [number, number];
+  /** Default: sometimes. */
+  weights?: boolean;
 }
 
 export function mixturePart(rng: Random, dims: number[], style: MixtureStyle = {}): PartCase {
@@ -158,14 +160,14 @@ export function mixturePart(rng: Random, dims: number[], style: MixtureStyle = {
   const support = style.support ?? [-5 - rng(20), 5 + rng(20)];
   const n = productOf(dims);
   const floats = (make: () => number) => Float32Array.from({ length: components * n }, make);
-  const mixture: Mixture = {
+  const mixture = {
     kind,
     components,
     support,
-    weights: floats(() => (rng(8) === 0 ? 0 : rng.unit())),
+    weights: (style.weights ?? rng(5) > 0) ? floats(() => (rng(8) === 0 ? 0 : rng.unit())) : undefined,
     means: floats(() => (support[0] + support[1]) / 2 + (rng.unit() - 0.5) * 8),
     scales: floats(() => Math.exp(rng.unit() * 5 - 2.5)),
-  };
+  } satisfies Mixture;
   const rows = quantizeMixture(mixture, stockScales).map((own) => mixtureRow(own, mixture, stockScales));
   const drawn = Int32Array.from(rows, (row) => drawSymbol(rng, row.offset, row.cdf, escapeRate));
   const stacked = (data: Float32Array) => ({ type: "float32", dims: [components, ...dims], data });
@@ -175,14 +177,18 @@ export function mixturePart(rng: Random, dims: number[], style: MixtureStyle = {
     reference: { kind: "mixture", mixture, scaleTable: stockScales },
     prior: (codec) =>
       codec.mixture(
-        { weights: stacked(mixture.weights), means: stacked(mixture.means), scales: stacked(mixture.scales) },
+        {
+          weights: mixture.weights && stacked(mixture.weights),
+          means: stacked(mixture.means),
+          scales: stacked(mixture.scales),
+        },
         { components, kind, support, dims },
       ),
   };
 }
 
-/** Any part at all, of about `size` symbols. */
-export function anyPart(rng: Random, size: number, escapeRate = 0): PartCase {
+/** Any part at all, of about `size` symbols; without mixtures a guard may be wide. */
+export function anyPart(rng: Random, size: number, escapeRate = 0, mixtures = true): PartCase {
   const style: PartStyle = {
     escapeRate,
     step: [1, 1, 0.5, 3][rng(4)],
@@ -191,7 +197,7 @@ export function anyPart(rng: Random, size: number, escapeRate = 0): PartCase {
   };
   const flavour = (["peaked", "random", "extreme"] as const)[rng(3)];
   const shape = { rows: 1 + rng(9), entries: 2 + rng(60), flavour };
-  switch (rng(5)) {
+  switch (rng(mixtures ? 5 : 4)) {
     case 0: {
       const table = makeTable(rng, { ...shape, medians: style.means });
       const run = Math.ceil(size / table.cdfs.length);

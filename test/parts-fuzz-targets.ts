@@ -54,7 +54,7 @@ export function partsTargetsOf(build: FullBuild, seed: number): PartsTarget[] {
           lanes,
           checksum,
           fingerprint: form !== "plain",
-          guard: form === "guarded" ? 0.01 : 0,
+          guard: form === "guarded" ? { absolute: 5e-4 } : 0,
           indexChecks: form === "guarded",
         });
         const sizes = parts.map(({ symbols }) => symbols.length).join("+");

@@ -4,7 +4,7 @@ import type { FullCodec, PartReader, ReaderOptions, WriterOptions } from "latent
 import * as assert from "uvu/assert";
 import { sameNumbers } from "./expect.js";
 import type { PartCase } from "./parts-cases.js";
-import { guardedPositions, type ReferencePart } from "./reference.js";
+import { guardedParameters, guardedPositions, type PartPrior, type ReferencePart } from "./reference.js";
 
 export function writeParts(codec: FullCodec, parts: readonly PartCase[], options?: WriterOptions): Uint8Array {
   const writer = codec.writer(options);
@@ -45,15 +45,18 @@ export function readParts(
   reader.finish();
 }
 
+function correctionsOf(prior: PartPrior, relative: number): number[] {
+  const guard = { relative, absolute: 0 };
+  if (prior.kind === "scales") return guardedPositions(prior.scales, prior.scaleTable, guard);
+  return prior.kind === "mixture" ? guardedParameters(prior.mixture, prior.scaleTable, guard) : [];
+}
+
 /** The same parts for the reference, with the corrections that the guard asks for. */
 export function toReference(parts: readonly PartCase[], guard = 0): ReferencePart[] {
   return parts.map(({ reference, dims, symbols }) => ({
     prior: reference,
     dims,
     symbols,
-    corrections:
-      reference.kind === "scales"
-        ? guardedPositions(reference.scales, reference.scaleTable, { relative: guard, absolute: 0 })
-        : [],
+    corrections: correctionsOf(reference, guard),
   }));
 }

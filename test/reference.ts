@@ -9,6 +9,7 @@ export { xxh32, xxh64 } from "./reference/hash.js";
 export type { Layout } from "./reference/lanes.js";
 export {
   type Component,
+  guardedParameters,
   type Mixture,
   type MixtureKind,
   mixtureKinds,

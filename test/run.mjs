@@ -30,7 +30,7 @@ function number(output, label) {
 function judge(file, exit, output) {
   const total = number(output, "Total") ?? 0;
   const passed = number(output, "Passed") ?? 0;
-  const skippedLines = output.match(/^skipped: .*$/gm) ?? [];
+  const skippedLines = output.match(/^(?:[•✘] ?)*skipped: .*$/gm) ?? [];
   const skipped = skippedLines.length + (number(output, "Skipped") ?? 0);
   let reason;
   if (exit !== 0) reason = exit === null ? "was ended" : `exit status ${exit}`;

@@ -26,7 +26,7 @@ const parts = [
   [
     '"latentwire/full", bundled, both full Wasm builds inlined',
     await bundle('export * from "latentwire/full"'),
-    40_000,
+    43_000,
   ],
   ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 6_500],
   [

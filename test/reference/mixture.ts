@@ -1,5 +1,6 @@
 // Rows made at run time: mixtures; docs/format.md section 9.
-import { FormatError } from "./errors.js";
+import { correctedRow, guardedPositions, type ReferenceGuard } from "./corrections.js";
+import { corrupted, FormatError } from "./errors.js";
 import { erfc, exp } from "./exp.js";
 import { nearest } from "./quantize.js";
 import { rowsOfScales } from "./rows.js";
@@ -13,7 +14,8 @@ export interface Mixture {
   readonly kind: MixtureKind;
   readonly components: number;
   readonly support: readonly [number, number];
-  readonly weights: Float32Array;
+  /** Left out: all are 1. */
+  readonly weights: Float32Array | undefined;
   readonly means: Float32Array;
   readonly scales: Float32Array;
 }
@@ -33,24 +35,54 @@ function clamp(x: number, low: number, high: number): number {
   return Math.min(high, Math.max(low, x));
 }
 
-/** The components of every symbol. */
-export function quantizeMixture(mixture: Mixture, scaleTable: Float32Array): Component[][] {
+/** The grid point above the nearest boundary where the parameter is corrected (section 8.3), else the nearest one. */
+const gridPoint = (x: number, corrected: boolean) => (corrected ? Math.floor(x) + 1 : nearest(x));
+
+/** The components of every symbol. `corrections`: positions of parameters within the part. */
+export function quantizeMixture(
+  mixture: Mixture,
+  scaleTable: Float32Array,
+  corrections: readonly number[] = [],
+): Component[][] {
   const { components, weights, means, scales } = mixture;
   const n = means.length / components;
+  const isCorrected = new Set(corrections);
+  if (!weights && corrections.some((at) => at % 3 === 0)) corrupted("a correction of weights that are left out");
   for (const values of [weights, means, scales])
-    if (values.some(Number.isNaN)) throw new FormatError("NON_FINITE", "a parameter is NaN");
+    if (values?.some(Number.isNaN)) throw new FormatError("NON_FINITE", "a parameter is NaN");
   const rows = rowsOfScales(scales, scaleTable);
   return Array.from({ length: n }, (_, i) => {
     const own = Array.from({ length: components }, (_, k) => {
       const at = k * n + i;
+      const [weight, mean, scale] = [0, 1, 2].map((which) => isCorrected.has(3 * (i * components + k) + which));
       return {
-        weight: clamp(nearest(weights[at] * 256), 0, 256) + 0,
-        mean: clamp(nearest(means[at] * 64), -meanLimit, meanLimit) + 0,
-        scale: rows[at],
+        weight: clamp(gridPoint((weights?.[at] ?? 1) * 256, weight), 0, 256) + 0,
+        mean: clamp(gridPoint(means[at] * 64, mean), -meanLimit, meanLimit) + 0,
+        scale: scale ? correctedRow(scales[at], rows[at], scaleTable) : rows[at],
       };
     });
     return own.every(({ weight }) => weight === 0) ? own.map((component) => ({ ...component, weight: 1 })) : own;
   });
+}
+
+/** Positions of the parameters that a guard corrects: those at either end of whose margin another row or grid point is nearest. */
+export function guardedParameters(mixture: Mixture, scaleTable: Float32Array, guard: ReferenceGuard): number[] {
+  const { components, weights, means, scales } = mixture;
+  const n = means.length / components;
+  const placeOf = (at: number, which: number) => 3 * ((at % n) * components + Math.floor(at / n)) + which;
+  const onGrid = (values: Float32Array, one: number, which: number) =>
+    [...values.keys()]
+      .filter((at) => {
+        const x = values[at] * one;
+        const margin = (Math.abs(values[at]) * guard.relative + guard.absolute) * one;
+        return margin > 0 && Math.abs(x - Math.floor(x) - 0.5) <= margin;
+      })
+      .map((at) => placeOf(at, which));
+  return [
+    ...(weights ? onGrid(weights, 256, 0) : []),
+    ...onGrid(means, 64, 1),
+    ...guardedPositions(scales, scaleTable, guard).map((at) => placeOf(at, 2)),
+  ].sort((a, b) => a - b);
 }
 
 const cumulatives: Record<MixtureKind, (x: number) => number> = {

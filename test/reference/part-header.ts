@@ -81,12 +81,11 @@ function readShapes(reader: Reader): number[][] {
   return shapes;
 }
 
-function readCorrections(reader: Reader, n: number): number[] {
+function readCorrections(reader: Reader): number[] {
   const count = reader.varint();
-  if (count === 0 || count > n) corrupted(`${count} corrections of ${n} symbols`);
+  if (count === 0 || count > reader.left) corrupted(`${count} corrections in ${reader.left} bytes`);
   const positions = [reader.varint()];
   while (positions.length < count) positions.push(positions[positions.length - 1] + 1 + reader.varint());
-  if (positions[count - 1] >= n) corrupted("a correction behind the last symbol");
   return positions;
 }
 
@@ -119,7 +118,7 @@ export function parseParts(bytes: Uint8Array): PartsHeader & { stream: Uint8Arra
   const n = reader.varint();
   if (n > most) corrupted(`${n} symbols`);
   const shapes = kinds & shapesBit ? readShapes(reader) : [];
-  const corrections = kinds & correctionsBit ? readCorrections(reader, n) : [];
+  const corrections = kinds & correctionsBit ? readCorrections(reader) : [];
   const checks = kinds & checksBit ? readChecks(reader) : [];
   return { form, n, shapes, corrections, checks, fingerprint, checksum, stream: reader.take(reader.left) };
 }

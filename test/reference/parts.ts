@@ -1,8 +1,8 @@
 // Packets of several parts; docs/format.md section 8.
 import { indexCheck } from "./corrections.js";
-import { FormatError } from "./errors.js";
+import { corrupted, FormatError } from "./errors.js";
 import { parseParts, writeParts } from "./part-header.js";
-import { chainFingerprints, countOf, type PartCoding, type PartPrior, partCoding } from "./prior.js";
+import { chainFingerprints, countOf, type PartCoding, type PartPrior, parametersOf, partCoding } from "./prior.js";
 import { decodeNative, encodeNative, type LaneCount } from "./stream.js";
 import type { Coding } from "./symbol.js";
 import type { Row } from "./table.js";
@@ -11,7 +11,7 @@ export interface ReferencePart {
   readonly prior: PartPrior;
   readonly dims: readonly number[];
   readonly symbols: ArrayLike<number>;
-  /** Positions within the part whose row is the corrected one. */
+  /** Positions, within the part, of the parameters that are corrected. */
   readonly corrections?: readonly number[];
 }
 
@@ -51,7 +51,7 @@ export function encodeParts(parts: readonly ReferencePart[], options: PartsOptio
   let start = 0;
   const corrections = parts.flatMap((part) => {
     const own = (part.corrections ?? []).map((at) => start + at);
-    start += part.symbols.length;
+    start += parametersOf(part.prior, part.symbols.length);
     return own;
   });
   const header = {
@@ -76,11 +76,14 @@ export function decodeParts(bytes: Uint8Array, priors: readonly PartPrior[]): In
     throw new FormatError("SHAPE_MISMATCH", `${checks.length} parts, not ${priors.length}`);
   const left = [...shapes];
   let start = 0;
+  let parameters = 0;
   const codings = priors.map((prior, part) => {
     const dims = prior.kind === "factorized" ? left.shift()! : [];
     const end = start + (countOf(prior) ?? productOf(dims));
     if (end > n) throw new FormatError("SHAPE_MISMATCH", `part ${part} ends behind the last of ${n} symbols`);
-    const own = corrections.filter((at) => at >= start && at < end).map((at) => at - start);
+    const next = parameters + parametersOf(prior, end - start);
+    const own = corrections.filter((at) => at >= parameters && at < next).map((at) => at - parameters);
+    parameters = next;
     const coding = partCoding(prior, dims, own);
     if (checks.length > 0 && indexCheck(coding.checked) !== checks[part])
       throw new FormatError("MODEL_MISMATCH", `part ${part}`);
@@ -88,6 +91,7 @@ export function decodeParts(bytes: Uint8Array, priors: readonly PartPrior[]): In
     return coding;
   });
   if (start !== n) throw new FormatError("SHAPE_MISMATCH", `${start} symbols, not ${n}`);
+  if (corrections.some((at) => at >= parameters)) corrupted("a correction behind the last parameter");
   const places = placesOf(codings, form.lanes);
   const symbols = decodeNative(stream, form, n, join(codings), (i) => places[i]);
   if (fingerprint !== undefined && fingerprint !== chainFingerprints(priors))

@@ -34,12 +34,17 @@ export function countOf(prior: PartPrior): number | undefined {
   return prior.kind === "mixture" ? prior.mixture.means.length / prior.mixture.components : undefined;
 }
 
-/** `corrections`: positions within the part. `dims`: of a factorized part. */
+/** Parameters of a part of n symbols: what section 8.3 counts. */
+export function parametersOf(prior: PartPrior, n: number): number {
+  return prior.kind === "mixture" ? 3 * prior.mixture.components * n : n;
+}
+
+/** `corrections`: positions of parameters within the part. `dims`: of a factorized part. */
 export function partCoding(prior: PartPrior, dims: readonly number[], corrections: readonly number[]): PartCoding {
-  if (corrections.length > 0 && (prior.kind !== "scales" || prior.scaleTable.length < 2))
+  if (corrections.length > 0 && (!("scaleTable" in prior) || prior.scaleTable.length < 2))
     corrupted("a correction of a symbol without scales");
   if (prior.kind === "mixture") {
-    const symbols = quantizeMixture(prior.mixture, prior.scaleTable);
+    const symbols = quantizeMixture(prior.mixture, prior.scaleTable, corrections);
     return {
       rows: symbols.map((own) => mixtureRow(own, prior.mixture, prior.scaleTable)),
       index: symbols.map((_, i) => i),
