@@ -72,11 +72,12 @@ function tell(position: u32): void {
 let tooWide: bool = false;
 
 // A weight or mean on its grid of 1 / one.
-function quantizeParameter(v: f64, one: f64, position: u32): f64 {
+function quantizeParameter(v: f64, one: f64, low: f64, high: f64, position: u32): f64 {
   const x = v * one;
   const margin = (relative * abs(v) + absolute) * one;
   let corrected = false;
-  if (margin > 0 && isFinite<f64>(x)) {
+  // What is clamped on either machine needs no guard.
+  if (margin > 0 && x + margin >= low && x - margin <= high) {
     // A reader, whose value may be as far from ours, must find the same boundary nearest.
     if (margin >= 0.25) tooWide = true;
     if (abs(x - floor<f64>(x) - 0.5) <= margin) {
@@ -86,7 +87,7 @@ function quantizeParameter(v: f64, one: f64, position: u32): f64 {
   } else if (told(position)) {
     corrected = true;
   }
-  return corrected ? floor<f64>(x) + 1 : nearest<f64>(x);
+  return min<f64>(max<f64>(corrected ? floor<f64>(x) + 1 : nearest<f64>(x), low), high);
 }
 
 /** What quantizeMixture returns beside the position of a NaN. */
@@ -111,11 +112,11 @@ export function quantizeMixture(weights: usize, means: usize, sigmas: usize, row
       if (weights) {
         const w = <f64>load<f32>(weights + (<usize>at << 2));
         if (w != w) return at;
-        weight = min<f64>(max<f64>(quantizeParameter(w, WEIGHT_ONE, position), 0), WEIGHT_ONE);
+        weight = quantizeParameter(w, WEIGHT_ONE, 0, WEIGHT_ONE, position);
       }
       const m = <f64>load<f32>(means + (<usize>at << 2));
       if (m != m) return at;
-      const mean = min<f64>(max<f64>(quantizeParameter(m, MEAN_ONE, position + 1), -MEAN_LIMIT), MEAN_LIMIT);
+      const mean = quantizeParameter(m, MEAN_ONE, -MEAN_LIMIT, MEAN_LIMIT, position + 1);
       sum += weight;
       store<f64>(quantized, weight);
       store<f64>(quantized, mean, 8);

@@ -210,12 +210,27 @@ export class FullCore extends Core {
       hashAt,
     );
     if (bad >= 0) throw new CodecError("NON_FINITE", `a weight or mean of element ${bad % n} is NaN`);
-    if (bad < -1) throw new RangeError("the guard is too wide for the weights or means of a mixture");
+    if (bad < -1) this.#refuseGuard(rows.weights && weights, means, all, margins as Margins);
     const used = wasm.correctedParameters();
     if (used < corrections.length) throw new CodecError("CORRUPTED", "a correction of weights that are left out");
     const corrected = margins && used > 0 ? Array.from(new Uint32Array(this.u8.buffer, positions, used)) : NONE;
     wasm.mixtureBegin(at.extra, components, rows.shape, rows.low, rows.size);
     return { address: at.rows, hash: new DataView(this.u8.buffer).getUint32(hashAt, true), corrected };
+  }
+
+  /** Finds the parameter that may be further off than the quarter of a grid step that docs/determinism.md 2 allows. */
+  #refuseGuard(weights: number | undefined, means: number, n: number, { relative, absolute }: Margins): never {
+    const find = (name: string, address: number, step: number, low: number, high: number) => {
+      const tooLarge = this.#floats(address, n).find((v) => {
+        const margin = relative * Math.abs(v) + absolute;
+        return margin / step >= 0.25 && v + margin >= low && v - margin <= high;
+      });
+      if (tooLarge !== undefined)
+        throw new RangeError(`the guard is too wide for a mixture's ${name} of ${tooLarge}: at most ${step / 4} off`);
+    };
+    if (weights !== undefined) find("weight", weights, 1 / 256, 0, 1);
+    find("mean", means, 1 / 64, -32768, 32768);
+    throw new Error("unreachable");
   }
 
   // ---- elements

@@ -37,7 +37,7 @@ export interface FullIndexedOptions extends Omit<IndexedOptions, "means"> {
 
 /** The parameters of a mixture: component k of element i is at `k * n + i`, n being the number of elements ([K, C, H, W] order). */
 export interface MixtureParameters {
-  /** Relative weights, >= 0; they need not sum to 1. May be left out with one component. */
+  /** Relative weights, 0 .. 1 (more counts as 1, less as 0); they need not sum to 1. Left out: all are 1. */
   weights?: Float32Array | TensorLike;
   means: Float32Array | TensorLike;
   scales: Float32Array | TensorLike;

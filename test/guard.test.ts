@@ -165,7 +165,8 @@ test("mixtures: a guard of a quarter of a grid step and more is refused", () => 
     };
     // 0.25 / 64 = 0.00390625, 0.25 / 256 = 0.0009765625
     write(39, 0.1, 1e-4);
-    throwsMistake(() => write(39.1, 0.1, 1e-4), RangeError, "guard");
+    throwsMistake(() => write(39.1, 0.1, 1e-4), RangeError, "guard is too wide for a mixture's mean of 39.09");
+    write(Infinity, 0.1, 1e-4);
     write(0, 0.97, 1e-3);
     throwsMistake(() => write(0, 0.98, 1e-3), RangeError, "guard");
     write(0, 0, { absolute: 0.0009 });

@@ -70,17 +70,18 @@ export function guardedParameters(mixture: Mixture, scaleTable: Float32Array, gu
   const { components, weights, means, scales } = mixture;
   const n = means.length / components;
   const placeOf = (at: number, which: number) => 3 * ((at % n) * components + Math.floor(at / n)) + which;
-  const onGrid = (values: Float32Array, one: number, which: number) =>
+  const onGrid = (values: Float32Array, one: number, low: number, high: number, which: number) =>
     [...values.keys()]
       .filter((at) => {
         const x = values[at] * one;
         const margin = (Math.abs(values[at]) * guard.relative + guard.absolute) * one;
-        return margin > 0 && Math.abs(x - Math.floor(x) - 0.5) <= margin;
+        const clamped = x + margin < low || x - margin > high;
+        return margin > 0 && !clamped && Math.abs(x - Math.floor(x) - 0.5) <= margin;
       })
       .map((at) => placeOf(at, which));
   return [
-    ...(weights ? onGrid(weights, 256, 0) : []),
-    ...onGrid(means, 64, 1),
+    ...(weights ? onGrid(weights, 256, 0, 256, 0) : []),
+    ...onGrid(means, 64, -meanLimit, meanLimit, 1),
     ...guardedPositions(scales, scaleTable, guard).map((at) => placeOf(at, 2)),
   ].sort((a, b) => a - b);
 }
