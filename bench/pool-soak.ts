@@ -1,28 +1,20 @@
-import { createPool } from "latentwire/pool";
-import { type Load, runPooled } from "./pool-load.js";
-
 const MB = 2 ** 20;
 const EVERY_MS = 10_000;
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** All loads by turns on two workers, with a line on memory every 10 seconds and a verdict: the last third against the first. */
-export async function soak(loads: readonly Load[], lanes: (load: Load) => number, minutes: number): Promise<void> {
-  const size = 2;
-  const pool = await createPool({ size });
+/** Works for about `ms`, the `turn`-th time; resolves to the items done. */
+export type Stretch = (turn: number, ms: number) => Promise<number>;
+
+/** A line on memory every 10 seconds and a verdict: the last third against the first. */
+export async function soak(work: Stretch, minutes: number): Promise<void> {
   const until = performance.now() + minutes * 60_000;
   const started = performance.now();
   const samples: number[] = [];
   let items = 0;
-  // A few seconds of all there is, so that the first third has what stays.
-  for (const load of loads) await runPooled(load, pool, lanes(load) * size, 1000);
+  let turn = 0;
   for (let next = performance.now() + EVERY_MS; performance.now() < until; next += EVERY_MS) {
-    let turn = 0;
-    while (performance.now() < next) {
-      const ms = Math.min(500, Math.max(1, next - performance.now()));
-      const rate = await runPooled(loads[turn++ % loads.length], pool, lanes(loads[0]) * size, ms);
-      items += (rate.perSecond * ms) / 1000;
-    }
+    while (performance.now() < next) items += await work(turn++, Math.min(500, Math.max(1, next - performance.now())));
     const { rss, arrayBuffers, heapUsed } = process.memoryUsage();
     samples.push(rss / MB);
     const parts = [rss, heapUsed, arrayBuffers].map((bytes) => (bytes / MB).toFixed(0));
@@ -31,7 +23,6 @@ export async function soak(loads: readonly Load[], lanes: (load: Load) => number
       `${seconds.padStart(5)} s of ${minutes * 60}: RSS ${parts[0]} MB, heap ${parts[1]} MB, array buffers ${parts[2]} MB, ${items.toFixed(0)} items`,
     );
   }
-  await pool.close();
   const third = Math.max(1, Math.floor(samples.length / 3));
   const [first, last] = [mean(samples.slice(0, third)), mean(samples.slice(-third))];
   const flat = last <= first * 1.05 + 5;

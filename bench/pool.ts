@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
 import { columns } from "./columns.js";
+import { echo } from "./pool-echo.js";
 import { type Load, loads, type Rate, runDirect, runPooled } from "./pool-load.js";
 import { soak } from "./pool-soak.js";
 import { program } from "./program.js";
@@ -14,6 +15,7 @@ const HELP = `npm run bench:pool -- [options]
   --time MS       how long each figure is measured in each pass (default 300)
   --passes N      passes over all figures; each figure is the median of them (default 9)
   --minutes N     instead: both workloads in both directions with 2 workers for N minutes, and what memory does meanwhile
+  --control       with --minutes: the same sizes between bare workers, without the pool and the codec
   --json          print one JSON object and nothing else (not with --minutes)
   --help`;
 
@@ -58,6 +60,24 @@ function print(lines: readonly Line[]): void {
   console.log(columns(head, rows, 3).join("\n"));
 }
 
+/** All loads by turns on two workers. */
+async function soakPool(all: readonly Load[], minutes: number): Promise<void> {
+  const size = 2;
+  const pool = await createPool({ size });
+  const work = async (load: Load, ms: number) =>
+    ((await runPooled(load, pool, LANES[load.workload] * size, ms)).perSecond * ms) / 1000;
+  // A second of each, so that the first third has what stays.
+  for (const load of all) await work(load, 1000);
+  await soak((turn, ms) => work(all[turn % all.length], ms), minutes);
+  await pool.close();
+}
+
+async function soakControl(minutes: number): Promise<void> {
+  const { stretch, close } = echo();
+  await soak(stretch, minutes);
+  await close();
+}
+
 async function run(): Promise<void> {
   const { values: args } = parseArgs({
     options: {
@@ -65,6 +85,7 @@ async function run(): Promise<void> {
       time: { type: "string", default: "300" },
       passes: { type: "string", default: "9" },
       minutes: { type: "string" },
+      control: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -75,6 +96,10 @@ async function run(): Promise<void> {
   if (!(Number.isInteger(passes) && passes > 0)) throw new Error(`--passes ${args.passes}: a whole number is wanted`);
   const minutes = args.minutes === undefined ? undefined : Number(args.minutes);
   if (minutes !== undefined && !(minutes > 0)) throw new Error(`--minutes ${args.minutes}: a number is wanted`);
+  if (args.control) {
+    if (minutes === undefined) throw new Error("--control goes with --minutes");
+    return soakControl(minutes);
+  }
 
   const codec = await create();
   const workloads = [w1(codec), w2(codec)];
@@ -87,7 +112,7 @@ async function run(): Promise<void> {
       return priors.get(workload) as PoolPrior;
     }),
   );
-  if (minutes !== undefined) return soak(all, (load) => LANES[load.workload], minutes);
+  if (minutes !== undefined) return soakPool(all, minutes);
 
   const names = args.only.split(",").filter((name) => name !== "");
   const wanted = all.filter(({ workload, op, way }) =>
