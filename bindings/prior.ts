@@ -49,6 +49,8 @@ export function applyPrior(prior: PriorData, dims: readonly number[], n: number)
       mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
     let run = 1;
     for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
+    // Kernels divide by it.
+    if (run === 0) run = 1;
     if (rows.last?.n !== n || rows.last.centre.run !== run) {
       const perRun = new Uint16Array(n === 0 ? 0 : n / run);
       for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
