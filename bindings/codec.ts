@@ -17,6 +17,7 @@ import { stockScales } from "./scales.js";
 import { tableMedians, tableToBinary, tableToJson } from "./table.js";
 import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
 import type {
+  Bytes,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
@@ -69,7 +70,7 @@ class LoadedTableHandle implements Table {
     this.medians = tableMedians(bytes, loaded.rows);
     this.#bytes = bytes;
   }
-  bytes(): Uint8Array {
+  bytes(): Bytes {
     return this.#bytes.slice();
   }
   toJSON(): TableJson {

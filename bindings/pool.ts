@@ -13,6 +13,7 @@ import type { GiveOptions, Pool, PoolDecodeOptions, PoolEncodeOptions, PoolOptio
 import { checkFloats, checkTensor } from "./tensor.js";
 import type {
   ArrayByType,
+  Bytes,
   Codec,
   FactorizedOptions,
   GaussianOptions,
@@ -92,7 +93,7 @@ class WorkerPool implements Pool {
 
   // ---- tasks
 
-  async encode(latent: TensorLike, prior: PoolPrior, options: PoolEncodeOptions = {}): Promise<Uint8Array> {
+  async encode(latent: TensorLike, prior: PoolPrior, options: PoolEncodeOptions = {}): Promise<Bytes> {
     const { type, dims, data } = checkTensor(latent, "latent");
     const { signal, transfer: give = false } = options;
     const result = this.#scheduler.submit(handle(prior), signal, () => {
@@ -101,7 +102,7 @@ class WorkerPool implements Pool {
       const wire = { encode: { latent: tensor, options: pick(options, ENCODE_OPTIONS) } };
       return { wire, transfer, symbols: data.length };
     });
-    return result as Promise<Uint8Array>;
+    return result as Promise<Bytes>;
   }
 
   async decode<T extends LatentType = "float32">(

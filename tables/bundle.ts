@@ -5,6 +5,7 @@
  */
 import { CodecError } from "../bindings/errors.js";
 import type {
+  Bytes,
   FactorizedOptions,
   GaussianOptions,
   IndexedOptions,
@@ -203,7 +204,7 @@ export class Bundle {
  * @param meta - anything that JSON can say about the whole.
  * @throws TypeError, RangeError for an entry that is none.
  */
-export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Uint8Array {
+export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Bytes {
   if (!Array.isArray(entries)) throw new TypeError("entries must be a list of tables");
   const bytes = formatBundle(entries.map(plain), meta);
   // Names that occur twice, too many entries: whatever the reader would refuse.

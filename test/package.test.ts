@@ -251,6 +251,8 @@ for (const version of ["typescript-5.4", "typescript"]) {
         `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64"; export { loadBundle, writeBundle, type Bundle, type BundleInput } from "latentwire/bundle"; export { stockBundle } from "latentwire/tables/stock";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
+      // A program for Node alone.
+      compiles(version, { ...compilerOptions, lib: ["es2022"] }, "declarations.ts");
     });
   }
 }
