@@ -5,6 +5,7 @@
  */
 import { inlined } from "./inlined.js";
 import { codecFrom, compiled } from "./instantiate.js";
+import { isBytes } from "./packet.js";
 import { hand, isShared, spansBuffer } from "./pool-messages.js";
 import { PoolPriorHandle } from "./pool-prior.js";
 import { Scheduler } from "./pool-scheduler.js";
@@ -110,7 +111,7 @@ class WorkerPool implements Pool {
     prior: PoolPrior,
     options: PoolDecodeOptions<T> = {},
   ): Promise<Latent<ArrayByType[T]>> {
-    if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
     const { out, signal, transfer: give = false } = options;
     if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
       throw new TypeError("out must be an array that spans its buffer");

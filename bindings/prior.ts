@@ -81,13 +81,14 @@ export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
   const checked = new Uint16Array(rows.length);
   for (let i = 0; i < checked.length; i++) {
     const row = rows[i]!;
-    if (!(row >= 0 && row < limit && Math.floor(row) === row)) badRow(i, row, limit);
+    if (!(typeof row === "number" && row >= 0 && row < limit && Math.floor(row) === row)) badRow(i, row, limit);
     checked[i] = row;
   }
   return checked;
 }
 
 function badRow(position: number, row: unknown, limit: number): never {
+  if (typeof row !== "number") throw new TypeError(`rows must hold numbers, rows[${position}] is a ${typeof row}`);
   throw new RangeError(`rows[${position}] is ${row}, the table has rows 0 .. ${limit - 1}`);
 }
 

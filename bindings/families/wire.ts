@@ -4,6 +4,7 @@
  */
 import { CodecError } from "../errors.js";
 import type { FullCodec, ReaderOptions, SequenceOptions, TensorView, WriterOptions } from "../full-types.js";
+import { isBytes } from "../packet.js";
 import { type SessionTensor, toCpu } from "../session.js";
 import type { Bytes, Latent, Prior, TensorLike } from "../types.js";
 
@@ -104,7 +105,7 @@ export async function decode<M>(
   packet: Uint8Array | readonly Uint8Array[],
   options: DecodeFamilyOptions = {},
 ): Promise<Latent<Float32Array>> {
-  const strings = !(packet instanceof Uint8Array);
+  const strings = !isBytes(packet);
   const { shape } = options;
   if (strings && shape === undefined) throw new TypeError("shape must be given with strings");
   const reader = codec.reader(strings ? inOrder(packet, family.before) : packet, options);
