@@ -70,6 +70,12 @@ export class FullCore extends Core {
   /** Blocks that no reader or sequence uses any more, by size. */
   readonly #free = new Map<number, number[]>();
 
+  constructor(module: WebAssembly.Module) {
+    super(module);
+    if (typeof (this.wasm as Partial<FullKernels>).hashRows !== "function")
+      throw new TypeError("module must be latentwire/codec.full.wasm: it is that of the entry latentwire");
+  }
+
   // ---- blocks
 
   /** Memory that stays until it is given back. */

@@ -1,6 +1,7 @@
 // What a caller may pass, and what is said to a caller who passes something else.
 import { runInNewContext } from "node:vm";
 import { create, createSync, type DecodeOptions, inspect } from "latentwire";
+import { createSync as createFullSync } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
@@ -148,6 +149,15 @@ test("the sync variant and a given module make the same codec", async () => {
       assert.equal(given.encode(latent, sample.prior(given)), expected);
     }
   }
+});
+
+test("a module that is none of the package's, or the other entry's, is refused", async () => {
+  const { readFileSync } = await import("node:fs");
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  const small = readFileSync(new URL(import.meta.resolve("latentwire/codec.wasm")));
+  throwsMistake(() => createSync({ module: empty }), TypeError, "codec.wasm");
+  throwsMistake(() => createFullSync({ module: empty }), TypeError, "module");
+  throwsMistake(() => createFullSync({ module: small }), TypeError, "codec.full.wasm");
 });
 
 test("a prior is used with the codec that made it", () => {
