@@ -6,6 +6,7 @@ import { factorizedTableJson } from "./factorized.js";
 import { SIMD_ROWS } from "./kernels.js";
 import {
   type BareHeader,
+  isBytes,
   LANES,
   parseBareHeader,
   parsePacketHeader,
@@ -17,6 +18,7 @@ import { stockScales } from "./scales.js";
 import { tableMedians, tableToBinary, tableToJson } from "./table.js";
 import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
 import type {
+  Bytes,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
@@ -69,7 +71,7 @@ class LoadedTableHandle implements Table {
     this.medians = tableMedians(bytes, loaded.rows);
     this.#bytes = bytes;
   }
-  bytes(): Uint8Array {
+  bytes(): Bytes {
     return this.#bytes.slice();
   }
   toJSON(): TableJson {
@@ -117,7 +119,7 @@ export class CodecImplementation {
       // A handle of another codec is loaded here from its bytes.
       return this.#tables.get(source.fingerprint) ?? this.#loadBytes(source.bytes(), false);
     }
-    if (source instanceof Uint8Array) return this.#loadBytes(source.slice(), false);
+    if (isBytes(source)) return this.#loadBytes(source.slice(), false);
     return this.#loadBytes(tableToBinary(source as TableJson), true);
   }
 
@@ -259,7 +261,7 @@ export class CodecImplementation {
       checksum,
     );
     if (options.out === undefined) return view.slice();
-    if (!(options.out instanceof Uint8Array)) throw new TypeError("out must be a Uint8Array");
+    if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
     if (options.out.length < view.length)
       throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${view.length}`);
     options.out.set(view);
@@ -269,7 +271,7 @@ export class CodecImplementation {
   // Codec declares the overloads by type; this signature serves them all.
   decode(packet: Uint8Array, prior: Prior, options: DecodeOptions = {}): Latent {
     const data = this.#data(prior);
-    if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
     const { type = "float32", maxElements = DEFAULT_MAX_ELEMENTS, header = "packet" } = options;
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
     checkChoice("header", header, HEADERS);

@@ -16,7 +16,7 @@ import { type FullKernels, MIXTURE_COMPONENT_BYTES } from "./full-kernels.js";
 import { CODES } from "./kernels.js";
 import type { StreamHeader } from "./packet.js";
 import type { CodedPart, PartCentre, PartRows } from "./part.js";
-import type { LatentType } from "./types.js";
+import type { Bytes, LatentType } from "./types.js";
 import { gather, type Span, scatter } from "./view.js";
 
 const NONE: readonly number[] = [];
@@ -69,6 +69,12 @@ export class FullCore extends Core {
   declare protected readonly wasm: FullKernels;
   /** Blocks that no reader or sequence uses any more, by size. */
   readonly #free = new Map<number, number[]>();
+
+  constructor(module: WebAssembly.Module) {
+    super(module);
+    if (typeof (this.wasm as Partial<FullKernels>).hashRows !== "function")
+      throw new TypeError("module must be latentwire/codec.full.wasm: it is that of the entry latentwire");
+  }
 
   // ---- blocks
 
@@ -369,7 +375,7 @@ export class FullCore extends Core {
   }
 
   /** One part as CompressAI's string. */
-  encodeString(part: CodedPart): Uint8Array {
+  encodeString(part: CodedPart): Bytes {
     if (part.table) this.prepare(part.table.address, true);
     const n = part.symbols.length;
     const base = this.#partsMemory(HEADROOM + BYTES_PER_SYMBOL * n + PADDING);

@@ -104,6 +104,8 @@ export class Core {
 
   constructor(module: WebAssembly.Module) {
     this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
+    if (typeof (this.wasm as Partial<Kernels>).init !== "function")
+      throw new TypeError("module must be latentwire/codec.wasm");
     this.wasm.init();
     // A Wasm bool is a number.
     this.simd = Number(this.wasm.simdBuild()) === 1;

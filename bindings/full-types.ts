@@ -1,6 +1,7 @@
 /** Types of `latentwire/full`: what it has beyond `latentwire`. */
 import type {
   ArrayByType,
+  Bytes,
   Codec,
   FactorizedOptions,
   GaussianOptions,
@@ -157,9 +158,9 @@ export interface PartWriter {
   /** Begins a part that is given piece by piece, in the reader's order. */
   sequence(options?: SequenceOptions): SequenceWriter;
   /** The packet. The writer cannot be used afterwards. */
-  finish(): Uint8Array;
+  finish(): Bytes;
   /** With `format: "strings"`: one string per part, in the order written. */
-  finishStrings(): Uint8Array[];
+  finishStrings(): Bytes[];
   /** Parameters of the parts so far whose positions the packet will carry, at about two bytes each. 0 without `guard`. */
   readonly corrections: number;
 }

@@ -23,7 +23,8 @@ const codecFrom = (module: WebAssembly.Module) => asFullCodec(new FullCodecImple
  * Makes a codec with memory of its own.
  *
  * @param options - `module` must be `latentwire/codec.full.wasm` or `latentwire/codec.full.scalar.wasm`.
- * @throws WebAssembly.CompileError where the host forbids compiling Wasm (a CSP without `wasm-unsafe-eval`): pass `module`.
+ * @throws WebAssembly.CompileError where the host forbids compiling Wasm: a Content-Security-Policy needs `wasm-unsafe-eval`; a host that compiles .wasm files
+ * beforehand has a `module` to pass.
  */
 export async function create(options: CreateOptions = {}): Promise<FullCodec> {
   return codecFrom(await (options.module === undefined ? inlinedFull(options.simd) : compiled(options.module)));

@@ -14,7 +14,8 @@ export type * from "./types.js";
 /**
  * Makes a codec with memory of its own.
  *
- * @throws WebAssembly.CompileError where the host forbids compiling Wasm (a CSP without `wasm-unsafe-eval`): pass `module`.
+ * @throws WebAssembly.CompileError where the host forbids compiling Wasm: a Content-Security-Policy needs `wasm-unsafe-eval`; a host that compiles .wasm files
+ * beforehand has a `module` to pass.
  */
 export async function create(options: CreateOptions = {}): Promise<Codec> {
   return codecFrom(await (options.module === undefined ? inlined(options.simd) : compiled(options.module)));

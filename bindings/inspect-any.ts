@@ -1,5 +1,5 @@
 import type { PartsInfo } from "./full-types.js";
-import { inspect as inspectTensor } from "./packet.js";
+import { inspect as inspectTensor, isBytes } from "./packet.js";
 import { inspectParts } from "./packet-parts.js";
 import type { PacketInfo } from "./types.js";
 
@@ -11,6 +11,6 @@ import type { PacketInfo } from "./types.js";
  */
 export function inspect(packet: Uint8Array): PacketInfo | PartsInfo {
   // Bits 3 and 4 of the third byte: docs/format.md section 2.
-  const parts = packet instanceof Uint8Array && packet.length > 2 && ((packet[2] >> 3) & 3) === 2;
+  const parts = isBytes(packet) && packet.length > 2 && ((packet[2] >> 3) & 3) === 2;
   return parts ? inspectParts(packet) : inspectTensor(packet);
 }

@@ -7,7 +7,7 @@
  */
 import { CodecError } from "./errors.js";
 import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
-import type { Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
+import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
 export {
   type AutoregressiveDecoder,
@@ -107,6 +107,11 @@ const latentTypes = ["float32", "int32", "int16", "int8"];
  * @throws CodecError `MODEL` where the session has no such input or output, or where it has several and none is
  * named; from the returned function also `MODEL` for a latent of another type, and whatever `codec.encode` throws.
  */
+export function splitEncoder(
+  options: SplitEncoderOptions & { encode?: EncodeOptions & { out?: never } },
+): (image: TensorLike) => Promise<Bytes>;
+/** With `out` among the options of `encode`: every packet is a view of it. */
+export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array>;
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array> {
   const { session, codec, prior } = options;
   const input = pick("input", session.inputNames, options.input);

@@ -49,6 +49,11 @@ export interface PacketHeader extends BareHeader {
   end: number;
 }
 
+/** Whether it is a Uint8Array, of any realm: a Buffer that comes into a test runner's sandbox is no instance of the sandbox's class. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
 /** Reads minimal LEB128 numbers; `position` moves on. */
 export class VarintReader {
   constructor(
@@ -252,7 +257,7 @@ export function parsePacketHeader(
  * reported in the result, not thrown.
  */
 export function inspect(packet: Uint8Array): PacketInfo {
-  if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+  if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
   let checksum: PacketInfo["checksum"] = "absent";
   const header = parsePacketHeader(packet, (length) => {
     const stored = readUint32(packet, length);

@@ -70,7 +70,15 @@ export class Scheduler {
     if (this.#closed) throw this.#closed;
     signal?.throwIfAborted();
     if (!this.gate.enter()) throw new PoolError("QUEUE_FULL", "maxPending tasks are pending; await capacity()");
-    const { wire, transfer, symbols } = make();
+    let made: Body;
+    try {
+      made = make();
+    } catch (error) {
+      // Memory that is gone cannot be copied. A place that stayed taken would keep close() waiting for ever.
+      this.#release(1);
+      throw error;
+    }
+    const { wire, transfer, symbols } = made;
     return new Promise((resolve, reject) => {
       const settle: Task["settle"] = (result, error) => {
         signal?.removeEventListener("abort", abort);

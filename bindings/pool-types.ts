@@ -2,6 +2,7 @@
 import type { WorkerLike } from "./pool-threads.js";
 import type {
   ArrayByType,
+  Bytes,
   CreateOptions,
   DecodeOptions,
   EncodeOptions,
@@ -86,7 +87,7 @@ export interface Pool {
    * @returns a promise that rejects with what `codec.encode` throws, also for a prior that is no good; with the signal's reason; or with a
    * PoolError `QUEUE_FULL`, `CLOSED`, `WORKER_LOST`. It never throws itself.
    */
-  encode(latent: TensorLike, prior: PoolPrior, options?: PoolEncodeOptions): Promise<Uint8Array>;
+  encode(latent: TensorLike, prior: PoolPrior, options?: PoolEncodeOptions): Promise<Bytes>;
   /**
    * Decodes on a worker, what `codec.decode` would give here.
    *

@@ -5,6 +5,7 @@
  */
 import { inlined } from "./inlined.js";
 import { codecFrom, compiled } from "./instantiate.js";
+import { isBytes } from "./packet.js";
 import { hand, isShared, spansBuffer } from "./pool-messages.js";
 import { PoolPriorHandle } from "./pool-prior.js";
 import { Scheduler } from "./pool-scheduler.js";
@@ -13,6 +14,7 @@ import type { GiveOptions, Pool, PoolDecodeOptions, PoolEncodeOptions, PoolOptio
 import { checkFloats, checkTensor } from "./tensor.js";
 import type {
   ArrayByType,
+  Bytes,
   Codec,
   FactorizedOptions,
   GaussianOptions,
@@ -92,7 +94,7 @@ class WorkerPool implements Pool {
 
   // ---- tasks
 
-  async encode(latent: TensorLike, prior: PoolPrior, options: PoolEncodeOptions = {}): Promise<Uint8Array> {
+  async encode(latent: TensorLike, prior: PoolPrior, options: PoolEncodeOptions = {}): Promise<Bytes> {
     const { type, dims, data } = checkTensor(latent, "latent");
     const { signal, transfer: give = false } = options;
     const result = this.#scheduler.submit(handle(prior), signal, () => {
@@ -101,7 +103,7 @@ class WorkerPool implements Pool {
       const wire = { encode: { latent: tensor, options: pick(options, ENCODE_OPTIONS) } };
       return { wire, transfer, symbols: data.length };
     });
-    return result as Promise<Uint8Array>;
+    return result as Promise<Bytes>;
   }
 
   async decode<T extends LatentType = "float32">(
@@ -109,7 +111,7 @@ class WorkerPool implements Pool {
     prior: PoolPrior,
     options: PoolDecodeOptions<T> = {},
   ): Promise<Latent<ArrayByType[T]>> {
-    if (!(packet instanceof Uint8Array)) throw new TypeError("packet must be a Uint8Array");
+    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
     const { out, signal, transfer: give = false } = options;
     if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
       throw new TypeError("out must be an array that spans its buffer");

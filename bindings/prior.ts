@@ -1,6 +1,7 @@
 /** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
 import type { Centre, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
 import { CodecError } from "./errors.js";
+import { MAX_DIMENSION } from "./packet.js";
 import type { Prior, Table } from "./types.js";
 
 /** What a codec keeps behind the public `Prior`. */
@@ -49,6 +50,8 @@ export function applyPrior(prior: PriorData, dims: readonly number[], n: number)
       mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
     let run = 1;
     for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
+    // Kernels divide by it, in 32 bits; without elements it may be anything.
+    if (run === 0 || run > MAX_DIMENSION) run = 1;
     if (rows.last?.n !== n || rows.last.centre.run !== run) {
       const perRun = new Uint16Array(n === 0 ? 0 : n / run);
       for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
@@ -78,13 +81,14 @@ export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
   const checked = new Uint16Array(rows.length);
   for (let i = 0; i < checked.length; i++) {
     const row = rows[i]!;
-    if (!(row >= 0 && row < limit && Math.floor(row) === row)) badRow(i, row, limit);
+    if (!(typeof row === "number" && row >= 0 && row < limit && Math.floor(row) === row)) badRow(i, row, limit);
     checked[i] = row;
   }
   return checked;
 }
 
 function badRow(position: number, row: unknown, limit: number): never {
+  if (typeof row !== "number") throw new TypeError(`rows must hold numbers, rows[${position}] is a ${typeof row}`);
   throw new RangeError(`rows[${position}] is ${row}, the table has rows 0 .. ${limit - 1}`);
 }
 

@@ -4,6 +4,7 @@ import type { LoadedScales, LoadedTable } from "./core.js";
 import type { FullCore, OpenStream, Stage } from "./core-full.js";
 import { CodecError } from "./errors.js";
 import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
+import { isBytes } from "./packet.js";
 import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
 import { applyPartPrior, type PartPrior, parametersPerSymbol } from "./part.js";
 import { checkDims, outArray } from "./tensor.js";
@@ -60,13 +61,11 @@ export class Reader implements PartReader {
     this.#limit = maxElements;
     this.#strings = [];
     if (Array.isArray(packet)) {
-      if (!packet.every((string) => string instanceof Uint8Array))
-        throw new TypeError("strings must be an array of Uint8Array");
+      if (!packet.every(isBytes)) throw new TypeError("strings must be an array of Uint8Array");
       this.#strings = packet;
       return;
     }
-    if (!(packet instanceof Uint8Array))
-      throw new TypeError("packet must be a Uint8Array, or strings an array of them");
+    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array, or strings an array of them");
     const header = parsePartsHeader(packet, (length) => core.xxh32(packet.subarray(0, length)));
     if (header.elements > maxElements)
       throw new CodecError(

@@ -30,9 +30,12 @@ export function checkDims(dims: unknown): number {
     throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has not 1 .. ${MAX_RANK} dimensions`);
   let n = 1;
   for (let d = 0; d < list.length; d++) {
-    const dimension = Number(list[d]);
+    const dimension = list[d]!;
+    // BigInts of other formats, strings of a form: printed they look right.
+    if (typeof dimension !== "number")
+      throw new TypeError(`dims must hold numbers, dims[${d}] is a ${typeof dimension}`);
     // An integer, and of 31 bits.
-    if ((dimension & 0x7fffffff) !== list[d])
+    if ((dimension & 0x7fffffff) !== dimension)
       throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has a dimension outside 0 .. 2^31 - 1`);
     n *= dimension;
   }

@@ -7,6 +7,15 @@ export type LatentType = "float32" | "int32" | "int16" | "int8";
 export type LatentData = Float32Array | Int32Array | Int16Array | Int8Array;
 
 /**
+ * A Uint8Array over an ArrayBuffer of its own: what `fetch`, `Blob`, `Response` and `WebSocket` take. TypeScript 5.9 and later ask for that;
+ * before 5.7 it is plain Uint8Array.
+ */
+export type Bytes = ReturnType<Uint8Array["slice"]>;
+
+/** `WebAssembly.Module` where the program's types have it: those of Node alone, without the library `dom`, have not. */
+export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
+
+/**
  * Any tensor of any ONNX runtime, by structure: `onnxruntime-node`, `onnxruntime-web` and plain objects alike.
  * `data` must be readable on the CPU; see `latentwire/onnx` for GPU tensors.
  */
@@ -44,7 +53,7 @@ export interface Table {
   readonly fingerprint: string;
   readonly medians: Float32Array | undefined;
   /** The canonical binary form. */
-  bytes(): Uint8Array;
+  bytes(): Bytes;
   /** The JSON form, so that `JSON.stringify` writes it. */
   toJSON(): TableJson;
 }
@@ -193,6 +202,8 @@ export interface Codec {
    * @returns the packet, a new array or a view of `options.out`.
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for an argument that is none of what it should be.
    */
+  encode(latent: TensorLike, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
+  /** Into `out`, over whatever memory that is. */
   encode(latent: TensorLike, prior: Prior, options?: EncodeOptions): Uint8Array;
   /**
    * Decodes what `encode` returned, with an equal prior.
@@ -216,6 +227,12 @@ export interface Codec {
    * @param prior - one for all, or as many as there are latents.
    * @throws what `encode` throws for the first item that cannot be coded, its message preceded by `latents[i]:`.
    */
+  encodeBatch(
+    latents: readonly TensorLike[],
+    prior: Prior | readonly Prior[],
+    options?: EncodeBatchOptions & { out?: never },
+  ): Bytes[];
+  /** Into the buffers of `out`. */
   encodeBatch(
     latents: readonly TensorLike[],
     prior: Prior | readonly Prior[],
@@ -247,7 +264,7 @@ export interface Codec {
 /** Which Wasm build runs, and where it comes from. */
 export interface CreateOptions {
   /** A compiled module or its bytes, instead of the one inlined in the package: for Workers and for hosts that forbid compiling at run time. */
-  module?: WebAssembly.Module | BufferSource;
+  module?: WasmModule | ArrayBufferView | ArrayBuffer;
   /** `false` forces the scalar build. Default: SIMD where the engine has it. Ignored with `module`. */
   simd?: boolean;
 }

@@ -16,7 +16,7 @@ import { checkMargins, marginsOf } from "./margins.js";
 import { LANES } from "./packet.js";
 import { chainFingerprint, checkOfHash, writePartsHeader } from "./packet-parts.js";
 import { applyPartPrior, type CodedPart, type PartPrior, parametersPerSymbol } from "./part.js";
-import type { Lanes, Latent, Prior, TensorLike } from "./types.js";
+import type { Bytes, Lanes, Latent, Prior, TensorLike } from "./types.js";
 import { type Span, spanOf } from "./view.js";
 
 /**
@@ -141,7 +141,7 @@ export class Writer implements PartWriter {
     return this.#sequence;
   }
 
-  finish(): Uint8Array {
+  finish(): Bytes {
     if (this.#options.format === "strings") throw new TypeError("strings come from finishStrings()");
     this.#open();
     const { lanes = "auto", checksum = true, fingerprint = true } = this.#options;
@@ -166,7 +166,7 @@ export class Writer implements PartWriter {
       .slice();
   }
 
-  finishStrings(): Uint8Array[] {
+  finishStrings(): Bytes[] {
     if (this.#options.format !== "strings") throw new TypeError('strings need the option format: "strings"');
     this.#open();
     this.#finished = true;

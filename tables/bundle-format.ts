@@ -1,7 +1,7 @@
 /** The bytes of a bundle, docs/tables.md section 2: written and read, every field checked before it is used. Knows no codec and no Wasm. */
 import { CodecError } from "../bindings/errors.js";
 import { VarintReader } from "../bindings/packet.js";
-import type { Prior } from "../bindings/types.js";
+import type { Bytes, Prior } from "../bindings/types.js";
 import { xxh32 } from "../bindings/xxh32.js";
 
 /** What a table is for. */
@@ -68,7 +68,7 @@ const corrupted = (message: string): never => {
 };
 
 /** Puts the parts together. The same bytes are stored once. Throws RangeError where the result would be no bundle. */
-export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Uint8Array {
+export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Bytes {
   const blobs: Uint8Array[] = [];
   const places = new Map<string, [number, number]>();
   let end = 0;

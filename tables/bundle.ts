@@ -4,7 +4,9 @@
  * @module
  */
 import { CodecError } from "../bindings/errors.js";
+import { isBytes } from "../bindings/packet.js";
 import type {
+  Bytes,
   FactorizedOptions,
   GaussianOptions,
   IndexedOptions,
@@ -203,7 +205,7 @@ export class Bundle {
  * @param meta - anything that JSON can say about the whole.
  * @throws TypeError, RangeError for an entry that is none.
  */
-export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Uint8Array {
+export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Bytes {
   if (!Array.isArray(entries)) throw new TypeError("entries must be a list of tables");
   const bytes = formatBundle(entries.map(plain), meta);
   // Names that occur twice, too many entries: whatever the reader would refuse.
@@ -222,7 +224,7 @@ function plain(input: BundleInput, i: number): PlainEntry {
   };
   if (typeof name !== "string" || !isName(name)) wrong("name must have 1 to 255 characters and no control characters");
   if (!isKind(kind)) wrong(`kind must be factorized, gaussian or indexed, not ${JSON.stringify(kind)}`);
-  const bytes = table instanceof Uint8Array ? table : table.bytes();
+  const bytes = isBytes(table) ? table : table.bytes();
   const found = peekTable(bytes) ?? wrong("table is not the binary form of a table");
   if (rebuild && kind !== "gaussian") wrong("rebuild is for gaussian tables");
   if (scaleTable !== undefined && (kind !== "gaussian" || scaleTable.length !== found.rows))
@@ -257,7 +259,7 @@ function littleEndian(values: Float32Array): Uint8Array {
  * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
  */
 export function readBundle(bytes: Uint8Array): Bundle {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError("bytes must be a Uint8Array");
+  if (!isBytes(bytes)) throw new TypeError("bytes must be a Uint8Array");
   return new Bundle(bytes);
 }
 
@@ -274,7 +276,7 @@ export async function loadBundle(
 ): Promise<Bundle> {
   const { maxBytes = 2 ** 26, signal } = options;
   const given = await source;
-  if (given instanceof Uint8Array) return new Bundle(given);
+  if (isBytes(given)) return new Bundle(given);
   if (given instanceof ArrayBuffer) return new Bundle(new Uint8Array(given));
   if (typeof given === "string" || given instanceof URL) {
     if (/^file:/i.test(String(given)))

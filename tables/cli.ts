@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `npx latentwire`. */
+import { readFile } from "node:fs/promises";
 import { CodecError } from "latentwire";
 import { type Command, EXIT, parseCommand, UsageError } from "./cli-arguments.js";
 import { decodeCommand } from "./cli-decode.js";
@@ -44,6 +45,11 @@ function findCommand(args: readonly string[]): { command: Command; rest: string[
 }
 
 async function main(args: string[]): Promise<number> {
+  if (args.length === 1 && (args[0] === "--version" || args[0] === "-v")) {
+    const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+    await print(version);
+    return EXIT.ok;
+  }
   const topics = args.filter((arg) => arg !== "--help" && arg !== "-h" && arg !== "help");
   if (topics.length === 0) {
     if (args.length > 0) await print(...overview());

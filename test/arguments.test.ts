@@ -1,5 +1,7 @@
 // What a caller may pass, and what is said to a caller who passes something else.
-import { create, createSync, type DecodeOptions } from "latentwire";
+import { runInNewContext } from "node:vm";
+import { create, createSync, type DecodeOptions, inspect } from "latentwire";
+import { createSync as createFullSync } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
@@ -40,6 +42,12 @@ for (const { name, codec } of builds) {
         "SHAPE_MISMATCH",
       );
     }
+    for (const bad of [12n, "12", undefined])
+      throwsMistake(
+        () => codec.encode({ type: "int32", dims: [1, bad as never], data: new Int32Array(12) }, prior),
+        TypeError,
+        "dims[1]",
+      );
     throwsMistake(() => codec.encode(undefined as never, prior), TypeError, "latent");
   });
 
@@ -97,6 +105,16 @@ for (const { name, codec } of builds) {
     }
   });
 
+  test(`${name}: arrays of another realm are taken`, () => {
+    const { Foreign } = runInNewContext("({ Foreign: Uint8Array })") as { Foreign: typeof Uint8Array };
+    const packet = new Foreign(good);
+    assert.not.instance(packet, Uint8Array);
+    assert.equal(codec.decode(packet, prior, { type: "int32" }).data, symbols);
+    assert.equal(inspect(packet), inspect(good));
+    assert.is(codec.table(new Foreign(prior.table.bytes())).fingerprint, prior.table.fingerprint);
+    assert.equal([...codec.encode(latent, prior, { lanes: 16, out: new Foreign(good.length) })], [...good]);
+  });
+
   test(`${name}: the caller's mistakes are named`, () => {
     throwsMistake(() => codec.decode("packet" as never, prior), TypeError, "packet");
     throwsMistake(() => codec.decode(good, {} as never), TypeError, "prior");
@@ -108,6 +126,8 @@ for (const { name, codec } of builds) {
     throwsMistake(() => codec.decode(good, prior, { type: "float64" as never }), TypeError, "type");
     throwsMistake(() => codec.decode(good, prior, { maxElements: -1 }), RangeError, "maxElements");
     throwsMistake(() => codec.decode(good, prior, { maxElements: Number.NaN }), RangeError, "maxElements");
+    throwsMistake(() => codec.indexed(sample.table, [0n] as never), TypeError, "rows[0]");
+    throwsMistake(() => codec.indexed(sample.table, [12]), RangeError, "rows[0]");
     throwsMistake(() => codec.factorized(sample.table, { axis: -1 }), RangeError, "axis");
     throwsMistake(() => codec.factorized(sample.table, { axis: 7 }), RangeError, "axis");
   });
@@ -129,6 +149,15 @@ test("the sync variant and a given module make the same codec", async () => {
       assert.equal(given.encode(latent, sample.prior(given)), expected);
     }
   }
+});
+
+test("a module that is none of the package's, or the other entry's, is refused", async () => {
+  const { readFileSync } = await import("node:fs");
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  const small = readFileSync(new URL(import.meta.resolve("latentwire/codec.wasm")));
+  throwsMistake(() => createSync({ module: empty }), TypeError, "codec.wasm");
+  throwsMistake(() => createFullSync({ module: empty }), TypeError, "module");
+  throwsMistake(() => createFullSync({ module: small }), TypeError, "codec.full.wasm");
 });
 
 test("a prior is used with the codec that made it", () => {

@@ -237,6 +237,7 @@ test("fit runs an encoder over images", () => {
 });
 
 test("help, for all and for each", () => {
+  assert.match(done(["--version"]).text, /^\d+\.\d+\.\d+\n$/);
   const { text } = done(["--help"]);
   const names = Array.from(text.matchAll(/^ {2}((?:tables )?\w+) /gm), ([, name]) => name);
   assert.equal(names, ["inspect", "encode", "decode", "tables import", "tables fit", "tables rate", "tables show"]);

@@ -8,7 +8,9 @@ import {
   type Prior,
   type TensorLike,
 } from "latentwire";
+import type { FullCodec } from "latentwire/full";
 import { splitDecoder, splitEncoder } from "latentwire/onnx";
+import type { Pool, PoolPrior } from "latentwire/pool";
 import type { InferenceSession as CommonSession } from "onnxruntime-common";
 import { InferenceSession as NodeSession, Tensor as NodeTensor } from "onnxruntime-node";
 import { InferenceSession as WebSession, Tensor as WebTensor } from "onnxruntime-web";
@@ -39,6 +41,33 @@ export async function plain(options: CreateOptions): Promise<Float32Array> {
   const floats: Float32Array = codec.decode(packet, prior, { type: "int16" }).data;
   console.log(symbols, floats);
   return codec.decode(packet, prior).data;
+}
+
+/** TypeScript 5.9 and later let none of these take what may lie in shared memory. */
+export async function send(
+  codec: FullCodec,
+  prior: Prior,
+  pool: Pool,
+  pooled: PoolPrior,
+  session: CommonSession,
+): Promise<void> {
+  const latent: TensorLike = { type: "float32", dims: [1, 1, 1, 1], data: new Float32Array(1) };
+  const writer = codec.writer();
+  const encode = splitEncoder({ session, codec, prior, encode: { lanes: 8 } });
+  for (const packet of [
+    codec.encode(latent, prior),
+    ...codec.encodeBatch([latent], prior, { checksum: false }),
+    writer.finish(),
+    ...writer.finishStrings(),
+    await pool.encode(latent, pooled),
+    await encode(latent),
+    prior.table.bytes(),
+  ]) {
+    await fetch("/decode", { method: "POST", body: packet });
+    console.log(new Blob([packet]), new Response(packet));
+  }
+  const shared: Uint8Array = codec.encode(latent, prior, { out: new Uint8Array(new SharedArrayBuffer(99)) });
+  console.log(shared, await create({ module: codec.encode(latent, prior) }));
 }
 
 export function code(error: unknown): ErrorCode | undefined {

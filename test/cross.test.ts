@@ -36,6 +36,8 @@ const oneEntry = { offsets: [3], cdfs: [[0, 65536]] };
 const samples: Record<string, Sample> = {
   "no symbols": indexedSample(rng, mixed, [0]),
   "no symbols, rank 4": factorizedSample(rng, mixed, [0, 7, 3, 3]),
+  "no symbols, channels of none": factorizedSample(rng, mixed, [1, 7, 0, 3]),
+  "no symbols, channels of 2^32": factorizedSample(rng, mixed, [0, 7, 65536, 65536]),
   "one symbol": indexedSample(rng, mixed, [1]),
   "one symbol, an escape": indexedSample(rng, mixed, [1], 1),
   "two symbols": indexedSample(rng, mixed, [2]),

@@ -59,8 +59,10 @@ function agrees(command: string, ...args: string[]) {
 
 test("the tarball holds the built package, its papers and nothing else", () => {
   const folder = inProject("node_modules", "latentwire");
-  const { dependencies, exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   assert.is(dependencies, undefined);
+  // No range takes the pre-releases of ONNX Runtime, and npm installs nothing beside a peer that it does not take.
+  assert.is(peerDependencies, undefined);
   const files = execFileSync("npm", ["pack", "--dry-run", "--ignore-scripts", "--json"], {
     cwd: root,
     shell: true,
@@ -108,6 +110,10 @@ test("Node imports every entry", () => {
      JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("latentwire/package.json"))));`,
   );
   execFileSync(process.execPath, ["entries.js"], { cwd: project });
+  if ((process.features as { require_module?: boolean }).require_module) {
+    const required = 'if (!require("latentwire").createSync().simd) throw 1; require("latentwire/full").createSync()';
+    execFileSync(process.execPath, ["--no-warnings", "--input-type=commonjs", "-e", required], { cwd: project });
+  }
   agrees(process.execPath, "consumer.js");
 });
 
@@ -251,6 +257,8 @@ for (const version of ["typescript-5.4", "typescript"]) {
         `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64"; export { loadBundle, writeBundle, type Bundle, type BundleInput } from "latentwire/bundle"; export { stockBundle } from "latentwire/tables/stock";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
+      // A program for Node alone.
+      compiles(version, { ...compilerOptions, lib: ["es2022"] }, "declarations.ts");
     });
   }
 }

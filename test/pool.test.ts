@@ -145,7 +145,10 @@ test("transfer hands memory over; out comes back filled; shared memory is used i
       Array.from({ length: 8 }, () => pool.decode(twice, pooled, { transfer: true })),
     );
     assert.is(results.filter(({ status }) => status === "fulfilled").length, 1);
-    assert.is(pool.pending, 0);
+    // Handed over before, then used without transfer.
+    assert.instance(await rejection(pool.decode(given, pooled)), TypeError);
+    assert.is(pool.pending, 0, "a task that was never started keeps no place");
+    await pool.close();
   });
 });
 

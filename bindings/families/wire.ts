@@ -4,8 +4,9 @@
  */
 import { CodecError } from "../errors.js";
 import type { FullCodec, ReaderOptions, SequenceOptions, TensorView, WriterOptions } from "../full-types.js";
+import { isBytes } from "../packet.js";
 import { type SessionTensor, toCpu } from "../session.js";
-import type { Latent, Prior, TensorLike } from "../types.js";
+import type { Bytes, Latent, Prior, TensorLike } from "../types.js";
 
 /** One packet, or one CompressAI string per part. */
 export type Format = "packet" | "strings";
@@ -25,7 +26,7 @@ export interface DecodeFamilyOptions extends ReaderOptions {
 /** What an encoder returns. */
 export interface Encoded<F extends Format = "packet"> {
   /** The packet; with `format: "strings"` the list of strings. */
-  readonly packet: F extends "strings" ? Uint8Array[] : Uint8Array;
+  readonly packet: F extends "strings" ? Bytes[] : Bytes;
   /** Height and width of the factorized part, which strings do not hold. */
   readonly shape: number[];
   /** What the decoder will return, bit for bit. */
@@ -104,7 +105,7 @@ export async function decode<M>(
   packet: Uint8Array | readonly Uint8Array[],
   options: DecodeFamilyOptions = {},
 ): Promise<Latent<Float32Array>> {
-  const strings = !(packet instanceof Uint8Array);
+  const strings = !isBytes(packet);
   const { shape } = options;
   if (strings && shape === undefined) throw new TypeError("shape must be given with strings");
   const reader = codec.reader(strings ? inOrder(packet, family.before) : packet, options);
