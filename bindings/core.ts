@@ -407,7 +407,8 @@ export class Core {
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {
     const { at, table, source } = tensor;
     this.#placeChunk(tensor, 0, n, false);
-    const run = source.kind === "runs" ? source.run : 1;
+    // A run of an empty tensor may be 0 long.
+    const run = source.kind === "runs" && n > 0 ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
     const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
     if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);
