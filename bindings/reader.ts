@@ -13,14 +13,6 @@ import { checkShape, checkStepArrays, type Priors, stageFor } from "./writer.js"
 
 const NONE: readonly number[] = [];
 
-// Frees what a reader that nobody closed has kept. Not every engine has it.
-const abandoned =
-  typeof FinalizationRegistry === "undefined"
-    ? undefined
-    : new FinalizationRegistry<() => void>((free) => {
-        free();
-      });
-
 interface ReadArguments {
   type?: LatentType;
   out?: LatentData | TensorView;
@@ -78,16 +70,12 @@ export class Reader implements PartReader {
   }
 
   #openStream(body: Uint8Array, stream: PartsPacket["stream"], n: number): void {
-    const core = this.#core;
-    const opened = core.openStream(body, stream, n);
-    this.#stream = opened;
-    abandoned?.register(this, () => core.giveBack(opened.address), this);
+    this.#stream = this.#core.openStream(body, stream, n);
   }
 
   #closeStream(): void {
     if (!this.#stream) return;
-    abandoned?.unregister(this);
-    this.#core.giveBack(this.#stream.address);
+    this.#core.release(this.#stream);
     this.#stream = undefined;
   }
 
@@ -365,7 +353,7 @@ class Sequence implements SequenceReader {
   /** Gives its memory back, without checks. */
   release(): void {
     this.#ended = true;
-    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    if (this.#stage) this.#core.release(this.#stage);
     this.#stage = undefined;
   }
 }
