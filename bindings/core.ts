@@ -199,7 +199,8 @@ export class Core {
    */
   loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
     const table = this.tablesEnd;
-    const source = align(table + 32 * bytes.length + PADDING);
+    // What the kernel writes: at most 32 bytes for one of input, and no more than 2^24 entries and 65,535 rows take, whatever the input claims.
+    const source = align(table + Math.min(32 * bytes.length, 2 ** 27 + 2 ** 21) + PADDING);
     this.reserve(source + bytes.length + PADDING);
     this.u8.set(bytes, source);
     if (seal) {
