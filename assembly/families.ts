@@ -1,4 +1,4 @@
-// Rows of Laplace and logistic priors, built like the Gaussian ones of cdf.ts: values -center .. center and the mass of both tails.
+// Rows of Laplace and logistic priors, built like the Gaussian ones of cdf.ts: values -center .. center and the mass of both tails. docs/math.md 2.
 
 import { exp, sigmoid } from "./cdf";
 

@@ -99,9 +99,9 @@ export function encode64(n: u32, rows: usize, run: u32, table: usize, end: usize
   return storeState(x, w, end, compressai);
 }
 
+/** Puts the final state before the words [w, end); returns where it begins. */
 // @ts-ignore: decorator
 @inline
-/** Puts the final state before the words [w, end); returns where it begins. */
 export function storeState(x: u64, w: usize, end: usize, compressai: bool): usize {
   let p = w;
   if (compressai) {
@@ -159,9 +159,9 @@ export function takeEscape(offset: i32, max: u32): i32 {
   return <i32>value;
 }
 
+/** Reads the first state of state-and-words [p, end) into `state` and `words`. Returns 0 or an error code. */
 // @ts-ignore: decorator
 @inline
-/** Reads the first state of state-and-words [p, end) into `state` and `words`. Returns 0 or an error code. */
 export function loadState(p: usize, end: usize, compressai: bool): i32 {
   const bytes = end - p;
   let x: u64 = 0;

@@ -21,9 +21,13 @@ import { gather, type Span, scatter } from "./view.js";
 
 const NONE: readonly number[] = [];
 
-/** What a reader keeps in Wasm memory: its block, then state, words and escapes. */
-export interface OpenStream {
+/** Who holds it keeps the block at `address`. */
+interface Owner {
   readonly address: number;
+}
+
+/** What a reader keeps in Wasm memory: its block, then state, words and escapes. */
+export interface OpenStream extends Owner {
   readonly oneLane: boolean;
 }
 
@@ -53,8 +57,7 @@ interface PartLayout {
 }
 
 /** A staging area of a sequence: fixed addresses and views, so that a step allocates nothing. */
-export interface Stage {
-  readonly address: number;
+export interface Stage extends Owner {
   readonly n: number;
   /** The index check's hash so far, as int32 so that it stays a small integer. */
   hash: number;
@@ -64,6 +67,14 @@ export interface Stage {
   symbols: Int32Array;
   rows: Uint16Array;
 }
+
+// Frees the blocks of readers and sequences that nobody ended. Not every engine has it.
+const abandoned =
+  typeof FinalizationRegistry === "undefined"
+    ? undefined
+    : new FinalizationRegistry<() => void>((free) => {
+        free();
+      });
 
 export class FullCore extends Core {
   declare protected readonly wasm: FullKernels;
@@ -79,7 +90,7 @@ export class FullCore extends Core {
   // ---- blocks
 
   /** Memory that stays until it is given back. */
-  allocate(bytes: number): number {
+  #allocate(bytes: number): number {
     // Powers of two, so that what one packet gives back suits the next.
     const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 1024)));
     const reused = this.#free.get(size)?.pop();
@@ -91,7 +102,20 @@ export class FullCore extends Core {
     return block + 64;
   }
 
-  giveBack(address: number): void {
+  /** Until `release`, or until the owner is collected. */
+  #owned<O extends Owner>(owner: O): O {
+    const { address } = owner;
+    abandoned?.register(owner, () => this.#giveBack(address), owner);
+    return owner;
+  }
+
+  /** Gives an owner's block back. Once only. */
+  release(owner: Owner): void {
+    abandoned?.unregister(owner);
+    this.#giveBack(owner.address);
+  }
+
+  #giveBack(address: number): void {
     const block = address - 64;
     const size = new Float64Array(this.u8.buffer, block, 1)[0];
     const list = this.#free.get(size);
@@ -461,7 +485,7 @@ export class FullCore extends Core {
   openStream(body: Uint8Array, stream: StreamHeader, n: number): OpenStream {
     const { wasm } = this;
     const block = align(wasm.BLOCK_BYTES.value);
-    const address = this.allocate(block + body.length + PADDING);
+    const address = this.#allocate(block + body.length + PADDING);
     const p = address + block;
     this.u8.set(body, p);
     const wordsEnd = p + body.length - stream.escapeBytes;
@@ -471,10 +495,10 @@ export class FullCore extends Core {
       ? wasm.parts64DecodeBegin(address, p, wordsEnd, escapesEnd, stream.compressai)
       : wasm.partsDecodeBegin(address, p, wordsEnd, escapesEnd, stream.lanes, stream.tailUnits, n);
     if (code !== 0) {
-      this.giveBack(address);
+      this.#giveBack(address);
       refuse(code);
     }
-    return { address, oneLane };
+    return this.#owned({ address, oneLane });
   }
 
   /** Decodes a part into `out`. `accept` sees the index check's hash before a symbol is decoded. */
@@ -532,8 +556,8 @@ export class FullCore extends Core {
   /** Room for steps of n elements. */
   stage(n: number): Stage {
     const part = align(4 * n + PADDING);
-    const address = this.allocate(5 * part);
-    return { address, n, hash: 0, ...this.#stageViews(address, n) };
+    const address = this.#allocate(5 * part);
+    return this.#owned({ address, n, hash: 0, ...this.#stageViews(address, n) });
   }
 
   #stageViews(address: number, n: number) {
@@ -566,12 +590,13 @@ export class FullCore extends Core {
     margins: Margins | undefined,
     out: Float32Array,
   ): readonly number[] {
-    this.#placeStep(stage, scales, means);
     const { n } = stage;
     const { wasm } = this;
+    // For the list of positions, and first: memory that grows takes the stage's views with it.
+    if (margins) this.reserve(this.tablesEnd + 4 * n + PADDING);
+    this.#placeStep(stage, scales, means);
     stage.elements.set(values);
     const rows = stage.rows.byteOffset;
-    if (margins) this.reserve(this.tablesEnd + 4 * n + PADDING);
     const list = this.#rowsOfScales(stage.scales.byteOffset, n, loaded, rows, this.tablesEnd, margins, NONE);
     const meansAt = means ? stage.means.byteOffset : 0;
     const elements = stage.elements.byteOffset;

@@ -201,7 +201,8 @@ export class Core {
    */
   loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
     const table = this.tablesEnd;
-    const source = align(table + 32 * bytes.length + PADDING);
+    // What the kernel writes: at most 32 bytes for one of input, and no more than 2^24 entries and 65,535 rows take, whatever the input claims.
+    const source = align(table + Math.min(32 * bytes.length, 2 ** 27 + 2 ** 21) + PADDING);
     this.reserve(source + bytes.length + PADDING);
     this.u8.set(bytes, source);
     if (seal) {
@@ -409,7 +410,8 @@ export class Core {
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {
     const { at, table, source } = tensor;
     this.#placeChunk(tensor, 0, n, false);
-    const run = source.kind === "runs" ? source.run : 1;
+    // A run of an empty tensor may be 0 long.
+    const run = source.kind === "runs" && n > 0 ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
     const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
     if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);

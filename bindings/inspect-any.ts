@@ -6,8 +6,8 @@ import type { PacketInfo } from "./types.js";
 /**
  * Explains a packet of one tensor or of several parts without its tables.
  *
- * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read. A wrong checksum is
- * reported in the result, not thrown.
+ * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read, `LIMIT_EXCEEDED` for more than 65,536
+ * shapes. A wrong checksum is reported in the result, not thrown.
  */
 export function inspect(packet: Uint8Array): PacketInfo | PartsInfo {
   // Bits 3 and 4 of the third byte: docs/format.md section 2.

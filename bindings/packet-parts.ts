@@ -39,14 +39,21 @@ export interface PartsHeader {
   /** The chained fingerprint of section 8.1. */
   fingerprint: number | undefined;
   elements: number;
-  shapes: number[][];
+  shapes: readonly number[][];
   /** Ascending positions of parameters. */
-  corrections: number[];
-  checks: number[];
+  corrections: readonly number[];
+  checks: readonly number[];
 }
 
-/** A header that has been read. */
-export interface PartsPacket extends PartsHeader {
+/** A header that has been read. Shapes and corrections come one by one: there may be as many as the packet has bytes. */
+export interface PartsPacket {
+  fingerprint: number | undefined;
+  elements: number;
+  shapes: Iterator<number[], undefined>;
+  /** Ascending positions of parameters. */
+  corrections: Iterator<number, undefined>;
+  correctionCount: number;
+  checks: ArrayLike<number>;
   stream: BareHeader;
   /** The stream is [start, end). */
   start: number;
@@ -100,47 +107,61 @@ export function writePartsHeader(stream: StreamHeader, parts: PartsHeader, check
   return pushLengths(header, stream);
 }
 
-function readShapes(reader: VarintReader): number[][] {
-  const shapes: number[][] = [];
-  for (;;) {
-    if (reader.position >= reader.end) throw new CodecError("TRUNCATED", "the input ends inside a shape");
-    const code = reader.bytes[reader.position++];
-    const rank = code & SHAPE_RANK;
-    if (rank === 0 || rank > MAX_RANK || code >= 2 * SHAPE_FOLLOWS) throw new CodecError("CORRUPTED", "a shape's rank");
-    const dims = code & SHAPE_BATCH_OF_ONE ? [1] : [];
-    while (dims.length < rank) {
-      dims.push(reader.read("a shape"));
-      if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is a flag");
-    }
-    shapes.push(dims);
-    if (!(code & SHAPE_FOLLOWS)) return shapes;
+function readShape(reader: VarintReader): { dims: number[]; follows: boolean } {
+  if (reader.position >= reader.end) throw new CodecError("TRUNCATED", "the input ends inside a shape");
+  const code = reader.bytes[reader.position++];
+  const rank = code & SHAPE_RANK;
+  if (rank === 0 || rank > MAX_RANK || code >= 2 * SHAPE_FOLLOWS) throw new CodecError("CORRUPTED", "a shape's rank");
+  const dims = code & SHAPE_BATCH_OF_ONE ? [1] : [];
+  while (dims.length < rank) {
+    dims.push(reader.read("a shape"));
+    if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is a flag");
   }
+  if (dims.reduce((a, b) => a * b, 1) > MAX_DIMENSION)
+    throw new CodecError("CORRUPTED", "a shape of more than 2^31 - 1 elements");
+  return { dims, follows: (code & SHAPE_FOLLOWS) !== 0 };
 }
 
-function readCorrections(reader: VarintReader): number[] {
+/** The entries of a section that has been checked. */
+function* shapesIn(section: Uint8Array): Generator<number[], undefined> {
+  const reader = new VarintReader(section, 0, section.length);
+  while (reader.position < section.length) yield readShape(reader).dims;
+  return undefined;
+}
+
+function* correctionsIn(section: Uint8Array): Generator<number, undefined> {
+  const reader = new VarintReader(section, 0, section.length);
+  for (let position = -1; reader.position < section.length; ) {
+    position += 1 + reader.read("the corrections");
+    yield position;
+  }
+  return undefined;
+}
+
+/** A copy of what `read` goes over: the packet is the caller's, who may change it. */
+function section(reader: VarintReader, read: () => void): Uint8Array {
+  const start = reader.position;
+  read();
+  return reader.bytes.slice(start, reader.position);
+}
+
+function readCorrectionCount(reader: VarintReader): number {
   const count = reader.read("the corrections");
-  // Each takes at least a byte: a damaged number allocates nothing.
+  // Each takes at least a byte.
   if (count === 0 || count > reader.end - reader.position)
     throw new CodecError("CORRUPTED", "the number of corrections");
-  const corrections: number[] = [];
-  let position = -1;
-  for (let i = 0; i < count; i++) {
-    position += 1 + reader.read("the corrections");
-    corrections.push(position);
-  }
-  return corrections;
+  return count;
 }
 
-function readChecks(reader: VarintReader): number[] {
+function readChecks(reader: VarintReader): Uint16Array {
   const count = reader.read("the index checks");
   if (count === 0) throw new CodecError("CORRUPTED", "no index checks");
   if (2 * count > reader.end - reader.position)
     throw new CodecError("TRUNCATED", "the input ends inside the index checks");
-  return Array.from({ length: count }, () => {
-    const check = reader.bytes[reader.position] | (reader.bytes[reader.position + 1] << 8);
-    reader.position += 2;
-    return check;
-  });
+  const checks = new Uint16Array(count);
+  for (let i = 0; i < count; i++, reader.position += 2)
+    checks[i] = reader.bytes[reader.position] | (reader.bytes[reader.position + 1] << 8);
+  return checks;
 }
 
 /** Reads the header of a packet of several parts. `checksumOf` as in parsePacketStart. */
@@ -155,16 +176,41 @@ export function parsePartsHeader(bytes: Uint8Array, checksumOf: (length: number)
     reader.position = 8;
   }
   const elements = reader.read("the number of symbols");
-  const shapes = sections & HAS_SHAPES ? readShapes(reader) : [];
-  const corrections = sections & HAS_CORRECTIONS ? readCorrections(reader) : [];
+  const shapes = section(reader, () => {
+    if (sections & HAS_SHAPES) while (readShape(reader).follows);
+  });
+  const correctionCount = sections & HAS_CORRECTIONS ? readCorrectionCount(reader) : 0;
+  const corrections = section(reader, () => {
+    for (let i = 0; i < correctionCount; i++) reader.read("the corrections");
+  });
   const checks = sections & HAS_CHECKS ? readChecks(reader) : [];
-  if (shapes.some((dims) => dims.reduce((a, b) => a * b, 1) > MAX_DIMENSION))
-    throw new CodecError("CORRUPTED", "a shape of more than 2^31 - 1 elements");
   const start = reader.position;
   checkControl(bytes[3], false);
   const stream = readStreamHeader(bytes[3], false, reader);
   if (stream.layout) throw new CodecError("CORRUPTED", "parts have no layout");
-  return { fingerprint, elements, shapes, corrections, checks, stream, start, end };
+  return {
+    fingerprint,
+    elements,
+    shapes: shapesIn(shapes),
+    corrections: correctionsIn(corrections),
+    correctionCount,
+    checks,
+    stream,
+    start,
+    end,
+  };
+}
+
+/** More shapes than any model has parts; a list of them all would take sixty times the packet's memory. */
+const MAX_LISTED = 65536;
+
+function listShapes(shapes: Iterator<number[], undefined>): number[][] {
+  const list: number[][] = [];
+  for (let next = shapes.next(); !next.done; next = shapes.next()) {
+    if (list.length === MAX_LISTED) throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes`);
+    list.push(next.value);
+  }
+  return list;
 }
 
 /** As `inspect`, for packets of several parts. */
@@ -181,8 +227,8 @@ export function inspectParts(packet: Uint8Array): PartsInfo {
     elements: header.elements,
     lanes: header.stream.lanes,
     escapes: header.stream.escapeBytes > 0,
-    shapes: header.shapes,
-    corrections: header.corrections.length,
+    shapes: listShapes(header.shapes),
+    corrections: header.correctionCount,
     indexChecks: header.checks.length,
     fingerprint: header.fingerprint?.toString(16).padStart(8, "0"),
     checksum,

@@ -14,14 +14,6 @@ import { checkShape, checkStepArrays, type Priors, stageFor } from "./writer.js"
 
 const NONE: readonly number[] = [];
 
-// Frees what a reader that nobody closed has kept. Not every engine has it.
-const abandoned =
-  typeof FinalizationRegistry === "undefined"
-    ? undefined
-    : new FinalizationRegistry<() => void>((free) => {
-        free();
-      });
-
 interface ReadArguments {
   type?: LatentType;
   out?: LatentData | TensorView;
@@ -38,11 +30,11 @@ export class Reader implements PartReader {
   #stream: OpenStream | undefined;
   #closed = false;
   #part = 0;
-  #shape = 0;
   #position = 0;
   /** Of the sequence that is being read; they are not in #position yet. */
   #pulled = 0;
-  #correction = 0;
+  /** The next correction; behind the last one Infinity. */
+  #correction = Number.POSITIVE_INFINITY;
   /** Those of the parts before. */
   #parameters = 0;
   #fingerprint = 0;
@@ -73,20 +65,17 @@ export class Reader implements PartReader {
         `the packet has ${header.elements} symbols, maxElements is ${maxElements}`,
       );
     this.#packet = header;
+    this.#nextCorrection();
     this.#openStream(packet.subarray(header.stream.body, header.end), header.stream, header.elements);
   }
 
   #openStream(body: Uint8Array, stream: PartsPacket["stream"], n: number): void {
-    const core = this.#core;
-    const opened = core.openStream(body, stream, n);
-    this.#stream = opened;
-    abandoned?.register(this, () => core.giveBack(opened.address), this);
+    this.#stream = this.#core.openStream(body, stream, n);
   }
 
   #closeStream(): void {
     if (!this.#stream) return;
-    abandoned?.unregister(this);
-    this.#core.giveBack(this.#stream.address);
+    this.#core.release(this.#stream);
     this.#stream = undefined;
   }
 
@@ -120,7 +109,7 @@ export class Reader implements PartReader {
     if (dims !== undefined) checkDims(dims);
     let known = prior.dims;
     if (!known && this.#packet) {
-      known = this.#packet.shapes[this.#shape++];
+      known = this.#packet.shapes.next().value;
       if (!known) throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
       if (dims && (dims.length !== known.length || dims.some((size, d) => size !== known?.[d])))
         throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${known}], not [${dims}]`);
@@ -132,13 +121,15 @@ export class Reader implements PartReader {
 
   /** The corrections of parameters [from, to) of the part, counted from its first. Each is taken once. */
   #takeCorrections(from: number, to: number): readonly number[] {
-    const list = this.#packet?.corrections ?? NONE;
     const base = this.#parameters;
-    if (this.#correction >= list.length || list[this.#correction] >= base + to) return NONE;
+    if (this.#correction >= base + to) return NONE;
     const taken: number[] = [];
-    while (this.#correction < list.length && list[this.#correction] < base + to)
-      taken.push(list[this.#correction++] - base - from);
+    for (; this.#correction < base + to; this.#nextCorrection()) taken.push(this.#correction - base - from);
     return taken;
+  }
+
+  #nextCorrection(): void {
+    this.#correction = this.#packet?.corrections.next().value ?? Number.POSITIVE_INFINITY;
   }
 
   #nextString(): Uint8Array {
@@ -258,9 +249,9 @@ export class Reader implements PartReader {
         throw new CodecError("SHAPE_MISMATCH", `${elements - this.#position} symbols were not read`);
       if (fingerprint !== undefined && fingerprint !== this.#fingerprint)
         throw new CodecError("WRONG_TABLES", "the packet was coded with other tables, or its parts in another order");
-      if (this.#shape < shapes.length || (checks.length && this.#part < checks.length))
+      if (!shapes.next().done || this.#part < checks.length)
         throw new CodecError("SHAPE_MISMATCH", "the packet has more parts than were read");
-      if (this.#correction < packet.corrections.length)
+      if (this.#correction < Number.POSITIVE_INFINITY)
         throw new CodecError("CORRUPTED", "a correction behind the last parameter");
       this.#core.endStream(this.#stream as OpenStream);
     });
@@ -364,7 +355,7 @@ class Sequence implements SequenceReader {
   /** Gives its memory back, without checks. */
   release(): void {
     this.#ended = true;
-    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    if (this.#stage) this.#core.release(this.#stage);
     this.#stage = undefined;
   }
 }

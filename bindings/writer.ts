@@ -260,7 +260,7 @@ class Sequence implements SequenceWriter {
     if (this.#ended) return;
     this.#ended = true;
     const hash = this.#stage?.hash ?? 0;
-    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    if (this.#stage) this.#core.release(this.#stage);
     const part: CodedPart = {
       table: this.#prior.base?.loaded,
       symbols: this.#symbols.subarray(0, this.#n),
@@ -291,9 +291,11 @@ export function checkStepArrays(
 /** A stage for steps of n: the one at hand, or another that goes on with its hash. */
 export function stageFor(core: FullCore, stage: Stage | undefined, n: number): Stage {
   if (stage?.n === n) return stage;
-  const hash = stage?.hash ?? 0;
-  if (stage) core.giveBack(stage.address);
+  // First the new one: where there is no memory for it the sequence keeps the old one, and would give it back a second time.
   const next = core.stage(n);
-  next.hash = hash;
+  if (stage) {
+    next.hash = stage.hash;
+    core.release(stage);
+  }
   return next;
 }

@@ -58,6 +58,12 @@ for (const simd of [true, false]) {
     roundTrip(featureMap(3, 48, 28), codec);
   });
 
+  test(`${name}: bytes that are no table take no more memory than the largest table`, async () => {
+    const { codec, bytes } = await watched(simd);
+    throwsCode(() => codec.table(new Uint8Array(30_000_000)), "INVALID_TABLE");
+    assert.ok(bytes() < 200e6, `${bytes()} bytes`);
+  });
+
   test(`${name}: many calls do not grow memory`, async () => {
     const { codec, bytes } = await watched(simd);
     const samples = [featureMap(1), hyperprior(2, 30000), featureMap(3, 48, 28, 0.2)];

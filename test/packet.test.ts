@@ -3,7 +3,7 @@ import { CodecError, inspect, type TableJson } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
-import { featureMap, random } from "./cases.js";
+import { featureMap, makeTable, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
 import { encodePacket, fingerprint, parsePacket, tableFromJson, xxh32 } from "./reference.js";
 
@@ -182,6 +182,23 @@ for (const { name, codec } of builds) {
     // Even a caller who allows it gets an error and not a crash.
     throwsCode(() => codec.decode(bomb, freePrior, { maxElements: 2 ** 31 - 1 }), "LIMIT_EXCEEDED");
     assert.equal(codec.decode(good, prior, { type: "int32" }).data, symbols);
+  });
+
+  test(`${name}: an empty tensor of any shape, also where its channels are 0 long`, () => {
+    const prior = codec.factorized(makeTable(random(8), { rows: 6, entries: 9, flavour: "random" }));
+    for (const dims of [
+      [0, 6, 4, 4],
+      [1, 6, 0, 4],
+      [0, 6, 2 ** 16, 2 ** 16],
+    ]) {
+      const latent = { type: "float32", dims, data: new Float32Array(0) };
+      for (const options of [{}, { lanes: 32 }, { stream: "compressai" }] as const) {
+        const decoded = codec.decode(codec.encode(latent, prior, options), prior);
+        assert.equal(decoded.dims, dims);
+        assert.is(decoded.data.length, 0);
+      }
+      assert.is(codec.dequantize(codec.quantize(latent, prior), prior).data.length, 0);
+    }
   });
 
   test(`${name}: a shape that overflows is CORRUPTED`, () => {

@@ -1,4 +1,5 @@
 // What is said of a packet, a reader or a writer that is used wrongly, and that the codec goes on afterwards.
+import { Worker } from "node:worker_threads";
 import type { TensorLike } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -402,5 +403,48 @@ for (const { name, codec } of fullBuilds) {
     good();
   });
 }
+
+test("packets of nothing but shapes, corrections or checks need no more memory than their bytes", async () => {
+  // 64 MB of heap: lists of all entries would end the worker.
+  const code = `
+    const { parentPort } = require("node:worker_threads");
+    (async () => {
+      const { create, inspect } = await import("latentwire/full");
+      const codec = await create();
+      const packets = [];
+      const flood = (sections, count, entry) => {
+        const packet = new Uint8Array(8_000_000).fill(entry);
+        packet.set([0x4c, 0x50, 1 | (2 << 3) | (sections << 5), 0, 1]);
+        for (let i = 5; count > 0; i++, count = Math.floor(count / 128)) packet[i] = (count % 128) | (count < 128 ? 0 : 128);
+        packets.push(packet);
+        return packet;
+      };
+      flood(1, 0, 25)[7_999_999] = 9; // [1], another follows
+      const empty = flood(1, 0, 0); // [0], another follows
+      for (let i = 5; i < empty.length; i += 2) empty[i] = 17;
+      empty[7_999_997] = 1;
+      flood(2, 7_999_900, 0);
+      flood(4, 3_999_900, 0);
+      const outcomes = packets.map((packet) => {
+        const said = [() => codec.reader(packet).close(), () => inspect(packet)].map((call) => {
+          try {
+            call();
+            return "read";
+          } catch (error) {
+            return error.code;
+          }
+        });
+        return said.join();
+      });
+      parentPort.postMessage(outcomes);
+    })();`;
+  const worker = new Worker(code, { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } });
+  const outcomes = await new Promise((resolve, reject) => {
+    worker.on("message", resolve);
+    worker.on("error", reject);
+  });
+  await worker.terminate();
+  assert.equal(outcomes, ["read,LIMIT_EXCEEDED", "read,LIMIT_EXCEEDED", "CORRUPTED,read", "CORRUPTED,read"]);
+});
 
 test.run();

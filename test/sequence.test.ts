@@ -9,7 +9,8 @@ import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
 import { fullBuilds } from "./full-builds.js";
 import { fieldOf, naturalScale } from "./guard-trial.js";
 import { gaussianPart, indexedPart, scaledTable } from "./parts-cases.js";
-import { readPart } from "./parts-io.js";
+import { readPart, writeParts } from "./parts-io.js";
+import { watched } from "./watched.js";
 
 const channels = 192;
 const pixels = 16 * 16;
@@ -218,6 +219,60 @@ for (const { name, codec } of fullBuilds) {
     assert.equal([...reader.read(codec.gaussian(Float32Array.of(1)), { type: "int32" }).data], [2]);
     assert.throws(() => rest.next(four, undefined, out));
     reader.finish();
+  });
+
+  test(`${name}: a step of any size, in memory that has to grow for it`, () => {
+    for (const size of [5_000, 20_000, 50_000, 90_000, 400_000]) {
+      const { codec } = watched(name === "simd");
+      const values = Float32Array.from({ length: size }, (_, i) => (i % 7) - 3);
+      const sigmas = new Float32Array(size).fill(2);
+      const centres = new Float32Array(size).fill(0.25);
+      const out = new Float32Array(size);
+      const writer = codec.writer({ guard: 1e-5 });
+      writer.sequence().next(values, sigmas, centres, out);
+      const packet = writer.finish();
+      const reader = codec.reader(packet);
+      const sequence = reader.sequence();
+      const read = new Float32Array(size);
+      sequence.next(sigmas, centres, read);
+      reader.finish();
+      sameNumbers(read, out);
+      // 0.25 below an integer, nearest to that integer.
+      sameNumbers(
+        out,
+        values.map((v) => v + 0.25),
+      );
+    }
+  });
+
+  test(`${name}: a step for which there is no memory fails alone`, () => {
+    const { codec } = watched(name === "simd");
+    const rng = random(34);
+    const table = makeTable(rng, { rows: 3, entries: 200, flavour: "peaked" });
+    const parts = [1, 2].map(() => indexedPart(rng, table, [1800]));
+    const packets = parts.map((part) => writeParts(codec, [part]));
+    // Blocks come in powers of two: these have the size of a stage for four elements.
+    for (const { length } of packets) assert.ok(length > 600 && length < 1200, `${length} bytes`);
+
+    const four = new Float32Array(4).fill(1);
+    const many = new Float32Array(2_000_000).fill(1);
+    const sequence = codec.writer().sequence();
+    sequence.next(four, four, undefined, four.slice());
+    const { grow } = WebAssembly.Memory.prototype;
+    WebAssembly.Memory.prototype.grow = () => {
+      throw new RangeError("no memory");
+    };
+    try {
+      throwsCode(() => sequence.next(many, many, undefined, many), "LIMIT_EXCEEDED");
+    } finally {
+      WebAssembly.Memory.prototype.grow = grow;
+    }
+    sequence.end();
+    const readers = packets.map((packet) => codec.reader(packet));
+    readers.forEach((reader, i) => {
+      sameNumbers(reader.read(parts[i].prior(codec), { type: "int32" }).data, parts[i].symbols);
+      reader.finish();
+    });
   });
 
   test(`${name}: a MODEL_MISMATCH at the end of a sequence names its part`, () => {
