@@ -560,12 +560,13 @@ export class FullCore extends Core {
     margins: Margins | undefined,
     out: Float32Array,
   ): readonly number[] {
-    this.#placeStep(stage, scales, means);
     const { n } = stage;
     const { wasm } = this;
+    // Before the views are used: memory that grows detaches them.
+    if (margins) this.reserve(this.tablesEnd + 4 * n + PADDING);
+    this.#placeStep(stage, scales, means);
     stage.elements.set(values);
     const rows = stage.rows.byteOffset;
-    if (margins) this.reserve(this.tablesEnd + 4 * n + PADDING);
     const list = this.#rowsOfScales(stage.scales.byteOffset, n, loaded, rows, this.tablesEnd, margins, NONE);
     const meansAt = means ? stage.means.byteOffset : 0;
     const elements = stage.elements.byteOffset;
