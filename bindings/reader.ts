@@ -1,5 +1,6 @@
 /** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
 
+import { notAbandoned, whenAbandoned } from "./abandoned.js";
 import type { LoadedScales, LoadedTable } from "./core.js";
 import type { FullCore, OpenStream, Stage } from "./core-full.js";
 import { CodecError } from "./errors.js";
@@ -9,17 +10,9 @@ import { applyPartPrior, type PartPrior, parametersPerSymbol } from "./part.js";
 import { checkDims, outArray } from "./tensor.js";
 import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
 import { type Span, spanOf } from "./view.js";
-import { checkShape, checkStepArrays, type Priors, stageFor } from "./writer.js";
+import { checkShape, checkStepArrays, giveBackStage, type Priors, stageFor } from "./writer.js";
 
 const NONE: readonly number[] = [];
-
-// Frees what a reader that nobody closed has kept. Not every engine has it.
-const abandoned =
-  typeof FinalizationRegistry === "undefined"
-    ? undefined
-    : new FinalizationRegistry<() => void>((free) => {
-        free();
-      });
 
 interface ReadArguments {
   type?: LatentType;
@@ -81,12 +74,12 @@ export class Reader implements PartReader {
     const core = this.#core;
     const opened = core.openStream(body, stream, n);
     this.#stream = opened;
-    abandoned?.register(this, () => core.giveBack(opened.address), this);
+    whenAbandoned(this, () => core.giveBack(opened.address));
   }
 
   #closeStream(): void {
     if (!this.#stream) return;
-    abandoned?.unregister(this);
+    notAbandoned(this);
     this.#core.giveBack(this.#stream.address);
     this.#stream = undefined;
   }
@@ -333,7 +326,7 @@ class Sequence implements SequenceReader {
     checkStepArrays(n, scales, means, out);
     try {
       const corrections = this.#host.before(n, this.#n);
-      const stage = stageFor(this.#core, this.#stage, n);
+      const stage = stageFor(this.#core, this, this.#stage, n);
       this.#stage = stage;
       this.#core.readStep(
         this.#stream,
@@ -365,7 +358,7 @@ class Sequence implements SequenceReader {
   /** Gives its memory back, without checks. */
   release(): void {
     this.#ended = true;
-    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    giveBackStage(this.#core, this, this.#stage);
     this.#stage = undefined;
   }
 }

@@ -1,5 +1,6 @@
 /** Collects parts and writes them as one packet (docs/format.md section 8) or as CompressAI's strings. */
 
+import { notAbandoned, whenAbandoned } from "./abandoned.js";
 import type { LoadedScales } from "./core.js";
 import type { FullCore, Margins, Stage } from "./core-full.js";
 import { CodecError } from "./errors.js";
@@ -73,7 +74,7 @@ export class Writer implements PartWriter {
   }
 
   get corrections(): number {
-    return this.#corrections.length;
+    return this.#corrections.length + (this.#sequence?.corrections ?? 0);
   }
 
   #open(): void {
@@ -179,11 +180,13 @@ export class Writer implements PartWriter {
  * A single dimension says only their number.
  */
 export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
-  if (prior === undefined) return;
-  const wanted = prior.filter((size) => size !== 1);
-  const found = dims.filter((size) => size !== 1);
-  if (wanted.length > 1 && found.length > 1 && wanted.join() !== found.join())
+  if (prior !== undefined && !sameShape(prior, dims))
     throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1));
+  return x.length < 2 || y.length < 2 || x.join() === y.join();
 }
 
 /** The span that takes a part's elements, and what is returned for it. */
@@ -231,12 +234,16 @@ class Sequence implements SequenceWriter {
     this.#done = done;
   }
 
+  get corrections(): number {
+    return this.#corrected.length;
+  }
+
   next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
     if (this.#ended) throw new TypeError("the sequence has ended");
     const n = values.length;
     checkStepArrays(n, scales, means, out);
     if (!(values instanceof Float32Array)) throw new TypeError("values must be a Float32Array");
-    const stage = stageFor(this.#core, this.#stage, n);
+    const stage = stageFor(this.#core, this, this.#stage, n);
     this.#stage = stage;
     const base = this.#prior.base as NonNullable<PartPrior["base"]>;
     const { scales: loaded } = base.rows as { scales: LoadedScales };
@@ -260,7 +267,7 @@ class Sequence implements SequenceWriter {
     if (this.#ended) return;
     this.#ended = true;
     const hash = this.#stage?.hash ?? 0;
-    if (this.#stage) this.#core.giveBack(this.#stage.address);
+    giveBackStage(this.#core, this, this.#stage);
     const part: CodedPart = {
       table: this.#prior.base?.loaded,
       symbols: this.#symbols.subarray(0, this.#n),
@@ -288,12 +295,23 @@ export function checkStepArrays(
     throw new TypeError(`out must be a Float32Array of at least ${n}`);
 }
 
-/** A stage for steps of n: the one at hand, or another that goes on with its hash. */
-export function stageFor(core: FullCore, stage: Stage | undefined, n: number): Stage {
-  if (stage?.n === n) return stage;
-  const hash = stage?.hash ?? 0;
-  if (stage) core.giveBack(stage.address);
+/** A stage for steps of n: the one at hand, or another that goes on with its hash. `owner` is the sequence. */
+export function stageFor(core: FullCore, owner: object, stage: Stage | undefined, n: number): Stage {
+  return stage?.n === n ? stage : anotherStage(core, owner, stage, n);
+}
+
+// On its own, because a function with a closure in it allocates with every call.
+function anotherStage(core: FullCore, owner: object, stage: Stage | undefined, n: number): Stage {
+  // First the new one: where memory does not suffice, the owner keeps what it has.
   const next = core.stage(n);
-  next.hash = hash;
+  next.hash = stage?.hash ?? 0;
+  giveBackStage(core, owner, stage);
+  whenAbandoned(owner, () => core.giveBack(next.address));
   return next;
+}
+
+export function giveBackStage(core: FullCore, owner: object, stage: Stage | undefined): void {
+  if (!stage) return;
+  notAbandoned(owner);
+  core.giveBack(stage.address);
 }
