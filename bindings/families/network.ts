@@ -10,13 +10,13 @@ export type Tensors = Readonly<Record<string, TensorLike>>;
 /**
  * A network: a session of any ONNX runtime, or a function of named tensors, which may do anything between two sessions.
  *
- * A session gets its inputs and gives its outputs by name (`psi`, `y_hat`, `scales`, ..: docs/families.md has all of them). Where it has a single
- * input or output, the name does not matter. An only output where two are wanted is CompressAI's: its channels are split in halves, scales
+ * A session gets its inputs and gives its outputs by name (`psi`, `y_hat`, `scales`, ..: docs/families.md has all of them). Where a single
+ * tensor is offered or wanted, the name does not matter. An only output where two are wanted is CompressAI's: its channels are split in halves, scales
  * first. float16 outputs are widened, GPU tensors are fetched and disposed. The results must be float32.
  */
 export type Net = SessionLike | ((inputs: Tensors) => Tensors | Promise<Tensors>);
 
-/** Computes the outputs `wanted`. Given the same object of inputs again, it allocates nothing around the session's own call. */
+/** Computes the outputs `wanted`. Given the same object of inputs again, it makes no new feeds. */
 export type Run<Name extends string> = (inputs: Tensors) => Promise<Record<Name, TensorLike>>;
 
 /**

@@ -119,9 +119,9 @@ function multiplied({ dims, data }: TensorLike, factors: ArrayLike<number>, name
 
 /**
  * Mixtures (Cheng 2020): z factorized, y rounded as it is, each element under a mixture of its own whose row is made at run time. h_s gives `weights`
- * (not with one component), `means` and `scales`, each (1, K * C, H, W), component k of channel c at k * C + c.
+ * (not with one component), `means` and `scales`, each (N, K * C, H, W), component k of channel c at k * C + c.
  *
- * @param y - (1, C, H, W).
+ * @param y - (N, C, H, W).
  * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
  */
 export function encodeMixture<F extends Format = "packet">(
