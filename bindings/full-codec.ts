@@ -27,7 +27,7 @@ import { stockScales } from "./scales.js";
 import { checkDims, checkFloats } from "./tensor.js";
 import type { FactorizedOptions, Prior, Table, TableSource, TensorLike } from "./types.js";
 import { floatSpan, type Span } from "./view.js";
-import { type Priors, Writer } from "./writer.js";
+import { type Priors, sameShape, Writer } from "./writer.js";
 
 const NO_SCALES = new Float32Array(0);
 
@@ -77,6 +77,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
   ): Prior {
     const sigmas = floatSpan(scales, "scales");
     const centre = means === undefined ? undefined : floatSpan(means, "means");
+    checkParameters("means", centre, sigmas);
     const plain = super.gaussian(sigmas.data as Float32Array, { ...options, means: centre?.data as Float32Array });
     return this.#remember(withoutViews(plain, sigmas, centre), {
       sigmas,
@@ -111,9 +112,11 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
     for (const [name, span] of [
       ["means", centre],
       ["weights", mixing],
-    ] as const)
+    ] as const) {
       if (span && span.n !== sigmas.n)
         throw new CodecError("SHAPE_MISMATCH", `${span.n} ${name}, but ${sigmas.n} scales`);
+      checkParameters(name, span, sigmas);
+    }
     const dims = options.dims ? [...options.dims] : mixtureDims(sigmas.dims, components, sigmas.n);
     checkDims(dims);
     // Loads the stock table and scales, which say what a scale is rounded to.
@@ -176,6 +179,12 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
   rate(latent: TensorLike | TensorView, prior: Prior, options: RateOptions = {}): Rate {
     return rateOf(this.#core, this.partPrior(prior), latent, options);
   }
+}
+
+/** Parameters of one prior are of one shape, as checkShape compares it. */
+function checkParameters(name: string, found: Span | undefined, { dims }: Span): void {
+  if (found && !sameShape(found.dims, dims))
+    throw new CodecError("SHAPE_MISMATCH", `the ${name} have the shape [${found.dims}], the scales [${dims}]`);
 }
 
 /** `encode` knows no views: a prior made of one is another object, which it refuses instead of reading the elements in the wrong order. */

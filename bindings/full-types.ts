@@ -39,9 +39,9 @@ export interface FullIndexedOptions extends Omit<IndexedOptions, "means"> {
 /** The parameters of a mixture: component k of element i is at `k * n + i`, n being the number of elements ([K, C, H, W] order). */
 export interface MixtureParameters {
   /** Relative weights, 0 .. 1 (more counts as 1, less as 0); they need not sum to 1. Left out: all are 1. */
-  weights?: Float32Array | TensorLike;
-  means: Float32Array | TensorLike;
-  scales: Float32Array | TensorLike;
+  weights?: Float32Array | TensorLike | TensorView;
+  means: Float32Array | TensorLike | TensorView;
+  scales: Float32Array | TensorLike | TensorView;
 }
 
 /** How a mixture's rows are made; docs/format.md section 9. */

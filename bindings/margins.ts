@@ -36,4 +36,5 @@ export function checkMargins(margins: Margins | undefined, scales: Float32Array)
     if (!(above * above < low * high && below > 0 && below * below > low * high))
       throw new RangeError(`the guard is too wide for scales as close as ${low} and ${high}`);
   }
+  known.add(scales);
 }

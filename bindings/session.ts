@@ -44,6 +44,8 @@ export async function runToCpu(
   wanted: readonly string[],
 ): Promise<Record<string, TensorLike>> {
   const results = await session.run(feeds, wanted);
+  const missing = wanted.find((name) => results?.[name] === undefined);
+  if (missing !== undefined) throw new CodecError("MODEL", `the session returned no "${missing}"`);
   const outputs: Record<string, TensorLike> = {};
   // Listed before the fetch: getData turns a tensor's location to cpu and keeps its GPU memory.
   const away = wanted.map((name) => results[name]).filter((tensor) => !onCpu(tensor));

@@ -165,7 +165,7 @@ export function checkerboard(tensor: TensorLike | TensorView, parity: 0 | 1): Te
   const rank = view.dims.length;
   const [height, width] = view.dims.slice(-2);
   if (rank < 2 || rank > 6 || height % 2 !== 0 || width % 2 !== 0)
-    throw new RangeError(`the shape [${view.dims}] does not end with two even dimensions`);
+    throw new RangeError(`the shape [${view.dims}] does not end with two even dimensions; pad the image`);
   if (parity !== 0 && parity !== 1) throw new RangeError(`parity must be 0 or 1, not ${parity}`);
   const [down, right] = view.strides.slice(-2);
   return {

@@ -73,7 +73,7 @@ export class Writer implements PartWriter {
   }
 
   get corrections(): number {
-    return this.#corrections.length;
+    return this.#corrections.length + (this.#sequence?.corrections ?? 0);
   }
 
   #open(): void {
@@ -179,11 +179,13 @@ export class Writer implements PartWriter {
  * A single dimension says only their number.
  */
 export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
-  if (prior === undefined) return;
-  const wanted = prior.filter((size) => size !== 1);
-  const found = dims.filter((size) => size !== 1);
-  if (wanted.length > 1 && found.length > 1 && wanted.join() !== found.join())
+  if (prior !== undefined && !sameShape(prior, dims))
     throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1));
+  return x.length < 2 || y.length < 2 || x.join() === y.join();
 }
 
 /** The span that takes a part's elements, and what is returned for it. */
@@ -229,6 +231,10 @@ class Sequence implements SequenceWriter {
     this.#prior = prior;
     this.#margins = margins;
     this.#done = done;
+  }
+
+  get corrections(): number {
+    return this.#corrected.length;
   }
 
   next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {

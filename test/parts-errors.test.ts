@@ -379,6 +379,26 @@ for (const { name, codec } of fullBuilds) {
     good();
   });
 
+  test(`${name}: as many elements in another shape`, () => {
+    const of = (...dims: number[]) => ({ type: "float32", dims, data: new Float32Array(64).fill(1) });
+    const latent = of(1, 4, 2, 8);
+    const refuse = (call: () => unknown, message: RegExp) => assert.match(throwsCode(call, "SHAPE_MISMATCH"), message);
+    refuse(() => codec.writer().write(latent, codec.gaussian(of(1, 4, 8, 2))), /\[1,4,8,2\], the part \[1,4,2,8\]/);
+    refuse(
+      () => codec.gaussian(latent, { means: of(1, 4, 8, 2) }),
+      /means have the shape \[1,4,8,2\], the scales \[1,4,2,8\]/,
+    );
+    const mixed = { components: 2, means: of(1, 4, 2, 8), scales: of(1, 4, 2, 8) };
+    refuse(() => codec.mixture({ ...mixed, weights: of(1, 4, 8, 2) }, mixed), /weights have the shape/);
+    refuse(() => codec.mixture({ ...mixed, means: of(1, 2, 4, 8) }, mixed), /means have the shape/);
+    const writer = codec.writer();
+    for (const scales of [of(64), of(4, 2, 8), of(1, 4, 2, 8), new Float32Array(64).fill(1)])
+      writer.write(latent, codec.gaussian(scales, { means: of(64) }));
+    const reader = codec.reader(writer.finish());
+    refuse(() => reader.read(codec.gaussian(latent), { dims: [1, 4, 8, 2] }), /\[1,4,2,8\], the part \[1,4,8,2\]/);
+    good();
+  });
+
   test(`${name}: arguments that are none`, () => {
     throwsMistake(() => codec.writer({ lanes: 4 as 8 }), RangeError, "lanes");
     throwsMistake(() => codec.writer({ format: "zip" as "packet" }), TypeError, "format");

@@ -1,8 +1,9 @@
 // Parts piece by piece, as autoregressive priors need them: the same bytes as one write, and no garbage.
 import { GCProfiler } from "node:v8";
-import type { FullCodec } from "latentwire/full";
+import { createSync, type FullCodec } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { stockScales } from "../bindings/scales.js";
 import { laneCounts } from "./builds.js";
 import { makeTable, random } from "./cases.js";
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
@@ -292,6 +293,32 @@ for (const { name, codec } of fullBuilds) {
       throwsCode(() => pull.end(), "MODEL_MISMATCH"),
       /part 1\b/,
     );
+  });
+
+  test(`${name}: memory that grows for the guard does not lose the step`, () => {
+    const own = createSync({ simd: codec.simd });
+    // The stage ends where the memory does, so the positions behind it need more.
+    const size = 50_000;
+    const values = Float32Array.from({ length: size }, (_, i) => ((i * 7) % 5) - 2);
+    const sigmas = new Float32Array(size).fill(1);
+    const out = new Float32Array(size);
+    const writer = own.writer({ guard: 1e-5 });
+    writer.sequence().next(values, sigmas, undefined, out);
+    sameNumbers(out, values);
+    const reader = own.reader(writer.finish());
+    reader.sequence().next(sigmas, undefined, out.fill(0));
+    reader.finish();
+    sameNumbers(out, values);
+  });
+
+  test(`${name}: corrections of an open sequence count`, () => {
+    const writer = codec.writer({ guard: 1e-5 });
+    const one = Float32Array.of(stockScales[20]);
+    const sequence = writer.sequence();
+    sequence.next(one, one, undefined, new Float32Array(1));
+    assert.is(writer.corrections, 1);
+    sequence.end();
+    assert.is(writer.corrections, 1);
   });
 
   test(`${name}: next allocates nothing`, () => {

@@ -48,8 +48,8 @@ type Decode<M> = (
 export interface Job {
   readonly family: string;
   encode(codec: FullCodec, y: TensorLike, options?: EncodeFamilyOptions<"packet">): Promise<Encoded>;
-  /** CompressAI's strings; they have no rows made at run time. */
-  strings?(codec: FullCodec, y: TensorLike): Promise<Encoded<"strings">>;
+  /** CompressAI's strings. */
+  strings(codec: FullCodec, y: TensorLike): Promise<Encoded<"strings">>;
   decode(codec: FullCodec, packet: Packet, shape?: readonly number[]): Promise<Latent<Float32Array>>;
 }
 
@@ -82,11 +82,11 @@ async function load(family: string, codec: FullCodec, open: Open) {
 }
 
 /** A recipe's two functions with a model in their hands. */
-function job<M>(family: string, model: M, encode: Encode<M>, decode: Decode<M>, tabled = true): Job {
+function job<M>(family: string, model: M, encode: Encode<M>, decode: Decode<M>): Job {
   return {
     family,
     encode: (codec, y, options) => encode(codec, model, y, options),
-    strings: tabled ? (codec, y) => encode(codec, model, y, { format: "strings" }) : undefined,
+    strings: (codec, y) => encode(codec, model, y, { format: "strings" }),
     decode: (codec, packet, shape) => decode(codec, model, packet, { shape }),
   };
 }
@@ -138,7 +138,7 @@ const makers: Record<string, (loaded: Loaded, codec: FullCodec) => Job[]> = {
   },
   mixture: (loaded) => {
     const { components, support } = loaded.description;
-    return [job("mixture", { ...hyper(loaded), components, support }, encodeMixture, decodeMixture, false)];
+    return [job("mixture", { ...hyper(loaded), components, support }, encodeMixture, decodeMixture)];
   },
   laplace: (loaded, codec) => {
     const model = { ...hyper(loaded), table: codec.laplaceTable() };
@@ -153,7 +153,7 @@ const makers: Record<string, (loaded: Loaded, codec: FullCodec) => Job[]> = {
 /** The same networks, each symbol under a row of its own instead of one of 64: a mixture of one component. */
 function runTime(kind: "laplace" | "logistic", loaded: Loaded): Job {
   const model = { ...hyper(loaded), kind, support: [-32, 31] as const };
-  return job(`${kind}, rows at run time`, model, encodeMixture, decodeMixture, false);
+  return job(`${kind}, rows at run time`, model, encodeMixture, decodeMixture);
 }
 
 export const FAMILIES = ["factorized", ...Object.keys(makers)];

@@ -41,7 +41,7 @@ interface Written {
   readonly steps: readonly Step[];
   readonly ideal: number;
   readonly exact: boolean;
-  readonly stringsBytes?: number;
+  readonly stringsBytes: number;
 }
 
 const same = (a: Float32Array, b: Float32Array): boolean => {
@@ -63,7 +63,6 @@ async function write(codec: FullCodec, job: Job, y: TensorLike, scales: Float32A
       (part, p) => part.symbols.length === symbols[p].length && part.symbols.every((v, i) => v === symbols[p][i]),
     );
   const written = { packet, steps, ideal: idealBytes(parts) };
-  if (!job.strings) return { ...written, exact };
   const { packet: strings, shape } = await job.strings(codec, y);
   const again = await job.decode(codec, strings, shape);
   const stringsBytes = strings.reduce((sum, { length }) => sum + length, 0);
@@ -97,7 +96,6 @@ export async function measure(
     counts,
     timeMs,
   );
-  const strings = all.flatMap(({ stringsBytes }) => stringsBytes ?? []);
   return {
     family: jobs[0].family,
     ...sizes(all),
@@ -106,7 +104,7 @@ export async function measure(
     packets: all.length,
     symbols: mean(counts),
     parts: all[0].steps.length,
-    stringsBytes: strings.length > 0 ? mean(strings) : undefined,
+    stringsBytes: mean(all.map(({ stringsBytes }) => stringsBytes)),
   };
 }
 

@@ -60,8 +60,9 @@ export function garbagePerPixel(codec: FullCodec): number {
   };
   for (let round = 0; round < 40; round++) growth(many.length, true);
   const least = (count: number) => Math.min(...Array.from({ length: 6 }, () => growth(count)));
-  // A few bytes more or less in the whole are V8's.
-  return Math.max(0, Math.round((least(many.length) - least(1)) / (many.length - 1)));
+  // The smallest object takes 12 bytes: what is less than a third of it per pixel are some kilobytes of V8's in the whole.
+  const each = (least(many.length) - least(1)) / (many.length - 1);
+  return each < 4 ? 0 : Math.round(each);
 }
 
 /** An autoregressive decoder's codec, apart from its network. */

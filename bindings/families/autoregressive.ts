@@ -38,6 +38,7 @@ const raster: Family<AutoregressiveDecoder> = {
   before: 1,
   async code(wire, model, y) {
     const { channels: c, kernel: k = 5, table, scaleTable } = model;
+    if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${k}`);
     const { psi } = await hyper(wire, model, y, ["psi"]);
     const [n, p, h, w] = psi.dims as [number, number, number, number];
     const dims = [n, c, h, w];
@@ -60,8 +61,14 @@ const raster: Family<AutoregressiveDecoder> = {
         neighbourhood(known, b, at, k, inputs.y_hat.data);
         pixel(psi.data as Float32Array, b * p * plane + at, plane, inputs.psi.data);
         const { scales, means } = await run(inputs);
+        const [own, centre] = [scales.data as Float32Array, means.data as Float32Array];
+        if (own.length !== c || centre.length !== c)
+          throw new CodecError(
+            "SHAPE_MISMATCH",
+            `pixel gave scales [${scales.dims}] and means [${means.dims}], [1,${c},1,1] are wanted`,
+          );
         if (y) pixel(y.data as Float32Array, b * c * plane + at, plane, values);
-        code(values, scales.data as Float32Array, means.data as Float32Array, restored);
+        code(values, own, centre, restored);
         for (let i = 0; i < c; i++) known.data[(b * c + i) * plane + at] = restored[i]!;
       }
     }

@@ -1,4 +1,5 @@
 /** Families in which y is coded in several parts, each known before the next: checkerboard, channel groups, ELIC's both. */
+import { CodecError } from "../errors.js";
 import type { FullCodec, TensorView } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
 import type { Latent, TensorLike } from "../types.js";
@@ -69,6 +70,13 @@ export interface ElicModel extends ElicDecoder {
   readonly h_a: Net;
 }
 
+/** What is not in a group would be left out without a word. */
+function checkChannels(y: TensorLike | undefined, counts: readonly number[]): void {
+  const sum = counts.reduce((a, b) => a + b, 0);
+  if (y && y.dims[1] !== sum)
+    throw new CodecError("SHAPE_MISMATCH", `the groups have ${sum} channels together, y [${y.dims}] has ${y.dims[1]}`);
+}
+
 type Parameters = Record<"scales" | "means", TensorLike>;
 
 const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
@@ -125,6 +133,7 @@ const board: Family<CheckerboardDecoder> = {
 const groups: Family<ChannelGroupsDecoder> = {
   before: 1,
   async code(wire, model, y) {
+    checkChannels(y, model.groups);
     const { psi } = await hyper(wire, model, y, ["psi"]);
     let y_hat: Latent<Float32Array> | undefined;
     let seen = 0;
@@ -145,18 +154,15 @@ const elic: Family<ElicDecoder> = {
   before: 1,
   async code(wire, model, y) {
     const parity = parityOf(model.anchors);
+    const counts = model.groups.map((group) => group.channels);
+    checkChannels(y, counts);
     const { psi } = await hyper(wire, model, y, ["psi"]);
     let y_hat: Latent<Float32Array> | undefined;
     let seen = 0;
     for (const [k, { channels: count, anchor, nonanchor }] of model.groups.entries()) {
       const inputs: Tensors = y_hat ? { psi, y_hat: leading(y_hat, seen) } : { psi };
       const first = await network(anchor, `groups[${k}].anchor`, both)(inputs);
-      y_hat ??= zeros(
-        whole(
-          first,
-          model.groups.map((group) => group.channels),
-        ),
-      );
+      y_hat ??= zeros(whole(first, counts));
       const own = y && channels(y, seen, seen + count);
       // A group is dense of its own, because a network reads it: only then it goes to its place.
       const y_anchor = zeros(first.scales.dims);

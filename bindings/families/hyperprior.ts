@@ -79,15 +79,18 @@ export function conditional(
   { scales, means }: { scales: TensorLike; means?: TensorLike },
   part: TensorLike | undefined,
 ): Prior {
-  sameShape(part, scales.dims);
-  sameShape(means, scales.dims);
+  sameShape("the latent", part, scales.dims);
+  sameShape("the means", means, scales.dims);
   return codec.gaussian(scales, { means, table, scaleTable });
 }
 
 /** The codec counts elements only, so it would not notice a network whose H and W are exchanged. */
-export function sameShape(tensor: TensorLike | undefined, dims: readonly number[]): void {
+export function sameShape(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
   if (tensor && (tensor.dims.length !== dims.length || tensor.dims.some((d, i) => d !== dims[i])))
-    throw new CodecError("SHAPE_MISMATCH", `scales are for [${dims}], not for [${tensor.dims}]`);
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `the scales are for [${dims}], ${what} [${tensor.dims}]. Where height or width differ, pad the image to a multiple of the networks' strides`,
+    );
 }
 
 /** What most networks say of a part. */

@@ -1,5 +1,5 @@
 /** Variants of the hyperprior: rows made at run time (mixtures), and many rates from one model (gain units). */
-import type { FullCodec, MixtureOptions } from "../full-types.js";
+import type { FullCodec, MixtureOptions, TensorView } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
 import type { Latent, TensorLike } from "../types.js";
 import { both, conditional, type HyperDecoder, type HyperModel, hyper, sameShape } from "./hyperprior.js";
@@ -64,10 +64,25 @@ const mixture: Family<MixtureDecoder> = {
     const { weights, means, scales } = await hyper<"weights" | "means" | "scales">(wire, model, y, [...mixed, ...both]);
     const [n, all, ...size] = scales.dims;
     const dims = [n!, all! / components, ...size];
-    sameShape(y, dims);
-    return wire.part(wire.codec.mixture({ weights, means, scales }, { components, kind, support, dims }), y);
+    for (const given of [means, weights]) sameShape("a weight or mean", given, scales.dims);
+    sameShape("the latent", y, dims);
+    const parameters = {
+      weights: byComponent(weights, dims),
+      means: byComponent(means, dims),
+      scales: byComponent(scales, dims),
+    };
+    return wire.part(wire.codec.mixture(parameters, { components, kind, support, dims }), y);
   },
 };
+
+/** (N, K * C, H, W) as the codec takes it: component k of all images, then k + 1. Of one image it lies so already. */
+function byComponent<T extends TensorLike | undefined>(tensor: T, [n, c, ...size]: readonly number[]): T | TensorView {
+  if (tensor === undefined || n === 1) return tensor;
+  const plane = size.reduce((a, b) => a * b, 1);
+  const all = tensor.dims[1]!;
+  const dims = [all / c!, n!, c! * plane];
+  return { ...tensor, dims, strides: [c! * plane, all * plane, 1] };
+}
 
 const gain = (chosen: number | undefined): Family<GainDecoder> => ({
   before: 1,
@@ -104,9 +119,9 @@ function multiplied({ dims, data }: TensorLike, factors: ArrayLike<number>, name
 
 /**
  * Mixtures (Cheng 2020): z factorized, y rounded as it is, each element under a mixture of its own whose row is made at run time. h_s gives `weights`
- * (not with one component), `means` and `scales`, each (1, K * C, H, W), component k of channel c at k * C + c.
+ * (not with one component), `means` and `scales`, each (N, K * C, H, W), component k of channel c at k * C + c.
  *
- * @param y - (1, C, H, W).
+ * @param y - (N, C, H, W).
  * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
  */
 export function encodeMixture<F extends Format = "packet">(

@@ -3,7 +3,14 @@
  * the reader, and both get back what the decoder sees. So the two directions cannot disagree about an order.
  */
 import { CodecError } from "../errors.js";
-import type { FullCodec, ReaderOptions, SequenceOptions, TensorView, WriterOptions } from "../full-types.js";
+import type {
+  FullCodec,
+  ReaderOptions,
+  SequenceOptions,
+  SequenceWriter,
+  TensorView,
+  WriterOptions,
+} from "../full-types.js";
 import { isBytes } from "../packet.js";
 import { type SessionTensor, toCpu } from "../session.js";
 import type { Bytes, Latent, Prior, TensorLike } from "../types.js";
@@ -68,11 +75,14 @@ export async function encode<M, F extends Format>(
   y: SessionTensor,
   options: EncodeFamilyOptions<F> = {},
 ): Promise<Encoded<F>> {
+  if (typeof codec?.writer !== "function") throw new TypeError("codec must come from create() of latentwire/full");
+  if (y === null || typeof y !== "object") throw new TypeError("y must be a tensor {type, dims, data}");
   const format: Format = options.format ?? "packet";
   if (format === "strings" && y.dims[0] !== 1)
     throw new CodecError("SHAPE_MISMATCH", `strings hold one image each; the batch [${y.dims}] has ${y.dims[0]}`);
   const writer = codec.writer(options);
   let shape: number[] = [];
+  let open: SequenceWriter | undefined;
   const wire: Wire = {
     codec,
     format,
@@ -88,13 +98,18 @@ export async function encode<M, F extends Format>(
     },
     pieces: (sequence) => {
       const part = writer.sequence(sequence);
+      open = part;
       return (values, scales, means, out) => part.next(values, scales, means, out);
     },
   };
-  const latent = await family.code(wire, model, await toCpu(y));
-  const { corrections } = writer;
-  const packet = format === "strings" ? reordered(writer.finishStrings(), family.before) : writer.finish();
-  return { packet: packet as Encoded<F>["packet"], shape, latent, corrections };
+  try {
+    const latent = await family.code(wire, model, await toCpu(y));
+    const packet = format === "strings" ? reordered(writer.finishStrings(), family.before) : writer.finish();
+    return { packet: packet as Encoded<F>["packet"], shape, latent, corrections: writer.corrections };
+  } finally {
+    // A network that failed leaves it open; it has Wasm memory of its own.
+    open?.end();
+  }
 }
 
 /** Runs a family at the decoder's end. */
@@ -105,9 +120,11 @@ export async function decode<M>(
   packet: Uint8Array | readonly Uint8Array[],
   options: DecodeFamilyOptions = {},
 ): Promise<Latent<Float32Array>> {
+  if (typeof codec?.reader !== "function") throw new TypeError("codec must come from create() of latentwire/full");
   const strings = !isBytes(packet);
   const { shape } = options;
-  if (strings && shape === undefined) throw new TypeError("shape must be given with strings");
+  if (strings && shape === undefined)
+    throw new TypeError("shape must be given with strings: [height, width] of the factorized part");
   const reader = codec.reader(strings ? inOrder(packet, family.before) : packet, options);
   const wire: Wire = {
     codec,
