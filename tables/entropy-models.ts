@@ -221,7 +221,8 @@ function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string, 
   const stored = tensors.get("scale_table");
   if (stored === undefined) return none(`${name}: ${EMPTY}, and it has no scales; ${REMEDY}`);
   const scales = floats(stored, `${name}.scale_table`);
-  checkEntries((built.entries += gaussianEntries(scales)), MAX_ENTRIES, name);
+  built.entries += gaussianEntries(scales);
+  checkEntries(built.entries, MAX_ENTRIES, name);
   // Without scales of its own a model gets CompressAI's 64 from update().
   const scaleTable = scales.length === 0 ? undefined : scales;
   try {

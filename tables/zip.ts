@@ -94,7 +94,8 @@ export class ZipArchive {
     const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
     if (member.size > limit || member.packed > limit)
       throw new CodecError("LIMIT_EXCEEDED", `zip: ${name} has ${member.size} bytes, ${limit} is the most`);
-    if (member.method !== STORED && (this.#unpacked += member.size) > MAX_UNPACKED)
+    if (member.method !== STORED) this.#unpacked += member.size;
+    if (this.#unpacked > MAX_UNPACKED)
       throw new CodecError("LIMIT_EXCEEDED", `zip: more than ${MAX_UNPACKED} bytes to unpack`);
     const packed = this.#source.read(this.#start(name, member), member.packed);
     const bytes = member.method === STORED ? packed : inflate(name, member, packed);
