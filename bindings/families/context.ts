@@ -3,7 +3,7 @@ import type { FullCodec, TensorView } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
 import type { Latent, TensorLike } from "../types.js";
 import { channels, checkerboard } from "../view.js";
-import { both, conditional, type HyperDecoder, hyper } from "./hyperprior.js";
+import { both, conditional, type HyperDecoder, hyper, sameShape } from "./hyperprior.js";
 import { type Net, network, type Tensors } from "./network.js";
 import {
   type DecodeFamilyOptions,
@@ -132,6 +132,8 @@ const groups: Family<ChannelGroupsDecoder> = {
       const inputs: Tensors = y_hat ? { psi, y_hat: leading(y_hat, seen) } : { psi };
       const found = await network(model.nets[k]!, `nets[${k}]`, both)(inputs);
       y_hat ??= zeros(whole(found, model.groups));
+      // Channels that no group has would be lost without a word.
+      sameShape(y, y_hat.dims);
       const slice = (tensor: TensorLike) => channels(tensor, seen, seen + count);
       const own = y && slice(y);
       wire.into(conditional(wire, model, found, own), own, slice(y_hat));
@@ -157,6 +159,7 @@ const elic: Family<ElicDecoder> = {
           model.groups.map((group) => group.channels),
         ),
       );
+      sameShape(y, y_hat.dims);
       const own = y && channels(y, seen, seen + count);
       // A group is dense of its own, because a network reads it: only then it goes to its place.
       const y_anchor = zeros(first.scales.dims);

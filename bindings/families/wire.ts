@@ -104,10 +104,11 @@ export async function decode<M>(
   packet: Uint8Array | readonly Uint8Array[],
   options: DecodeFamilyOptions = {},
 ): Promise<Latent<Float32Array>> {
-  const strings = !(packet instanceof Uint8Array);
+  // An ArrayBuffer is neither, and the reader says so.
+  const strings = Array.isArray(packet);
   const { shape } = options;
   if (strings && shape === undefined) throw new TypeError("shape must be given with strings");
-  const reader = codec.reader(strings ? inOrder(packet, family.before) : packet, options);
+  const reader = codec.reader(strings ? inOrder(packet, family.before) : (packet as Uint8Array), options);
   const wire: Wire = {
     codec,
     format: strings ? "strings" : "packet",
