@@ -37,7 +37,7 @@ export function parseCommand(
   try {
     parsed = parseArgs({ args, options: command.options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw new UsageError((error as Error).message.replaceAll("\n", " "));
   }
   const [least, most] = command.positionals;
   const count = parsed.positionals.length;

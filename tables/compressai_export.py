@@ -17,6 +17,8 @@ import contextlib
 import importlib
 import json
 import os
+import pickle
+import re
 import sys
 import warnings
 
@@ -31,6 +33,8 @@ from latentwire_bundle import bundle_bytes, table_bytes  # noqa: E402
 
 NETWORKS = {"g_a", "g_s", "h_a", "h_s", "h_mean_s", "h_scale_s", "entropy_parameters", "context_prediction"}
 CONTAINERS = {"channel_context"}
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
 class PlainGDN(nn.Module):
@@ -207,11 +211,25 @@ def export(model, folder, size=(256, 256), onnx=True, opset=17, log=lambda line:
 
 def state_dict_of(path):
     """A state dict out of a checkpoint, without the wrappers that trainers put around it. Loads weights only: nothing in the file is run."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model_state_dict", "model", "net"):
+    # Training scripts keep their arguments beside the weights; a Namespace holds attributes and does nothing. From torch 2.5.
+    allow = getattr(torch.serialization, "safe_globals", contextlib.nullcontext)
+    try:
+        with allow([argparse.Namespace]):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = f"it holds a {found[1]}" if found else str(error).splitlines()[0]
+        raise SystemExit(
+            f"{path}: {why}, and only weights are loaded, so that nothing in it is run. "
+            "If you trust it: torch.save(torch.load(path, weights_only=False)['state_dict'], new_path)"
+        ) from None
+    for key in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    return {key[len("module.") :] if key.startswith("module.") else key: value for key, value in state.items()}
+    # DataParallel, torch.compile, Lightning: in front of every name.
+    while prefix := next((p for p in PREFIXES if state and all(key.startswith(p) for key in state)), None):
+        state = {key[len(prefix) :]: value for key, value in state.items()}
+    return state
 
 
 def load_model(args):

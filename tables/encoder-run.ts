@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { CodecError } from "latentwire";
 import type { ReadLatent } from "./cli-latent.js";
 
 /** How an image becomes the encoder's input: [1, 3, height, width], RGB, (value / 255 - mean) / std. */
@@ -55,7 +56,12 @@ type Sharp = (path: string) => {
   toBuffer(): Promise<Uint8Array>;
 };
 
-/** Runs the encoder over each image. Throws {@link MissingPackage}; TypeError for an encoder that does not take images. */
+/**
+ * Runs the encoder over each image.
+ *
+ * @throws {@link MissingPackage}; TypeError for an encoder that does not take images or has no such output; CodecError `MODEL` where the
+ * runtime refuses the file or the input, `INVALID_FILE` for an image that cannot be read
+ */
 export async function encodeImages(
   encoder: string,
   images: readonly string[],
@@ -64,7 +70,7 @@ export async function encodeImages(
 ): Promise<{ name: string; latent: ReadLatent }[]> {
   const { InferenceSession, Tensor } = await load<Runtime>("onnxruntime-node");
   const sharp = await load<Sharp>("sharp");
-  const session = await InferenceSession.create(encoder);
+  const session = await refusedAs("MODEL", encoder, InferenceSession.create(encoder));
   const [input] = session.inputNames;
   const output = options.output ?? session.outputNames[0];
   if (input === undefined || output === undefined || !session.outputNames.includes(output))
@@ -72,21 +78,28 @@ export async function encodeImages(
   const [height, width] = options.size ?? declaredSize(session);
   const found: { name: string; latent: ReadLatent }[] = [];
   for (const [i, path] of images.entries()) {
-    const pixels = await sharp(path)
-      .resize({ width, height, fit: "cover" })
-      .removeAlpha()
-      .toColourspace("srgb")
-      .raw()
-      .toBuffer();
+    const pixels = await refusedAs(
+      "INVALID_FILE",
+      path,
+      sharp(path).resize({ width, height, fit: "cover" }).removeAlpha().toColourspace("srgb").raw().toBuffer(),
+    );
     const planes = toPlanes(pixels, height * width, options);
-    const { dims, data } = (await session.run({ [input]: new Tensor("float32", planes, [1, 3, height, width]) }))[
-      output
-    ]!;
+    const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
+    const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
     if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
     found.push({ name: path, latent: { type: "float32", dims: [...dims], data } });
     progress(i + 1);
   }
   return found;
+}
+
+/** What other people's packages throw, as one line with a code. */
+async function refusedAs<T>(code: "MODEL" | "INVALID_FILE", what: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new CodecError(code, `${what}: ${(error as Error).message.replace(/\s+/g, " ").trim()}`);
+  }
 }
 
 function declaredSize({ inputMetadata }: Session): [number, number] {

@@ -28,6 +28,8 @@ const PLAIN = new Set<string>([...BUFFERS, "quantiles", "scale_table"]);
 const LAYER = /^_?(matri(?:x|ces)|bias(?:es)?|factors?)\.?(\d{1,3})$/;
 /** What trainers put around a model; the rest of a path is the module's name in the model. */
 const WRAPPERS = new Set(["state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"]);
+/** What torch.compile puts into paths, in front or in between. */
+const COMPILED = "_orig_mod";
 
 const none = (message: string): never => {
   throw new CodecError("NO_TABLES", message);
@@ -51,18 +53,28 @@ export function importModels(codec: Codec, tensors: Tensors, only: readonly stri
   );
   const unknown = only.find((name) => !names.includes(name) && !modules.some((module) => module.path === name));
   if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}`);
+  if (wanted.length > MAX_MODELS)
+    throw new CodecError("LIMIT_EXCEEDED", `${wanted.length} entropy models, a bundle has at most ${MAX_MODELS}`);
   // A file can name one tensor any number of times.
   checkEntries(
     wanted.reduce((sum, { tensors }) => sum + size(tensors.get("_quantized_cdf")), 0),
     MAX_NUMBERS,
     "the file",
   );
-  return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!));
+  const built: Built = { entries: 0 };
+  return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!, built));
 }
 
+/** Entries computed so far: a file can name one table of scales any number of times, too. */
+interface Built {
+  entries: number;
+}
+
+/** Entries of a bundle, docs/tables.md section 2. */
+const MAX_MODELS = 4096;
 /** Of all tables together; CompressAI's own 64 Gaussian rows are 200,000, padding included. */
 const MAX_NUMBERS = 2 ** 26;
-/** What a table may have, docs/format.md section 5. */
+/** What a table may have, docs/format.md section 5; and what is computed for all tables of a file. */
 const MAX_ENTRIES = 2 ** 24;
 
 function checkEntries(count: number, most: number, name: string): void {
@@ -91,7 +103,7 @@ function findModules(tensors: Tensors): Module[] {
 function nameModules(modules: readonly Module[]): string[] {
   const taken = new Set<string>();
   return modules.map(({ path, tensors }) => {
-    const parts = path === "" ? [] : path.split(".");
+    const parts = path === "" ? [] : path.split(".").filter((part) => part !== COMPILED);
     while (parts.length > 1 && WRAPPERS.has(parts[0]!)) parts.shift();
     if (parts.length === 1 && WRAPPERS.has(parts[0]!)) parts.shift();
     const plain = parts.join(".") || (tensors.has("scale_table") ? "gaussian_conditional" : "entropy_bottleneck");
@@ -101,18 +113,19 @@ function nameModules(modules: readonly Module[]): string[] {
   });
 }
 
-function importModule(codec: Codec, module: Module, name: string): ImportedModel {
+function importModule(codec: Codec, module: Module, name: string, built: Built): ImportedModel {
   const { tensors } = module;
   const isFactorized = tensors.has("quantiles");
   const isEmpty = BUFFERS.some((buffer) => size(tensors.get(buffer)) === 0);
-  if (isEmpty) return isFactorized ? rebuiltFactorized(codec, module, name) : rebuiltGaussian(codec, module, name);
+  if (isEmpty)
+    return isFactorized ? rebuiltFactorized(codec, module, name, built) : rebuiltGaussian(codec, module, name, built);
   const json = tableOfBuffers(tensors, name);
   if (isFactorized) {
     const medians = mediansOf(tensors, name, json.cdfs.length);
     const table = load(codec, { ...json, medians: [...medians] }, name);
     return { input: factorizedInput(name, table), table, path: module.path, from: "buffers", notes: [] };
   }
-  return gaussianOfBuffers(codec, module, name, load(codec, json, name));
+  return gaussianOfBuffers(codec, module, name, load(codec, json, name), built);
 }
 
 const factorizedInput = (name: string, table: Table): BundleInput => ({
@@ -167,7 +180,7 @@ function mediansOf(tensors: Tensors, name: string, channels: number): Float32Arr
 const EMPTY = "its buffers are empty: the model was saved before update()";
 const REMEDY = "in Python, call model.update() and save the state dict again";
 
-function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string): ImportedModel {
+function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string, built: Built): ImportedModel {
   const parts = { matrices: layers(tensors, "matri", name), biases: layers(tensors, "bias", name) };
   const factors = layers(tensors, "factor", name);
   if (parts.matrices.length === 0) none(`${name}: ${EMPTY}, and its parameters are not in the file; ${REMEDY}`);
@@ -177,7 +190,10 @@ function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string
     const [low, median, high] = quantiles.subarray(c, c + 3) as unknown as [number, number, number];
     entries += Math.max(0, median - low) + Math.max(0, high - median) + 4;
   }
-  checkEntries(entries, MAX_ENTRIES, name);
+  // CompressAI's layers have 33 weights a channel; of larger ones each entry takes longer.
+  const weights = parts.matrices.reduce((sum, { length }) => sum + length, 0) / Math.max(1, quantiles.length / 3);
+  built.entries += entries * Math.max(1, Math.ceil(weights / 64));
+  checkEntries(built.entries, MAX_ENTRIES, name);
   let table: Table;
   try {
     table = codec.factorizedTable({ ...parts, factors, quantiles });
@@ -201,11 +217,12 @@ function layers(tensors: Tensors, kind: string, name: string): Float32Array[] {
   return found;
 }
 
-function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string): ImportedModel {
+function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string, built: Built): ImportedModel {
   const stored = tensors.get("scale_table");
   if (stored === undefined) return none(`${name}: ${EMPTY}, and it has no scales; ${REMEDY}`);
   const scales = floats(stored, `${name}.scale_table`);
-  checkEntries(gaussianEntries(scales), MAX_ENTRIES, name);
+  built.entries += gaussianEntries(scales);
+  checkEntries(built.entries, MAX_ENTRIES, name);
   // Without scales of its own a model gets CompressAI's 64 from update().
   const scaleTable = scales.length === 0 ? undefined : scales;
   try {
@@ -229,7 +246,13 @@ const gaussianInput = (
   rebuild: boolean,
 ): BundleInput => ({ name, kind: "gaussian", table, ...(scaleTable && { scaleTable }), rebuild });
 
-function gaussianOfBuffers(codec: Codec, { path, tensors }: Module, name: string, table: Table): ImportedModel {
+function gaussianOfBuffers(
+  codec: Codec,
+  { path, tensors }: Module,
+  name: string,
+  table: Table,
+  built: Built,
+): ImportedModel {
   const indexed = (note: string): ImportedModel => ({
     input: { name, kind: "indexed", table },
     table,
@@ -246,7 +269,9 @@ function gaussianOfBuffers(codec: Codec, { path, tensors }: Module, name: string
       `its ${scales.length} scales do not belong to its ${table.rows} rows: rows are to be chosen by the caller`,
     );
   // Rows that can be computed need not be stored: 30 KB in a bundle for 64 scales.
-  const buildable = scales.at(-1)! <= 5000 && gaussianEntries(scales) <= MAX_ENTRIES;
+  const entries = built.entries + gaussianEntries(scales);
+  const buildable = scales.at(-1)! <= 5000 && entries <= MAX_ENTRIES;
+  if (buildable) built.entries = entries;
   const rebuild = buildable && codec.gaussianTable(scales).fingerprint === table.fingerprint;
   return { input: gaussianInput(name, table, scales, rebuild), table, path, from: "buffers", notes: [] };
 }

@@ -1,10 +1,19 @@
 /** NumPy's .npy files and archives of them (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
 import { CodecError } from "latentwire";
 import { type ByteSource, MemorySource } from "./byte-source.js";
-import { elementBytes, elementCount, MAX_TENSOR_BYTES, type StoredTensor, type StoredType } from "./stored-tensor.js";
+import {
+  elementBytes,
+  elementCount,
+  gather,
+  MAX_TENSOR_BYTES,
+  type StoredTensor,
+  type StoredType,
+} from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
 const MAX_HEADER = 2 ** 16;
+/** NumPy's own. */
+const MAX_RANK = 64;
 
 const TYPES: Record<string, StoredType> = {
   f8: "float64",
@@ -30,7 +39,7 @@ export const isNpy = (head: Uint8Array): boolean =>
   head[0] === 0x93 && [0x4e, 0x55, 0x4d, 0x50, 0x59].every((byte, i) => head[i + 1] === byte);
 
 /** An array, its elements not read yet. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`. */
-export function readNpy(source: ByteSource): StoredTensor & { readonly dataBytes: number } {
+export function readNpy(source: ByteSource): StoredTensor {
   if (!isNpy(source.read(0, Math.min(6, source.size)))) invalid("it does not begin like one");
   const [major] = source.read(6, 1);
   if (major === 0 || major! > 3) unsupported(`version ${major}`);
@@ -49,33 +58,59 @@ export function readNpy(source: ByteSource): StoredTensor & { readonly dataBytes
   const [, endian, code] = /^([<>|=])([a-z]\d+)$/.exec(descr) ?? unsupported(`elements of type ${descr}`);
   const type = Object.hasOwn(TYPES, code!) ? TYPES[code!]! : unsupported(`elements of type ${descr}`);
   if (endian === ">" && elementBytes[type] > 1) unsupported("big-endian elements; save it as little-endian");
-  if (order === "True" && shape.length > 1)
-    unsupported("an array in Fortran order; save numpy.ascontiguousarray(array)");
-  const dataBytes = elementCount(shape, type, "the array") * elementBytes[type];
-  return { type, shape, dataBytes, bytes: () => source.read(start, dataBytes) };
+  if (shape.length > MAX_RANK) unsupported(`an array of ${shape.length} dimensions`);
+  const count = elementCount(shape, type, "the array");
+  const width = elementBytes[type];
+  const bytes = () => {
+    const stored = source.read(start, count * width);
+    if (order === "False" || shape.length < 2) return stored;
+    const strides = shape.map((_, d) => shape.slice(0, d).reduce((a, b) => a * b, 1));
+    return gather(stored, count, width, shape, strides);
+  };
+  return { type, shape, bytes };
 }
 
 /** The arrays of a .npz file by name. */
 export function npzTensors(archive: ZipArchive): Map<string, StoredTensor> {
   const found = new Map<string, StoredTensor>();
-  for (const name of archive.names) {
-    if (!name.endsWith(".npy")) continue;
-    // Headers are small, but a deflated member has no beginning without its end.
-    const size = archive.size(name)!;
-    if (size > MAX_TENSOR_BYTES) continue;
-    const tensor = readNpyMember(archive, name);
-    if (tensor !== undefined) found.set(name.slice(0, -4), tensor);
-  }
+  for (const name of archive.names)
+    if (name.endsWith(".npy")) found.set(name.slice(0, -4), new NpzArray(archive, name));
   return found;
 }
 
-/** Undefined for arrays of a kind that no table is made of: they may be in the file for other reasons. */
-function readNpyMember(archive: ZipArchive, name: string): StoredTensor | undefined {
-  try {
-    return readNpy(new MemorySource(archive.read(name, MAX_TENSOR_BYTES)));
-  } catch (error) {
-    if (error instanceof CodecError && error.code === "UNSUPPORTED_FILE") return undefined;
-    throw error;
+/** A member, unpacked when it is asked for and not kept: most of a model's arrays are weights that no table is made of. */
+class NpzArray implements StoredTensor {
+  readonly #archive: ZipArchive;
+  readonly #name: string;
+  #known: Pick<StoredTensor, "type" | "shape"> | undefined;
+
+  constructor(archive: ZipArchive, name: string) {
+    this.#archive = archive;
+    this.#name = name;
+  }
+
+  get type(): StoredType {
+    return (this.#known ?? this.#read()).type;
+  }
+
+  get shape(): readonly number[] {
+    return (this.#known ?? this.#read()).shape;
+  }
+
+  bytes(): Uint8Array {
+    return this.#read().bytes();
+  }
+
+  #read(): StoredTensor {
+    try {
+      const array = readNpy(new MemorySource(this.#archive.read(this.#name, MAX_TENSOR_BYTES)));
+      this.#known = { type: array.type, shape: array.shape };
+      return array;
+    } catch (error) {
+      if (error instanceof CodecError && !error.message.includes(this.#name))
+        throw new CodecError(error.code, `${this.#name}: ${error.message}`);
+      throw error;
+    }
   }
 }
 

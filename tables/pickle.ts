@@ -4,7 +4,8 @@
  * constructors that `reduce` knows say what the result is. So a hostile pickle can only describe odd data.
  *
  * Binary opcodes of protocols 2 to 5 (https://docs.python.org/3/library/pickletools.html); torch.save writes 2. Each opcode adds at most one
- * value to what the input already holds, so memory is bounded by the input.
+ * value to what the input already holds. One byte can add an empty dict of 200, and a deflated pickle has a million of them in a kilobyte, so
+ * values are counted by what they take.
  */
 import { CodecError } from "latentwire";
 import { PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
@@ -18,13 +19,16 @@ export interface PickleHooks {
 }
 
 const MAX_LONG_BYTES = 1024;
+/** Of all that is made, in units of about 16 bytes: a tensor of torch.save takes some 150. */
+const MAX_COST = 2 ** 24;
+const COST = { value: 1, remembered: 4, tuple: 6, list: 6, dict: 16, object: 32 };
 const utf8 = new TextDecoder();
 
 const invalid = (message: string): never => {
   throw new CodecError("INVALID_FILE", `pickle: ${message}`);
 };
 
-/** Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, and what the hooks throw. */
+/** Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, `LIMIT_EXCEEDED`, and what the hooks throw. */
 export function readPickle(bytes: Uint8Array, hooks: PickleHooks = {}): PickleValue {
   return new Unpickler(bytes, hooks).run();
 }
@@ -34,6 +38,7 @@ class Unpickler {
   readonly #view: DataView;
   readonly #hooks: PickleHooks;
   #at = 0;
+  #cost = 0;
   #stack: PickleValue[] = [];
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, PickleValue>();
@@ -113,31 +118,32 @@ class Unpickler {
   #structure(opcode: number): boolean {
     switch (opcode) {
       case 0x28: // MARK
+        this.#spend(COST.value);
         this.#marks.push(this.#stack.length);
         return true;
       case 0x7d: // EMPTY_DICT
-        return this.#push(new Map());
+        return this.#push(new Map(), COST.dict);
       case 0x5d: // EMPTY_LIST
-        return this.#push([]);
+        return this.#push([], COST.list);
       case 0x29: // EMPTY_TUPLE
-        return this.#push(new PickleTuple([]));
+        return this.#push(new PickleTuple([]), COST.tuple);
       case 0x8f: // EMPTY_SET
-        return this.#push(new Set());
+        return this.#push(new Set(), COST.dict);
       case 0x85: // TUPLE1, 2, 3
       case 0x86:
       case 0x87:
-        return this.#push(new PickleTuple(this.#popMany(opcode - 0x84)));
+        return this.#push(new PickleTuple(this.#popMany(opcode - 0x84)), COST.tuple);
       case 0x74: // TUPLE
-        return this.#push(new PickleTuple(this.#popMark()));
+        return this.#push(new PickleTuple(this.#popMark()), COST.tuple);
       case 0x6c: // LIST
-        return this.#push(this.#popMark());
+        return this.#push(this.#popMark(), COST.list);
       case 0x91: // FROZENSET
-        return this.#push(new Set(this.#popMark()));
+        return this.#push(new Set(this.#popMark()), COST.dict);
       case 0x64: {
         // DICT
         const dict = new Map<PickleValue, PickleValue>();
         setItems(dict, this.#popMark());
-        return this.#push(dict);
+        return this.#push(dict, COST.dict);
       }
       case 0x61: // APPEND
         return this.#append([this.#pop()]);
@@ -159,14 +165,11 @@ class Unpickler {
       case 0x32: // DUP
         return this.#push(this.#top());
       case 0x71: // BINPUT
-        this.#memo.set(this.#bytes[this.#take(1)]!, this.#top());
-        return true;
+        return this.#remember(this.#bytes[this.#take(1)]!);
       case 0x72: // LONG_BINPUT
-        this.#memo.set(this.#uint32(), this.#top());
-        return true;
+        return this.#remember(this.#uint32());
       case 0x94: // MEMOIZE
-        this.#memo.set(this.#memo.size, this.#top());
-        return true;
+        return this.#remember(this.#memo.size);
       case 0x68: // BINGET
         return this.#push(this.#remembered(this.#bytes[this.#take(1)]!));
       case 0x6a: // LONG_BINGET
@@ -180,29 +183,29 @@ class Unpickler {
   #object(opcode: number): boolean {
     switch (opcode) {
       case 0x63: // GLOBAL
-        return this.#push(new PickleGlobal(this.#line(), this.#line()));
+        return this.#push(new PickleGlobal(this.#line(), this.#line()), COST.tuple);
       case 0x93: {
         // STACK_GLOBAL
         const [module, name] = this.#popMany(2);
         if (typeof module !== "string" || typeof name !== "string") return invalid("a global that is no name");
-        return this.#push(new PickleGlobal(module, name));
+        return this.#push(new PickleGlobal(module, name), COST.tuple);
       }
       case 0x52: // REDUCE
       case 0x81: {
         // NEWOBJ
         const [callable, args] = this.#popMany(2);
-        return this.#push(this.#make(callable!, args!));
+        return this.#push(this.#make(callable!, args!), COST.object);
       }
       case 0x92: {
         // NEWOBJ_EX
         const [callable, args] = this.#popMany(3);
-        return this.#push(this.#make(callable!, args!));
+        return this.#push(this.#make(callable!, args!), COST.object);
       }
       case 0x6f: {
         // OBJ
         const [callable, ...args] = this.#popMark();
         if (callable === undefined) return invalid("an object without a class");
-        return this.#push(this.#make(callable, new PickleTuple(args)));
+        return this.#push(this.#make(callable, new PickleTuple(args)), COST.object);
       }
       case 0x62: {
         // BUILD
@@ -214,7 +217,7 @@ class Unpickler {
       case 0x51: {
         // BINPERSID
         const id = this.#pop();
-        return this.#push(this.#hooks.persistent?.(id) ?? invalid("a persistent id"));
+        return this.#push(this.#hooks.persistent?.(id) ?? invalid("a persistent id"), COST.tuple);
       }
       default:
         return false;
@@ -230,6 +233,8 @@ class Unpickler {
 
   #make(callable: PickleValue, args: PickleValue): PickleValue {
     if (callable instanceof PickleGlobal && args instanceof PickleTuple) {
+      // What is made of a list has as many items; the list itself can be recalled again and again.
+      for (const item of args.items) if (Array.isArray(item)) this.#spend(COST.remembered * item.length);
       const known = this.#hooks.reduce?.(callable, args.items);
       if (known !== undefined) return known;
     }
@@ -257,9 +262,15 @@ class Unpickler {
 
   // ---- the stack
 
-  #push(value: PickleValue): true {
+  #push(value: PickleValue, cost = COST.value): true {
+    this.#spend(cost);
     this.#stack.push(value);
     return true;
+  }
+
+  #spend(cost: number): void {
+    this.#cost += cost;
+    if (this.#cost > MAX_COST) throw new CodecError("LIMIT_EXCEEDED", "pickle: it describes too many values");
   }
 
   #top(): PickleValue {
@@ -282,6 +293,12 @@ class Unpickler {
   #popMark(): PickleValue[] {
     const start = this.#marks.pop() ?? invalid("it goes back to a mark that it never set");
     return this.#stack.splice(start);
+  }
+
+  #remember(key: number): true {
+    this.#spend(COST.remembered);
+    this.#memo.set(key, this.#top());
+    return true;
   }
 
   #remembered(key: number): PickleValue {
@@ -326,9 +343,9 @@ class Unpickler {
   /** Two's complement, little-endian. */
   #long(length: number): number | bigint {
     if (!(length >= 0 && length <= MAX_LONG_BYTES)) invalid(`a number of ${length} bytes`);
-    let value = 0n;
+    this.#spend(COST.tuple + (length >> 4));
     const bytes = this.#blob(length);
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
+    let value = BigInt(`0x0${Buffer.from(bytes).reverse().toString("hex")}`);
     if (length > 0 && bytes[length - 1]! >= 0x80) value -= 1n << BigInt(8 * length);
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   }

@@ -3,8 +3,8 @@ import { CodecError } from "latentwire";
 import type { ByteSource } from "./byte-source.js";
 import { elementBytes, elementCount, type StoredTensor, type StoredType } from "./stored-tensor.js";
 
-/** The format's own limit. */
-const MAX_HEADER = 100_000_000;
+/** The format allows 100 MB, of which JSON can make gigabytes; this is some 80,000 tensors. */
+const MAX_HEADER = 2 ** 23;
 
 const TYPES: Record<string, StoredType> = {
   F64: "float64",
@@ -26,11 +26,12 @@ const invalid = (message: string): never => {
 /** Whether a file begins with a header length and a JSON object. */
 export const isSafetensors = (head: Uint8Array): boolean => head[8] === 0x7b && head[6] === 0 && head[7] === 0;
 
-/** Every tensor under its name. Throws `INVALID_FILE`, `TRUNCATED`. */
+/** Every tensor under its name. Throws `INVALID_FILE`, `TRUNCATED`, `LIMIT_EXCEEDED`. */
 export function safetensors(source: ByteSource): Map<string, StoredTensor> {
   const head = source.read(0, 8);
   const length = Number(new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true));
-  if (length > MAX_HEADER) invalid(`a header of ${length} bytes`);
+  if (length > MAX_HEADER)
+    throw new CodecError("LIMIT_EXCEEDED", `safetensors: a header of ${length} bytes, ${MAX_HEADER} is the most`);
   const header = parse(source.read(8, length));
   const found = new Map<string, StoredTensor>();
   for (const [name, value] of Object.entries(header)) {

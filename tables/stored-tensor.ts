@@ -116,3 +116,26 @@ export function integers(tensor: StoredTensor, name: string): Int32Array {
   }
   return out;
 }
+
+/** Elements of `width` bytes that lie apart by `strides` (in elements), in row-major order. */
+export function gather(
+  from: Uint8Array,
+  count: number,
+  width: number,
+  shape: readonly number[],
+  strides: readonly number[],
+): Uint8Array {
+  const out = new Uint8Array(count * width);
+  const index = new Array<number>(shape.length).fill(0);
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    out.set(from.subarray(at * width, (at + 1) * width), i * width);
+    for (let d = shape.length - 1; d >= 0; d--) {
+      at += strides[d]!;
+      if (++index[d]! < shape[d]!) break;
+      at -= strides[d]! * shape[d]!;
+      index[d] = 0;
+    }
+  }
+  return out;
+}

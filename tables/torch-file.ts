@@ -2,7 +2,14 @@
 import { CodecError } from "latentwire";
 import { readPickle } from "./pickle.js";
 import { PickleForeign, PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
-import { elementBytes, elementCount, MAX_TENSOR_BYTES, type StoredTensor, type StoredType } from "./stored-tensor.js";
+import {
+  elementBytes,
+  elementCount,
+  gather,
+  MAX_TENSOR_BYTES,
+  type StoredTensor,
+  type StoredType,
+} from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
 const MAX_PICKLE = 2 ** 27;
@@ -11,6 +18,8 @@ const MAX_DEPTH = 64;
 const MAX_KEY = 256;
 /** Of all names together. */
 const MAX_CHARACTERS = 2 ** 25;
+/** torch's own. */
+const MAX_RANK = 64;
 /** Elements of a tensor that does not lie in one piece. */
 const MAX_GATHERED = 2 ** 24;
 
@@ -131,7 +140,9 @@ function dict(pairs: PickleValue | undefined): Map<PickleValue, PickleValue> | u
 
 function tensor([from, offset, shape, strides]: readonly PickleValue[]): TorchTensor {
   const numbers = (value: PickleValue | undefined) =>
-    value instanceof PickleTuple && value.items.every(isWhole) ? value.items : undefined;
+    value instanceof PickleTuple && value.items.length <= MAX_RANK && value.items.every(isWhole)
+      ? value.items
+      : undefined;
   const dims = numbers(shape as PickleValue);
   const steps = numbers(strides as PickleValue);
   if (!(from instanceof Storage) || !isWhole(offset) || dims === undefined || dims.length !== steps?.length)
@@ -210,26 +221,4 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
     expected *= shape[i]!;
   }
   return true;
-}
-
-function gather(
-  from: Uint8Array,
-  count: number,
-  width: number,
-  shape: readonly number[],
-  strides: readonly number[],
-): Uint8Array {
-  const out = new Uint8Array(count * width);
-  const index = new Array<number>(shape.length).fill(0);
-  let at = 0;
-  for (let i = 0; i < count; i++) {
-    out.set(from.subarray(at * width, (at + 1) * width), i * width);
-    for (let d = shape.length - 1; d >= 0; d--) {
-      at += strides[d]!;
-      if (++index[d]! < shape[d]!) break;
-      at -= strides[d]! * shape[d]!;
-      index[d] = 0;
-    }
-  }
-  return out;
 }

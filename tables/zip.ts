@@ -11,6 +11,8 @@ const LOCAL = 0x04034b50;
 const END_BYTES = 22;
 const MAX_COMMENT = 65535;
 const MAX_DIRECTORY = 2 ** 26;
+/** Of all deflated members that are read: any number of them may share their bytes. */
+const MAX_UNPACKED = 2 ** 30;
 const STORED = 0;
 const DEFLATED = 8;
 
@@ -39,6 +41,7 @@ export const isZip = (head: Uint8Array): boolean =>
 export class ZipArchive {
   readonly #source: ByteSource;
   readonly #members = new Map<string, Member>();
+  #unpacked = 0;
 
   /** Reads the directory. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`. */
   constructor(source: ByteSource) {
@@ -86,11 +89,14 @@ export class ZipArchive {
     return this.#members.get(name)?.size;
   }
 
-  /** A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes before anything is unpacked. */
+  /** A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes, or where the archive gave too many already, before anything is unpacked. */
   read(name: string, limit: number): Uint8Array {
     const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
     if (member.size > limit || member.packed > limit)
       throw new CodecError("LIMIT_EXCEEDED", `zip: ${name} has ${member.size} bytes, ${limit} is the most`);
+    if (member.method !== STORED) this.#unpacked += member.size;
+    if (this.#unpacked > MAX_UNPACKED)
+      throw new CodecError("LIMIT_EXCEEDED", `zip: more than ${MAX_UNPACKED} bytes to unpack`);
     const packed = this.#source.read(this.#start(name, member), member.packed);
     const bytes = member.method === STORED ? packed : inflate(name, member, packed);
     if (bytes.length !== member.size) invalid(`${name} has ${bytes.length} bytes, its directory says ${member.size}`);

@@ -223,6 +223,22 @@ test("names are the modules' own, and stay apart where two models have the same"
   );
 });
 
+test("torch.compile leaves no trace in names", () => {
+  for (const prefix of ["_orig_mod.", "state_dict.module._orig_mod.", "_orig_mod.module."])
+    assert.is(imported(npz({}, `${prefix}codec.hyper.`))[0].input.name, "codec.hyper", prefix);
+  assert.is(imported(npz({}, "codec.hyper._orig_mod."))[0].input.name, "codec.hyper");
+});
+
+test("arrays in Fortran order are read as what they are", () => {
+  // Columns of [[0, 30000, 60000, 65536], [0, 100, 65536, 0]].
+  const columns = npy("int32", [2, 4], [0, 0, 30000, 100, 60000, 65536, 65536, 0]);
+  const fortran = Buffer.from(Buffer.from(columns).toString("latin1").replace("False", "True "), "latin1");
+  assert.equal(
+    imported(npz({ _quantized_cdf: new Uint8Array(fortran) }))[0].table.toJSON(),
+    imported(npz())[0].table.toJSON(),
+  );
+});
+
 test("rebuilding needs all layers", () => {
   const empty = {
     _quantized_cdf: npy("int32", [0], []),
@@ -248,9 +264,42 @@ test("rebuilding needs all layers", () => {
 test("a zip that promises more than it holds allocates nothing like it", () => {
   const bomb = deflateRawSync(Buffer.alloc(1 << 24));
   const member = { name: "eb._quantized_cdf.npy", data: new Uint8Array(1 << 24), packed: bomb };
-  throwsCode(() => open(writeZip([{ ...member, size: 100 }])), "INVALID_FILE");
-  assert.is(open(writeZip([{ ...member, size: 2 ** 31 }])).tensors.size, 0);
-  throwsCode(() => open(writeZip([{ ...member, packed: new Uint8Array(10), size: 2 ** 27 }])), "INVALID_FILE");
+  throwsCode(() => imported(writeZip([{ ...member, size: 100 }])), "INVALID_FILE");
+  throwsCode(() => imported(writeZip([{ ...member, size: 2 ** 31 }])), "LIMIT_EXCEEDED");
+  throwsCode(() => imported(writeZip([{ ...member, packed: new Uint8Array(10), size: 2 ** 27 }])), "INVALID_FILE");
+});
+
+test("arrays of an .npz that no table is made of are not unpacked", () => {
+  const weights = { name: "g_a.0.weight.npy", data: new Uint8Array(8), packed: new Uint8Array(10), size: 2 ** 27 };
+  throwsCode(() => imported(writeZip([weights])), "NO_TABLES");
+});
+
+test("a pickle that deflates to nothing cannot make more than some million values", () => {
+  const many = (head: string, opcodes: string) => {
+    const data = new Uint8Array(Buffer.from(`\x80\x02${head}${opcodes.repeat(2 ** 22)}.`, "latin1"));
+    return writeZip([{ name: "a/data.pkl", data, packed: deflateRawSync(data) }]);
+  };
+  // Lists, dicts, sets, objects, calls with one list, memo entries.
+  for (const [head, opcodes] of [
+    ["", "]"],
+    ["", "}"],
+    ["", "\x8f"],
+    ["cos\nsystem\nq\x00", "h\x00)R"],
+    ["cbuiltins\ndict\nq\x00](NNNNNNNNe\x85q\x01", "h\x00h\x01R0"],
+    ["N", "\x94\x94\x94\x94"],
+  ] as const)
+    throwsCode(() => open(many(head, opcodes)), "LIMIT_EXCEEDED");
+});
+
+test("tables that are computed are limited together, not each", () => {
+  const scales = npy(
+    "float32",
+    [64],
+    Array.from({ length: 64 }, (_, j) => 3000 + j),
+  );
+  const members = Array.from({ length: 100 }, (_, m): Member => ({ name: `m${m}.scale_table.npy`, data: scales }));
+  const empty = members.map((_, m): Member => ({ name: `m${m}._quantized_cdf.npy`, data: npy("int32", [0], []) }));
+  throwsCode(() => imported(writeZip([...members, ...empty])), "LIMIT_EXCEEDED");
 });
 
 test("fuzz: damaged checkpoints end in an error with a code, or in tables that are tables", () => {

@@ -236,6 +236,24 @@ test("fit runs an encoder over images", () => {
   assert.equal(entry.shape?.slice(0, 2), [null, entry.rows]);
 });
 
+test("what onnxruntime and sharp refuse is one line with a code", () => {
+  const photo = join(root, "bench/photos/chelsea.png");
+  const fit = (...args: string[]) => {
+    // The packages are the repository's own; its runtime logs to standard error, too.
+    const { status, stderr } = spawnSync(process.execPath, [cli, "tables", "fit", ...args, "-o", at("none.lwb")], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    assert.is(status, 1);
+    assert.not.match(stderr, /\n +at /, "a stack trace");
+    return stderr;
+  };
+  assert.match(fit(photo, "--encoder", "none.onnx"), /^latentwire: MODEL none\.onnx: .*\n$/);
+  const encoder = join(root, "bench/model/points/mid/encoder.onnx");
+  assert.match(fit(photo, "--encoder", encoder, "--size", "5x5"), /^latentwire: MODEL .*chelsea\.png: .*\n$/m);
+  assert.match(fit(at("y.npy"), "--encoder", encoder, "--size", "64x64"), /^latentwire: INVALID_FILE .*y\.npy: .*\n$/);
+});
+
 test("help, for all and for each", () => {
   assert.match(done(["--version"]).text, /^\d+\.\d+\.\d+\n$/);
   const { text } = done(["--help"]);
@@ -276,6 +294,7 @@ test("exit code 2: the command line is at fault", () => {
   fails(["tables", "show", "model.lwb", "--table", "q"], 2, /--table q/);
   fails(["tables", "fit", "latents", "-o", "q", "--step", "1", "--target-bytes", "9"], 2, /exclude/);
   fails(["tables", "fit", "latents", "-o", "q", "--size", "1x2"], 2, /needs --encoder/);
+  fails(["tables", "fit", "latents", "--name"], 2, /^latentwire: USAGE .*--name.*\n$/);
   fails(["tables", "rate", "model.lwb"], 2, /needs TABLES LATENTS/);
 });
 

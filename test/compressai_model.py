@@ -1,5 +1,6 @@
 """A small model, what CompressAI makes of an image with it, and its export: compressai_model.py FOLDER. Run by compressai-export.test.ts."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ torch.set_num_threads(1)
 
 def exported(model, arch, name):
     path = os.path.join(folder, f"{name}.pth")
-    torch.save({"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}, path)
+    state = {f"module._orig_mod.{key}": value for key, value in model.state_dict().items()}
+    torch.save({"state_dict": state, "args": argparse.Namespace(epochs=1)}, path)
     command = [sys.executable, exporter, "--arch", arch, "--checkpoint", path, "-o", os.path.join(folder, name), "--size", "128x64", "--json"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 

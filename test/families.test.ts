@@ -1,7 +1,15 @@
 // The recipes of latentwire/onnx against recorded streams: CompressAI's strings, made by its own code, and packets.
 import { CodecError, type TensorLike } from "latentwire";
 import { create, type FullCodec } from "latentwire/full";
-import { decodeAutoregressive, encodeAutoregressive, encodeMeanScale, type Tensors } from "latentwire/onnx";
+import {
+  decodeAutoregressive,
+  decodeFactorized,
+  encodeAutoregressive,
+  encodeChannelGroups,
+  encodeElic,
+  encodeMeanScale,
+  type Tensors,
+} from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { garbagePerPixel } from "../bench/families/pull.js";
@@ -295,6 +303,34 @@ test("gain units: a level that is none, on either side", async () => {
   await fails(
     recipeOf(few, codec).encode(y),
     (error) => error instanceof RangeError && /gains has 2 factors/.test(error.message),
+  );
+});
+
+test("groups that are not all of y's channels are refused: the rest would be lost", async () => {
+  const tensor = (...dims: number[]) => ({
+    type: "float32",
+    dims,
+    data: new Float32Array(dims.reduce((a, b) => a * b)).fill(0.5),
+  });
+  const prior = codec.factorized({ offsets: [0], cdfs: [[0, 60000, 65536]] });
+  const net = async () => ({ scales: tensor(1, 2, 4, 4), means: tensor(1, 2, 4, 4) });
+  const model = { prior, h_a: async () => ({ z: tensor(1, 1, 1, 1) }), h_s: async () => ({ psi: tensor(1, 1, 4, 4) }) };
+  const group = { channels: 2, anchor: net, nonanchor: net };
+  for (const encoding of [
+    encodeChannelGroups(codec, { ...model, groups: [2, 2], nets: [net, net] }, tensor(1, 6, 4, 4)),
+    encodeElic(codec, { ...model, groups: [group, group] }, tensor(1, 6, 4, 4)),
+  ])
+    await encoding.then(
+      () => assert.unreachable("it was encoded"),
+      (error) => assert.is((error as CodecError).code, "SHAPE_MISMATCH"),
+    );
+});
+
+test("an ArrayBuffer is no list of strings", async () => {
+  const prior = codec.factorized({ offsets: [0], cdfs: [[0, 60000, 65536]] });
+  await decodeFactorized(codec, { prior }, new ArrayBuffer(8) as never).then(
+    () => assert.unreachable("it was decoded"),
+    (error) => assert.match((error as Error).message, /Uint8Array/),
   );
 });
 

@@ -11,7 +11,6 @@ import type {
   TensorView,
   WriterOptions,
 } from "../full-types.js";
-import { isBytes } from "../packet.js";
 import { type SessionTensor, toCpu } from "../session.js";
 import type { Bytes, Latent, Prior, TensorLike } from "../types.js";
 
@@ -121,11 +120,12 @@ export async function decode<M>(
   options: DecodeFamilyOptions = {},
 ): Promise<Latent<Float32Array>> {
   if (typeof codec?.reader !== "function") throw new TypeError("codec must come from create() of latentwire/full");
-  const strings = !isBytes(packet);
+  // An ArrayBuffer is neither, and the reader says so.
+  const strings = Array.isArray(packet);
   const { shape } = options;
   if (strings && shape === undefined)
     throw new TypeError("shape must be given with strings: [height, width] of the factorized part");
-  const reader = codec.reader(strings ? inOrder(packet, family.before) : packet, options);
+  const reader = codec.reader(strings ? inOrder(packet, family.before) : (packet as Uint8Array), options);
   const wire: Wire = {
     codec,
     format: strings ? "strings" : "packet",
