@@ -61,7 +61,7 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
   const setup: BrowserSetup = {
     images: images.map((file, i) => {
       files.set(`/images/${i}`, file);
-      return { name: basename(file), url: `/images/${i}`, label: labels?.get(basename(file)) ?? null };
+      return { name: basename(file), url: `/images/${i}`, label: labels?.(basename(file)) ?? null };
     }),
     points: pointFolders(sources.model).map((place, i) => {
       folder(`/points/${i}`, place, POINT_FILES);

@@ -42,14 +42,13 @@ export async function evaluate(
   files: readonly string[],
   ways: readonly Way[],
   cache: Cache,
-  quiet: boolean,
   stop: AbortSignal,
 ): Promise<Evaluation> {
   const images: string[] = [];
   const skipped: string[] = [];
   const outcomes = new Map<Way, Outcome[]>(ways.map((way) => [way, []]));
-  const progress = bar("images", files.length, quiet);
-  let warm = false;
+  const progress = bar("images", files.length, false);
+  const warm = new Set<Way>();
   for (const file of files) {
     if (stop.aborted) break;
     progress.step(basename(file));
@@ -65,18 +64,20 @@ export async function evaluate(
     for (const way of ways) {
       if (place >= way.images || stop.aborted) continue;
       const key = keyOf(hash, way);
+      const timed = place < TIMED_IMAGES;
       let outcome = cache.get(key);
-      if (outcome === undefined) {
+      // In another list of images this one may have come later, where the server did not run.
+      if (outcome === undefined || (timed && outcome.server === null)) {
         // The first call of a network or an encoder is not like the others.
-        if (!warm) await way.server((await way.client(picture)).message);
+        if (!warm.has(way)) await way.server((await way.client(picture)).message);
+        warm.add(way);
         const known = way.answersAs && cache.get(keyOf(hash, way.answersAs));
-        outcome = await measure(way, picture, place < TIMED_IMAGES, known);
+        outcome = await measure(way, picture, timed, known);
         cache.add(key, outcome);
       }
       outcomes.get(way)?.push(outcome);
     }
     if (!stop.aborted) images.push(picture.name);
-    warm = true;
   }
   progress.stop();
   return { images, outcomes, skipped, stopped: stop.aborted };

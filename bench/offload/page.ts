@@ -10,7 +10,6 @@ import { BYTE_RULE } from "../rules.js";
 import type { EqualAccuracy } from "./equal-accuracy.js";
 import { offloadGallery } from "./gallery.js";
 import type { OffloadRun } from "./offload-run.js";
-import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
 import { ratioText } from "./terminal.js";
 import { nameOf, type Way } from "./way.js";
@@ -54,10 +53,11 @@ function equalTable({ shares }: EqualAccuracy): string {
   return table(["of the backbone's top-1", "top-1", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"], rows);
 }
 
-const accuracy = (run: OffloadRun) =>
-  run.equal === null
-    ? `<p>${escapeHtml(HOW_TO_GET_ACCURACY)}</p>`
-    : `${curves(run)}<h3>At equal accuracy</h3>${equalTable(run.equal)}<p class="rules">${INTERVAL_RULE}.</p>`;
+function accuracy(run: OffloadRun): string {
+  const notes = run.notes.map((note) => `<p>${escapeHtml(note)}</p>`).join("");
+  if (run.equal === null) return notes;
+  return `${curves(run)}<h3>At equal accuracy</h3>${equalTable(run.equal)}${notes}<p class="rules">${INTERVAL_RULE}.</p>`;
+}
 
 function linkCharts(points: readonly Point[], links: readonly Link[], chosen: readonly Way[]): string {
   const senders = chosen.map((way) => {
