@@ -26,7 +26,8 @@ const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.u
 /** The points of the bundled model. */
 export const bundledModel = () => here("model/points");
 
-function whole(name: string, text: string): number {
+/** A whole number from 1. */
+export function whole(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${text}: a whole number from 1 is wanted`);
   return value;

@@ -27,10 +27,12 @@ function facts({ equal, images, points }: OffloadRun): string {
       : [
           ["of WebP's bytes at equal top-1", ratioText(equal.ratios.WebP)],
           ["of JPEG's bytes at equal top-1", ratioText(equal.ratios.JPEG)],
-          ["top-1", `${number(100 * equal.top1, 1)} %`],
+          ["setting", equal.point],
+          ["its bytes per image", number(points.find((point) => nameOf(point) === equal.point)!.bytes)],
+          ["its top-1", `${number(100 * equal.top1, 1)} %`],
           ["backbone's top-1", `${number(100 * equal.backboneTop1, 1)} %`],
         ];
-  return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
+  return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")}</dl>`;
 }
 
 function curves({ points, images }: OffloadRun): string {
@@ -125,6 +127,7 @@ ${linkCharts(run.points, links, chosen)}
 <p class="rules">${ARITHMETIC_RULE}.</p>
 ${observedTable(run)}
 <h2>What is sent at equal bytes</h2>
+<p>Of each picture codec the quality whose file comes nearest to the packet's bytes; where even its smallest file is larger, that one.</p>
 ${await offloadGallery(pictures, chosen[0])}
 <h2>Every way</h2>
 ${pointTable(run.points)}
