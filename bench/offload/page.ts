@@ -92,13 +92,15 @@ function observedTable({ observed }: OffloadRun): string {
 
 function pointTable(points: readonly Point[]): string {
   const percent = (value: number | null) => (value === null ? "-" : `${number(100 * value, 1)} %`);
+  // A picture has no encoder network, a packet no image codec.
+  const part = (ms: number) => (ms === 0 ? "-" : milliseconds(ms));
   const rows = points.map((point) => [
     nameOf(point),
     number(point.images),
     number(point.bytes),
     percent(point.top1),
     percent(point.agreement),
-    ...[point.client.encoder, point.client.codec, point.client.image, point.serverMs].map(milliseconds),
+    ...[point.client.encoder, point.client.codec, point.client.image, point.serverMs].map(part),
   ]);
   const head = ["way", "images", "bytes", "top-1", "agreement", "encoder", "codec", "image codec", "server"];
   return table(head, rows);
