@@ -187,6 +187,26 @@ test("an image whose server was not timed, late in another list, is timed when i
   assert.equal(Cache.open(join(scratch, "order")).get(key)?.server, server);
 });
 
+test("a way that cannot take a model's latents is left out, with its reason", async () => {
+  const way = (family: Way["family"]): Way => ({
+    ...{ codec: "int8", setting: "m", family, identity: "test", images: 9 },
+    client: () => Promise.reject(new Error("133 does not fit")),
+    server: () => Promise.reject(new Error("unreachable")),
+  });
+  const cache = Cache.open(join(scratch, "unfit"));
+  const files = ["rocket.png", "coffee.png"].map((name) => here(`../bench/photos/${name}`));
+  const run = (of: Way) => evaluate(files, [of], cache, new AbortController().signal);
+  const { images, outcomes, skipped } = await run(way("latent"));
+  assert.is(images.length, 2);
+  assert.is(outcomes.size, 0);
+  assert.equal(skipped, ["int8 m: 133 does not fit (rocket.png)"]);
+  let message = "";
+  await run(way("JPEG")).catch((error: Error) => {
+    message = error.message;
+  });
+  assert.is(message, "133 does not fit");
+});
+
 test("the server of the link leaves Ctrl-C to its parent", async () => {
   const setup = { model: here("../bench/model/points/mid"), threads: 1 };
   const args = ["--import", "tsx", here("../bench/offload/link/server.ts"), JSON.stringify(setup)];

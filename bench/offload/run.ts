@@ -47,18 +47,19 @@ async function main(): Promise<void> {
   if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
   if (images.length === 0) throw new Error(`no image in ${options.images} could be read`);
 
-  const lossless = ways.find((way) => way.codec === "PNG")!;
+  const taken = ways.filter((way) => outcomes.has(way));
+  const lossless = taken.find((way) => way.codec === "PNG")!;
   const truth = outcomes.get(lossless)!.map((outcome) => outcome.answer);
   const readable = [...classes.keys()].filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
   const labels = readable.map((file) => classes.get(file));
   const pictures = await Promise.all(readable.slice(0, FIRST_IMAGES).map(loadPrepared));
-  const clients = await timeClients(pictures, ways, cache, stop.signal);
+  const clients = await timeClients(pictures, taken, cache, stop.signal);
   if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
   const points = summarizeWays(evaluation, clients, labels, truth, links);
-  const backboneTop1 = points[ways.indexOf(lossless)].top1;
+  const backboneTop1 = points[taken.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
 
-  const chosen = rivalsAt(ways, points, equal);
+  const chosen = rivalsAt(taken, points, equal);
   const observed = options["no-link"]
     ? []
     : await observe(setup, ways, chosen, links, pictures.slice(0, LINK_IMAGES), stop.signal);
