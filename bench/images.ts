@@ -21,8 +21,9 @@ export function listImages(folder: string): string[] {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new Error(`there is no folder ${folder}`);
   const files = readdirSync(folder)
     .filter((name) => /\.(png|jpe?g|webp)$/i.test(name))
+    .filter((name) => !statSync(join(folder, name), { throwIfNoEntry: false })?.isDirectory())
     .sort();
-  if (files.length === 0) throw new Error(`no PNG, JPEG or WebP image in ${folder}`);
+  if (files.length === 0) throw new Error(`no PNG, JPEG or WebP image in ${folder}; folders in it are not searched`);
   return files.map((name) => join(folder, name));
 }
 

@@ -23,9 +23,18 @@ export function readLinks(file: string): Link[] {
   } catch (error) {
     throw new Error(`cannot read the links in ${file}: ${(error as Error).message}`);
   }
-  const usable = (link: Link) => typeof link?.name === "string" && link.mbitPerSecond > 0 && link.rttMs >= 0;
+  const usable = (link: Link) =>
+    typeof link?.name === "string" &&
+    link.name.trim() !== "" &&
+    Number.isFinite(link.mbitPerSecond) &&
+    link.mbitPerSecond > 0 &&
+    Number.isFinite(link.rttMs) &&
+    link.rttMs >= 0;
   if (!Array.isArray(links) || links.length === 0 || !links.every(usable))
     throw new Error(`${file}: a list of {"name", "mbitPerSecond" > 0, "rttMs" >= 0} is wanted`);
+  const names = links.map(({ name }: Link) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new Error(`${file}: two links are called ${twice}`);
   return links;
 }
 

@@ -1,6 +1,7 @@
 // The offload benchmark in small: the bundled photographs without a backbone, and its page in Chromium.
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,9 +11,19 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { BrowserResults } from "../bench/browser/compare.js";
 import { serveBrowser } from "../bench/browser/serve.js";
+import { loadPrepared } from "../bench/images.js";
+import { readLinks } from "../bench/links.js";
+import { Cache, hashOf, keyOf } from "../bench/offload/cache.js";
 import { coarser } from "../bench/offload/coarser.js";
-import { bytesAt } from "../bench/offload/curve.js";
+import { toCsv } from "../bench/offload/csv.js";
+import { beyond, bytesAt } from "../bench/offload/curve.js";
+import { evaluate } from "../bench/offload/evaluate.js";
 import { fromHalf, toHalf } from "../bench/offload/half.js";
+import { readLabels, withLabels } from "../bench/offload/labels.js";
+import type { Point } from "../bench/offload/points.js";
+import type { Way } from "../bench/offload/way.js";
+import { duration } from "../bench/progress.js";
+import { onnxModel } from "./onnx-model.js";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "latentwire-offload-"));
@@ -56,8 +67,53 @@ test("what the cache knows is not measured again", () => {
   assert.equal(second.points, first.points);
 });
 
+/** Networks that name the colour of an image and the strongest of the features: answers, if not good ones. */
+function colourBackbone(folder: string): string {
+  mkdirSync(folder);
+  for (const [name, input, channels, side] of [
+    ["backbone.onnx", "image", 3, 224],
+    ["tail.onnx", "features", 32, 28],
+  ] as const)
+    writeFileSync(
+      join(folder, name),
+      onnxModel({
+        nodes: [
+          { op: "GlobalAveragePool", inputs: [input], output: "means" },
+          { op: "Flatten", inputs: ["means"], output: "logits" },
+        ],
+        inputs: { [input]: { type: "float32", dims: [1, channels, side, side] } },
+        outputs: { logits: { type: "float32", dims: [1, channels] } },
+      }),
+    );
+  return folder;
+}
+
+test("a backbone that gives no image its label: nothing is compared, and the run says why", () => {
+  const backbone = colourBackbone(join(scratch, "colours"));
+  const labels = join(scratch, "wrong.csv");
+  writeFileSync(labels, "file,label\nastronaut.png,999\n");
+  const html = join(scratch, "wrong.html");
+  const { status, stdout, stderr } = offload(
+    ...["--json", "--no-link", "--backbone", backbone, "--labels", labels, "--html", html],
+    ...["--model", here("../bench/model/points/mid")],
+  );
+  assert.is(status, 0, stderr);
+  assert.match(stderr, /left out: 3 of 4 images, such as chelsea\.png/);
+  const { summary, points, notes, skipped, images } = JSON.parse(stdout);
+  assert.is(images, 1);
+  assert.is(skipped.length, 3);
+  assert.is(summary.backboneTop1, 0);
+  assert.is(summary.bytesVsWebp, null);
+  assert.match(notes.join(), /labels/);
+  for (const { top1, agreement } of points) assert.ok(top1 === 0 && agreement !== null);
+  assert.not.match(readFileSync(html, "utf8").replace(/base64,[^"]*/g, ""), /NaN|Infinity|undefined/);
+});
+
 test("mistakes end in one line", () => {
   for (const [args, message] of [
+    [["--cache", fileURLToPath(import.meta.url)], /--cache/],
+    [["--labels", join(scratch, "none.csv")], /cannot read the labels/],
+    [["--html", scratch], /is a folder/],
     [["--backbone", scratch], /there is no .*backbone\.onnx/],
     [["--model", scratch], /encoder\.onnx/],
     [["--limit", "0"], /--limit 0/],
@@ -80,6 +136,111 @@ test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends", () 
   assert.ok(Math.abs(bytesAt(points, 0.4)! - 2000) < 1e-6);
   assert.is(bytesAt(points, 0.7), null);
   assert.is(bytesAt(points, 0.1), null);
+});
+
+test("a top-1 beyond a curve: which end it has", () => {
+  const points = [
+    { bytes: 4000, top1: 0.6 },
+    { bytes: 1000, top1: 0.2 },
+  ];
+  assert.is(beyond(points, 0.4), null);
+  assert.equal(beyond(points, 0.1), { end: points[1], below: true });
+  assert.equal(beyond(points, 0.7), { end: points[0], below: false });
+});
+
+test("labels: any order of columns, quotes, CRLF, empty lines, a mark of the byte order", () => {
+  const file = join(scratch, "labels.csv");
+  const written = (text: string) => {
+    writeFileSync(file, text);
+    return readLabels(file);
+  };
+  const quoted = written(
+    '\uFEFF"name", label ,"file"\r\n"tench, ""Tinca""",3,"a/x.jpg"\r\n\r\n"two\nlines",4,"b\\y.JPEG"\r\n',
+  );
+  assert.is(quoted("x.jpg"), 3);
+  assert.is(quoted("y.JPEG"), 4);
+  assert.is(quoted("y.png"), 4, "stored in another format");
+  assert.is(quoted("z.png"), undefined);
+  const twice = written("file,label\na/x.jpg,1\nb/x.jpg,2\na/y.jpg,3\nb/y.jpg,3\n");
+  assert.is(twice("y.jpg"), 3);
+  assert.throws(() => twice("x.jpg"), /2 classes, 1 and 2/);
+  assert.throws(() => written("file,label\n\nx.jpg,cat\n"), /line 3: "cat" is no class/);
+  assert.throws(() => written(""), /columns "file" and "label"/);
+  written("file,label\nx.jpg,1\n");
+  assert.equal([...withLabels(["d/x.jpg"], file).classes], [["d/x.jpg", 1]]);
+  assert.throws(() => withLabels(["d/y.jpg"], file), /1 of 1 images, such as y\.jpg/);
+});
+
+test("an image whose server was not timed, late in another list, is timed when it comes early", async () => {
+  const file = here("../bench/photos/rocket.png");
+  const server = { codec: 1, image: 0, decoder: 1, network: 1 };
+  const way: Way = {
+    ...{ codec: "int8", setting: "m", family: "latent", identity: "test", images: 9 },
+    client: async () => ({ message: new Uint8Array(7), ms: { encoder: 1, codec: 1, image: 0 } }),
+    server: async () => ({ answer: 5, features: null, ms: server }),
+  };
+  const cache = Cache.open(join(scratch, "order"));
+  const key = keyOf(hashOf(await loadPrepared(file)), way);
+  cache.add(key, { bytes: 7, answer: 5, featureError: null, server: null });
+  const { outcomes } = await evaluate([file], [way], cache, new AbortController().signal);
+  assert.equal(outcomes.get(way)?.[0].server, server);
+  assert.equal(Cache.open(join(scratch, "order")).get(key)?.server, server);
+});
+
+test("a way that cannot take a model's latents is left out, with its reason", async () => {
+  const way = (family: Way["family"]): Way => ({
+    ...{ codec: "int8", setting: "m", family, identity: "test", images: 9 },
+    client: () => Promise.reject(new Error("133 does not fit")),
+    server: () => Promise.reject(new Error("unreachable")),
+  });
+  const cache = Cache.open(join(scratch, "unfit"));
+  const files = ["rocket.png", "coffee.png"].map((name) => here(`../bench/photos/${name}`));
+  const run = (of: Way) => evaluate(files, [of], cache, new AbortController().signal);
+  const { images, outcomes, skipped } = await run(way("latent"));
+  assert.is(images.length, 2);
+  assert.is(outcomes.size, 0);
+  assert.equal(skipped, ["int8 m: 133 does not fit (rocket.png)"]);
+  let message = "";
+  await run(way("JPEG")).catch((error: Error) => {
+    message = error.message;
+  });
+  assert.is(message, "133 does not fit");
+});
+
+test("the server of the link leaves Ctrl-C to its parent", async () => {
+  const setup = { model: here("../bench/model/points/mid"), threads: 1 };
+  const args = ["--import", "tsx", here("../bench/offload/link/server.ts"), JSON.stringify(setup)];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const [port] = await once(child.stdout, "data");
+  child.kill("SIGINT");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const { status } = await fetch(`http://127.0.0.1:${Number(port)}/999`, { method: "POST", body: "x" });
+  assert.is(status, 400);
+  child.stdin.end();
+  assert.equal(await once(child, "exit"), [0, null]);
+});
+
+test("link profiles: numbers, and a name once", () => {
+  const file = join(scratch, "links.json");
+  const read = (links: unknown) => {
+    writeFileSync(file, JSON.stringify(links));
+    return readLinks(file);
+  };
+  const link = { name: "a", mbitPerSecond: 2, rttMs: 0 };
+  assert.equal(read([link]), [link]);
+  assert.throws(() => read([{ ...link, mbitPerSecond: "2" }]), /a list of/);
+  assert.throws(() => read([{ ...link, rttMs: null }]), /a list of/);
+  assert.throws(() => read([link, link]), /two links are called a/);
+});
+
+test("CSV: what holds a comma or a quote is quoted", () => {
+  const nothing = { encoder: 1, codec: 1, image: 1, decoder: 1, network: 1 };
+  const point = { codec: "latentwire", setting: 'a, "b"', client: nothing, server: nothing, links: [] };
+  assert.match(toCsv([point as unknown as Point]), /\nlatentwire,"a, ""b""",/);
+});
+
+test("time that is left, in words", () => {
+  assert.equal([7.4, 65, 3725, Number.NaN].map(duration), ["7 s", "1:05 min", "1:02 h", "?"]);
 });
 
 test("rows for a coarser step hold every symbol that the finer ones held", async () => {

@@ -42,6 +42,11 @@ export async function encodeCanvas(canvas: OffscreenCanvas, type: string, qualit
   return blob;
 }
 
+/** Safari, for one, reads WebP and does not write it. */
+export async function canEncode(type: string): Promise<boolean> {
+  return (await canvasOf().canvas.convertToBlob({ type })).type === type;
+}
+
 export async function decodePlanes(blob: Blob): Promise<Float32Array> {
   const { canvas, context } = canvasOf();
   context.drawImage(await createImageBitmap(blob), 0, 0);

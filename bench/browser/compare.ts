@@ -1,6 +1,6 @@
 import { type Codec, create, type Prior } from "latentwire";
 import { mean, median } from "../averages.js";
-import { centre, DIMS, decodePlanes, encodeCanvas, planesOf } from "./canvas.js";
+import { canEncode, centre, DIMS, decodePlanes, encodeCanvas, planesOf } from "./canvas.js";
 import { Network } from "./runtime.js";
 import type { BrowserSetup } from "./setup.js";
 
@@ -24,6 +24,8 @@ export interface BrowserResults {
   readonly backboneMs: number | null;
   readonly backboneTop1: number | null;
   readonly rows: BrowserRow[];
+  /** What was left out, and why. */
+  readonly skipped: string[];
 }
 
 const QUALITIES = [0.1, 0.2, 0.5, 0.75];
@@ -134,14 +136,28 @@ export async function compare(
         };
   const ways = new Map<string, Sample[]>();
   const truth: (number | null)[] = [];
+  const labels: (number | null)[] = [];
+  const skipped: string[] = [];
+  const formats = [];
+  for (const format of FORMATS) {
+    if (await canEncode(format.type)) formats.push(format);
+    else skipped.push(`${format.name}: this browser writes none from a canvas`);
+  }
   const backboneMs: number[] = [];
   for (const [i, image] of setup.images.entries()) {
     doing(`${image.name}, ${i + 1} of ${setup.images.length}`);
-    const canvas = await centre(await (await fetch(image.url)).blob());
+    let canvas: OffscreenCanvas;
+    try {
+      canvas = await centre(await (await fetch(image.url)).blob());
+    } catch (error) {
+      skipped.push(`${image.name}: ${(error as Error).message}`);
+      continue;
+    }
+    labels.push(image.label);
     const planes = planesOf(canvas);
     const send = async (name: string, once: () => Promise<Sample>) => {
       // The first call of a session is not like the others.
-      if (i === 0) await once();
+      if (!ways.has(name)) await once();
       const samples = ways.get(name) ?? [];
       ways.set(name, samples);
       for (let pass = 0; pass < passes; pass++) samples.push(await once());
@@ -155,17 +171,18 @@ export async function compare(
     truth.push(answer);
     for (const point of points)
       await send(`latentwire ${point.name}`, () => sendLatent(planes, codec, point, backbone));
-    for (const { name, type } of FORMATS)
+    for (const { name, type } of formats)
       for (const quality of QUALITIES)
         await send(`${name} ${quality}`, () => sendPicture(canvas, type, quality, backbone));
   }
-  const labels = setup.images.map(({ label }) => label);
+  if (truth.length === 0) throw new Error(`no image could be read: ${skipped.join("; ")}`);
   const right = truth.map((answer, i) => Number(answer === labels[i]));
   return {
     agent: navigator.userAgent,
-    images: setup.images.length,
+    images: truth.length,
     backboneMs: backbone === undefined ? null : median(backboneMs),
     backboneTop1: backbone === undefined || labels.includes(null) ? null : mean(right),
+    skipped,
     rows: [...ways].map(([name, samples]) => row(name, samples, labels, truth)),
   };
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { bundledModel } from "../offload/options.js";
+import { bundledModel, whole } from "../offload/options.js";
 import { program } from "../program.js";
 import { serveBrowser } from "./serve.js";
 
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return console.log(HELP);
-  const { url } = await serveBrowser({ ...values, limit: Number(values.limit) }, Number(values.port));
+  const { url } = await serveBrowser({ ...values, limit: whole("limit", values.limit) }, whole("port", values.port));
   console.log(`open ${url} (Ctrl-C ends)`);
 }
 

@@ -5,7 +5,8 @@ import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { listImages } from "../images.js";
-import { readLabels } from "../offload/labels.js";
+import { backboneFiles } from "../offload/backbone.js";
+import { withLabels } from "../offload/labels.js";
 import { pointFolders } from "../offload/model.js";
 import { STYLE } from "../report/style.js";
 import type { BrowserSetup } from "./setup.js";
@@ -28,7 +29,6 @@ const TYPES: Record<string, string> = {
 
 const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 const POINT_FILES = ["encoder.onnx", "decoder.onnx", "tables.json"];
-const BACKBONE_FILES = ["backbone.onnx", "tail.onnx"];
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -56,12 +56,11 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
   const folder = (url: string, place: string, names: readonly string[]) => {
     for (const name of names) files.set(`${url}/${name}`, join(place, name));
   };
-  const labels = sources.labels === undefined ? undefined : readLabels(sources.labels);
-  const images = listImages(sources.images).slice(0, sources.limit);
+  const { classes } = withLabels(listImages(sources.images).slice(0, sources.limit), sources.labels);
   const setup: BrowserSetup = {
-    images: images.map((file, i) => {
+    images: [...classes].map(([file, label], i) => {
       files.set(`/images/${i}`, file);
-      return { name: basename(file), url: `/images/${i}`, label: labels?.get(basename(file)) ?? null };
+      return { name: basename(file), url: `/images/${i}`, label: label ?? null };
     }),
     points: pointFolders(sources.model).map((place, i) => {
       folder(`/points/${i}`, place, POINT_FILES);
@@ -69,7 +68,8 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
     }),
     backbone: sources.backbone === undefined ? null : "/backbone",
   };
-  if (sources.backbone !== undefined) folder("/backbone", sources.backbone, BACKBONE_FILES);
+  if (sources.backbone !== undefined)
+    for (const file of backboneFiles(sources.backbone)) files.set(`/backbone/${basename(file)}`, file);
   folder("/ort", here("../../node_modules/onnxruntime-web/dist"), RUNTIME);
   const main = await script();
   files.set("/main.js", () => main);
@@ -88,6 +88,6 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
       response.writeHead(404).end();
     }
   });
-  await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+  await new Promise<void>((done, failed) => server.once("error", failed).listen(port, "127.0.0.1", done));
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
 }

@@ -10,6 +10,13 @@ function highest(logits: Float32Array): number {
   return best;
 }
 
+/** The two networks of a backbone's folder. */
+export function backboneFiles(folder: string): string[] {
+  const files = ["backbone.onnx", "tail.onnx"].map((name) => join(folder, name));
+  for (const file of files) if (!existsSync(file)) throw new Error(`--backbone: there is no ${file}`);
+  return files;
+}
+
 /** The network that the answers come from, whole and behind the split. */
 export class Backbone {
   private constructor(
@@ -19,8 +26,7 @@ export class Backbone {
   ) {}
 
   static async open(folder: string, threads: number): Promise<Backbone> {
-    const files = ["backbone.onnx", "tail.onnx"].map((name) => join(folder, name));
-    for (const file of files) if (!existsSync(file)) throw new Error(`--backbone: there is no ${file}`);
+    const files = backboneFiles(folder);
     const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
     const [network, behind] = await Promise.all(files.map((file) => InferenceSession.create(file, options)));
     return new Backbone(network, behind, fingerprint(files));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Picture } from "../images.js";
 import type { ClientMs, ServerMs, Way } from "./way.js";
@@ -26,12 +26,18 @@ export class Cache {
   private constructor(private readonly file: string) {}
 
   static open(folder: string): Cache {
-    mkdirSync(folder, { recursive: true });
     const cache = new Cache(join(folder, "outcomes.jsonl"));
-    if (!existsSync(cache.file)) return cache;
-    const lines = readFileSync(cache.file, "utf8").split("\n");
-    // The last line is empty, or was cut off: it is done again, behind a line end of its own.
-    if (lines.pop() !== "") appendFileSync(cache.file, "\n");
+    let lines: string[];
+    try {
+      mkdirSync(folder, { recursive: true });
+      // Now, not after the first image, it is known whether anything can be kept.
+      appendFileSync(cache.file, "");
+      lines = readFileSync(cache.file, "utf8").split("\n");
+      // The last line is empty, or was cut off: it is done again, behind a line end of its own.
+      if (lines.pop() !== "") appendFileSync(cache.file, "\n");
+    } catch (error) {
+      throw new Error(`--cache DIR has to be a folder that can be written: ${(error as Error).message}`);
+    }
     for (const line of lines) {
       try {
         const { key, client, ...outcome } = JSON.parse(line);

@@ -16,11 +16,10 @@ export async function timeClients(
   pictures: readonly Picture[],
   ways: readonly Way[],
   cache: Cache,
-  quiet: boolean,
   stop: AbortSignal,
 ): Promise<Map<Way, ClientMs[]>> {
   const frames = pictures.slice(0, TIMED_IMAGES).map((picture) => ({ picture, hash: hashOf(picture) }));
-  const progress = bar("clients", ways.length, quiet);
+  const progress = bar("clients", ways.length, false);
   const times = new Map<Way, ClientMs[]>();
   for (const way of ways) {
     progress.step(nameOf(way));

@@ -1,6 +1,11 @@
 import type { Point } from "./points.js";
 
-/** One line per point, every number with all its digits; no field needs quotes. */
+const field = (value: unknown) => {
+  const text = String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** One line per point, every number with all its digits. */
 export function toCsv(points: readonly Point[]): string {
   const head = "codec,setting,images,bytes,bytes_low,bytes_high,top1,top1_low,top1_high,agreement,feature_error";
   const parts =
@@ -13,7 +18,9 @@ export function toCsv(points: readonly Point[]): string {
       ...[p.client.encoder, p.client.codec, p.client.image],
       ...[p.server.codec, p.server.image, p.server.decoder, p.server.network],
       ...p.links.map(({ totalMs }) => totalMs),
-    ].join(","),
+    ]
+      .map(field)
+      .join(","),
   );
   return `${[[head, parts, ...links].join(","), ...lines].join("\n")}\n`;
 }

@@ -10,7 +10,7 @@ import { nameOf, type Way } from "./way.js";
 const SUMMARY_SHARE = 0.8;
 const SHARES = [0.6, 0.7, 0.8, 0.9, 0.95];
 
-const RIVALS = ["WebP", "JPEG", "mozjpeg"] as const;
+export const RIVALS = ["WebP", "JPEG", "mozjpeg"] as const;
 
 export interface Ratio {
   readonly value: number | null;
@@ -59,13 +59,13 @@ const pointsOf = (curves: readonly Curve[], drawn: Uint32Array): RatePoint[] =>
 
 const over = (own: number | null, theirs: number | null) => (own === null || theirs === null ? null : own / theirs);
 
-/** Null without labels or a backbone. Only ways that took every image are compared. */
+/** Null without labels or a backbone, or where that answers nothing right. Only ways that took every image are compared. */
 export function equalAccuracy(
   { images, outcomes }: Evaluation,
   labels: readonly (number | undefined)[],
   backboneTop1: number | null,
 ): EqualAccuracy | null {
-  if (backboneTop1 === null) return null;
+  if (backboneTop1 === null || backboneTop1 === 0) return null;
   const curvesOf = (belongs: (way: Way) => boolean): Curve[] =>
     [...outcomes].flatMap(([way, all]: [Way, Outcome[]]) => {
       const right = rightAnswers(all, labels);

@@ -2,12 +2,12 @@ import { basename } from "node:path";
 import { loadPrepared, type Picture } from "../images.js";
 import { bar } from "../progress.js";
 import { type Cache, hashOf, keyOf, type Outcome } from "./cache.js";
-import type { Way } from "./way.js";
+import { nameOf, type Way } from "./way.js";
 
 /** Images on which the server runs even where its answer is known, so that it is timed. */
 const TIMED_IMAGES = 40;
 
-/** Per way, an outcome per image; shorter than the images where the way takes only the first of them. */
+/** Per way, an outcome per image; shorter than the images where the way takes only the first of them. A way that cannot take the model's latents is not there. */
 export interface Evaluation {
   readonly images: string[];
   readonly outcomes: Map<Way, Outcome[]>;
@@ -42,14 +42,13 @@ export async function evaluate(
   files: readonly string[],
   ways: readonly Way[],
   cache: Cache,
-  quiet: boolean,
   stop: AbortSignal,
 ): Promise<Evaluation> {
   const images: string[] = [];
   const skipped: string[] = [];
   const outcomes = new Map<Way, Outcome[]>(ways.map((way) => [way, []]));
-  const progress = bar("images", files.length, quiet);
-  let warm = false;
+  const progress = bar("images", files.length, false);
+  const warm = new Set<Way>();
   for (const file of files) {
     if (stop.aborted) break;
     progress.step(basename(file));
@@ -63,20 +62,30 @@ export async function evaluate(
     const hash = hashOf(picture);
     const place = images.length;
     for (const way of ways) {
-      if (place >= way.images || stop.aborted) continue;
+      if (place >= way.images || stop.aborted || !outcomes.has(way)) continue;
       const key = keyOf(hash, way);
+      const timed = place < TIMED_IMAGES;
       let outcome = cache.get(key);
-      if (outcome === undefined) {
-        // The first call of a network or an encoder is not like the others.
-        if (!warm) await way.server((await way.client(picture)).message);
-        const known = way.answersAs && cache.get(keyOf(hash, way.answersAs));
-        outcome = await measure(way, picture, place < TIMED_IMAGES, known);
+      // In another list of images this one may have come later, where the server did not run.
+      if (outcome === undefined || (timed && outcome.server === null)) {
+        try {
+          // The first call of a network or an encoder is not like the others.
+          if (!warm.has(way)) await way.server((await way.client(picture)).message);
+          warm.add(way);
+          const known = way.answersAs && cache.get(keyOf(hash, way.answersAs));
+          outcome = await measure(way, picture, timed, known);
+        } catch (error) {
+          // An own model's symbols may not fit the int8 that others send; its packets carry them all the same.
+          if (way.family !== "latent") throw error;
+          outcomes.delete(way);
+          skipped.push(`${nameOf(way)}: ${(error as Error).message} (${picture.name})`);
+          continue;
+        }
         cache.add(key, outcome);
       }
       outcomes.get(way)?.push(outcome);
     }
     if (!stop.aborted) images.push(picture.name);
-    warm = true;
   }
   progress.stop();
   return { images, outcomes, skipped, stopped: stop.aborted };

@@ -26,7 +26,8 @@ async function card(picture: Picture, own: Way): Promise<string> {
   for (const format of FORMATS) {
     const { quality, file } = await pictureNear(picture.rgb, format, message.length);
     const type = format === "mozjpeg" ? "jpeg" : format.toLowerCase();
-    figures.push(figure(dataUri(type, file), `${format}, quality ${quality}<br>${number(file.length)} B`));
+    const smallest = quality === 1 && file.length > message.length ? ", its smallest" : "";
+    figures.push(figure(dataUri(type, file), `${format}, quality ${quality}<br>${number(file.length)} B${smallest}`));
   }
   return `<h3>${escapeHtml(picture.name)}</h3><div class="trio">${figures.join("")}</div>`;
 }

@@ -1,7 +1,18 @@
 import type { OffloadRun } from "./offload-run.js";
 
 /** The object that `--json` prints. */
-export function toJson({ machine, sharp, images, points, equal, backboneTop1, rules, observed, skipped }: OffloadRun) {
+export function toJson({
+  machine,
+  sharp,
+  images,
+  points,
+  equal,
+  backboneTop1,
+  rules,
+  observed,
+  notes,
+  skipped,
+}: OffloadRun) {
   const summary = {
     bytesVsWebp: equal?.ratios.WebP.value ?? null,
     bytesVsJpeg: equal?.ratios.JPEG.value ?? null,
@@ -18,5 +29,5 @@ export function toJson({ machine, sharp, images, points, equal, backboneTop1, ru
       bytesVsJpeg: equal.ofAll.ratios.JPEG.value,
     },
   };
-  return { summary, points, observed, rules, images, skipped, machine: { ...machine, sharp } };
+  return { summary, points, observed, rules, images, notes, skipped, machine: { ...machine, sharp } };
 }

@@ -14,5 +14,7 @@ export interface OffloadRun {
   readonly backboneTop1: number | null;
   readonly rules: CountingRules;
   readonly observed: readonly Observed[];
+  /** Why figures are missing. */
+  readonly notes: readonly string[];
   readonly skipped: readonly string[];
 }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -21,16 +21,13 @@ Sends images as packets of a split model, and as PNG, JPEG, WebP and AVIF, to th
   --json           print one JSON object and nothing else
   --help`;
 
-/** What is missing from a run without a backbone or labels, and where it comes from. */
-export const HOW_TO_GET_ACCURACY = `No top-1: it needs --backbone DIR with backbone.onnx (image, n x 3 x 224 x 224, RGB 0..255 -> logits) and tail.onnx (features behind
-the split -> logits), and --labels CSV for images with known classes. How the two were made for the bundled model: bench/model/README.md.`;
-
 const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
 /** The points of the bundled model. */
 export const bundledModel = () => here("model/points");
 
-function whole(name: string, text: string): number {
+/** A whole number from 1. */
+export function whole(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${text}: a whole number from 1 is wanted`);
   return value;
@@ -56,7 +53,10 @@ export function readOptions() {
   });
   // Before the work, not after it.
   for (const file of [values.html, values.csv])
-    if (file !== undefined && !existsSync(dirname(file))) throw new Error(`there is no folder ${dirname(file)}`);
+    if (file !== undefined) {
+      if (!existsSync(dirname(file))) throw new Error(`there is no folder ${dirname(file)}`);
+      if (existsSync(file) && statSync(file).isDirectory()) throw new Error(`${file} is a folder`);
+    }
   return {
     ...values,
     threads: whole("threads", values.threads),

@@ -10,7 +10,6 @@ import { BYTE_RULE } from "../rules.js";
 import type { EqualAccuracy } from "./equal-accuracy.js";
 import { offloadGallery } from "./gallery.js";
 import type { OffloadRun } from "./offload-run.js";
-import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
 import { ratioText } from "./terminal.js";
 import { nameOf, type Way } from "./way.js";
@@ -28,10 +27,12 @@ function facts({ equal, images, points }: OffloadRun): string {
       : [
           ["of WebP's bytes at equal top-1", ratioText(equal.ratios.WebP)],
           ["of JPEG's bytes at equal top-1", ratioText(equal.ratios.JPEG)],
-          ["top-1", `${number(100 * equal.top1, 1)} %`],
+          ["setting", equal.point],
+          ["its bytes per image", number(points.find((point) => nameOf(point) === equal.point)!.bytes)],
+          ["its top-1", `${number(100 * equal.top1, 1)} %`],
           ["backbone's top-1", `${number(100 * equal.backboneTop1, 1)} %`],
         ];
-  return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
+  return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join("")}</dl>`;
 }
 
 function curves({ points, images }: OffloadRun): string {
@@ -54,10 +55,11 @@ function equalTable({ shares }: EqualAccuracy): string {
   return table(["of the backbone's top-1", "top-1", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"], rows);
 }
 
-const accuracy = (run: OffloadRun) =>
-  run.equal === null
-    ? `<p>${escapeHtml(HOW_TO_GET_ACCURACY)}</p>`
-    : `${curves(run)}<h3>At equal accuracy</h3>${equalTable(run.equal)}<p class="rules">${INTERVAL_RULE}.</p>`;
+function accuracy(run: OffloadRun): string {
+  const notes = run.notes.map((note) => `<p>${escapeHtml(note)}</p>`).join("");
+  if (run.equal === null) return notes;
+  return `${curves(run)}<h3>At equal accuracy</h3>${equalTable(run.equal)}${notes}<p class="rules">${INTERVAL_RULE}.</p>`;
+}
 
 function linkCharts(points: readonly Point[], links: readonly Link[], chosen: readonly Way[]): string {
   const senders = chosen.map((way) => {
@@ -90,13 +92,15 @@ function observedTable({ observed }: OffloadRun): string {
 
 function pointTable(points: readonly Point[]): string {
   const percent = (value: number | null) => (value === null ? "-" : `${number(100 * value, 1)} %`);
+  // A picture has no encoder network, a packet no image codec.
+  const part = (ms: number) => (ms === 0 ? "-" : milliseconds(ms));
   const rows = points.map((point) => [
     nameOf(point),
     number(point.images),
     number(point.bytes),
     percent(point.top1),
     percent(point.agreement),
-    ...[point.client.encoder, point.client.codec, point.client.image, point.serverMs].map(milliseconds),
+    ...[point.client.encoder, point.client.codec, point.client.image, point.serverMs].map(part),
   ]);
   const head = ["way", "images", "bytes", "top-1", "agreement", "encoder", "codec", "image codec", "server"];
   return table(head, rows);
@@ -125,6 +129,7 @@ ${linkCharts(run.points, links, chosen)}
 <p class="rules">${ARITHMETIC_RULE}.</p>
 ${observedTable(run)}
 <h2>What is sent at equal bytes</h2>
+<p>Of each picture codec the quality whose file comes nearest to the packet's bytes; where even its smallest file is larger, that one.</p>
 ${await offloadGallery(pictures, chosen[0])}
 <h2>Every way</h2>
 ${pointTable(run.points)}

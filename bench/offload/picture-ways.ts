@@ -18,12 +18,12 @@ const QUALITIES: readonly (readonly [Format, readonly number[]])[] = [
 const { vips, jpeg, mozjpeg, webp, heif, aom, png } = sharp.versions as Record<string, string | undefined>;
 const ENCODERS = [vips, jpeg, mozjpeg, webp, heif, aom, png].filter(Boolean).join(" ");
 
-function pictureWay(format: Format, quality: number, backbone: Backbone | undefined): Way {
+function pictureWay(format: Format, quality: number, backbone: Backbone | undefined, engine: string): Way {
   return {
     codec: format,
     setting: format === "PNG" ? "" : String(quality),
     family: format,
-    identity: `${ENCODERS}-${backbone?.identity ?? "no backbone"}`,
+    identity: `${ENCODERS}-${backbone?.identity ?? "no backbone"}-${engine}`,
     images: format === "AVIF" ? AVIF_IMAGES : Number.POSITIVE_INFINITY,
     async client({ rgb }) {
       const t0 = performance.now();
@@ -43,6 +43,8 @@ function pictureWay(format: Format, quality: number, backbone: Backbone | undefi
 }
 
 /** PNG first: it loses nothing, so its answers are those of the backbone on the image itself. */
-export function pictureWays(backbone: Backbone | undefined): Way[] {
-  return QUALITIES.flatMap(([format, qualities]) => qualities.map((quality) => pictureWay(format, quality, backbone)));
+export function pictureWays(backbone: Backbone | undefined, engine: string): Way[] {
+  return QUALITIES.flatMap(([format, qualities]) =>
+    qualities.map((quality) => pictureWay(format, quality, backbone, engine)),
+  );
 }

@@ -10,9 +10,11 @@ import { countingRules } from "./counting-rules.js";
 import { toCsv } from "./csv.js";
 import { equalAccuracy } from "./equal-accuracy.js";
 import { evaluate } from "./evaluate.js";
+import { INTERRUPTED, interruptor } from "./interruptor.js";
 import { toJson } from "./json.js";
-import { readLabels } from "./labels.js";
+import { withLabels } from "./labels.js";
 import { observe } from "./link/observe.js";
+import { notesOf } from "./notes.js";
 import type { OffloadRun } from "./offload-run.js";
 import { HELP, readOptions } from "./options.js";
 import { offloadPage } from "./page.js";
@@ -26,48 +28,42 @@ const LINK_IMAGES = 3;
 /** For what is not done with every image: client times, other counting rules, the gallery. */
 const FIRST_IMAGES = 100;
 
-/** What a shell says of a program that Ctrl-C has ended. */
-const INTERRUPTED = 130;
-
 async function main(): Promise<void> {
   const options = readOptions();
   if (options.help) return console.log(HELP);
   const links = readLinks(options.links);
   const files = listImages(options.images).slice(0, options.limit);
-  const labelOf = options.labels === undefined ? undefined : readLabels(options.labels);
+  const { classes, skipped: unlabelled } = withLabels(files, options.labels);
   const setup = { model: options.model, backbone: options.backbone, threads: options.threads };
   const { codec, models, ways } = await openWays(setup);
 
   const stop = new AbortController();
-  process.on("SIGINT", () => stop.abort());
+  process.on("SIGINT", interruptor(stop));
   const cache = Cache.open(options.cache);
-  const evaluation = await evaluate(files, ways, cache, options.json, stop.signal);
-  const { images, outcomes, skipped } = evaluation;
-  for (const line of skipped) console.error(`skipped ${line}`);
-  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+  const evaluation = await evaluate([...classes.keys()], ways, cache, stop.signal);
+  const { images, outcomes } = evaluation;
+  for (const line of evaluation.skipped) console.error(`skipped ${line}`);
+  const skipped = [...unlabelled, ...evaluation.skipped];
+  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
   if (images.length === 0) throw new Error(`no image in ${options.images} could be read`);
 
-  const labels = images.map((name) => labelOf?.get(name));
-  const unlabelled = labels.filter((label) => label === undefined).length;
-  if (labelOf !== undefined && unlabelled > 0)
-    throw new Error(
-      `${unlabelled} of ${images.length} images, such as ${images[labels.indexOf(undefined)]}, are not in ${options.labels}`,
-    );
-  const lossless = ways.find((way) => way.codec === "PNG")!;
+  const taken = ways.filter((way) => outcomes.has(way));
+  const lossless = taken.find((way) => way.codec === "PNG")!;
   const truth = outcomes.get(lossless)!.map((outcome) => outcome.answer);
-  const readable = files.filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
+  const readable = [...classes.keys()].filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
+  const labels = readable.map((file) => classes.get(file));
   const pictures = await Promise.all(readable.slice(0, FIRST_IMAGES).map(loadPrepared));
-  const clients = await timeClients(pictures, ways, cache, options.json, stop.signal);
-  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+  const clients = await timeClients(pictures, taken, cache, stop.signal);
+  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
   const points = summarizeWays(evaluation, clients, labels, truth, links);
-  const backboneTop1 = points[ways.indexOf(lossless)].top1;
+  const backboneTop1 = points[taken.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
 
-  const chosen = rivalsAt(ways, points, equal);
+  const chosen = rivalsAt(taken, points, equal);
   const observed = options["no-link"]
     ? []
-    : await observe(setup, ways, chosen, links, pictures.slice(0, LINK_IMAGES), options.json, stop.signal);
-  if (stop.signal.aborted) return interrupted(images.length, files.length, options.cache);
+    : await observe(setup, ways, chosen, links, pictures.slice(0, LINK_IMAGES), stop.signal);
+  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
 
   const run: OffloadRun = {
     machine: machine(options.threads, codec.simd),
@@ -78,6 +74,7 @@ async function main(): Promise<void> {
     backboneTop1,
     rules: await countingRules(codec, models[0], pictures),
     observed,
+    notes: notesOf(options, images.length, points, backboneTop1, equal),
     skipped,
   };
   if (options.csv !== undefined) writeFileSync(options.csv, toCsv(points));

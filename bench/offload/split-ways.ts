@@ -11,11 +11,12 @@ function way(
   model: Model,
   backbone: Backbone | undefined,
   packer: Packer,
+  engine: string,
   rest: Omit<Way, "identity" | "client" | "server" | "unquantized">,
 ): Way {
   return {
     ...rest,
-    identity: `${model.identity}-${backbone?.identity ?? "no backbone"}`,
+    identity: `${model.identity}-${backbone?.identity ?? "no backbone"}-${engine}`,
     async client(picture) {
       const t0 = performance.now();
       const latent = await model.latent(picture.planes);
@@ -42,10 +43,16 @@ function way(
 }
 
 /** A model point at several quantization steps, and what people send today instead of a packet. */
-export function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, steps: readonly number[]): Way[] {
+export function splitWays(
+  codec: Codec,
+  model: Model,
+  backbone: Backbone | undefined,
+  steps: readonly number[],
+  engine: string,
+): Way[] {
   const { packet, raw } = packers(codec, (step) => model.prior(codec, step));
   const ours = steps.map((step) =>
-    way(model, backbone, packet(step), {
+    way(model, backbone, packet(step), engine, {
       codec: "latentwire",
       setting: step === 1 ? model.name : `${model.name} step ${step}`,
       family: "latentwire",
@@ -54,7 +61,7 @@ export function splitWays(codec: Codec, model: Model, backbone: Backbone | undef
   );
   const first = steps.indexOf(1);
   const others = raw.map(({ name, slow, exact, ...packer }) =>
-    way(model, backbone, packer, {
+    way(model, backbone, packer, engine, {
       codec: name,
       setting: model.name,
       family: "latent",

@@ -4,7 +4,6 @@ import { number } from "../numbers.js";
 import { BYTE_RULE } from "../rules.js";
 import type { AtPoint, EqualAccuracy, Ratio } from "./equal-accuracy.js";
 import type { OffloadRun } from "./offload-run.js";
-import { HOW_TO_GET_ACCURACY } from "./options.js";
 import type { Point } from "./points.js";
 import { nameOf, type Way } from "./way.js";
 import { ARITHMETIC_RULE, CLIENT_RULE, INTERVAL_RULE, OBSERVED_RULE, ruleLines } from "./words.js";
@@ -70,13 +69,14 @@ function equalTable({ shares }: EqualAccuracy): string[] {
   return columns(["of the backbone's top-1", "top-1 %", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"], rows);
 }
 
-function accuracyLines({ equal, backboneTop1 }: OffloadRun): string[] {
-  if (equal === null || backboneTop1 === null) return [HOW_TO_GET_ACCURACY];
+function accuracyLines({ equal, backboneTop1, notes }: OffloadRun): string[] {
+  if (equal === null || backboneTop1 === null) return [...notes];
   const line = ({ point, top1, ratios: { WebP, JPEG, mozjpeg } }: AtPoint) =>
     `${point}: top-1 ${number(100 * top1, 1)} %, backbone ${number(100 * backboneTop1, 1)} %; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`;
   return [
     line(equal),
     ...(equal.ofAll.point === equal.point ? [] : [`Nearest, but beaten by another setting: ${line(equal.ofAll)}`]),
+    ...notes,
     "",
     ...equalTable(equal),
     INTERVAL_RULE,

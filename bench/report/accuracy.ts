@@ -36,7 +36,7 @@ const x = (bytes: number) => LEFT + (Math.log(bytes / least) / Math.log(most / l
 /** Top-1 against mean bytes on a logarithmic scale. */
 export function accuracyChart(curves: readonly Curve[]): string {
   const best = Math.max(...curves.flatMap(({ points }) => points.map(({ top1 }) => top1)));
-  const top1Ticks = TOP1_TICKS.filter((_, t) => t === 0 || TOP1_TICKS[t - 1] < best);
+  const top1Ticks = TOP1_TICKS.filter((_, t) => t < 2 || TOP1_TICKS[t - 1] < best);
   const y = (top1: number) => TOP + (1 - top1 / top1Ticks[top1Ticks.length - 1]) * (HEIGHT - TOP - BOTTOM);
   const grid = [
     ...BYTE_TICKS.map(
@@ -53,7 +53,7 @@ export function accuracyChart(curves: readonly Curve[]): string {
     const css = family.toLowerCase();
     const path = points.map((point) => `${x(point.bytes).toFixed(1)},${y(point.top1).toFixed(1)}`).join(" ");
     const dots = points.map((point) => {
-      const title = `${name} ${point.label}: ${number(point.bytes)} B, top-1 ${point.top1}`;
+      const title = `${name} ${point.label}: ${number(point.bytes)} B, top-1 ${number(point.top1, 3)}`;
       return `<circle cx="${x(point.bytes).toFixed(1)}" cy="${y(point.top1).toFixed(1)}" r="4" class="${css}"><title>${escapeHtml(title)}</title></circle>`;
     });
     return `<polyline points="${path}" class="line ${css}"/>${dots.join("")}`;

@@ -41,5 +41,7 @@ figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; border-radius: .3rem; background: var(--line); }
 img.heat { image-rendering: pixelated; }
 figcaption { margin-top: .3rem; line-height: 1.35; }
-@media (max-width: 38rem) { .trio, .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.15rem; } }
+@media (max-width: 38rem) { .trio, .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.15rem; }
+  th, td { white-space: normal; padding: .35rem .4rem; } th { vertical-align: bottom; }
+  table { font-size: .8125rem; } td:first-child { min-width: 6.5rem; } }
 `;

@@ -54,7 +54,7 @@ def main():
     weights = state["model"] if a.raw else state["ema"]
     teacher = Teacher(a.backbone).to(memory_format=torch.channels_last)
     crops = Crops(a.images, a.seed)
-    table_crops = torch.cat([crops.batch(100, 224, 0.85, 1.14) for _ in range(a.count // 100)])
+    table_crops = torch.cat([crops.batch(min(100, a.count - i), 224, 0.85, 1.14) for i in range(0, a.count, 100)])
     x, labels = load_labelled(*a.eval)
     for step in a.step:
         enc, dec, channels, _ = build(state["arch"])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole curve in one command; the same command again goes on where it was cut off:
 #   IMAGES="DIR DIR" BACKBONE=backbone.onnx EVAL="DIR eval.csv" ./train.sh OUT
-# SHARE scales every phase's minutes (default 1: about 80 CPU minutes).
+# SHARE scales every phase's minutes (default 1: about 80 CPU minutes); COUNT is how many crops the tables are counted on (default 4000).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?the folder for the models}

@@ -29,22 +29,23 @@ export async function observe(
   chosen: readonly Way[],
   links: readonly Link[],
   pictures: readonly Picture[],
-  quiet: boolean,
   stop: AbortSignal,
 ): Promise<Observed[]> {
   const rows: Observed[] = [];
-  const progress = bar("links", links.length * chosen.length, quiet);
+  const progress = bar("links", links.length * chosen.length, false);
   const server = await startServer(setup);
+  let closing = () => {};
   try {
     for (const link of links) {
       const connection = new Connection(server.port, link);
+      closing = () => connection.close();
       for (const way of chosen) {
-        if (stop.aborted) return rows;
         progress.step(`${nameOf(way)} over ${link.name}`);
         const number = ways.indexOf(way);
         const passes: { bytes: number; observed: number; modelled: number }[] = [];
         for (let pass = -1; pass < PASSES; pass++)
           for (const picture of pictures) {
+            if (stop.aborted) return rows;
             const start = performance.now();
             const { message, ms } = await way.client(picture);
             const reply = await connection.post(number, message);
@@ -63,6 +64,7 @@ export async function observe(
       connection.close();
     }
   } finally {
+    closing();
     progress.stop();
     server.close();
   }

@@ -31,4 +31,6 @@ const server = createServer(async (request, response) => {
   }
 });
 server.listen(0, "127.0.0.1", () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`));
+// Ctrl-C reaches every process of a terminal; this one ends with its parent, which may be waiting for an answer.
+process.on("SIGINT", () => {});
 process.stdin.on("end", () => process.exit()).resume();

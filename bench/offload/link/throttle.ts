@@ -14,7 +14,7 @@ async function until(time: number): Promise<void> {
 
 /**
  * A connection to 127.0.0.1 whose uplink is a token bucket of the link's rate, and which delays either direction by half its round trip.
- * It counts every byte of the stream, HTTP headers included.
+ * It counts every byte that goes up, HTTP headers included.
  */
 export class ThrottledSocket extends Duplex {
   private readonly socket: Socket;
