@@ -1,6 +1,7 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
 import { decodeBatch, encodeBatch } from "./batch.js";
-import type { Core, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
+import type { Core, RowSource, StreamChoice } from "./core.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
 import { SIMD_ROWS } from "./kernels.js";

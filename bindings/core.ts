@@ -1,52 +1,21 @@
-/** The only file that touches Wasm memory: instantiates a build, lays out memory, copies in and out, turns kernel codes into errors. */
+/** A tensor on its way through Wasm memory: copied in chunk by chunk, quantized, coded, copied out; kernels' codes become errors. */
+
+import { align, PADDING } from "./core-memory.js";
+import { type LoadedScales, type LoadedTable, SCALE_BINS_BYTES, TableMemory } from "./core-tables.js";
 import { CodecError } from "./errors.js";
-import {
-  CODES,
-  type Kernels,
-  NO_SYMBOL,
-  NON_FINITE,
-  OUT_OF_RANGE,
-  TABLE_BUCKETS,
-  TABLE_ENCODE_WINDOWS,
-  TABLE_MEDIANS,
-  TAIL_TOO_SHORT,
-  TYPE_NUMBERS,
-} from "./kernels.js";
+import { CODES, NO_SYMBOL, OUT_OF_RANGE, TABLE_MEDIANS, TAIL_TOO_SHORT, TYPE_NUMBERS } from "./kernels.js";
 import type { StreamHeader } from "./packet.js";
 import type { Lanes, LatentData, LatentType } from "./types.js";
 
-const PAGE = 65536;
-/** Kernels read this much beyond an input and write a little below an output. */
-export const PADDING = 256;
 /** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
 export const HEADROOM = 512;
 /** The largest float32 below 2^31. */
 export const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 export const BYTES_PER_SYMBOL = 7;
-export const SCALE_BINS_BYTES = 32768;
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2. More than a tile and a tail unit. */
 export const CHUNK = 65536;
 const BYTES_OF_TYPE = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
-// Not `& ~63`: addresses pass 2^31.
-export const align = (address: number): number => Math.ceil(address / 64) * 64;
-
-/** A loaded table. `address` is in Wasm memory for the codec's life. */
-export interface LoadedTable {
-  readonly address: number;
-  readonly rows: number;
-  readonly fingerprint: bigint;
-  /** Its low 32 bits, which packets carry. */
-  readonly shortFingerprint: number;
-}
-
-/** Ascending scales and their look-up table, in Wasm memory for the codec's life. */
-export interface LoadedScales {
-  readonly address: number;
-  readonly count: number;
-  /** What buildScaleBins returned. */
-  readonly single: number;
-}
 
 /** Which row codes which symbol. */
 export type RowSource =
@@ -93,51 +62,8 @@ interface Tensor {
   at: Layout;
 }
 
-export class Core {
-  readonly simd: boolean;
-  // Protected, not private: core-full.ts goes on from here.
-  protected readonly wasm: Kernels;
-  /** End of the tables; scratch begins here. */
-  protected tablesEnd: number;
-  protected u8: Uint8Array;
-  #u32: Uint32Array;
-
-  constructor(module: WebAssembly.Module) {
-    this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
-    this.wasm.init();
-    // A Wasm bool is a number.
-    this.simd = Number(this.wasm.simdBuild()) === 1;
-    this.tablesEnd = align(this.wasm.heapBase());
-    this.u8 = new Uint8Array(this.wasm.memory.buffer);
-    this.#u32 = new Uint32Array(this.u8.buffer);
-  }
-
-  // ---- memory
-
-  /** Makes [0, end) addressable. */
-  protected reserve(end: number): void {
-    const { memory } = this.wasm;
-    if (end > this.u8.length) {
-      try {
-        if (end > PAGE * 65535) throw new RangeError();
-        memory.grow(Math.ceil((end - this.u8.length) / PAGE));
-      } catch {
-        throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(end / 2 ** 20)} MB of Wasm memory`);
-      }
-      this.u8 = new Uint8Array(memory.buffer);
-      this.#u32 = new Uint32Array(memory.buffer);
-    }
-  }
-
-  protected place(array: LatentData | Uint16Array | Uint32Array, address: number, from = 0, to = array.length): void {
-    const bytes = array.BYTES_PER_ELEMENT;
-    this.u8.set(new Uint8Array(array.buffer, array.byteOffset + from * bytes, (to - from) * bytes), address);
-  }
-
-  /** A field of a loaded table's header. */
-  #field(table: number, index: number): number {
-    return this.#u32[(table >>> 2) + index]!;
-  }
+export class Core extends TableMemory {
+  // ---- chunks
 
   #layout(n: number, source: RowSource, centre: Centre, payloadBytes: number): Layout {
     const symbols = this.tablesEnd;
@@ -176,7 +102,7 @@ export class Core {
       TYPE_NUMBERS[type],
       rows,
       centre.means ? at.means - 4 * from : 0,
-      centre.medians ? this.#field(table.address, TABLE_MEDIANS) : 0,
+      centre.medians ? this.field(table.address, TABLE_MEDIANS) : 0,
       table.rows,
       centre.run,
       centre.step,
@@ -189,103 +115,6 @@ export class Core {
     const values = address + SCALE_BINS_BYTES;
     const bad = this.wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
     if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${from + bad}] is NaN`);
-  }
-
-  // ---- tables
-
-  /**
-   * Loads a binary form. Throws INVALID_TABLE. `seal` computes the fingerprint of a form that was just written. A table that `known` finds by
-   * its fingerprint is not loaded again.
-   */
-  loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
-    const table = this.tablesEnd;
-    const source = align(table + 32 * bytes.length + PADDING);
-    this.reserve(source + bytes.length + PADDING);
-    this.u8.set(bytes, source);
-    if (seal) {
-      const fingerprint = this.wasm.xxh64(source, bytes.length - 8);
-      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(bytes.length - 8, fingerprint, true);
-      this.u8.set(bytes, source);
-    }
-    const code = this.wasm.loadTable(source, bytes.length, table);
-    if (code !== 0) {
-      const reason =
-        code === 1 ? "ends too early" : code === 3 ? "breaks docs/format.md section 5" : "has another version";
-      throw new CodecError("INVALID_TABLE", `the binary form ${reason}`);
-    }
-    const header = new Uint32Array(this.u8.buffer, table, 8);
-    const fingerprint = BigInt(header[6]!) | (BigInt(header[7]!) << 32n);
-    const loaded = known(fingerprint);
-    if (loaded) return loaded;
-    this.tablesEnd = header[5]!;
-    return { address: table, rows: header[0]!, fingerprint, shortFingerprint: header[6]! };
-  }
-
-  /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
-  protected prepare(table: number, encode: boolean): void {
-    if (this.#field(table, encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS) !== 0) return;
-    const at = this.tablesEnd;
-    const end = align(at + this.wasm.preparedBound(table, encode) + PADDING);
-    this.reserve(end);
-    if (encode) this.wasm.prepareEncode(table, at);
-    else this.wasm.prepareDecode(table, at);
-    this.tablesEnd = end;
-  }
-
-  loadScales(scales: Float32Array): LoadedScales {
-    const address = this.tablesEnd;
-    const end = align(address + SCALE_BINS_BYTES + 4 * scales.length);
-    this.reserve(end);
-    this.place(scales, address + SCALE_BINS_BYTES);
-    const single = this.wasm.buildScaleBins(address + SCALE_BINS_BYTES, scales.length, address);
-    this.tablesEnd = end;
-    return { address, count: scales.length, single };
-  }
-
-  quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
-    const at = this.tablesEnd;
-    const cdf = align(at + 4 * pmf.length + PADDING);
-    this.reserve(cdf + 4 * pmf.length + PADDING);
-    this.place(pmf, at);
-    return this.#quantizedCdf(at, pmf.length, precision, cdf).slice();
-  }
-
-  #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
-    const code = this.wasm.quantizedCdf(pmf, n, precision, cdf);
-    if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-    if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities do not fit ${2 ** precision}`);
-    return new Uint32Array(this.u8.buffer, cdf, n + 1);
-  }
-
-  /** offset and cdf of the Gaussian row for a scale. */
-  gaussianRow(scale: number): { offset: number; cdf: Uint32Array } {
-    const center = this.wasm.gaussianCenter(scale);
-    const n = 2 * center + 2;
-    const at = this.tablesEnd;
-    const cdf = align(at + 4 * n + PADDING);
-    this.reserve(cdf + 4 * n + PADDING);
-    this.wasm.gaussianPmf(scale, at);
-    return { offset: -center, cdf: this.#quantizedCdf(at, n, 16, cdf).slice() };
-  }
-
-  /** cdf of one channel of a factorized prior; `filters` has a width before, between and behind the layers. */
-  factorizedRow(
-    channel: Float32Array,
-    filters: Uint32Array,
-    start: number,
-    length: number,
-    longest: number,
-  ): Uint32Array {
-    const parameters = this.tablesEnd;
-    const widths = align(parameters + channel.byteLength);
-    const scratch = align(widths + filters.byteLength);
-    const pmf = align(scratch + 2 * 256 * 8 + 8 * channel.length);
-    const cdf = align(pmf + 4 * (length + 1) + PADDING);
-    this.reserve(cdf + 4 * (length + 2) + PADDING);
-    this.place(channel, parameters);
-    this.place(filters, widths);
-    this.wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
-    return this.#quantizedCdf(pmf, length + 1, 16, cdf).slice();
   }
 
   // ---- symbols

@@ -118,7 +118,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
     checkDims(dims);
     // Loads the stock table and scales, which say what a scale is rounded to.
     const stock = super.gaussian(NO_SCALES) as PriorData;
-    const loaded = (stock.rows as { scales: import("./core.js").LoadedScales }).scales;
+    const loaded = (stock.rows as { scales: import("./core-tables.js").LoadedScales }).scales;
     const prior = Object.freeze({ kind: "mixture" as const, table: stock.table, step: 1 }) as unknown as Prior;
     this.#parts.set(prior, {
       base: undefined,

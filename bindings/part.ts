@@ -1,5 +1,5 @@
 /** A part: a tensor with its prior, as the core codes it (docs/format.md section 8). */
-import type { LoadedScales, LoadedTable } from "./core.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { applyPrior, type PriorData } from "./prior.js";
 import type { Span } from "./view.js";

@@ -1,7 +1,9 @@
 /** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
 
-import type { LoadedScales, LoadedTable } from "./core.js";
-import type { FullCore, OpenStream, Stage } from "./core-full.js";
+import type { FullCore } from "./core-full.js";
+import type { Stage } from "./core-sequence.js";
+import type { OpenStream } from "./core-stream.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
 import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";

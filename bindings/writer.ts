@@ -1,7 +1,9 @@
 /** Collects parts and writes them as one packet (docs/format.md section 8) or as CompressAI's strings. */
 
-import type { LoadedScales } from "./core.js";
-import type { FullCore, Margins, Stage } from "./core-full.js";
+import type { FullCore } from "./core-full.js";
+import type { Margins } from "./core-part.js";
+import type { Stage } from "./core-sequence.js";
+import type { LoadedScales } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import type {
   PartTarget,
