@@ -14,7 +14,7 @@ export class FullCore extends SequenceMemory {
     this.reserve(at + 4 * n + PADDING);
     if (logistic) this.wasm.logisticPmf(scale, at);
     else this.wasm.laplacePmf(scale, at);
-    return { offset: -center, cdf: this.quantizedCdf(this.floats(at, n).slice(), 16) };
+    return { offset: -center, cdf: this.cdfOf(at, n) };
   }
 
   /** log2 of the product of all frequencies, escapes and their bytes, of a contiguous stretch of int32 symbols. */

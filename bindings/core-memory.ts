@@ -16,7 +16,7 @@ export class Memory {
   /** End of the tables; scratch begins here. */
   protected tablesEnd: number;
   protected u8: Uint8Array;
-  protected u32: Uint32Array;
+  #u32: Uint32Array;
 
   constructor(module: WebAssembly.Module) {
     this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
@@ -25,7 +25,7 @@ export class Memory {
     this.simd = Number(this.wasm.simdBuild()) === 1;
     this.tablesEnd = align(this.wasm.heapBase());
     this.u8 = new Uint8Array(this.wasm.memory.buffer);
-    this.u32 = new Uint32Array(this.u8.buffer);
+    this.#u32 = new Uint32Array(this.u8.buffer);
   }
 
   /** Makes [0, end) addressable. */
@@ -39,8 +39,12 @@ export class Memory {
         throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(end / 2 ** 20)} MB of Wasm memory`);
       }
       this.u8 = new Uint8Array(memory.buffer);
-      this.u32 = new Uint32Array(memory.buffer);
+      this.#u32 = new Uint32Array(memory.buffer);
     }
+  }
+
+  protected word(address: number): number {
+    return this.#u32[address >>> 2]!;
   }
 
   protected place(array: LatentData | Uint16Array | Uint32Array, address: number, from = 0, to = array.length): void {

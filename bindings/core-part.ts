@@ -1,5 +1,6 @@
 /** A part's elements and rows in Wasm memory, and the blocks above the tables that streams and sequences keep there. */
-import { Core, HIGHEST_SYMBOL } from "./core.js";
+import { forRuns, refuseElement, refuseSymbol } from "./centre.js";
+import { Core } from "./core.js";
 import { align, PADDING } from "./core-memory.js";
 import { type LoadedScales, SCALE_BINS_BYTES } from "./core-tables.js";
 import { CodecError } from "./errors.js";
@@ -34,6 +35,9 @@ interface PartLayout {
   rows: number;
   extra: number;
 }
+
+/** An element of a view has no index in `data` to name. */
+export const nameOf = (i: number): string => `element ${i} of the latent`;
 
 export class PartMemory extends Core {
   declare protected readonly wasm: FullKernels;
@@ -86,7 +90,7 @@ export class PartMemory extends Core {
   }
 
   /** Scales to rows, with the guard's or a packet's corrections. */
-  protected rowsOfScales(
+  protected guardedRows(
     sigmas: number,
     n: number,
     scales: LoadedScales,
@@ -97,8 +101,7 @@ export class PartMemory extends Core {
   ): readonly number[] {
     const { wasm } = this;
     const values = scales.address + SCALE_BINS_BYTES;
-    const bad = wasm.scaleToRow(sigmas, n, values, scales.count, scales.address, scales.single, rows);
-    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${bad}] is NaN`);
+    this.rowsOfScales(sigmas, n, scales, rows);
     if (margins) {
       const { relative, absolute } = margins;
       const found = wasm.guardRows(sigmas, n, values, scales.count, relative, absolute, rows, positions);
@@ -131,7 +134,7 @@ export class PartMemory extends Core {
     if (rows.kind !== "scales" && corrections.length) throw new CodecError("CORRUPTED", "a correction without a scale");
     if (rows.kind === "scales") {
       gather(rows.sigmas, this.floats(at.sigmas, n));
-      corrected = this.rowsOfScales(at.sigmas, n, rows.scales, at.rows, at.extra, margins, corrections);
+      corrected = this.guardedRows(at.sigmas, n, rows.scales, at.rows, at.extra, margins, corrections);
     } else if (rows.kind === "symbols") {
       this.place(rows.rows, at.rows);
     } else {
@@ -162,7 +165,7 @@ export class PartMemory extends Core {
     gather(rows.sigmas, this.floats(at.sigmas, all));
     if (rows.weights) gather(rows.weights, this.floats(weights, all));
     gather(rows.means, this.floats(means, all));
-    this.rowsOfScales(at.sigmas, all, scales, at.rows, at.extra, undefined, NONE);
+    this.rowsOfScales(at.sigmas, all, scales, at.rows);
     new Uint32Array(this.u8.buffer, positions, corrections.length).set(corrections);
     wasm.guardMixture(margins?.relative ?? 0, margins?.absolute ?? 0, positions, corrections.length);
     const hashAt = at.means;
@@ -205,11 +208,6 @@ export class PartMemory extends Core {
 
   // ---- elements
 
-  #forRuns(n: number, { medians, run }: PartCentre, visit: (from: number, count: number, mean: number) => void): void {
-    if (!medians) visit(0, n, 0);
-    else for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]);
-  }
-
   /** Elements to int32 symbols at `at.symbols`; means come to `at.means` in either direction. */
   protected quantize(latent: Span, centre: PartCentre, at: PartLayout): void {
     const { n, type } = latent;
@@ -226,31 +224,16 @@ export class PartMemory extends Core {
       return;
     }
     gather(latent, this.floats(at.elements, n));
-    this.#forRuns(n, centre, (from, count, mean) => {
+    forRuns(n, centre, (from, count, mean) => {
       const means = centre.means ? at.means : 0;
       const bad = this.wasm.quantize(at.elements + 4 * from, at.symbols + 4 * from, count, means, mean, centre.step);
-      if (bad >= 0) this.refuseElement(at.elements, centre.means && at.means, n, centre);
+      if (bad >= 0)
+        refuseElement(
+          this.floats(at.elements, n),
+          { ...centre, means: centre.means && this.floats(at.means, n) },
+          nameOf,
+        );
     });
-  }
-
-  /** Finds the element that has no symbol. */
-  protected refuseElement(
-    elements: number,
-    means: number | undefined,
-    n: number,
-    { medians, run, step }: PartCentre,
-  ): never {
-    const values = this.floats(elements, n);
-    for (let i = 0; i < n; i++) {
-      const y = values[i];
-      const mean = means ? this.floats(means, n)[i] : medians ? medians[Math.floor(i / run) % medians.length] : 0;
-      const scaled = Math.fround(Math.fround(y - mean) / step);
-      if (scaled <= HIGHEST_SYMBOL && scaled >= -(2 ** 31)) continue;
-      if (!Number.isFinite(y)) throw new CodecError("NON_FINITE", `element ${i} of the latent is ${y}; replace it`);
-      if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
-      throw new CodecError("OUT_OF_RANGE", `element ${i}, ${y}, does not round to an int32; use a larger step`);
-    }
-    throw new Error("unreachable");
   }
 
   /** Symbols at `at.symbols` to elements of `type`, copied to `out`. */
@@ -262,7 +245,7 @@ export class PartMemory extends Core {
       return;
     }
     if (type === "float32") {
-      this.#forRuns(n, centre, (from, count, mean) => {
+      forRuns(n, centre, (from, count, mean) => {
         const means = centre.means ? at.means : 0;
         wasm.dequantize(at.symbols + 4 * from, at.elements + 4 * from, count, means, mean, centre.step);
       });
@@ -271,10 +254,7 @@ export class PartMemory extends Core {
     }
     const bytes = type === "int16" ? 2 : 1;
     const bad = wasm.narrow(at.symbols, at.elements, n, bytes);
-    if (bad >= 0) {
-      const symbol = new Int32Array(buffer, at.symbols, n)[bad];
-      throw new CodecError("OUT_OF_RANGE", `symbol ${bad} is ${symbol}, which ${type} cannot hold; ask for int32`);
-    }
+    if (bad >= 0) refuseSymbol(bad, new Int32Array(buffer, at.symbols, n)[bad], type);
     scatter(type === "int16" ? new Int16Array(buffer, at.elements, n) : new Int8Array(buffer, at.elements, n), out);
   }
 }

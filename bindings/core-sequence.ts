@@ -1,6 +1,7 @@
 /** Sequences: a part in small steps, which find everything where the step before has left it. */
+import { refuseElement } from "./centre.js";
 import { align, PADDING } from "./core-memory.js";
-import { type Margins, NONE } from "./core-part.js";
+import { type Margins, NONE, nameOf } from "./core-part.js";
 import { type OpenStream, refuse, StreamMemory } from "./core-stream.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 
@@ -61,12 +62,12 @@ export class SequenceMemory extends StreamMemory {
     stage.elements.set(values);
     const rows = stage.rows.byteOffset;
     if (margins) this.reserve(this.tablesEnd + 4 * n + PADDING);
-    const list = this.rowsOfScales(stage.scales.byteOffset, n, loaded, rows, this.tablesEnd, margins, NONE);
+    const list = this.guardedRows(stage.scales.byteOffset, n, loaded, rows, this.tablesEnd, margins, NONE);
     const meansAt = means ? stage.means.byteOffset : 0;
     const elements = stage.elements.byteOffset;
     const symbols = stage.symbols.byteOffset;
     if (wasm.quantize(elements, symbols, n, meansAt, 0, step) >= 0)
-      this.refuseElement(elements, means && meansAt, n, { means: undefined, medians: undefined, run: n, step });
+      refuseElement(stage.elements, { means, medians: undefined, run: n, step }, nameOf);
     wasm.dequantize(symbols, elements, n, meansAt, 0, step);
     out.set(stage.elements);
     stage.hash = wasm.hashRows(stage.hash, rows, n) | 0;
@@ -93,7 +94,7 @@ export class SequenceMemory extends StreamMemory {
     const rows = stage.rows.byteOffset;
     const symbols = stage.symbols.byteOffset;
     const elements = stage.elements.byteOffset;
-    this.rowsOfScales(stage.scales.byteOffset, n, loaded, rows, 0, undefined, corrections);
+    this.guardedRows(stage.scales.byteOffset, n, loaded, rows, 0, undefined, corrections);
     const { address, oneLane } = stream;
     refuse(
       oneLane

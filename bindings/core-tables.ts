@@ -24,11 +24,6 @@ export interface LoadedScales {
 }
 
 export class TableMemory extends Memory {
-  /** A field of a loaded table's header. */
-  protected field(table: number, index: number): number {
-    return this.u32[(table >>> 2) + index]!;
-  }
-
   /**
    * Loads a binary form. Throws INVALID_TABLE. `seal` computes the fingerprint of a form that was just written. A table that `known` finds by
    * its fingerprint is not loaded again.
@@ -59,7 +54,7 @@ export class TableMemory extends Memory {
 
   /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
   protected prepare(table: number, encode: boolean): void {
-    if (this.field(table, encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS) !== 0) return;
+    if (this.word(table + 4 * (encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS)) !== 0) return;
     const at = this.tablesEnd;
     const end = align(at + this.wasm.preparedBound(table, encode) + PADDING);
     this.reserve(end);
@@ -78,19 +73,30 @@ export class TableMemory extends Memory {
     return { address, count: scales.length, single };
   }
 
-  quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
-    const at = this.tablesEnd;
-    const cdf = align(at + 4 * pmf.length + PADDING);
-    this.reserve(cdf + 4 * pmf.length + PADDING);
-    this.place(pmf, at);
-    return this.#quantizedCdf(at, pmf.length, precision, cdf).slice();
+  /** The row of each of n scales. `first` is the number that an error gives the first of them. */
+  protected rowsOfScales(sigmas: number, n: number, scales: LoadedScales, rows: number, first = 0): void {
+    const { address, count, single } = scales;
+    const bad = this.wasm.scaleToRow(sigmas, n, address + SCALE_BINS_BYTES, count, address, single, rows);
+    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${first + bad}] is NaN`);
   }
 
-  #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
+  // ---- cdfs
+
+  quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
+    const at = this.tablesEnd;
+    this.reserve(at + pmf.byteLength + PADDING);
+    this.place(pmf, at);
+    return this.cdfOf(at, pmf.length, precision);
+  }
+
+  /** cdf of the n probabilities at `pmf`. Throws INVALID_PMF. */
+  protected cdfOf(pmf: number, n: number, precision = 16): Uint32Array {
+    const cdf = align(pmf + 4 * n + PADDING);
+    this.reserve(cdf + 4 * n + PADDING);
     const code = this.wasm.quantizedCdf(pmf, n, precision, cdf);
     if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
     if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities do not fit ${2 ** precision}`);
-    return new Uint32Array(this.u8.buffer, cdf, n + 1);
+    return new Uint32Array(this.u8.buffer, cdf, n + 1).slice();
   }
 
   /** offset and cdf of the Gaussian row for a scale. */
@@ -98,10 +104,9 @@ export class TableMemory extends Memory {
     const center = this.wasm.gaussianCenter(scale);
     const n = 2 * center + 2;
     const at = this.tablesEnd;
-    const cdf = align(at + 4 * n + PADDING);
-    this.reserve(cdf + 4 * n + PADDING);
+    this.reserve(at + 4 * n + PADDING);
     this.wasm.gaussianPmf(scale, at);
-    return { offset: -center, cdf: this.#quantizedCdf(at, n, 16, cdf).slice() };
+    return { offset: -center, cdf: this.cdfOf(at, n) };
   }
 
   /** cdf of one channel of a factorized prior; `filters` has a width before, between and behind the layers. */
@@ -116,11 +121,10 @@ export class TableMemory extends Memory {
     const widths = align(parameters + channel.byteLength);
     const scratch = align(widths + filters.byteLength);
     const pmf = align(scratch + 2 * 256 * 8 + 8 * channel.length);
-    const cdf = align(pmf + 4 * (length + 1) + PADDING);
-    this.reserve(cdf + 4 * (length + 2) + PADDING);
+    this.reserve(pmf + 4 * (length + 1) + PADDING);
     this.place(channel, parameters);
     this.place(filters, widths);
     this.wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
-    return this.#quantizedCdf(pmf, length + 1, 16, cdf).slice();
+    return this.cdfOf(pmf, length + 1);
   }
 }

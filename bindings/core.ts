@@ -1,7 +1,8 @@
 /** A tensor on its way through Wasm memory: copied in chunk by chunk, quantized, coded, copied out; kernels' codes become errors. */
 
+import { type Centre, forRuns, refuseElement, refuseSymbol } from "./centre.js";
 import { align, PADDING } from "./core-memory.js";
-import { type LoadedScales, type LoadedTable, SCALE_BINS_BYTES, TableMemory } from "./core-tables.js";
+import { type LoadedScales, type LoadedTable, TableMemory } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { CODES, NO_SYMBOL, OUT_OF_RANGE, TABLE_MEDIANS, TAIL_TOO_SHORT, TYPE_NUMBERS } from "./kernels.js";
 import type { StreamHeader } from "./packet.js";
@@ -9,8 +10,6 @@ import type { Lanes, LatentData, LatentType } from "./types.js";
 
 /** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
 export const HEADROOM = 512;
-/** The largest float32 below 2^31. */
-export const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 export const BYTES_PER_SYMBOL = 7;
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2. More than a tile and a tail unit. */
@@ -22,15 +21,6 @@ export type RowSource =
   | { kind: "runs"; rows: Uint16Array; run: number }
   | { kind: "symbols"; rows: Uint16Array }
   | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales };
-
-/** What is subtracted: a mean per element, or per run, or nothing. */
-export interface Centre {
-  means: Float32Array | undefined;
-  /** One float32 per run of `run` symbols. */
-  medians: Float32Array | undefined;
-  run: number;
-  step: number;
-}
 
 /** A way to code a stream. */
 export interface StreamChoice {
@@ -91,9 +81,12 @@ export class Core extends TableMemory {
         rows = at.expanded - 2 * from;
       }
     } else {
-      if (source.kind === "symbols") this.place(source.rows, at.rows, from, to);
-      else this.#rowsOfScales(source, at, from, to);
       rows = at.rows - 2 * from;
+      if (source.kind === "symbols") this.place(source.rows, at.rows, from, to);
+      else {
+        this.place(source.sigmas, at.expanded, from, to);
+        this.rowsOfScales(at.expanded, to - from, source.scales, at.rows, from);
+      }
     }
     if (data) this.place(data, at.symbols, from, to);
     if (centre.means && type === "float32") this.place(centre.means, at.means, from, to);
@@ -102,19 +95,11 @@ export class Core extends TableMemory {
       TYPE_NUMBERS[type],
       rows,
       centre.means ? at.means - 4 * from : 0,
-      centre.medians ? this.field(table.address, TABLE_MEDIANS) : 0,
+      centre.medians ? this.word(table.address + 4 * TABLE_MEDIANS) : 0,
       table.rows,
       centre.run,
       centre.step,
     );
-  }
-
-  #rowsOfScales({ sigmas, scales }: RowSource & { kind: "scales" }, at: Layout, from: number, to: number): void {
-    this.place(sigmas, at.expanded, from, to);
-    const { address, count, single } = scales;
-    const values = address + SCALE_BINS_BYTES;
-    const bad = this.wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
-    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${from + bad}] is NaN`);
   }
 
   // ---- symbols
@@ -129,34 +114,11 @@ export class Core extends TableMemory {
     }
     this.place(data, at.symbols);
     if (centre.means) this.place(centre.means, at.means);
-    this.#forRuns(n, centre, (from, count, mean) => {
+    forRuns(n, centre, (from, count, mean) => {
       const address = at.symbols + 4 * from;
       const bad = this.wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
-      if (bad >= 0) this.#refuse(data as Float32Array, centre);
+      if (bad >= 0) refuseElement(data as Float32Array, centre);
     });
-  }
-
-  #forRuns(n: number, { medians, run }: Centre, visit: (from: number, count: number, mean: number) => void): void {
-    if (!medians) visit(0, n, 0);
-    else for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
-  }
-
-  /** Finds the first element that has no symbol: the kernel, which works backward, has only said that there is one. */
-  #refuse(data: Float32Array, { means, medians, run, step }: Centre): never {
-    for (let i = 0; ; i++) {
-      const y = data[i]!;
-      const mean = means ? means[i]! : medians ? medians[Math.floor(i / run) % medians.length]! : 0;
-      const scaled = Math.fround(Math.fround(y - mean) / step);
-      if (scaled <= HIGHEST_SYMBOL && scaled >= -(2 ** 31)) continue;
-      if (!Number.isFinite(y))
-        throw new CodecError("NON_FINITE", `latent.data[${i}] is ${y}; replace it before encoding`);
-      if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
-      throw new CodecError("OUT_OF_RANGE", `latent.data[${i}] = ${y} does not round to an int32; use a larger step`);
-    }
-  }
-
-  #refuseSymbol(position: number, symbol: number, type: LatentType): never {
-    throw new CodecError("OUT_OF_RANGE", `symbol ${position} is ${symbol}, which ${type} cannot hold; ask for int32`);
   }
 
   /** Leaves elements of `type` at `address` (from int32 symbols at `at.symbols`) and copies them to `out`. */
@@ -164,14 +126,14 @@ export class Core extends TableMemory {
     let address = at.symbols;
     if (type === "float32") {
       if (centre.means) this.place(centre.means, at.means);
-      this.#forRuns(n, centre, (from, count, mean) => {
+      forRuns(n, centre, (from, count, mean) => {
         const run = at.symbols + 4 * from;
         this.wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
       });
     } else if (type !== "int32") {
       address = spare;
       const bad = this.wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
-      if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.u8.buffer, at.symbols, n)[bad]!, type);
+      if (bad >= 0) refuseSymbol(bad, new Int32Array(this.u8.buffer, at.symbols, n)[bad]!, type);
     }
     this.#copyOut(address, 0, n, out);
   }
@@ -239,7 +201,7 @@ export class Core extends TableMemory {
     const run = source.kind === "runs" ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
     const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
-    if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    if (start === 1) refuseElement(tensor.data as Float32Array, tensor.centre);
     return start;
   }
 
@@ -255,7 +217,7 @@ export class Core extends TableMemory {
       to = wasm.encodeDown(from);
       outcome = to;
     }
-    if (outcome === NO_SYMBOL) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    if (outcome === NO_SYMBOL) refuseElement(tensor.data as Float32Array, tensor.centre);
     return outcome === TAIL_TOO_SHORT ? 0 : wasm.encodeEnd() >>> 0;
   }
 
@@ -309,7 +271,7 @@ export class Core extends TableMemory {
   /** Throws what a decoder's code means; 0 is success. */
   #check(code: number, type: LatentType): void {
     if (code === 0) return;
-    if (code === OUT_OF_RANGE) this.#refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
+    if (code === OUT_OF_RANGE) refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
     const reason = code === 1 ? "the stream ends too early" : "the stream contradicts its table or itself";
     throw new CodecError(CODES[code]!, reason);
   }

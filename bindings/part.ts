@@ -1,4 +1,5 @@
 /** A part: a tensor with its prior, as the core codes it (docs/format.md section 8). */
+import type { Centre } from "./centre.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { applyPrior, type PriorData } from "./prior.js";
@@ -26,13 +27,7 @@ export interface MixtureRows {
 }
 
 /** What is subtracted. */
-export interface PartCentre {
-  means: Span | undefined;
-  /** One float32 per run of `run` symbols, in turn. */
-  medians: Float32Array | undefined;
-  run: number;
-  step: number;
-}
+export type PartCentre = Centre<Span>;
 
 /** Symbols that wait to be coded, which has to begin with the last. */
 export interface CodedPart {

@@ -1,5 +1,6 @@
 /** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
-import type { Centre, RowSource, StreamChoice } from "./core.js";
+import type { Centre } from "./centre.js";
+import type { RowSource, StreamChoice } from "./core.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import type { Prior, Table } from "./types.js";
