@@ -1,6 +1,7 @@
 /** The codec of `latentwire/full`: priors of parts, and what opens writers and readers. */
 import { CodecImplementation } from "./codec.js";
 import type { FullCore } from "./core-full.js";
+import type { LoadedScales } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { MIXTURE_KINDS } from "./full-kernels.js";
 import type {
@@ -19,7 +20,7 @@ import type {
   WriterOptions,
 } from "./full-types.js";
 import { MIXTURE_FINGERPRINT } from "./packet-parts.js";
-import type { PartPrior } from "./part.js";
+import type { PartPrior, Priors } from "./part.js";
 import { checkScales, type PriorData } from "./prior.js";
 import { rateOf } from "./rate.js";
 import { Reader } from "./reader.js";
@@ -27,7 +28,7 @@ import { stockScales } from "./scales.js";
 import { checkDims, checkFloats } from "./tensor.js";
 import type { FactorizedOptions, Prior, Table, TableSource, TensorLike } from "./types.js";
 import { floatSpan, type Span } from "./view.js";
-import { type Priors, Writer } from "./writer.js";
+import { Writer } from "./writer.js";
 
 const NO_SCALES = new Float32Array(0);
 
@@ -118,7 +119,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
     checkDims(dims);
     // Loads the stock table and scales, which say what a scale is rounded to.
     const stock = super.gaussian(NO_SCALES) as PriorData;
-    const loaded = (stock.rows as { scales: import("./core-tables.js").LoadedScales }).scales;
+    const loaded = (stock.rows as { scales: LoadedScales }).scales;
     const prior = Object.freeze({ kind: "mixture" as const, table: stock.table, step: 1 }) as unknown as Prior;
     this.#parts.set(prior, {
       base: undefined,

@@ -2,7 +2,9 @@
 import type { Centre } from "./centre.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
+import type { SequenceOptions } from "./full-types.js";
 import { applyPrior, type PriorData } from "./prior.js";
+import type { Prior } from "./types.js";
 import type { Span } from "./view.js";
 
 /** Which row codes which symbol. */
@@ -41,6 +43,16 @@ export interface CodedPart {
   support: { low: number; size: number } | undefined;
 }
 
+/** A part without symbols yet. */
+export const emptyPart = (prior: PartPrior, rows: PartRows): CodedPart => ({
+  table: prior.base?.loaded,
+  symbols: new Int32Array(0),
+  rows: new Uint16Array(0),
+  runs: rows.kind === "runs" ? rows : undefined,
+  entries: undefined,
+  support: rows.kind === "mixture" ? rows : undefined,
+});
+
 /** What a codec keeps behind a prior, for parts. */
 export interface PartPrior {
   /** Undefined for a mixture, which has no table. */
@@ -54,6 +66,13 @@ export interface PartPrior {
   readonly fingerprint: number;
   /** float32 scales behind the rows, for the guard's limit. */
   readonly scaleTable: Float32Array | undefined;
+}
+
+/** What makes parts of priors: the codec. */
+export interface Priors {
+  partPrior(prior: Prior): PartPrior;
+  /** A prior without scales, for a sequence. */
+  sequencePrior(options: SequenceOptions): PartPrior;
 }
 
 /** Parameters of a symbol: docs/format.md section 8.3. */
@@ -93,4 +112,16 @@ export function applyPartPrior(
     return { rows: { kind: "runs", rows, run }, centre: { ...applied.centre, means: undefined } };
   }
   return { rows: { kind: "symbols", rows: (base.rows as { rows: Uint16Array }).rows }, centre };
+}
+
+/**
+ * Throws SHAPE_MISMATCH where prior and latent both say a shape and it is not the same one, dimensions of 1 apart: a transposed export has as many elements.
+ * A single dimension says only their number.
+ */
+export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
+  if (prior === undefined) return;
+  const wanted = prior.filter((size) => size !== 1);
+  const found = dims.filter((size) => size !== 1);
+  if (wanted.length > 1 && found.length > 1 && wanted.join() !== found.join())
+    throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
 }
