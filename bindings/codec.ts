@@ -1,21 +1,15 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
 import { decodeBatch, encodeBatch } from "./batch.js";
-import type { Core, RowSource, StreamChoice } from "./core.js";
+import type { Core } from "./core.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
-import { SIMD_ROWS } from "./kernels.js";
-import {
-  type BareHeader,
-  LANES,
-  parseBareHeader,
-  parsePacketHeader,
-  writeBareHeader,
-  writePacketHeader,
-} from "./packet.js";
+import { checkLanes, laneChoices, type StreamChoice } from "./lanes.js";
+import { type BareHeader, parseBareHeader, parsePacketHeader, writeBareHeader, writePacketHeader } from "./packet.js";
 import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from "./prior.js";
 import { stockScales } from "./scales.js";
-import { tableMedians, tableToBinary, tableToJson } from "./table.js";
+import { tableToBinary } from "./table.js";
+import { hex, LoadedTableHandle } from "./table-handle.js";
 import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
 import type {
   DecodeOptions,
@@ -24,7 +18,6 @@ import type {
   FactorizedParameters,
   GaussianOptions,
   IndexedOptions,
-  Lanes,
   Latent,
   Prior,
   QuantizeOptions,
@@ -35,48 +28,6 @@ import type {
 } from "./types.js";
 
 const DEFAULT_MAX_ELEMENTS = 2 ** 24;
-
-/**
- * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 5, 6 and 12 bytes, one lane 3; one
- * lane decodes at about a fifth of the speed.
- */
-function laneChoices(n: number, wanted: Lanes | "auto", source: RowSource, rows: number): StreamChoice[] {
-  const run = source.kind === "runs" ? source.run : 1;
-  const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
-  const choices: StreamChoice[] = [];
-  for (let i = LANES.length; i-- > 0; ) {
-    const lanes = LANES[i]!;
-    if (lanes > most || (wanted !== "auto" && lanes > 1 && lanes < most)) continue;
-    choices.push({
-      compressai: false,
-      lanes,
-      // Shorter runs leave too many lanes idle in their last round, unless there are too many rows for a kernel with a row per symbol.
-      layout: lanes > 1 && run > 1 && run >= (rows > SIMD_ROWS ? lanes : 2 * lanes) ? 1 : 0,
-      // A stream much shorter than that pays too large a share for its lanes.
-      least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
-    });
-  }
-  return choices;
-}
-
-class LoadedTableHandle implements Table {
-  readonly rows: number;
-  readonly fingerprint: string;
-  readonly medians: Float32Array | undefined;
-  readonly #bytes: Uint8Array;
-  constructor(loaded: LoadedTable, bytes: Uint8Array) {
-    this.rows = loaded.rows;
-    this.fingerprint = hex(loaded.fingerprint, 16);
-    this.medians = tableMedians(bytes, loaded.rows);
-    this.#bytes = bytes;
-  }
-  bytes(): Uint8Array {
-    return this.#bytes.slice();
-  }
-  toJSON(): TableJson {
-    return tableToJson(this.#bytes);
-  }
-}
 
 /** A prior knows its codec where nothing but this class sees it: a WeakSet of priors took 5 us where the caches were another program's. */
 class OwnPrior {
@@ -234,21 +185,21 @@ export class CodecImplementation {
     const applied = applyPrior(data, tensor.dims, n);
     const { source, centre } = applied;
     const { lanes = "auto", stream = "native", header = "packet" } = options;
-    if (lanes !== "auto" && !LANES.includes(lanes))
-      throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    checkLanes(lanes);
     checkChoice("stream", stream, STREAMS);
     checkChoice("header", header, HEADERS);
 
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
     const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
-    applied.auto ??= laneChoices(n, "auto", source, data.loaded.rows);
+    const run = source.kind === "runs" ? source.run : 1;
+    applied.auto ??= laneChoices(n, "auto", run, data.loaded.rows);
     const choices: StreamChoice[] =
       stream === "compressai"
         ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
         : lanes === "auto"
           ? applied.auto
-          : laneChoices(n, lanes, source, data.loaded.rows);
+          : laneChoices(n, lanes, run, data.loaded.rows);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,
@@ -365,5 +316,3 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
       `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
     );
 }
-
-const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");

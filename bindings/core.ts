@@ -5,6 +5,7 @@ import { align, PADDING } from "./core-memory.js";
 import { type LoadedScales, type LoadedTable, TableMemory } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { CODES, NO_SYMBOL, OUT_OF_RANGE, TABLE_MEDIANS, TAIL_TOO_SHORT, TYPE_NUMBERS } from "./kernels.js";
+import type { StreamChoice } from "./lanes.js";
 import type { StreamHeader } from "./packet.js";
 import type { Lanes, LatentData, LatentType } from "./types.js";
 
@@ -21,15 +22,6 @@ export type RowSource =
   | { kind: "runs"; rows: Uint16Array; run: number }
   | { kind: "symbols"; rows: Uint16Array }
   | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales };
-
-/** A way to code a stream. */
-export interface StreamChoice {
-  compressai: boolean;
-  lanes: Lanes;
-  layout: 0 | 1;
-  /** A stream of fewer bytes than this is coded as the next choice. */
-  least: number;
-}
 
 /** Addresses of one call. Everything from `symbols` on is scratch. All but `payload` hold one chunk of elements. */
 interface Layout {

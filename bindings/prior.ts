@@ -1,8 +1,9 @@
 /** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
 import type { Centre } from "./centre.js";
-import type { RowSource, StreamChoice } from "./core.js";
+import type { RowSource } from "./core.js";
 import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
+import type { StreamChoice } from "./lanes.js";
 import type { Prior, Table } from "./types.js";
 
 /** What a codec keeps behind the public `Prior`. */

@@ -11,8 +11,8 @@ import type {
   WriteOptions,
   WriterOptions,
 } from "./full-types.js";
+import { checkLanes, partsLaneChoices } from "./lanes.js";
 import { checkMargins, marginsOf } from "./margins.js";
-import { LANES } from "./packet.js";
 import { chainFingerprint, checkOfHash, writePartsHeader } from "./packet-parts.js";
 import {
   applyPartPrior,
@@ -24,21 +24,8 @@ import {
   parametersPerSymbol,
 } from "./part.js";
 import { WriterSequence } from "./sequence.js";
-import type { Lanes, Latent, Prior, TensorLike } from "./types.js";
+import type { Latent, Prior, TensorLike } from "./types.js";
 import { spanOf, targetOf } from "./view.js";
-
-/**
- * Lanes to try, best first: a packet with fewer bytes than `least` is coded with fewer. With 8, 16 and 32 lanes a packet of 4,361 bytes has 11, 13 and
- * 17 more (measured); the header takes 20 to 24. So all of it stays below 0.3 % and 24 bytes.
- */
-const AUTO: readonly { lanes: Lanes; least: number }[] = [
-  { lanes: 32, least: 12000 },
-  { lanes: 16, least: 5000 },
-  { lanes: 8, least: 3500 },
-  { lanes: 1, least: 0 },
-];
-/** Fewer symbols than that are not worth the lanes. */
-const AUTO_SYMBOLS = { 32: 65536, 16: 8192, 8: 2048, 1: 0 };
 
 export class Writer implements PartWriter {
   readonly #core: FullCore;
@@ -60,8 +47,7 @@ export class Writer implements PartWriter {
     const { format = "packet", lanes = "auto", guard } = options;
     if (format !== "packet" && format !== "strings")
       throw new TypeError(`format must be "packet" or "strings", not ${JSON.stringify(format)}`);
-    if (lanes !== "auto" && !LANES.includes(lanes))
-      throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    checkLanes(lanes);
     this.#margins = marginsOf(guard);
     // Whoever sets a guard knows that machines differ, perhaps by more than that.
     const { indexChecks = this.#margins !== undefined } = options;
@@ -140,13 +126,6 @@ export class Writer implements PartWriter {
     this.#open();
     const { lanes = "auto", checksum = true, fingerprint = true } = this.#options;
     const n = this.#elements;
-    const choices =
-      lanes === "auto"
-        ? AUTO.filter((choice) => n >= AUTO_SYMBOLS[choice.lanes])
-        : [
-            { lanes, least: 0 },
-            { lanes: 1 as const, least: 0 },
-          ];
     const header = {
       fingerprint: fingerprint ? this.#fingerprint : undefined,
       elements: n,
@@ -156,7 +135,13 @@ export class Writer implements PartWriter {
     };
     this.#finished = true;
     return this.#core
-      .encodeParts(this.#parts, n, choices, (stream) => writePartsHeader(stream, header, checksum), checksum)
+      .encodeParts(
+        this.#parts,
+        n,
+        partsLaneChoices(n, lanes),
+        (stream) => writePartsHeader(stream, header, checksum),
+        checksum,
+      )
       .slice();
   }
 
