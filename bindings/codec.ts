@@ -10,7 +10,7 @@ import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from ".
 import { stockScales } from "./scales.js";
 import { tableToBinary } from "./table.js";
 import { hex, LoadedTableHandle } from "./table-handle.js";
-import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
+import { checkDims, checkFloats, checkTensor, isLatentType, outArray, sameDims } from "./tensor.js";
 import type {
   DecodeOptions,
   EncodeOptions,
@@ -92,12 +92,20 @@ export class CodecImplementation {
   }
 
   gaussianTable(scales: Float32Array = stockScales): Table {
+    return this.tableOfScales(scales, 5000, (scale) => this.#core.gaussianRow(scale));
+  }
+
+  /** A row per scale. `largest`: the widest row must fit 65536 frequencies of at least 1. */
+  protected tableOfScales(
+    scales: Float32Array,
+    largest: number,
+    rowOf: (scale: number) => { offset: number; cdf: Uint32Array },
+  ): Table {
     const values = checkFloats(scales, "scales");
     checkScales(values, values.length, "scales");
     const rows = Array.from(values, (scale, j) => {
-      // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is above 5000`);
-      return this.#core.gaussianRow(scale);
+      if (scale > largest) throw new RangeError(`scales[${j}] = ${scale} is above ${largest}`);
+      return rowOf(scale);
     });
     return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
   }
@@ -115,14 +123,7 @@ export class CodecImplementation {
     rows: PriorData["rows"],
     means: Float32Array | undefined,
   ): Prior {
-    return new OwnPrior(this, {
-      kind,
-      table: source.table,
-      step,
-      loaded: source.loaded,
-      rows,
-      means,
-    }) as unknown as Prior;
+    return new OwnPrior(this, { kind, ...source, step, rows, means }) as unknown as Prior;
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
@@ -139,7 +140,7 @@ export class CodecImplementation {
       "indexed",
       source,
       checkStep(options.step),
-      { kind: "symbols", rows: checkRows(rows, source.table) },
+      { kind: "symbols", run: 1, rows: checkRows(rows, source.table) },
       means,
     );
   }
@@ -150,7 +151,7 @@ export class CodecImplementation {
     const source = this.#load(options.table ?? this.#scalesTable(options.scaleTable));
     const scaleTable = options.scaleTable ?? stockScales;
     checkScales(scaleTable, source.table.rows, "scaleTable");
-    const rows = { kind: "scales" as const, sigmas, scales: this.#loadScales(scaleTable) };
+    const rows = { kind: "scales" as const, run: 1 as const, sigmas, scales: this.#loadScales(scaleTable) };
     return this.#prior("gaussian", source, checkStep(options.step), rows, means);
   }
 
@@ -192,14 +193,13 @@ export class CodecImplementation {
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
     const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
-    const run = source.kind === "runs" ? source.run : 1;
-    applied.auto ??= laneChoices(n, "auto", run, data.loaded.rows);
+    applied.auto ??= laneChoices(n, "auto", source.run, data.loaded.rows);
     const choices: StreamChoice[] =
       stream === "compressai"
         ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
         : lanes === "auto"
           ? applied.auto
-          : laneChoices(n, lanes, run, data.loaded.rows);
+          : laneChoices(n, lanes, source.run, data.loaded.rows);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,
@@ -269,13 +269,10 @@ export class CodecImplementation {
       },
     );
     const { dims } = options;
-    if (
-      dims !== undefined &&
-      (checkDims(dims) !== header.elements ||
-        dims.length !== header.dims.length ||
-        dims.some((d, i) => d !== header.dims[i]))
-    ) {
-      throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
+    if (dims !== undefined) {
+      checkDims(dims);
+      if (!sameDims(dims, header.dims))
+        throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
     }
     return { stream: header, dims: header.dims, end: header.end };
   }

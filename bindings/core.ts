@@ -18,14 +18,19 @@ export const CHUNK = 65536;
 const BYTES_OF_TYPE = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 
 /** Which row codes which symbol. */
-export type RowSource =
-  | { kind: "runs"; rows: Uint16Array; run: number }
+export type RowSource = {
+  /** Symbols in a row that share one: 1 unless `kind` is "runs". */
+  run: number;
+} & (
+  | { kind: "runs"; rows: Uint16Array }
   | { kind: "symbols"; rows: Uint16Array }
-  | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales };
+  | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales }
+);
 
 /** Addresses of one call. Everything from `symbols` on is scratch. All but `payload` hold one chunk of elements. */
 interface Layout {
   symbols: number;
+  /** 0 where there are none, as kernels take it. */
   means: number;
   /** Rows per element, or per run for the whole tensor. */
   rows: number;
@@ -56,7 +61,7 @@ export class Core extends TableMemory {
     this.reserve(payload + payloadBytes + PADDING);
     // Rows per run are brought in once, not with every chunk: a run may be one element.
     if (source.kind === "runs") this.place(source.rows, rows);
-    return { symbols, means, rows, expanded, payload };
+    return { symbols, means: centre.means ? means : 0, rows, expanded, payload };
   }
 
   /**
@@ -108,7 +113,7 @@ export class Core extends TableMemory {
     if (centre.means) this.place(centre.means, at.means);
     forRuns(n, centre, (from, count, mean) => {
       const address = at.symbols + 4 * from;
-      const bad = this.wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
+      const bad = this.wasm.quantize(address, address, count, at.means, mean, centre.step);
       if (bad >= 0) refuseElement(data as Float32Array, centre);
     });
   }
@@ -120,7 +125,7 @@ export class Core extends TableMemory {
       if (centre.means) this.place(centre.means, at.means);
       forRuns(n, centre, (from, count, mean) => {
         const run = at.symbols + 4 * from;
-        this.wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
+        this.wasm.dequantize(run, run, count, at.means, mean, centre.step);
       });
     } else if (type !== "int32") {
       address = spare;
@@ -190,9 +195,8 @@ export class Core extends TableMemory {
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {
     const { at, table, source } = tensor;
     this.#placeChunk(tensor, 0, n, false);
-    const run = source.kind === "runs" ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
-    const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
+    const start = this.wasm.encode64(n, at.rows, source.run, table.address, end, compressai) >>> 0;
     if (start === 1) refuseElement(tensor.data as Float32Array, tensor.centre);
     return start;
   }
@@ -201,7 +205,7 @@ export class Core extends TableMemory {
   #encodeChunks(tensor: Tensor, n: number, chunk: number, lanes: Lanes, layout: 0 | 1, end: number): number {
     const { table, source } = tensor;
     const wasm = this.wasm;
-    wasm.encodeBegin(n, layout && source.kind === "runs" ? source.run : 1, lanes, layout, table.address, end);
+    wasm.encodeBegin(n, layout ? source.run : 1, lanes, layout, table.address, end);
     let outcome = n === 0 ? TAIL_TOO_SHORT : 0;
     for (let to = n; to > 0; ) {
       const from = Math.max(0, to - chunk);
@@ -241,13 +245,12 @@ export class Core extends TableMemory {
     wasm.startEscapeReader(end, end + stream.escapeBytes);
     if (stream.lanes === 1) {
       this.#placeChunk(tensor, 0, n, false);
-      const run = source.kind === "runs" ? source.run : 1;
-      this.#check(wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai), type);
+      this.#check(wasm.decode64(at.payload, end, at.rows, source.run, table.address, n, stream.compressai), type);
       this.#copyOut(at.symbols, 0, n, out);
       return;
     }
     const { lanes, layout, tailUnits } = stream;
-    const run = layout && source.kind === "runs" ? source.run : 1;
+    const run = layout ? source.run : 1;
     this.#check(wasm.decodeBegin(at.payload, end, run, lanes, layout, tailUnits, table.address, n), type);
     for (let from = 0; from < n; ) {
       const to = Math.min(n, from + chunk);

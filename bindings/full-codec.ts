@@ -21,11 +21,11 @@ import type {
 } from "./full-types.js";
 import { MIXTURE_FINGERPRINT } from "./packet-parts.js";
 import type { PartPrior, Priors } from "./part.js";
-import { checkScales, type PriorData } from "./prior.js";
+import type { PriorData } from "./prior.js";
 import { rateOf } from "./rate.js";
 import { Reader } from "./reader.js";
 import { stockScales } from "./scales.js";
-import { checkDims, checkFloats } from "./tensor.js";
+import { checkDims } from "./tensor.js";
 import type { FactorizedOptions, Prior, Table, TableSource, TensorLike } from "./types.js";
 import { floatSpan, type Span } from "./view.js";
 import { Writer } from "./writer.js";
@@ -154,14 +154,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
   }
 
   #tailedTable(scales: Float32Array, logistic: boolean): Table {
-    const values = checkFloats(scales, "scales");
-    checkScales(values, values.length, "scales");
-    const rows = Array.from(values, (scale, j) => {
-      // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 1500) throw new RangeError(`scales[${j}] = ${scale} is above 1500`);
-      return this.#core.tailedRow(scale, logistic);
-    });
-    return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
+    return this.tableOfScales(scales, 1500, (scale) => this.#core.tailedRow(scale, logistic));
   }
 
   // ---- parts

@@ -21,10 +21,12 @@ interface FactorizedRows {
 }
 interface SymbolRows {
   kind: "symbols";
+  run: 1;
   rows: Uint16Array;
 }
 interface ScaleRows {
   kind: "scales";
+  run: 1;
   sigmas: Float32Array;
   scales: LoadedScales;
 }

@@ -7,7 +7,7 @@ import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, Tensor
 import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
 import { applyPartPrior, checkShape, type PartPrior, type Priors, parametersPerSymbol } from "./part.js";
 import { ReaderSequence } from "./sequence.js";
-import { checkDims } from "./tensor.js";
+import { checkDims, sameDims } from "./tensor.js";
 import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
 import { targetOf } from "./view.js";
 
@@ -123,7 +123,7 @@ export class Reader implements PartReader {
     if (!known && this.#packet) {
       known = this.#packet.shapes[this.#shape++];
       if (!known) throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
-      if (dims && (dims.length !== known.length || dims.some((size, d) => size !== known?.[d])))
+      if (dims && !sameDims(dims, known))
         throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${known}], not [${dims}]`);
     }
     const result = dims ?? known;

@@ -40,6 +40,9 @@ export function checkDims(dims: unknown): number {
   return n;
 }
 
+export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, d) => size === b[d]);
+
 export interface CheckedTensor {
   type: LatentType;
   data: LatentData;
