@@ -5,7 +5,7 @@ import type { LatentData, LatentType, TensorLike } from "./types.js";
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array } as const;
 
-export function newArray(type: LatentType, length: number): LatentData {
+function newArray(type: LatentType, length: number): LatentData {
   return new ARRAYS[type](length);
 }
 
