@@ -1,4 +1,4 @@
-// Codes that kernels return; bindings/core.ts turns them into CodecError. 0 is success.
+// Codes that kernels return; bindings/core*.ts turn them into CodecError. 0 is success.
 export const ERROR_TRUNCATED: i32 = 1;
 export const ERROR_CORRUPTED: i32 = 2;
 export const ERROR_INVALID: i32 = 3;

@@ -1,4 +1,4 @@
-// The module's exports, and nothing else. Addresses and lengths are the caller's (bindings/core.ts) responsibility.
+// The module's exports, and nothing else. Addresses and lengths are the caller's (bindings/core*.ts) responsibility.
 import { initLanes } from "./lanes";
 
 export { expandRows, buildScaleBins, scaleToRow } from "./rows";

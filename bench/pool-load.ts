@@ -3,7 +3,7 @@ import type { Pool, PoolPrior } from "latentwire/pool";
 import type { Workload } from "./workloads.js";
 
 /** How memory passes: `copied` is the default; `in place` decodes into arrays that go back and forth, and encodes from shared memory. */
-export const WAYS = ["copied", "in place"] as const;
+const WAYS = ["copied", "in place"] as const;
 export type Way = (typeof WAYS)[number];
 
 /** Something done over and over, by a pool or by the main thread. */

@@ -1,13 +1,13 @@
 /** The codec: checks arguments, asks the prior, lets core do the work. */
 import { decodeBatch, encodeBatch } from "./batch.js";
-import type { Core, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
+import type { Core } from "./core.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { factorizedTableJson } from "./factorized.js";
-import { SIMD_ROWS } from "./kernels.js";
+import { checkLanes, laneChoices, type StreamChoice } from "./lanes.js";
 import {
   type BareHeader,
   isBytes,
-  LANES,
   parseBareHeader,
   parsePacketHeader,
   writeBareHeader,
@@ -15,17 +15,16 @@ import {
 } from "./packet.js";
 import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from "./prior.js";
 import { stockScales } from "./scales.js";
-import { tableMedians, tableToBinary, tableToJson } from "./table.js";
-import { checkDims, checkFloats, checkTensor, isLatentType, outArray } from "./tensor.js";
+import { tableToBinary } from "./table.js";
+import { hex, LoadedTableHandle } from "./table-handle.js";
+import { checkDims, checkFloats, checkTensor, isLatentType, outArray, sameDims } from "./tensor.js";
 import type {
-  Bytes,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
   FactorizedParameters,
   GaussianOptions,
   IndexedOptions,
-  Lanes,
   Latent,
   Prior,
   QuantizeOptions,
@@ -36,48 +35,6 @@ import type {
 } from "./types.js";
 
 const DEFAULT_MAX_ELEMENTS = 2 ** 24;
-
-/**
- * Lane counts to try, best first. Measured (docs/math.md 5): 8, 16 and 32 lanes cost 5, 6 and 12 bytes, one lane 3; one
- * lane decodes at about a fifth of the speed.
- */
-function laneChoices(n: number, wanted: Lanes | "auto", source: RowSource, rows: number): StreamChoice[] {
-  const run = source.kind === "runs" ? source.run : 1;
-  const most = wanted !== "auto" ? wanted : n < 2048 ? 1 : n < 8192 ? 8 : n < 65536 ? 16 : 32;
-  const choices: StreamChoice[] = [];
-  for (let i = LANES.length; i-- > 0; ) {
-    const lanes = LANES[i]!;
-    if (lanes > most || (wanted !== "auto" && lanes > 1 && lanes < most)) continue;
-    choices.push({
-      compressai: false,
-      lanes,
-      // Shorter runs leave too many lanes idle in their last round, unless there are too many rows for a kernel with a row per symbol.
-      layout: lanes > 1 && run > 1 && run >= (rows > SIMD_ROWS ? lanes : 2 * lanes) ? 1 : 0,
-      // A stream much shorter than that pays too large a share for its lanes.
-      least: wanted === "auto" && lanes > 1 ? 40 * lanes : 0,
-    });
-  }
-  return choices;
-}
-
-class LoadedTableHandle implements Table {
-  readonly rows: number;
-  readonly fingerprint: string;
-  readonly medians: Float32Array | undefined;
-  readonly #bytes: Uint8Array;
-  constructor(loaded: LoadedTable, bytes: Uint8Array) {
-    this.rows = loaded.rows;
-    this.fingerprint = hex(loaded.fingerprint, 16);
-    this.medians = tableMedians(bytes, loaded.rows);
-    this.#bytes = bytes;
-  }
-  bytes(): Bytes {
-    return this.#bytes.slice();
-  }
-  toJSON(): TableJson {
-    return tableToJson(this.#bytes);
-  }
-}
 
 /** A prior knows its codec where nothing but this class sees it: a WeakSet of priors took 5 us where the caches were another program's. */
 class OwnPrior {
@@ -142,12 +99,20 @@ export class CodecImplementation {
   }
 
   gaussianTable(scales: Float32Array = stockScales): Table {
+    return this.tableOfScales(scales, 5000, (scale) => this.#core.gaussianRow(scale));
+  }
+
+  /** A row per scale. `largest`: the widest row must fit 65536 frequencies of at least 1. */
+  protected tableOfScales(
+    scales: Float32Array,
+    largest: number,
+    rowOf: (scale: number) => { offset: number; cdf: Uint32Array },
+  ): Table {
     const values = checkFloats(scales, "scales");
     checkScales(values, values.length, "scales");
     const rows = Array.from(values, (scale, j) => {
-      // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 5000) throw new RangeError(`scales[${j}] = ${scale} is above 5000`);
-      return this.#core.gaussianRow(scale);
+      if (scale > largest) throw new RangeError(`scales[${j}] = ${scale} is above ${largest}`);
+      return rowOf(scale);
     });
     return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
   }
@@ -165,14 +130,7 @@ export class CodecImplementation {
     rows: PriorData["rows"],
     means: Float32Array | undefined,
   ): Prior {
-    return new OwnPrior(this, {
-      kind,
-      table: source.table,
-      step,
-      loaded: source.loaded,
-      rows,
-      means,
-    }) as unknown as Prior;
+    return new OwnPrior(this, { kind, ...source, step, rows, means }) as unknown as Prior;
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
@@ -189,7 +147,7 @@ export class CodecImplementation {
       "indexed",
       source,
       checkStep(options.step),
-      { kind: "symbols", rows: checkRows(rows, source.table) },
+      { kind: "symbols", run: 1, rows: checkRows(rows, source.table) },
       means,
     );
   }
@@ -200,7 +158,7 @@ export class CodecImplementation {
     const source = this.#load(options.table ?? this.#scalesTable(options.scaleTable));
     const scaleTable = options.scaleTable ?? stockScales;
     checkScales(scaleTable, source.table.rows, "scaleTable");
-    const rows = { kind: "scales" as const, sigmas, scales: this.#loadScales(scaleTable) };
+    const rows = { kind: "scales" as const, run: 1 as const, sigmas, scales: this.#loadScales(scaleTable) };
     return this.#prior("gaussian", source, checkStep(options.step), rows, means);
   }
 
@@ -235,21 +193,20 @@ export class CodecImplementation {
     const applied = applyPrior(data, tensor.dims, n);
     const { source, centre } = applied;
     const { lanes = "auto", stream = "native", header = "packet" } = options;
-    if (lanes !== "auto" && !LANES.includes(lanes))
-      throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    checkLanes(lanes);
     checkChoice("stream", stream, STREAMS);
     checkChoice("header", header, HEADERS);
 
     const bare = header === "none";
     const checksum = !bare && (options.checksum ?? true);
     const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
-    applied.auto ??= laneChoices(n, "auto", source, data.loaded.rows);
+    applied.auto ??= laneChoices(n, "auto", source.run, data.loaded.rows);
     const choices: StreamChoice[] =
       stream === "compressai"
         ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
         : lanes === "auto"
           ? applied.auto
-          : laneChoices(n, lanes, source, data.loaded.rows);
+          : laneChoices(n, lanes, source.run, data.loaded.rows);
     const view = this.#core.encode(
       tensor.data,
       tensor.type,
@@ -319,13 +276,10 @@ export class CodecImplementation {
       },
     );
     const { dims } = options;
-    if (
-      dims !== undefined &&
-      (checkDims(dims) !== header.elements ||
-        dims.length !== header.dims.length ||
-        dims.some((d, i) => d !== header.dims[i]))
-    ) {
-      throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
+    if (dims !== undefined) {
+      checkDims(dims);
+      if (!sameDims(dims, header.dims))
+        throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
     }
     return { stream: header, dims: header.dims, end: header.end };
   }
@@ -366,5 +320,3 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
       `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
     );
 }
-
-const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, "0");

@@ -1,80 +1,36 @@
-/** The only file that touches Wasm memory: instantiates a build, lays out memory, copies in and out, turns kernel codes into errors. */
+/** A tensor on its way through Wasm memory: copied in chunk by chunk, quantized, coded, copied out; kernels' codes become errors. */
+
+import { type Centre, forRuns, refuseElement, refuseSymbol } from "./centre.js";
+import { align, PADDING } from "./core-memory.js";
+import { type LoadedScales, type LoadedTable, TableMemory } from "./core-tables.js";
 import { CodecError } from "./errors.js";
-import {
-  CODES,
-  type Kernels,
-  NO_SYMBOL,
-  NON_FINITE,
-  OUT_OF_RANGE,
-  TABLE_BUCKETS,
-  TABLE_ENCODE_WINDOWS,
-  TABLE_MEDIANS,
-  TAIL_TOO_SHORT,
-  TYPE_NUMBERS,
-} from "./kernels.js";
+import { CODES, NO_SYMBOL, OUT_OF_RANGE, TABLE_MEDIANS, TAIL_TOO_SHORT, TYPE_NUMBERS } from "./kernels.js";
+import type { StreamChoice } from "./lanes.js";
 import type { StreamHeader } from "./packet.js";
 import type { Lanes, LatentData, LatentType } from "./types.js";
 
-const PAGE = 65536;
-/** Kernels read this much beyond an input and write a little below an output. */
-export const PADDING = 256;
 /** Room below the payload for a packet's header (at most 4 + 4 + 7 * 5 bytes), t, E and the states. */
 export const HEADROOM = 512;
-/** The largest float32 below 2^31. */
-export const HIGHEST_SYMBOL = 2147483520;
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 export const BYTES_PER_SYMBOL = 7;
-export const SCALE_BINS_BYTES = 32768;
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2. More than a tile and a tail unit. */
 export const CHUNK = 65536;
 const BYTES_OF_TYPE = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
-// Not `& ~63`: addresses pass 2^31.
-export const align = (address: number): number => Math.ceil(address / 64) * 64;
-
-/** A loaded table. `address` is in Wasm memory for the codec's life. */
-export interface LoadedTable {
-  readonly address: number;
-  readonly rows: number;
-  readonly fingerprint: bigint;
-  /** Its low 32 bits, which packets carry. */
-  readonly shortFingerprint: number;
-}
-
-/** Ascending scales and their look-up table, in Wasm memory for the codec's life. */
-export interface LoadedScales {
-  readonly address: number;
-  readonly count: number;
-  /** What buildScaleBins returned. */
-  readonly single: number;
-}
 
 /** Which row codes which symbol. */
-export type RowSource =
-  | { kind: "runs"; rows: Uint16Array; run: number }
-  | { kind: "symbols"; rows: Uint16Array }
-  | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales };
-
-/** What is subtracted: a mean per element, or per run, or nothing. */
-export interface Centre {
-  means: Float32Array | undefined;
-  /** One float32 per run of `run` symbols. */
-  medians: Float32Array | undefined;
+export type RowSource = {
+  /** Symbols in a row that share one: 1 unless `kind` is "runs". */
   run: number;
-  step: number;
-}
-
-/** A way to code a stream. */
-export interface StreamChoice {
-  compressai: boolean;
-  lanes: Lanes;
-  layout: 0 | 1;
-  /** A stream of fewer bytes than this is coded as the next choice. */
-  least: number;
-}
+} & (
+  | { kind: "runs"; rows: Uint16Array }
+  | { kind: "symbols"; rows: Uint16Array }
+  | { kind: "scales"; sigmas: Float32Array; scales: LoadedScales }
+);
 
 /** Addresses of one call. Everything from `symbols` on is scratch. All but `payload` hold one chunk of elements. */
 interface Layout {
   symbols: number;
+  /** 0 where there are none, as kernels take it. */
   means: number;
   /** Rows per element, or per run for the whole tensor. */
   rows: number;
@@ -93,53 +49,8 @@ interface Tensor {
   at: Layout;
 }
 
-export class Core {
-  readonly simd: boolean;
-  // Protected, not private: core-full.ts goes on from here.
-  protected readonly wasm: Kernels;
-  /** End of the tables; scratch begins here. */
-  protected tablesEnd: number;
-  protected u8: Uint8Array;
-  #u32: Uint32Array;
-
-  constructor(module: WebAssembly.Module) {
-    this.wasm = new WebAssembly.Instance(module).exports as unknown as Kernels;
-    if (typeof (this.wasm as Partial<Kernels>).init !== "function")
-      throw new TypeError("module must be latentwire/codec.wasm");
-    this.wasm.init();
-    // A Wasm bool is a number.
-    this.simd = Number(this.wasm.simdBuild()) === 1;
-    this.tablesEnd = align(this.wasm.heapBase());
-    this.u8 = new Uint8Array(this.wasm.memory.buffer);
-    this.#u32 = new Uint32Array(this.u8.buffer);
-  }
-
-  // ---- memory
-
-  /** Makes [0, end) addressable. */
-  protected reserve(end: number): void {
-    const { memory } = this.wasm;
-    if (end > this.u8.length) {
-      try {
-        if (end > PAGE * 65535) throw new RangeError();
-        memory.grow(Math.ceil((end - this.u8.length) / PAGE));
-      } catch {
-        throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(end / 2 ** 20)} MB of Wasm memory`);
-      }
-      this.u8 = new Uint8Array(memory.buffer);
-      this.#u32 = new Uint32Array(memory.buffer);
-    }
-  }
-
-  protected place(array: LatentData | Uint16Array | Uint32Array, address: number, from = 0, to = array.length): void {
-    const bytes = array.BYTES_PER_ELEMENT;
-    this.u8.set(new Uint8Array(array.buffer, array.byteOffset + from * bytes, (to - from) * bytes), address);
-  }
-
-  /** A field of a loaded table's header. */
-  #field(table: number, index: number): number {
-    return this.#u32[(table >>> 2) + index]!;
-  }
+export class Core extends TableMemory {
+  // ---- chunks
 
   #layout(n: number, source: RowSource, centre: Centre, payloadBytes: number): Layout {
     const symbols = this.tablesEnd;
@@ -150,7 +61,7 @@ export class Core {
     this.reserve(payload + payloadBytes + PADDING);
     // Rows per run are brought in once, not with every chunk: a run may be one element.
     if (source.kind === "runs") this.place(source.rows, rows);
-    return { symbols, means, rows, expanded, payload };
+    return { symbols, means: centre.means ? means : 0, rows, expanded, payload };
   }
 
   /**
@@ -167,9 +78,12 @@ export class Core {
         rows = at.expanded - 2 * from;
       }
     } else {
-      if (source.kind === "symbols") this.place(source.rows, at.rows, from, to);
-      else this.#rowsOfScales(source, at, from, to);
       rows = at.rows - 2 * from;
+      if (source.kind === "symbols") this.place(source.rows, at.rows, from, to);
+      else {
+        this.place(source.sigmas, at.expanded, from, to);
+        this.rowsOfScales(at.expanded, to - from, source.scales, at.rows, from);
+      }
     }
     if (data) this.place(data, at.symbols, from, to);
     if (centre.means && type === "float32") this.place(centre.means, at.means, from, to);
@@ -178,117 +92,11 @@ export class Core {
       TYPE_NUMBERS[type],
       rows,
       centre.means ? at.means - 4 * from : 0,
-      centre.medians ? this.#field(table.address, TABLE_MEDIANS) : 0,
+      centre.medians ? this.word(table.address + 4 * TABLE_MEDIANS) : 0,
       table.rows,
       centre.run,
       centre.step,
     );
-  }
-
-  #rowsOfScales({ sigmas, scales }: RowSource & { kind: "scales" }, at: Layout, from: number, to: number): void {
-    this.place(sigmas, at.expanded, from, to);
-    const { address, count, single } = scales;
-    const values = address + SCALE_BINS_BYTES;
-    const bad = this.wasm.scaleToRow(at.expanded, to - from, values, count, address, single, at.rows);
-    if (bad >= 0) throw new CodecError("NON_FINITE", `scales[${from + bad}] is NaN`);
-  }
-
-  // ---- tables
-
-  /**
-   * Loads a binary form. Throws INVALID_TABLE. `seal` computes the fingerprint of a form that was just written. A table that `known` finds by
-   * its fingerprint is not loaded again.
-   */
-  loadTable(bytes: Uint8Array, seal: boolean, known: (fingerprint: bigint) => LoadedTable | undefined): LoadedTable {
-    const table = this.tablesEnd;
-    // What the kernel writes: at most 32 bytes for one of input, and no more than 2^24 entries and 65,535 rows take, whatever the input claims.
-    const source = align(table + Math.min(32 * bytes.length, 2 ** 27 + 2 ** 21) + PADDING);
-    this.reserve(source + bytes.length + PADDING);
-    this.u8.set(bytes, source);
-    if (seal) {
-      const fingerprint = this.wasm.xxh64(source, bytes.length - 8);
-      new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(bytes.length - 8, fingerprint, true);
-      this.u8.set(bytes, source);
-    }
-    const code = this.wasm.loadTable(source, bytes.length, table);
-    if (code !== 0) {
-      const reason =
-        code === 1 ? "ends too early" : code === 3 ? "breaks docs/format.md section 5" : "has another version";
-      throw new CodecError("INVALID_TABLE", `the binary form ${reason}`);
-    }
-    const header = new Uint32Array(this.u8.buffer, table, 8);
-    const fingerprint = BigInt(header[6]!) | (BigInt(header[7]!) << 32n);
-    const loaded = known(fingerprint);
-    if (loaded) return loaded;
-    this.tablesEnd = header[5]!;
-    return { address: table, rows: header[0]!, fingerprint, shortFingerprint: header[6]! };
-  }
-
-  /** What a direction needs beside the rows is built when first needed: a client that only encodes never pays for decoding. */
-  protected prepare(table: number, encode: boolean): void {
-    if (this.#field(table, encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS) !== 0) return;
-    const at = this.tablesEnd;
-    const end = align(at + this.wasm.preparedBound(table, encode) + PADDING);
-    this.reserve(end);
-    if (encode) this.wasm.prepareEncode(table, at);
-    else this.wasm.prepareDecode(table, at);
-    this.tablesEnd = end;
-  }
-
-  loadScales(scales: Float32Array): LoadedScales {
-    const address = this.tablesEnd;
-    const end = align(address + SCALE_BINS_BYTES + 4 * scales.length);
-    this.reserve(end);
-    this.place(scales, address + SCALE_BINS_BYTES);
-    const single = this.wasm.buildScaleBins(address + SCALE_BINS_BYTES, scales.length, address);
-    this.tablesEnd = end;
-    return { address, count: scales.length, single };
-  }
-
-  quantizedCdf(pmf: Float32Array, precision: number): Uint32Array {
-    const at = this.tablesEnd;
-    const cdf = align(at + 4 * pmf.length + PADDING);
-    this.reserve(cdf + 4 * pmf.length + PADDING);
-    this.place(pmf, at);
-    return this.#quantizedCdf(at, pmf.length, precision, cdf).slice();
-  }
-
-  #quantizedCdf(pmf: number, n: number, precision: number, cdf: number): Uint32Array {
-    const code = this.wasm.quantizedCdf(pmf, n, precision, cdf);
-    if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-    if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities do not fit ${2 ** precision}`);
-    return new Uint32Array(this.u8.buffer, cdf, n + 1);
-  }
-
-  /** offset and cdf of the Gaussian row for a scale. */
-  gaussianRow(scale: number): { offset: number; cdf: Uint32Array } {
-    const center = this.wasm.gaussianCenter(scale);
-    const n = 2 * center + 2;
-    const at = this.tablesEnd;
-    const cdf = align(at + 4 * n + PADDING);
-    this.reserve(cdf + 4 * n + PADDING);
-    this.wasm.gaussianPmf(scale, at);
-    return { offset: -center, cdf: this.#quantizedCdf(at, n, 16, cdf).slice() };
-  }
-
-  /** cdf of one channel of a factorized prior; `filters` has a width before, between and behind the layers. */
-  factorizedRow(
-    channel: Float32Array,
-    filters: Uint32Array,
-    start: number,
-    length: number,
-    longest: number,
-  ): Uint32Array {
-    const parameters = this.tablesEnd;
-    const widths = align(parameters + channel.byteLength);
-    const scratch = align(widths + filters.byteLength);
-    const pmf = align(scratch + 2 * 256 * 8 + 8 * channel.length);
-    const cdf = align(pmf + 4 * (length + 1) + PADDING);
-    this.reserve(cdf + 4 * (length + 2) + PADDING);
-    this.place(channel, parameters);
-    this.place(filters, widths);
-    this.wasm.factorizedPmf(parameters, filters.length - 1, widths, start, length, longest, pmf, scratch);
-    return this.#quantizedCdf(pmf, length + 1, 16, cdf).slice();
   }
 
   // ---- symbols
@@ -303,34 +111,11 @@ export class Core {
     }
     this.place(data, at.symbols);
     if (centre.means) this.place(centre.means, at.means);
-    this.#forRuns(n, centre, (from, count, mean) => {
+    forRuns(n, centre, (from, count, mean) => {
       const address = at.symbols + 4 * from;
-      const bad = this.wasm.quantize(address, address, count, centre.means ? at.means : 0, mean, centre.step);
-      if (bad >= 0) this.#refuse(data as Float32Array, centre);
+      const bad = this.wasm.quantize(address, address, count, at.means, mean, centre.step);
+      if (bad >= 0) refuseElement(data as Float32Array, centre);
     });
-  }
-
-  #forRuns(n: number, { medians, run }: Centre, visit: (from: number, count: number, mean: number) => void): void {
-    if (!medians) visit(0, n, 0);
-    else for (let from = 0, r = 0; from < n; from += run, r++) visit(from, run, medians[r % medians.length]!);
-  }
-
-  /** Finds the first element that has no symbol: the kernel, which works backward, has only said that there is one. */
-  #refuse(data: Float32Array, { means, medians, run, step }: Centre): never {
-    for (let i = 0; ; i++) {
-      const y = data[i]!;
-      const mean = means ? means[i]! : medians ? medians[Math.floor(i / run) % medians.length]! : 0;
-      const scaled = Math.fround(Math.fround(y - mean) / step);
-      if (scaled <= HIGHEST_SYMBOL && scaled >= -(2 ** 31)) continue;
-      if (!Number.isFinite(y))
-        throw new CodecError("NON_FINITE", `latent.data[${i}] is ${y}; replace it before encoding`);
-      if (!Number.isFinite(mean)) throw new CodecError("NON_FINITE", `means[${i}] is ${mean}`);
-      throw new CodecError("OUT_OF_RANGE", `latent.data[${i}] = ${y} does not round to an int32; use a larger step`);
-    }
-  }
-
-  #refuseSymbol(position: number, symbol: number, type: LatentType): never {
-    throw new CodecError("OUT_OF_RANGE", `symbol ${position} is ${symbol}, which ${type} cannot hold; ask for int32`);
   }
 
   /** Leaves elements of `type` at `address` (from int32 symbols at `at.symbols`) and copies them to `out`. */
@@ -338,14 +123,14 @@ export class Core {
     let address = at.symbols;
     if (type === "float32") {
       if (centre.means) this.place(centre.means, at.means);
-      this.#forRuns(n, centre, (from, count, mean) => {
+      forRuns(n, centre, (from, count, mean) => {
         const run = at.symbols + 4 * from;
-        this.wasm.dequantize(run, run, count, centre.means ? at.means : 0, mean, centre.step);
+        this.wasm.dequantize(run, run, count, at.means, mean, centre.step);
       });
     } else if (type !== "int32") {
       address = spare;
       const bad = this.wasm.narrow(at.symbols, spare, n, type === "int8" ? 1 : 2);
-      if (bad >= 0) this.#refuseSymbol(bad, new Int32Array(this.u8.buffer, at.symbols, n)[bad]!, type);
+      if (bad >= 0) refuseSymbol(bad, new Int32Array(this.u8.buffer, at.symbols, n)[bad]!, type);
     }
     this.#copyOut(address, 0, n, out);
   }
@@ -410,11 +195,9 @@ export class Core {
   #encodeOneLane(tensor: Tensor, n: number, end: number, compressai: boolean): number {
     const { at, table, source } = tensor;
     this.#placeChunk(tensor, 0, n, false);
-    // A run of an empty tensor may be 0 long.
-    const run = source.kind === "runs" && n > 0 ? source.run : 1;
     // An i32 in JavaScript: unsigned beyond 2 GB.
-    const start = this.wasm.encode64(n, at.rows, run, table.address, end, compressai) >>> 0;
-    if (start === 1) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    const start = this.wasm.encode64(n, at.rows, source.run, table.address, end, compressai) >>> 0;
+    if (start === 1) refuseElement(tensor.data as Float32Array, tensor.centre);
     return start;
   }
 
@@ -422,7 +205,7 @@ export class Core {
   #encodeChunks(tensor: Tensor, n: number, chunk: number, lanes: Lanes, layout: 0 | 1, end: number): number {
     const { table, source } = tensor;
     const wasm = this.wasm;
-    wasm.encodeBegin(n, layout && source.kind === "runs" ? source.run : 1, lanes, layout, table.address, end);
+    wasm.encodeBegin(n, layout ? source.run : 1, lanes, layout, table.address, end);
     let outcome = n === 0 ? TAIL_TOO_SHORT : 0;
     for (let to = n; to > 0; ) {
       const from = Math.max(0, to - chunk);
@@ -430,7 +213,7 @@ export class Core {
       to = wasm.encodeDown(from);
       outcome = to;
     }
-    if (outcome === NO_SYMBOL) this.#refuse(tensor.data as Float32Array, tensor.centre);
+    if (outcome === NO_SYMBOL) refuseElement(tensor.data as Float32Array, tensor.centre);
     return outcome === TAIL_TOO_SHORT ? 0 : wasm.encodeEnd() >>> 0;
   }
 
@@ -462,13 +245,12 @@ export class Core {
     wasm.startEscapeReader(end, end + stream.escapeBytes);
     if (stream.lanes === 1) {
       this.#placeChunk(tensor, 0, n, false);
-      const run = source.kind === "runs" ? source.run : 1;
-      this.#check(wasm.decode64(at.payload, end, at.rows, run, table.address, n, stream.compressai), type);
+      this.#check(wasm.decode64(at.payload, end, at.rows, source.run, table.address, n, stream.compressai), type);
       this.#copyOut(at.symbols, 0, n, out);
       return;
     }
     const { lanes, layout, tailUnits } = stream;
-    const run = layout && source.kind === "runs" ? source.run : 1;
+    const run = layout ? source.run : 1;
     this.#check(wasm.decodeBegin(at.payload, end, run, lanes, layout, tailUnits, table.address, n), type);
     for (let from = 0; from < n; ) {
       const to = Math.min(n, from + chunk);
@@ -484,7 +266,7 @@ export class Core {
   /** Throws what a decoder's code means; 0 is success. */
   #check(code: number, type: LatentType): void {
     if (code === 0) return;
-    if (code === OUT_OF_RANGE) this.#refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
+    if (code === OUT_OF_RANGE) refuseSymbol(this.wasm.refusedAt(), this.wasm.refusedValue(), type);
     const reason = code === 1 ? "the stream ends too early" : "the stream contradicts its table or itself";
     throw new CodecError(CODES[code]!, reason);
   }

@@ -1,6 +1,7 @@
 /** The codec of `latentwire/full`: priors of parts, and what opens writers and readers. */
 import { CodecImplementation } from "./codec.js";
 import type { FullCore } from "./core-full.js";
+import type { LoadedScales } from "./core-tables.js";
 import { CodecError } from "./errors.js";
 import { MIXTURE_KINDS } from "./full-kernels.js";
 import type {
@@ -19,15 +20,15 @@ import type {
   WriterOptions,
 } from "./full-types.js";
 import { MIXTURE_FINGERPRINT } from "./packet-parts.js";
-import type { PartPrior } from "./part.js";
-import { checkScales, type PriorData } from "./prior.js";
+import { type PartPrior, type Priors, sameShape } from "./part.js";
+import type { PriorData } from "./prior.js";
 import { rateOf } from "./rate.js";
 import { Reader } from "./reader.js";
 import { stockScales } from "./scales.js";
-import { checkDims, checkFloats } from "./tensor.js";
+import { checkDims } from "./tensor.js";
 import type { FactorizedOptions, Prior, Table, TableSource, TensorLike } from "./types.js";
 import { floatSpan, type Span } from "./view.js";
-import { type Priors, sameShape, Writer } from "./writer.js";
+import { Writer } from "./writer.js";
 
 const NO_SCALES = new Float32Array(0);
 
@@ -121,7 +122,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
     checkDims(dims);
     // Loads the stock table and scales, which say what a scale is rounded to.
     const stock = super.gaussian(NO_SCALES) as PriorData;
-    const loaded = (stock.rows as { scales: import("./core.js").LoadedScales }).scales;
+    const loaded = (stock.rows as { scales: LoadedScales }).scales;
     const prior = Object.freeze({ kind: "mixture" as const, table: stock.table, step: 1 }) as unknown as Prior;
     this.#parts.set(prior, {
       base: undefined,
@@ -156,14 +157,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
   }
 
   #tailedTable(scales: Float32Array, logistic: boolean): Table {
-    const values = checkFloats(scales, "scales");
-    checkScales(values, values.length, "scales");
-    const rows = Array.from(values, (scale, j) => {
-      // The widest row must fit 65536 frequencies of at least 1.
-      if (scale > 1500) throw new RangeError(`scales[${j}] = ${scale} is above 1500`);
-      return this.#core.tailedRow(scale, logistic);
-    });
-    return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
+    return this.tableOfScales(scales, 1500, (scale) => this.#core.tailedRow(scale, logistic));
   }
 
   // ---- parts

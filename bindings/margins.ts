@@ -1,5 +1,5 @@
 /** Guard bands: how far scales may differ, and which tables bear that (docs/determinism.md). */
-import type { Margins } from "./core-full.js";
+import type { Margins } from "./core-part.js";
 import type { Guard } from "./full-types.js";
 
 /** A guard as margins; undefined where there is none. Throws RangeError. */

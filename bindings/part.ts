@@ -1,7 +1,10 @@
 /** A part: a tensor with its prior, as the core codes it (docs/format.md section 8). */
-import type { LoadedScales, LoadedTable } from "./core.js";
+import type { Centre } from "./centre.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
+import type { SequenceOptions } from "./full-types.js";
 import { applyPrior, type PriorData } from "./prior.js";
+import type { Prior } from "./types.js";
 import type { Span } from "./view.js";
 
 /** Which row codes which symbol. */
@@ -26,13 +29,7 @@ export interface MixtureRows {
 }
 
 /** What is subtracted. */
-export interface PartCentre {
-  means: Span | undefined;
-  /** One float32 per run of `run` symbols, in turn. */
-  medians: Float32Array | undefined;
-  run: number;
-  step: number;
-}
+export type PartCentre = Centre<Span>;
 
 /** Symbols that wait to be coded, which has to begin with the last. */
 export interface CodedPart {
@@ -45,6 +42,16 @@ export interface CodedPart {
   entries: Uint32Array | undefined;
   support: { low: number; size: number } | undefined;
 }
+
+/** A part without symbols yet. */
+export const emptyPart = (prior: PartPrior, rows: PartRows): CodedPart => ({
+  table: prior.base?.loaded,
+  symbols: new Int32Array(0),
+  rows: new Uint16Array(0),
+  runs: rows.kind === "runs" ? rows : undefined,
+  entries: undefined,
+  support: rows.kind === "mixture" ? rows : undefined,
+});
 
 /** What a codec keeps behind a prior, for parts. */
 export interface PartPrior {
@@ -59,6 +66,13 @@ export interface PartPrior {
   readonly fingerprint: number;
   /** float32 scales behind the rows, for the guard's limit. */
   readonly scaleTable: Float32Array | undefined;
+}
+
+/** What makes parts of priors: the codec. */
+export interface Priors {
+  partPrior(prior: Prior): PartPrior;
+  /** A prior without scales, for a sequence. */
+  sequencePrior(options: SequenceOptions): PartPrior;
 }
 
 /** Parameters of a symbol: docs/format.md section 8.3. */
@@ -98,4 +112,18 @@ export function applyPartPrior(
     return { rows: { kind: "runs", rows, run }, centre: { ...applied.centre, means: undefined } };
   }
   return { rows: { kind: "symbols", rows: (base.rows as { rows: Uint16Array }).rows }, centre };
+}
+
+/**
+ * Throws SHAPE_MISMATCH where prior and latent both say a shape and it is not the same one, dimensions of 1 apart: a transposed export has as many elements.
+ * A single dimension says only their number.
+ */
+export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
+  if (prior !== undefined && !sameShape(prior, dims))
+    throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1));
+  return x.length < 2 || y.length < 2 || x.join() === y.join();
 }

@@ -1,6 +1,9 @@
 /** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
-import type { Centre, LoadedScales, LoadedTable, RowSource, StreamChoice } from "./core.js";
+import type { Centre } from "./centre.js";
+import type { RowSource } from "./core.js";
+import type { LoadedScales, LoadedTable } from "./core-tables.js";
 import { CodecError } from "./errors.js";
+import type { StreamChoice } from "./lanes.js";
 import { MAX_DIMENSION } from "./packet.js";
 import type { Prior, Table } from "./types.js";
 
@@ -19,10 +22,12 @@ interface FactorizedRows {
 }
 interface SymbolRows {
   kind: "symbols";
+  run: 1;
   rows: Uint16Array;
 }
 interface ScaleRows {
   kind: "scales";
+  run: 1;
   sigmas: Float32Array;
   scales: LoadedScales;
 }

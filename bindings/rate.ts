@@ -2,7 +2,7 @@
 import type { FullCore } from "./core-full.js";
 import { CodecError } from "./errors.js";
 import type { Rate, RateOptions, TensorView } from "./full-types.js";
-import { applyPartPrior, type CodedPart, type PartPrior } from "./part.js";
+import { applyPartPrior, type CodedPart, emptyPart, type PartPrior } from "./part.js";
 import type { TensorLike } from "./types.js";
 import { type Span, spanOf } from "./view.js";
 
@@ -18,14 +18,7 @@ export function rateOf(core: FullCore, prior: PartPrior, latent: TensorLike | Te
   if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < dims.length))
     throw new RangeError(`axis must be a dimension of [${dims}], not ${axis}`);
   const { rows, centre } = applyPartPrior(prior, dims, n);
-  const part: CodedPart = {
-    table: prior.base?.loaded,
-    symbols: new Int32Array(0),
-    rows: new Uint16Array(0),
-    runs: undefined,
-    entries: undefined,
-    support: rows.kind === "mixture" ? rows : undefined,
-  };
+  const part = emptyPart(prior, rows);
   const target: Span = {
     type: "float32",
     data: new Float32Array(n),

@@ -1,16 +1,16 @@
 /** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
 
-import type { LoadedScales, LoadedTable } from "./core.js";
-import type { FullCore, OpenStream, Stage } from "./core-full.js";
+import type { FullCore } from "./core-full.js";
+import type { OpenStream } from "./core-stream.js";
 import { CodecError } from "./errors.js";
 import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
 import { isBytes } from "./packet.js";
 import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
-import { applyPartPrior, type PartPrior, parametersPerSymbol } from "./part.js";
-import { checkDims, outArray } from "./tensor.js";
+import { applyPartPrior, checkShape, type PartPrior, type Priors, parametersPerSymbol } from "./part.js";
+import { ReaderSequence } from "./sequence.js";
+import { checkDims, sameDims } from "./tensor.js";
 import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
-import { type Span, spanOf } from "./view.js";
-import { checkShape, checkStepArrays, type Priors, stageFor } from "./writer.js";
+import { targetOf } from "./view.js";
 
 const NONE: readonly number[] = [];
 
@@ -38,7 +38,7 @@ export class Reader implements PartReader {
   /** Those of the parts before. */
   #parameters = 0;
   #fingerprint = 0;
-  #sequence: Sequence | undefined;
+  #sequence: ReaderSequence | undefined;
 
   constructor(
     core: FullCore,
@@ -111,7 +111,7 @@ export class Reader implements PartReader {
     if (!known && this.#packet) {
       known = this.#packet.shapes.next().value;
       if (!known) throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
-      if (dims && (dims.length !== known.length || dims.some((size, d) => size !== known?.[d])))
+      if (dims && !sameDims(dims, known))
         throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${known}], not [${dims}]`);
     }
     const result = dims ?? known;
@@ -216,7 +216,7 @@ export class Reader implements PartReader {
     return this.#guarded(() => {
       if (!this.#packet) this.#openStream(this.#nextString(), STRING, this.#limit);
       const check = this.#check();
-      this.#sequence = new Sequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
+      this.#sequence = new ReaderSequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
         before: (n, origin) => {
           this.#checkCount(origin + n, "the sequence has");
           this.#pulled = origin + n;
@@ -268,94 +268,3 @@ const STRING = {
   escapeBytes: 0,
   body: 0,
 } as const;
-
-function targetOf(
-  out: LatentData | TensorView | undefined,
-  type: LatentType,
-  dims: number[],
-  n: number,
-): { span: Span; result: Latent | TensorView } {
-  if (out !== undefined && !ArrayBuffer.isView(out)) {
-    const span = spanOf(out, "out");
-    if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
-    if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
-    return { span, result: out };
-  }
-  const data = outArray(type, n, out as LatentData | undefined);
-  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
-}
-
-/** What a sequence asks of its reader. */
-interface SequenceHost {
-  /** Checks that n more symbols, `origin` into the part, are there; their corrections. */
-  before(n: number, origin: number): readonly number[];
-  fail(): void;
-  end(n: number, hash: number): void;
-}
-
-class Sequence implements SequenceReader {
-  readonly #core: FullCore;
-  readonly #stream: OpenStream;
-  readonly #table: LoadedTable;
-  readonly #scales: LoadedScales;
-  readonly #step: number;
-  readonly #checked: boolean;
-  readonly #host: SequenceHost;
-  #stage: Stage | undefined;
-  #n = 0;
-  #ended = false;
-
-  constructor(core: FullCore, stream: OpenStream, prior: PartPrior, checked: boolean, host: SequenceHost) {
-    const base = prior.base as NonNullable<PartPrior["base"]>;
-    this.#core = core;
-    this.#stream = stream;
-    this.#table = base.loaded;
-    this.#scales = (base.rows as { scales: LoadedScales }).scales;
-    this.#step = base.step;
-    this.#checked = checked;
-    this.#host = host;
-    core.prepareTable(base.loaded);
-  }
-
-  next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
-    if (this.#ended) throw new TypeError("the sequence has ended");
-    const n = scales.length;
-    checkStepArrays(n, scales, means, out);
-    try {
-      const corrections = this.#host.before(n, this.#n);
-      const stage = stageFor(this.#core, this.#stage, n);
-      this.#stage = stage;
-      this.#core.readStep(
-        this.#stream,
-        stage,
-        scales,
-        means,
-        this.#table,
-        this.#scales,
-        this.#step,
-        this.#n,
-        corrections,
-        this.#checked,
-        out,
-      );
-    } catch (error) {
-      this.#host.fail();
-      throw error;
-    }
-    this.#n += n;
-  }
-
-  end(): void {
-    if (this.#ended) return;
-    const hash = this.#stage?.hash ?? 0;
-    this.release();
-    this.#host.end(this.#n, hash);
-  }
-
-  /** Gives its memory back, without checks. */
-  release(): void {
-    this.#ended = true;
-    if (this.#stage) this.#core.release(this.#stage);
-    this.#stage = undefined;
-  }
-}

@@ -5,7 +5,7 @@ import type { LatentData, LatentType, TensorLike } from "./types.js";
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array } as const;
 
-export function newArray(type: LatentType, length: number): LatentData {
+function newArray(type: LatentType, length: number): LatentData {
   return new ARRAYS[type](length);
 }
 
@@ -42,6 +42,9 @@ export function checkDims(dims: unknown): number {
   if (n > 0x7fffffff) throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has more than 2^31 - 1 elements`);
   return n;
 }
+
+export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, d) => size === b[d]);
 
 export interface CheckedTensor {
   type: LatentType;

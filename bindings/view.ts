@@ -1,8 +1,8 @@
 /** Tensors that are read and written where they lie: slices, halves and other orders, without a copy. */
 import { CodecError } from "./errors.js";
 import type { TensorView } from "./full-types.js";
-import { type CheckedTensor, checkDims, checkTensor, isArrayOf, isLatentType } from "./tensor.js";
-import type { LatentData, LatentType, TensorLike } from "./types.js";
+import { type CheckedTensor, checkDims, checkTensor, isArrayOf, isLatentType, outArray } from "./tensor.js";
+import type { Latent, LatentData, LatentType, TensorLike } from "./types.js";
 
 /** A tensor, or a view of one that has been checked: every element lies within `data`. */
 export interface Span extends CheckedTensor {
@@ -51,6 +51,23 @@ export function floatSpan(value: Float32Array | TensorLike | TensorView, name: s
   );
   if (span.type !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
   return span;
+}
+
+/** The span that takes a part's elements, and what is returned for it. */
+export function targetOf(
+  out: LatentData | TensorView | undefined,
+  type: LatentType,
+  dims: number[],
+  n: number,
+): { span: Span; result: Latent | TensorView } {
+  if (out !== undefined && !ArrayBuffer.isView(out)) {
+    const span = spanOf(out, "out");
+    if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+    if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
+    return { span, result: out };
+  }
+  const data = outArray(type, n, out as LatentData | undefined);
+  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
 }
 
 // Calls `row(at, from, stride, length)` for each stretch of the innermost dimension: elements [at, at + length) lie at data[from + i * stride].

@@ -22,7 +22,7 @@ export function random(seed: number): Random {
 }
 
 /** Any legal row: `entries - 1` different cuts of 0 .. 65536. */
-export function randomCdf(rng: Random, entries: number): number[] {
+function randomCdf(rng: Random, entries: number): number[] {
   const cuts = new Set<number>();
   while (cuts.size < entries - 1) cuts.add(1 + rng(65535));
   return [0, ...[...cuts].sort((a, b) => a - b), 65536];

@@ -1,4 +1,4 @@
-// The codec's streams in C++: how far the Wasm kernels are from what the machine allows. Started by `npm run bench -- --native`, but useful alone:
+// The codec's streams in C++: how far the Wasm kernels are from what the machine allows. Started by `npm run bench:native`, but useful alone:
 //   twin WORKLOAD MILLISECONDS FOLDER
 // codes the symbols of a workload file, prints a JSON array of {codec, op, lanes, msymPerSecond, bytes} and leaves each stream in FOLDER/CODEC.bin.
 #include "one-lane.h"

@@ -2,6 +2,7 @@
 import { CodecError } from "../errors.js";
 import type { FullCodec } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
+import { sameDims } from "../tensor.js";
 import type { Latent } from "../types.js";
 import { type HyperDecoder, hyper } from "./hyperprior.js";
 import { type Net, network } from "./network.js";
@@ -42,7 +43,7 @@ const raster: Family<AutoregressiveDecoder> = {
     const { psi } = await hyper(wire, model, y, ["psi"]);
     const [n, p, h, w] = psi.dims as [number, number, number, number];
     const dims = [n, c, h, w];
-    if (y && (y.dims.length !== 4 || y.dims.some((d, i) => d !== dims[i])))
+    if (y && !sameDims(y.dims, dims))
       throw new CodecError("SHAPE_MISMATCH", `y is [${y.dims}], psi and the number of channels ask for [${dims}]`);
     const known: Latent<Float32Array> = { type: "float32", dims, data: new Float32Array(n * c * h * w) };
 

@@ -2,6 +2,7 @@
 import { CodecError } from "../errors.js";
 import type { FullCodec } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
+import { sameDims } from "../tensor.js";
 import type { Latent, Prior, TableSource, TensorLike } from "../types.js";
 import { type Net, network } from "./network.js";
 import {
@@ -86,7 +87,7 @@ export function conditional(
 
 /** The codec counts elements only, so it would not notice a network whose H and W are exchanged. */
 export function sameShape(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
-  if (tensor && (tensor.dims.length !== dims.length || tensor.dims.some((d, i) => d !== dims[i])))
+  if (tensor && !sameDims(tensor.dims, dims))
     throw new CodecError(
       "SHAPE_MISMATCH",
       `the scales are for [${dims}], ${what} [${tensor.dims}]. Where height or width differ, pad the image to a multiple of the networks' strides`,

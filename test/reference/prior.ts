@@ -65,7 +65,7 @@ export function partCoding(prior: PartPrior, dims: readonly number[], correction
 }
 
 /** The 32 bits that a part adds to the packet's fingerprint. */
-export function partFingerprint(prior: PartPrior): number {
+function partFingerprint(prior: PartPrior): number {
   if (prior.kind === "mixture") return 0x80000000 + mixtureKinds.indexOf(prior.mixture.kind);
   const bytes = tableToBytes(prior.table);
   return Number(xxh64(bytes.subarray(0, bytes.length - 8)) & 0xffffffffn);

@@ -18,7 +18,7 @@ export interface Entry {
   readonly raw: number | undefined;
 }
 
-export function maxOf(row: Row): number {
+function maxOf(row: Row): number {
   return row.cdf.length - 2;
 }
 
