@@ -197,7 +197,7 @@ export function parsePacketStart(
   const version = bytes[2]! & 7;
   const kind = (bytes[2]! >> 3) & 3;
   if (version !== VERSION || kind < lowestKind || kind > highestKind) {
-    const reader = kind < lowestKind ? "decode() reads kinds 0 and 1" : "for kind 2 see latentwire/full";
+    const reader = kind < lowestKind ? "decode() reads kinds 0 and 1" : "kind 2 is for reader() of latentwire/full";
     throw new CodecError("UNSUPPORTED_VERSION", `packet version ${version}, kind ${kind}; ${reader}`);
   }
   const checksum = (flags & HAS_CHECKSUM) !== 0;

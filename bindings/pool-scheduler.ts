@@ -190,6 +190,7 @@ export class Scheduler {
     const worker = await startWorker(this.#factory).catch((error) => {
       throw new PoolError("WORKER_LOST", `a worker could not be started: ${error?.message ?? error}`, error);
     });
+    if (typeof worker?.postMessage !== "function") throw new TypeError("worker must return a Worker");
     const thread: Thread = { worker, tasks: new Map(), tables: new Set(), messages: 0, prior: undefined };
     await new Promise<void>((resolve, reject) => {
       let ready = false;

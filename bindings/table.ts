@@ -40,7 +40,7 @@ export function tableToBinary(json: TableJson): Uint8Array {
     const entries = (cdf?.length ?? 0) - 1;
     if (!(entries >= 1 && entries <= MAX_ENTRIES)) invalid(`row ${r}: a cdf has 2 .. ${MAX_ENTRIES + 1} numbers`);
     if (cdf[0] !== 0 || cdf[entries] !== 65536)
-      invalid(`row ${r}: a cdf goes from 0 to 65536, this one from ${cdf[0]} to ${cdf[entries]}`);
+      invalid(`row ${r}: a cdf goes from 0 to 65536, not ${cdf[0]} to ${cdf[entries]}; cut rows to _cdf_length`);
     pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
     pushVarint(out, entries);
     for (let k = 0; k < entries; k++) {

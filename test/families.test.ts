@@ -117,6 +117,13 @@ test("guard and index checks reach the codec: scales that another machine comput
   assert.equal(await sender.decode(checked.packet), checked.latent);
 });
 
+test("fewer strings than the family has parts are counted, not decoded", async () => {
+  const one = named("mean-scale");
+  const strings = one.strings.map(bytesOf);
+  for (const some of [[], strings.slice(0, 1)])
+    await fails(recipeOf(one, codec).decode(some, { shape: one.shape }), withCode("SHAPE_MISMATCH", /strings/));
+});
+
 test("a latent of two images in one packet, context by context", async () => {
   for (const family of ["mean-scale", "autoregressive", "checkerboard", "channel-groups", "elic", "gain"]) {
     const one = named(family);

@@ -310,6 +310,8 @@ test("workers that cannot start", async () => {
     throw new Error("forbidden");
   };
   assert.match((await rejection(createPool({ size: 1, worker: none }))).message, /forbidden/);
+  const nothing = (() => undefined) as unknown as PoolOptions["worker"];
+  assert.match((await rejection(createPool({ size: 1, worker: nothing }))).message, /must return a Worker/);
 
   const workers: Worker[] = [];
   const once = () => {

@@ -123,6 +123,8 @@ export async function decode<M>(
   // An ArrayBuffer is neither, and the reader says so.
   const strings = Array.isArray(packet);
   const { shape } = options;
+  if (strings && packet.length <= family.before)
+    throw new CodecError("SHAPE_MISMATCH", `${packet.length} strings, this family has more than ${family.before}`);
   if (strings && shape === undefined)
     throw new TypeError("shape must be given with strings: [height, width] of the factorized part");
   const reader = codec.reader(strings ? inOrder(packet, family.before) : (packet as Uint8Array), options);
