@@ -135,30 +135,43 @@ function takeRaw(low: i32, size: u32): i32 {
 /** Decodes the next n symbols. `step` 2: a row (u16) each, 0: one row. Returns 0 or an error code. */
 export function parts64Decode(block: usize, out: usize, rows: usize, step: usize, n: u32, table: usize): i32 {
   resume(block);
-  const code = step == 0 ? decodeRun(out, <usize>load<u16>(rows), n, table) : decodeRows(out, rows, n, table);
-  return code ? code : suspend(block);
-}
-
-// The state stays in its global: 15,680 symbols of 1 bit under a row each take 5.1 ns a symbol, with the state in a local 6.5 (V8, Zen 5).
-function decodeRows(out: usize, rows: usize, n: u32, table: usize): i32 {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
   const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
+  // The state stays in its global (rans64.ts): 5.1 ns a symbol under a row each and 3.3 in a run, with a local 6.4 and 4.3 (V8, Zen 5).
+  // In a run the row's most probable entry is tried first, without a look-up (rans64.ts). A freq of 0 never fits.
+  let modeFreq: u32 = 0;
+  let modeCum: u32 = 0;
+  let modeValue: i32 = 0;
+  if (step == 0) {
+    const record = records + (<usize>load<u16>(rows) << 4);
+    const mode = load<u32>(record, 12);
+    const entry = load<u32>(<usize>load<u32>(record) + (<usize>mode << 3));
+    // Not for a row of one entry, which is its own escape.
+    modeFreq = load<u32>(record, 4) ? entry & 0xffff : 0;
+    modeCum = entry >> 16;
+    modeValue = load<i32>(record, 8) + <i32>mode;
+  }
   for (let i: u32 = 0; i < n; i++) {
-    const row = <usize>load<u16>(rows + (<usize>i << 1));
     const slot = <u32>state & 0xffff;
-    const bucket = load<u64>(buckets + (row << (BUCKET_BITS + 3)) + (<usize>(slot >> BUCKET_SHIFT) << 3));
-    let freq = <u32>bucket & 0xffff;
-    let rest = slot - (<u32>bucket >> 16);
-    let value = <i32>(<i64>bucket >> 48);
+    let rest = slot - modeCum;
+    let freq = modeFreq;
+    let value = modeValue;
     if (rest >= freq) {
-      rest -= freq;
-      freq = <u32>(bucket >> 32) & 0xffff;
-      value++;
+      const row = <usize>load<u16>(rows + <usize>i * step);
+      const bucket = load<u64>(buckets + (row << (BUCKET_BITS + 3)) + (<usize>(slot >> BUCKET_SHIFT) << 3));
+      freq = <u32>bucket & 0xffff;
+      rest = slot - (<u32>bucket >> 16);
+      value = <i32>(<i64>bucket >> 48);
+      if (rest >= freq) {
+        rest -= freq;
+        freq = <u32>(bucket >> 32) & 0xffff;
+        value++;
+      }
     }
     if (freq != 0) {
       setState(<u64>freq * (state >> 16) + <u64>rest, words);
     } else {
-      const record = records + (row << 4);
+      const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
       const max = load<u32>(record, 4);
       const offset = load<i32>(record, 8);
       const k = findEntry(record, slot);
@@ -175,70 +188,7 @@ function decodeRows(out: usize, rows: usize, n: u32, table: usize): i32 {
     if (!renormalise()) return ERROR_TRUNCATED;
     store<i32>(out + (<usize>i << 2), value);
   }
-  return 0;
-}
-
-function decodeRun(out: usize, row: usize, n: u32, table: usize): i32 {
-  const records = <usize>load<u32>(table, TABLE_RECORDS);
-  const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
-  let x = state;
-  let p = words;
-  // In a run the row's most probable entry is tried first, without a look-up (rans64.ts). A freq of 0 never fits.
-  const record = records + (row << 4);
-  const max = load<u32>(record, 4);
-  const offset = load<i32>(record, 8);
-  const mode = load<u32>(record, 12);
-  const first = load<u32>(<usize>load<u32>(record) + (<usize>mode << 3));
-  // Not for a row of one entry, which is its own escape.
-  const modeFreq: u32 = max ? first & 0xffff : 0;
-  const modeCum = first >> 16;
-  const modeValue = offset + <i32>mode;
-  const rowBuckets = buckets + (row << (BUCKET_BITS + 3));
-  for (let i: u32 = 0; i < n; i++) {
-    const slot = <u32>x & 0xffff;
-    let rest = slot - modeCum;
-    let freq = modeFreq;
-    let value = modeValue;
-    if (rest >= freq) {
-      const bucket = load<u64>(rowBuckets + (<usize>(slot >> BUCKET_SHIFT) << 3));
-      freq = <u32>bucket & 0xffff;
-      rest = slot - (<u32>bucket >> 16);
-      value = <i32>(<i64>bucket >> 48);
-      if (rest >= freq) {
-        rest -= freq;
-        freq = <u32>(bucket >> 32) & 0xffff;
-        value++;
-      }
-    }
-    if (freq != 0) {
-      x = <u64>freq * (x >> 16) + <u64>rest;
-    } else {
-      const k = findEntry(record, slot);
-      const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
-      freq = entry & 0xffff;
-      x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
-      value = offset + <i32>k;
-      if (k == max) {
-        setState(x, p);
-        if (foreign && !renormalise()) return ERROR_TRUNCATED;
-        value = takeRaw(offset, max);
-        if (nibbleError) return nibbleError;
-        x = state;
-        p = words;
-      }
-    }
-    if (x < LOW) {
-      if (p < end) {
-        x = (x << 32) | <u64>load<u32>(p);
-        p += 4;
-      } else if (foreign) {
-        return ERROR_TRUNCATED;
-      }
-    }
-    store<i32>(out + (<usize>i << 2), value);
-  }
-  setState(x, p);
-  return 0;
+  return suspend(block);
 }
 
 /** The same under rows made at run time (mixture.ts). */

@@ -190,7 +190,7 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
   const buckets = <usize>load<u32>(table, TABLE_BUCKETS);
   const code = loadState(p, end, compressai);
   if (code) return code;
-  let x = state;
+  // The state stays in its global: W1 189 and W2 420 Msym/s, with a local 155 and 358 (V8, Zen 5; three alternating runs).
   p = words;
   startNibbles(end);
   let left: u32 = 0;
@@ -223,7 +223,7 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
       left -= count;
       i += count;
       for (let j: u32 = 0; j < count; j++, out += 4) {
-        const slot = <u32>x & 0xffff;
+        const slot = <u32>state & 0xffff;
         let rest = slot - modeCum;
         let freq = modeFreq;
         let value = modeValue;
@@ -239,13 +239,13 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
           }
         }
         if (freq != 0) {
-          x = <u64>freq * (x >> 16) + <u64>rest;
+          state = <u64>freq * (state >> 16) + <u64>rest;
         } else {
           const max = load<u32>(record, 4);
           const k = findEntry(record, slot);
           const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
           freq = entry & 0xffff;
-          x = <u64>(freq ? freq : 65536) * (x >> 16) + <u64>(slot - (entry >> 16));
+          state = <u64>(freq ? freq : 65536) * (state >> 16) + <u64>(slot - (entry >> 16));
           const offset = load<i32>(record, 8);
           value = offset + <i32>k;
           if (k == max) {
@@ -253,23 +253,21 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
               value = readEscape(offset, max);
             } else {
               // The nibbles come after this symbol's renormalisation.
-              if (x < LOW) {
+              if (state < LOW) {
                 if (p + 4 > end) return ERROR_TRUNCATED;
-                x = (x << 32) | <u64>load<u32>(p);
+                state = (state << 32) | <u64>load<u32>(p);
                 p += 4;
               }
-              state = x;
               words = p;
               value = takeEscape(offset, max);
               if (nibbleError) return nibbleError;
-              x = state;
               p = words;
             }
           }
         }
-        if (x < LOW) {
+        if (state < LOW) {
           if (p < end) {
-            x = (x << 32) | <u64>load<u32>(p);
+            state = (state << 32) | <u64>load<u32>(p);
             p += 4;
           } else if (compressai) {
             return ERROR_TRUNCATED;
@@ -280,7 +278,7 @@ export function decode64(p: usize, end: usize, rows: usize, run: u32, table: usi
     }
     if (!writeTile(from, to)) return ERROR_OUT_OF_RANGE;
   }
-  if (compressai) return x == LOW && p == end ? 0 : ERROR_CORRUPTED;
+  if (compressai) return state == LOW && p == end ? 0 : ERROR_CORRUPTED;
   if (escapeReaderError()) return escapeReaderError();
-  return x == 0 && p == end && !escapesRemain() ? 0 : ERROR_CORRUPTED;
+  return state == 0 && p == end && !escapesRemain() ? 0 : ERROR_CORRUPTED;
 }
