@@ -19,8 +19,6 @@ export interface Margins {
 
 /** Rows of a part whose symbols are about to be coded, and what the index check says of them. */
 export interface PlacedRows {
-  /** u16 per symbol, f64 of a mixture, or per run. */
-  address: number;
   hash: number;
   /** Positions within the part. */
   corrected: readonly number[];
@@ -178,7 +176,7 @@ export class PartMemory extends Core {
       if (n > 0 && (hash !== undefined || perSymbol)) wasm.expandRows(at.extra, rows.run, 0, n, at.rows);
     }
     const hashed = hash === undefined ? 0 : wasm.hashRows(hash, at.rows, n) >>> 0;
-    return { address: at.rows, hash: hashed, corrected };
+    return { hash: hashed, corrected };
   }
 
   #placeMixture(
@@ -221,7 +219,7 @@ export class PartMemory extends Core {
     if (used < corrections.length) throw new CodecError("CORRUPTED", "a correction of weights that are left out");
     const corrected = margins && used > 0 ? Array.from(new Uint32Array(this.u8.buffer, positions, used)) : NONE;
     wasm.mixtureBegin(at.extra, components, rows.shape, rows.low, rows.size);
-    return { address: at.rows, hash: new DataView(this.u8.buffer).getUint32(hashAt, true), corrected };
+    return { hash: new DataView(this.u8.buffer).getUint32(hashAt, true), corrected };
   }
 
   /** Finds the parameter that may be further off than the quarter of a grid step that docs/determinism.md 2 allows. */

@@ -18,6 +18,9 @@ export interface OpenStream extends Owner {
   readonly oneLane: boolean;
 }
 
+/** Whether a part of such runs restarts its lanes at each (docs/format.md section 8.5). One lane has nothing to restart: there a run saves looking up rows. */
+const restarts = (run: number, lanes: number): boolean => run >= (lanes === 1 ? 2 : lanes);
+
 export class StreamMemory extends PartMemory {
   // ---- writing
 
@@ -125,8 +128,7 @@ export class StreamMemory extends PartMemory {
     for (let p = parts.length - 1; p >= 0; p--) {
       const part = parts[p];
       if (part.symbols.length === 0) continue;
-      // A part of long runs restarts its lanes at each (docs/format.md section 8.5).
-      const runs = part.runs && part.runs.run >= (oneLane ? 2 : lanes) ? part.runs : undefined;
+      const runs = part.runs && restarts(part.runs.run, lanes) ? part.runs : undefined;
       const stretch = runs ? runs.run : part.symbols.length;
       for (let top = part.symbols.length; top > 0; top -= stretch) {
         const bottom = top - stretch;
@@ -209,8 +211,7 @@ export class StreamMemory extends PartMemory {
   ): void {
     if (table) this.prepare(table.address, false);
     const at = this.layoutPart(n, rows);
-    // A part of long runs restarts its lanes at each (docs/format.md section 8.5).
-    const byRun = rows.kind === "runs" && rows.run >= (stream.oneLane ? 2 : lanes);
+    const byRun = rows.kind === "runs" && restarts(rows.run, lanes);
     const placed = this.placeRows(rows, n, at, accept && 0, undefined, corrections, !byRun);
     accept?.(placed.hash);
     const { wasm } = this;
