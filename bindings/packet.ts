@@ -236,7 +236,8 @@ export function parsePacketHeader(
     if (dims.length === 1 && dims[0] === 1) throw new CodecError("CORRUPTED", "a first dimension of 1 is a flag");
   }
   const elements = dims.reduce((a, b) => a * b, 1);
-  if (elements > MAX_DIMENSION) throw new CodecError("CORRUPTED", `shape [${dims}] has more than 2^31 - 1 elements`);
+  if (elements > MAX_DIMENSION)
+    throw new CodecError("CORRUPTED", `the shape [${dims}] has more than 2^31 - 1 elements`);
   const start = reader.position;
   checkControl(bytes[3]!, kind === KIND_COMPRESSAI);
   accept?.(fingerprint);

@@ -57,7 +57,7 @@ export function checkTensor(tensor: TensorLike, name: string): CheckedTensor {
   if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
   const { type, data, dims } = tensor;
   if (!isLatentType(type))
-    throw new TypeError(`${name}.type is ${JSON.stringify(type)}; float32, int32, int16 and int8 can be coded`);
+    throw new TypeError(`${name}.type must be float32, int32, int16 or int8, not ${String(type)}`);
   if (!isArrayOf(type, data))
     throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
   const n = checkDims(dims);
