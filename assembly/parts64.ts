@@ -4,7 +4,7 @@
 import { escapeReader, escapeReaderError, escapesRemain, readEscape, startEscapeReader, writeEscape, escapeToRaw } from "./escape";
 import { ERROR_CORRUPTED, ERROR_TRUNCATED } from "./errors";
 import { entryCum, entryFreq, ESCAPE_CUM, mixtureValue, supportLow, supportSize } from "./mixture";
-import { loadState, LOW, nibbleError, putRaw, setState, startNibbles, state, storeState, takeEscape, words } from "./rans64";
+import { loadState, LOW, nibbleError, put, putRaw, setState, startNibbles, state, storeState, takeEscape, words } from "./rans64";
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, TABLE_BUCKETS, TABLE_RECORDS } from "./table";
 
 let end: usize = 0;
@@ -22,8 +22,6 @@ export function parts64EncodeBegin(wordsEnd: usize, compressai: bool): void {
 /** Codes n symbols backward. `step` 2: a row (u16) each, 0: one row. */
 export function parts64Encode(symbols: usize, rows: usize, step: usize, n: u32, table: usize): void {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
-  let x = state;
-  let w = words;
   for (let i = n; i > 0; ) {
     i--;
     const record = records + (<usize>load<u16>(rows + <usize>i * step) << 4);
@@ -32,24 +30,11 @@ export function parts64Encode(symbols: usize, rows: usize, step: usize, n: u32, 
     const offset = load<i32>(record, 8);
     let k = <u32>(value - offset);
     if (k >= max) {
-      setState(x, w);
       putEscape(value, offset, max);
-      x = state;
-      w = words;
       k = max;
     }
-    const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
-    let freq = <u64>(entry & 0xffff);
-    if (freq == 0) freq = 65536;
-    if (x >= freq << 47) {
-      w -= 4;
-      store<u32>(w, <u32>x);
-      x >>= 32;
-    }
-    const q = x / freq;
-    x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
+    put(load<u32>(<usize>load<u32>(record) + (<usize>k << 3)));
   }
-  setState(x, w);
 }
 
 // What comes beside the escape's entry: nibbles in CompressAI's stream, a number in a section of its own in the native one.
@@ -64,16 +49,7 @@ export function parts64EncodeEntries(entries: usize, symbols: usize, n: u32, low
     i--;
     const entry = load<u32>(entries + (<usize>i << 2));
     if (entry >> 16 == ESCAPE_CUM) putEscape(load<i32>(symbols + (<usize>i << 2)), low, size);
-    const freq = <u64>(entry & 0xffff);
-    let x = state;
-    let w = words;
-    if (x >= freq << 47) {
-      w -= 4;
-      store<u32>(w, <u32>x);
-      x >>= 32;
-    }
-    const q = x / freq;
-    setState((q << 16) + (x - q * freq) + <u64>(entry >> 16), w);
+    put(entry);
   }
 }
 

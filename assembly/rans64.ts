@@ -8,7 +8,7 @@ import { readTile, TILE, tileFor, writeTile } from "./tile";
 
 export const LOW: u64 = 1 << 31;
 
-// State and word pointer while the rare escape code of CompressAI's stream runs; the loops keep them in locals.
+// State and word pointer of the stream that is being coded; parts64.ts goes on from them, and so does the escape code of CompressAI's stream.
 export let state: u64 = 0;
 export let words: usize = 0;
 
@@ -38,14 +38,29 @@ export function putRaw(raw: u64): void {
   putNibble(count);
 }
 
+/** C for an entry (freq | cum << 16; a freq of 0 is 65536), a word emitted before it where the state is too large. */
+// @ts-ignore: decorator
+@inline
+export function put(entry: u32): void {
+  let x = state;
+  let freq = <u64>(entry & 0xffff);
+  if (freq == 0) freq = 65536;
+  if (x >= freq << 47) {
+    words -= 4;
+    store<u32>(words, <u32>x);
+    x >>= 32;
+  }
+  const q = x / freq;
+  state = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
+}
+
 /**
  * Codes the n elements of the source (tile.ts) backward; words end at `end`. `run` elements share the row rows[i / run] (u16).
  * Returns the start of state-and-words, or 1 if an element has no symbol. Escapes of the native stream go to the escape writer.
  */
 export function encode64(n: u32, rows: usize, run: u32, table: usize, end: usize, compressai: bool): usize {
   const records = <usize>load<u32>(table, TABLE_RECORDS);
-  let x: u64 = compressai ? LOW : 0;
-  let w = end;
+  setState(compressai ? LOW : 0, end);
   let row = rows + (<usize>(n / run) << 1);
   let left: u32 = 0;
   let record: usize = 0;
@@ -72,31 +87,18 @@ export function encode64(n: u32, rows: usize, run: u32, table: usize, end: usize
         let k = <u32>(value - offset);
         if (k >= max) {
           if (compressai) {
-            state = x;
-            words = w;
             putRaw(escapeToRaw(value, offset, max));
-            x = state;
-            w = words;
           } else {
             writeEscape(value, offset, max);
           }
           k = max;
         }
-        const entry = load<u32>(entries + (<usize>k << 3));
-        let freq = <u64>(entry & 0xffff);
-        if (freq == 0) freq = 65536;
-        if (x >= freq << 47) {
-          w -= 4;
-          store<u32>(w, <u32>x);
-          x >>= 32;
-        }
-        const q = x / freq;
-        x = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
+        put(load<u32>(entries + (<usize>k << 3)));
       }
     }
     to = from;
   }
-  return storeState(x, w, end, compressai);
+  return storeState(state, words, end, compressai);
 }
 
 /** Puts the final state before the words [w, end); returns where it begins. */
