@@ -172,8 +172,7 @@ export class PartMemory extends Core {
       // Rows per run come to `extra`; a row per symbol only where somebody reads it.
       this.reserve(at.extra + rows.rows.byteLength + PADDING);
       this.place(rows.rows, at.extra);
-      // A run of an empty part may be 0 long.
-      if (n > 0 && (hash !== undefined || perSymbol)) wasm.expandRows(at.extra, rows.run, 0, n, at.rows);
+      if (hash !== undefined || perSymbol) wasm.expandRows(at.extra, rows.run, 0, n, at.rows);
     }
     const hashed = hash === undefined ? 0 : wasm.hashRows(hash, at.rows, n) >>> 0;
     return { hash: hashed, corrected };

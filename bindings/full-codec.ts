@@ -20,7 +20,7 @@ import type {
   WriterOptions,
 } from "./full-types.js";
 import { MIXTURE_FINGERPRINT } from "./packet-parts.js";
-import { type PartPrior, type Priors, sameShape } from "./part.js";
+import { type PartPrior, type Priors, shapesAgree } from "./part.js";
 import type { PriorData } from "./prior.js";
 import { rateOf } from "./rate.js";
 import { Reader } from "./reader.js";
@@ -177,7 +177,7 @@ export class FullCodecImplementation extends CodecImplementation implements Prio
 
 /** Parameters of one prior are of one shape, as checkShape compares it. */
 function checkParameters(name: string, found: Span | undefined, { dims }: Span): void {
-  if (found && !sameShape(found.dims, dims))
+  if (found && !shapesAgree(found.dims, dims))
     throw new CodecError("SHAPE_MISMATCH", `the ${name} have the shape [${found.dims}], the scales [${dims}]`);
 }
 

@@ -119,11 +119,11 @@ export function applyPartPrior(
  * A single dimension says only their number.
  */
 export function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
-  if (prior !== undefined && !sameShape(prior, dims))
+  if (prior !== undefined && !shapesAgree(prior, dims))
     throw new CodecError("SHAPE_MISMATCH", `the prior has the shape [${prior}], the part [${dims}]`);
 }
 
-export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+export function shapesAgree(a: readonly number[], b: readonly number[]): boolean {
   const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1));
   return x.length < 2 || y.length < 2 || x.join() === y.join();
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Codec, CodecError, create } from "latentwire";
 import { decodeCompressai, encodeCompressai, FormatError, pmfToQuantizedCdf, tableFromJson } from "./reference.js";
 
-interface CompressaiVector {
+export interface CompressaiVector {
   name: string;
   /** Rows filled up with zeros; `cdf_lengths` says where each ends. */
   cdfs: number[][];

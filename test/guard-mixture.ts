@@ -1,9 +1,9 @@
 // A part of mixtures on two machines: every weight, mean and scale of the decoder differs from the encoder's. For test/guard.test.ts and test/guard-run.ts.
 
-import { CodecError } from "latentwire";
+import type { CodecError } from "latentwire";
 import type { FullCodec, MixtureParameters, WriterOptions } from "latentwire/full";
 import type { Random } from "./cases.js";
-import { naturalScale, normal, perturbed } from "./guard-trial.js";
+import { naturalScale, normal, outcomeOf, perturbed } from "./guard-trial.js";
 import type { ReferenceGuard } from "./reference.js";
 
 export const COMPONENTS = 3;
@@ -58,16 +58,7 @@ export function writeMixture(codec: FullCodec, field: MixtureField, writerOption
 
 /** The symbols, or the error. */
 export function readMixture(codec: FullCodec, packet: Uint8Array, parameters: Arrays): Int32Array | CodecError {
-  const reader = codec.reader(packet);
-  try {
-    const dims = [parameters.means.length / COMPONENTS];
-    const { data } = reader.read(codec.mixture(parameters, { ...options, dims }), { type: "int32" });
-    reader.finish();
-    return data;
-  } catch (error) {
-    if (error instanceof CodecError) return error;
-    throw error;
-  } finally {
-    reader.close();
-  }
+  const dims = [parameters.means.length / COMPONENTS];
+  const prior = codec.mixture(parameters, { ...options, dims });
+  return outcomeOf(codec.reader(packet), (reader) => reader.read(prior, { type: "int32" }).data);
 }

@@ -1,7 +1,7 @@
 // A hyperprior on two machines: the decoder's scales and means differ from the encoder's by relative errors. For test/guard.test.ts and test/guard-run.ts.
 
 import { CodecError } from "latentwire";
-import type { FullCodec, WriterOptions } from "latentwire/full";
+import type { FullCodec, PartReader, WriterOptions } from "latentwire/full";
 import { stockScales } from "../bindings/scales.js";
 import { peakedCdf, type Random } from "./cases.js";
 import type { ReferenceGuard } from "./reference.js";
@@ -72,14 +72,18 @@ export function read(
   packet: Uint8Array,
   fields: readonly Pick<Field, "scales" | "means">[],
 ): Int32Array[] | CodecError {
-  const reader = codec.reader(packet);
-  try {
+  return outcomeOf(codec.reader(packet), (reader) => {
     reader.read(codec.factorized(side));
-    const symbols = fields.map(
-      ({ scales, means }) => reader.read(codec.gaussian(scales, { means }), { type: "int32" }).data,
-    );
+    return fields.map(({ scales, means }) => reader.read(codec.gaussian(scales, { means }), { type: "int32" }).data);
+  });
+}
+
+/** What `use` reads, to the packet's end, or the error. */
+export function outcomeOf<T>(reader: PartReader, use: (reader: PartReader) => T): T | CodecError {
+  try {
+    const result = use(reader);
     reader.finish();
-    return symbols;
+    return result;
   } catch (error) {
     if (error instanceof CodecError) return error;
     throw error;

@@ -7,6 +7,7 @@ import { stockScales } from "../bindings/scales.js";
 import { makeTable, random } from "./cases.js";
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
 import { fullBuilds } from "./full-builds.js";
+import type { CompressaiVector } from "./golden.js";
 import {
   anyPart,
   factorizedPart,
@@ -18,19 +19,10 @@ import {
 } from "./parts-cases.js";
 import { encodeCompressai, mixtureRow, quantizeMixture } from "./reference.js";
 
-interface Vector {
-  cdfs: number[][];
-  cdf_lengths: number[];
-  offsets: number[];
-  indexes: number[];
-  symbols: number[];
-  bytes_hex: string;
-}
-
 const folder = new URL("./vectors/", import.meta.url);
 const vectors = readdirSync(folder)
   .filter((file) => /^compressai-.*\.json$/.test(file))
-  .map((file) => ({ file, vector: JSON.parse(readFileSync(new URL(file, folder), "utf8")) as Vector }));
+  .map((file) => ({ file, vector: JSON.parse(readFileSync(new URL(file, folder), "utf8")) as CompressaiVector }));
 
 const form = { stream: "compressai", header: "none" } as const;
 

@@ -80,13 +80,13 @@ export function conditional(
   { scales, means }: { scales: TensorLike; means?: TensorLike },
   part: TensorLike | undefined,
 ): Prior {
-  sameShape("the latent", part, scales.dims);
-  sameShape("the means", means, scales.dims);
+  checkSameDims("the latent", part, scales.dims);
+  checkSameDims("the means", means, scales.dims);
   return codec.gaussian(scales, { means, table, scaleTable });
 }
 
 /** The codec counts elements only, so it would not notice a network whose H and W are exchanged. */
-export function sameShape(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
+export function checkSameDims(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
   if (tensor && !sameDims(tensor.dims, dims))
     throw new CodecError(
       "SHAPE_MISMATCH",

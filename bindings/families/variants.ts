@@ -2,7 +2,7 @@
 import type { FullCodec, MixtureOptions, TensorView } from "../full-types.js";
 import type { SessionTensor } from "../session.js";
 import type { Latent, TensorLike } from "../types.js";
-import { both, conditional, type HyperDecoder, type HyperModel, hyper, sameShape } from "./hyperprior.js";
+import { both, checkSameDims, conditional, type HyperDecoder, type HyperModel, hyper } from "./hyperprior.js";
 import { type Net, network } from "./network.js";
 import {
   type DecodeFamilyOptions,
@@ -64,8 +64,8 @@ const mixture: Family<MixtureDecoder> = {
     const { weights, means, scales } = await hyper<"weights" | "means" | "scales">(wire, model, y, [...mixed, ...both]);
     const [n, all, ...size] = scales.dims;
     const dims = [n!, all! / components, ...size];
-    for (const given of [means, weights]) sameShape("a weight or mean", given, scales.dims);
-    sameShape("the latent", y, dims);
+    for (const given of [means, weights]) checkSameDims("a weight or mean", given, scales.dims);
+    checkSameDims("the latent", y, dims);
     const parameters = {
       weights: byComponent(weights, dims),
       means: byComponent(means, dims),
