@@ -1,14 +1,17 @@
-// Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All in f64 with functions compiled into this
+// Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All in f64 with functions
+// compiled into this
 // module, so that every machine builds the same table: a JavaScript engine's Math.exp differs from it in
 // 9 % of inputs. docs/math.md 1 and 2.
 
-import { ERROR_INVALID, ERROR_NON_FINITE } from "./errors";
+import { INVALID_PMF, NON_FINITE } from "./codes";
 
 /**
  * CompressAI's pmf_to_quantized_cdf. pmf: n float32, cdf: n + 1 u32 (0 .. 2^precision). Returns 0 or an error code.
  *
- * The original searches all bins for the smallest frequency above 1 whenever it must widen an empty bin: O(n^2), 128 ms for the stock
- * table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins in order of (freq, index),
+ * The original searches all bins for the smallest frequency above 1 whenever it must widen an empty bin: O(n^2), 128 ms
+ * for the stock
+ * table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins in order of
+ * (freq, index),
  * each drained to 1: one pass per distinct frequency that gives.
  */
 export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i32 {
@@ -16,14 +19,14 @@ export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i3
   let total: u64 = 0;
   for (let i: usize = 0; i < <usize>n; i++) {
     const p = load<f32>(pmf + (i << 2));
-    if (!(p >= 0 && p < Infinity)) return ERROR_NON_FINITE;
+    if (!(p >= 0 && p < Infinity)) return NON_FINITE;
     // round half away from zero of a float32 product, exact in f64
     const freq = floor<f64>(<f64>(p * <f32>one) + 0.5);
-    if (freq > 4294967295.0) return ERROR_INVALID;
+    if (freq > 4294967295.0) return INVALID_PMF;
     store<u32>(cdf + (i << 2), <u32>freq, 4);
     total += <u64>freq;
   }
-  if (total == 0 || total > 0xffffffff) return ERROR_INVALID;
+  if (total == 0 || total > 0xffffffff) return INVALID_PMF;
 
   let empty: u32 = 0;
   let sum: u32 = 0;
@@ -50,7 +53,7 @@ export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i3
         next = freq;
       }
     }
-    if (owed > 0 && next == 0xffffffff) return ERROR_INVALID;
+    if (owed > 0 && next == 0xffffffff) return INVALID_PMF;
     level = next;
   }
   sum = 0;
@@ -63,27 +66,42 @@ export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i3
   return 0;
 }
 
-/** ceil(scale * 6.1094...), in float32 as CompressAI does: half the width of a Gaussian row whose tails hold 1e-9. */
-export function gaussianCenter(scale: f32): u32 {
-  return <u32>ceil<f32>(scale * <f32>6.109410204869);
+// ---- rows of scales: Gaussian, Laplace, logistic; the numbers are those of docs/format.md section 9
+
+export const GAUSSIAN: u32 = 0;
+export const LAPLACE: u32 = 1;
+
+// Tails of 1e-9 in all: exp(-x) = 1e-9 for Laplace, and 2 / (1 + exp(x)) = 1e-9 for the logistic.
+const LAPLACE_TAIL: f64 = 20.723265836946414;
+const LOGISTIC_TAIL: f64 = 21.416413017506358;
+
+/** Half the width of a row whose tails hold 1e-9. Of a Gaussian in float32, as CompressAI computes it. */
+export function halfWidth(distribution: u32, scale: f32): u32 {
+  if (distribution == GAUSSIAN) return <u32>ceil<f32>(scale * <f32>6.109410204869);
+  return <u32>ceil<f64>(<f64>scale * (distribution == LAPLACE ? LAPLACE_TAIL : LOGISTIC_TAIL));
 }
 
-/** pmf (2 center + 2 float32) of a Gaussian row: values -center .. center, then the tail mass. */
-export function gaussianPmf(scale: f32, pmf: usize): void {
-  const center = gaussianCenter(scale);
+// The mass above x >= 0 where the scale is 1, from the side where no digits are lost.
+function massAbove(distribution: u32, x: f64): f64 {
+  if (distribution == GAUSSIAN) return phi(-x);
+  return distribution == LAPLACE ? 0.5 * exp(-x) : sigmoid(-x);
+}
+
+/** pmf (2 half + 2 float32) of a row: values -half .. half, then the tail mass. docs/math.md 2. */
+export function scalePmf(distribution: u32, scale: f32, pmf: usize): void {
+  const half = halfWidth(distribution, scale);
   const s = <f64>scale;
-  // The lower edge of v is the upper one of v + 1; v = -1 only makes the first.
-  let upper: f64 = 0;
-  for (let v = -1; v <= <i32>center; v++) {
-    const lower = phi((-0.5 - <f64>v) / s);
-    if (v >= 0) {
-      const p = <f32>(upper - lower);
-      store<f32>(pmf + (<usize>(center - v) << 2), p);
-      store<f32>(pmf + (<usize>(center + v) << 2), p);
-    }
-    upper = lower;
+  let above = massAbove(distribution, 0.5 / s);
+  store<f32>(pmf + (<usize>half << 2), <f32>(distribution == GAUSSIAN ? phi(0.5 / s) - above : 1 - 2 * above));
+  for (let v: u32 = 1; v <= half; v++) {
+    // The lower edge of v is the upper one of v - 1.
+    const beyond = massAbove(distribution, (<f64>v + 0.5) / s);
+    const p = <f32>(above - beyond);
+    store<f32>(pmf + (<usize>(half - v) << 2), p);
+    store<f32>(pmf + (<usize>(half + v) << 2), p);
+    above = beyond;
   }
-  store<f32>(pmf + (<usize>(2 * center + 1) << 2), <f32>(2 * upper));
+  store<f32>(pmf + (<usize>(2 * half + 1) << 2), <f32>(2 * above));
 }
 
 // Phi(x) = erfc(-x / sqrt 2) / 2
@@ -97,7 +115,8 @@ export function sigmoid(x: f64): f64 {
   return 1 / (1 + exp(-x));
 }
 
-// s = ln(1 + e^x) solves e^s = 1 + e^x; Halley's iteration from within 0.4 of it is exact to 1e-15 after four steps. A logarithm of its
+// s = ln(1 + e^x) solves e^s = 1 + e^x; Halley's iteration from within 0.4 of it is exact to 1e-15 after four steps. A
+// logarithm of its
 // own would cost 250 bytes of the module.
 function softplus(x: f64): f64 {
   if (x > 36) return x;
@@ -111,27 +130,22 @@ function softplus(x: f64): f64 {
 }
 
 /**
- * pmf (length + 1 float32: the values, then the tail mass) of one channel of a factorized prior (Balle et al. 2018, appendix 6.1).
- * parameters: float32, per layer the matrix (filters[i+1] x filters[i]), the bias and, but for the last layer, the factor.
- * filters: layers + 1 u32. start: position of the first value. The tail's upper end is that of the longest row, as in CompressAI.
- * scratch: f64 for every parameter, and 2 x 256 more for a layer's input and output (filters <= 256).
+ * pmf (length + 1 float32: the values, then the tail mass) of one channel of a factorized prior (Balle et al. 2018,
+ * appendix 6.1).
+ * parameters: float32, per layer the matrix (filters[i+1] x filters[i]), the bias and, but for the last layer, the
+ * factor.
+ * filters: layers + 1 u32, each at most 256. start: position of the first value. The tail's upper end is that of the
+ * longest row, as in CompressAI.
+ * work: 4,096 bytes for a layer's input and output.
  */
-export function factorizedPmf(parameters: usize, layers: u32, filters: usize, start: f64, length: u32, longest: u32, pmf: usize, scratch: usize): void {
-  let source = parameters;
-  let target = scratch + 2 * 256 * 8;
-  for (let layer: u32 = 0; layer < layers; layer++) {
-    const inputs = load<u32>(filters + (<usize>layer << 2));
-    const outputs = load<u32>(filters + (<usize>layer << 2), 4);
-    for (let i: u32 = 0; i < inputs * outputs; i++, source += 4, target += 8) store<f64>(target, softplus(<f64>load<f32>(source)));
-    for (let i: u32 = 0; i < outputs; i++, source += 4, target += 8) store<f64>(target, <f64>load<f32>(source));
-    if (layer + 1 == layers) break;
-    for (let i: u32 = 0; i < outputs; i++, source += 4, target += 8) store<f64>(target, tanh(<f64>load<f32>(source)));
-  }
+export function factorizedPmf(
+  parameters: usize, layers: u32, filters: usize, start: f64, length: u32, longest: u32, pmf: usize, work: usize,
+): void {
   let lower: f64 = 0;
   let tail: f64 = 0;
   // Edge k lies below value k; the one after the last value's upper edge is that of the longest row.
   for (let k: u32 = 0; k <= length + 1; k++) {
-    const edge = logits(start + <f64>(k <= length ? k : longest) - 0.5, layers, filters, scratch);
+    const edge = logits(start + <f64>(k <= length ? k : longest) - 0.5, parameters, layers, filters, work);
     if (k > length) {
       tail += sigmoid(-edge);
       break;
@@ -144,23 +158,23 @@ export function factorizedPmf(parameters: usize, layers: u32, filters: usize, st
   store<f32>(pmf + (<usize>length << 2), <f32>tail);
 }
 
-function logits(x: f64, layers: u32, filters: usize, scratch: usize): f64 {
-  let input = scratch;
-  let output = scratch + 256 * 8;
-  let p = scratch + 2 * 256 * 8;
+function logits(x: f64, p: usize, layers: u32, filters: usize, work: usize): f64 {
+  let input = work;
+  let output = work + 2048;
   store<f64>(input, x);
   for (let layer: u32 = 0; layer < layers; layer++) {
     const inputs = load<u32>(filters + (<usize>layer << 2));
     const outputs = load<u32>(filters + (<usize>layer << 2), 4);
-    const bias = p + (<usize>(inputs * outputs) << 3);
-    const factor = bias + (<usize>outputs << 3);
+    const bias = p + (<usize>(inputs * outputs) << 2);
+    const factor = bias + (<usize>outputs << 2);
     for (let o: usize = 0; o < <usize>outputs; o++) {
-      let sum = load<f64>(bias + (o << 3));
-      for (let i: usize = 0; i < <usize>inputs; i++, p += 8) sum += load<f64>(p) * load<f64>(input + (i << 3));
-      if (layer + 1 < layers) sum += load<f64>(factor + (o << 3)) * tanh(sum);
+      let sum = <f64>load<f32>(bias + (o << 2));
+      for (let i: usize = 0; i < <usize>inputs; i++, p += 4)
+        sum += softplus(<f64>load<f32>(p)) * load<f64>(input + (i << 3));
+      if (layer + 1 < layers) sum += tanh(<f64>load<f32>(factor + (o << 2))) * tanh(sum);
       store<f64>(output + (o << 3), sum);
     }
-    p = factor + (<usize>outputs << 3);
+    p = factor + (<usize>outputs << 2);
     const swap = input;
     input = output;
     output = swap;
@@ -168,7 +182,8 @@ function logits(x: f64, layers: u32, filters: usize, scratch: usize): f64 {
   return load<f64>(input);
 }
 
-// exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own has a 2 KB look-up
+// exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own
+// has a 2 KB look-up
 // table, which no caller here is fast enough to need.
 export function exp(x: f64): f64 {
   if (x > 709) return Infinity;
@@ -195,7 +210,8 @@ function tanh(x: f64): f64 {
   return 1 - 2 / (exp(2 * x) + 1);
 }
 
-// The complementary error function after fdlibm's s_erf.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp.
+// The complementary error function after fdlibm's s_erf.c (Sun Microsystems 1993, freely redistributable), error below
+// 1 ulp.
 export function erfc(x: f64): f64 {
   const a = abs(x);
   if (a < 0.84375) {

@@ -1,5 +1,6 @@
-// XXH32 and XXH64 with seed 0 (Collet, xxHash specification 0.1.1). The four accumulators of the 16-byte loop are independent, so a
-// packet's checksum costs about 2 % of decoding it.
+// XXH32, and XXH64 with seed 0 (Collet, xxHash specification 0.1.1). The four accumulators of a loop are independent,
+// so a packet's check costs about
+// 2 % of decoding it.
 
 const P32_1: u32 = 0x9e3779b1;
 const P32_2: u32 = 0x85ebca77;
@@ -13,14 +14,14 @@ function round32(acc: u32, word: u32): u32 {
   return rotl<u32>(acc + word * P32_2, 13) * P32_1;
 }
 
-export function xxh32(p: usize, length: usize): u32 {
+export function xxh32(p: usize, length: usize, seed: u32): u32 {
   const end = p + length;
   let h: u32;
   if (length >= 16) {
-    let a: u32 = P32_1 + P32_2;
-    let b: u32 = P32_2;
-    let c: u32 = 0;
-    let d: u32 = 0 - P32_1;
+    let a = seed + P32_1 + P32_2;
+    let b = seed + P32_2;
+    let c = seed;
+    let d = seed - P32_1;
     const limit = end - 16;
     do {
       a = round32(a, load<u32>(p));
@@ -31,7 +32,7 @@ export function xxh32(p: usize, length: usize): u32 {
     } while (p <= limit);
     h = rotl<u32>(a, 1) + rotl<u32>(b, 7) + rotl<u32>(c, 12) + rotl<u32>(d, 18);
   } else {
-    h = P32_5;
+    h = seed + P32_5;
   }
   h += <u32>length;
   while (p + 4 <= end) {
@@ -53,49 +54,36 @@ const P64_3: u64 = 0x165667b19e3779f9;
 const P64_4: u64 = 0x85ebca77c2b2ae63;
 const P64_5: u64 = 0x27d4eb2f165667c5;
 
-// @ts-ignore: decorator
-@inline
 function round64(acc: u64, word: u64): u64 {
   return rotl<u64>(acc + word * P64_2, 31) * P64_1;
 }
 
+const accumulators: usize = memory.data(32, 16);
+
+/** Of tables only, so it is written for few bytes, not for speed. */
 export function xxh64(p: usize, length: usize): u64 {
   const end = p + length;
-  let h: u64;
+  let h = P64_5;
   if (length >= 32) {
-    let a: u64 = P64_1 + P64_2;
-    let b: u64 = P64_2;
-    let c: u64 = 0;
-    let d: u64 = 0 - P64_1;
-    const limit = end - 32;
-    do {
-      a = round64(a, load<u64>(p));
-      b = round64(b, load<u64>(p, 8));
-      c = round64(c, load<u64>(p, 16));
-      d = round64(d, load<u64>(p, 24));
-      p += 32;
-    } while (p <= limit);
-    h = rotl<u64>(a, 1) + rotl<u64>(b, 7) + rotl<u64>(c, 12) + rotl<u64>(d, 18);
-    h = (h ^ round64(0, a)) * P64_1 + P64_4;
-    h = (h ^ round64(0, b)) * P64_1 + P64_4;
-    h = (h ^ round64(0, c)) * P64_1 + P64_4;
-    h = (h ^ round64(0, d)) * P64_1 + P64_4;
-  } else {
-    h = P64_5;
+    store<u64>(accumulators, P64_1 + P64_2);
+    store<u64>(accumulators, P64_2, 8);
+    store<u64>(accumulators, 0, 16);
+    store<u64>(accumulators, 0 - P64_1, 24);
+    for (; p + 32 <= end; p += 32) {
+      for (let j: usize = 0; j < 32; j += 8)
+        store<u64>(accumulators + j, round64(load<u64>(accumulators + j), load<u64>(p + j)));
+    }
+    h = rotl<u64>(load<u64>(accumulators), 1) + rotl<u64>(load<u64>(accumulators, 8), 7);
+    h += rotl<u64>(load<u64>(accumulators, 16), 12) + rotl<u64>(load<u64>(accumulators, 24), 18);
+    for (let j: usize = 0; j < 32; j += 8) h = (h ^ round64(0, load<u64>(accumulators + j))) * P64_1 + P64_4;
   }
   h += <u64>length;
-  while (p + 8 <= end) {
-    h = rotl<u64>(h ^ round64(0, load<u64>(p)), 27) * P64_1 + P64_4;
-    p += 8;
-  }
+  for (; p + 8 <= end; p += 8) h = rotl<u64>(h ^ round64(0, load<u64>(p)), 27) * P64_1 + P64_4;
   if (p + 4 <= end) {
     h = rotl<u64>(h ^ (<u64>load<u32>(p) * P64_1), 23) * P64_2 + P64_3;
     p += 4;
   }
-  while (p < end) {
-    h = rotl<u64>(h ^ (<u64>load<u8>(p) * P64_5), 11) * P64_1;
-    p++;
-  }
+  for (; p < end; p++) h = rotl<u64>(h ^ (<u64>load<u8>(p) * P64_5), 11) * P64_1;
   h = (h ^ (h >> 33)) * P64_2;
   h = (h ^ (h >> 29)) * P64_3;
   return h ^ (h >> 32);

@@ -1,36 +1,124 @@
-// Rows that two machines must agree on (docs/format.md sections 8.3 and 8.4, docs/determinism.md). All in f64, so that both sides decide alike.
+// Rows that two machines must agree on (docs/format.md sections 8.3 and 8.4, docs/determinism.md). All in f64, so that
+// both sides decide alike.
+
+import { readVarint, room, varintLength, writeVarint } from "./memory";
+import { SCALES_COUNT, SCALES_VALUES } from "./rows";
+
+// What a writer or reader keeps about parameters, docs/abi.md.
+/** f64: margins of a writer, both 0 without a guard and for a reader. */
+export const GUARD_RELATIVE: usize = 0;
+export const GUARD_ABSOLUTE: usize = 8;
+/** Whether rows feed the index check, and its hash so far. */
+export const GUARD_HASHED: usize = 16;
+export const GUARD_HASH: usize = 20;
+/** Parameters of the parts before. */
+export const GUARD_FIRST: usize = 24;
+/** Corrections written, or left to read. */
+export const GUARD_COUNT: usize = 28;
+/** One more than the last correction that was written or read. */
+export const GUARD_POSITION: usize = 32;
+/** A writer: its list of bytes (memory.ts). A reader: its cursor. */
+export const GUARD_LIST: usize = 36;
+/** A list could not grow. */
+export const GUARD_FULL: usize = 48;
+/** A reader: the next correction; NO_CORRECTION behind the last one, and for a writer. */
+export const GUARD_NEXT: usize = 52;
+export const GUARD_BYTES: usize = 64;
+
+export const NO_CORRECTION: u32 = 0xffffffff;
+
+export function isGuarded(guard: usize): bool {
+  return load<f64>(guard, GUARD_RELATIVE) > 0 || load<f64>(guard, GUARD_ABSOLUTE) > 0;
+}
 
 /**
- * Looks for scales whose row a change by relative * |sigma| + absolute would change, puts their positions (u32) at `positions` and their rows above the nearest
- * boundary into `rows`, which holds the rows as they are. Returns how many there are.
+ * Keeps what a part adds to a writer's guard, 16 bytes at `saved`: count, position and length of the corrections, and
+ * the hash.
  */
-export function guardRows(sigmas: usize, n: u32, scales: usize, count: u32, relative: f64, absolute: f64, rows: usize, positions: usize): u32 {
-  let found: u32 = 0;
-  for (let i: u32 = 0; i < n; i++) {
-    const sigma = <f64>load<f32>(sigmas + (<usize>i << 2));
-    const row = <u32>load<u16>(rows + (<usize>i << 1));
-    if (!isAmbiguous(sigma, row, scales, count, relative * abs(sigma) + absolute)) continue;
-    store<u32>(positions + (<usize>found << 2), i);
-    found++;
-    store<u16>(rows + (<usize>i << 1), <u16>correctedRow(sigma, row, scales, count));
+export function saveGuard(guard: usize, saved: usize): void {
+  store<u32>(saved, load<u32>(guard, GUARD_COUNT));
+  store<u32>(saved, load<u32>(guard, GUARD_POSITION), 4);
+  store<u32>(saved, load<u32>(guard, GUARD_LIST + 4), 8);
+  store<u32>(saved, load<u32>(guard, GUARD_HASH), 12);
+}
+
+export function restoreGuard(guard: usize, saved: usize): void {
+  store<u32>(guard, load<u32>(saved), GUARD_COUNT);
+  store<u32>(guard, load<u32>(saved, 4), GUARD_POSITION);
+  store<u32>(guard, load<u32>(saved, 8), GUARD_LIST + 4);
+  store<u32>(guard, load<u32>(saved, 12), GUARD_HASH);
+  store<u32>(guard, 0, GUARD_FULL);
+}
+
+/** Adds the correction of parameter `position` of the present part. */
+export function recordCorrection(guard: usize, position: u32): void {
+  const value = load<u32>(guard, GUARD_FIRST) + position;
+  const delta = value - load<u32>(guard, GUARD_POSITION);
+  const at = room(guard + GUARD_LIST, 5);
+  if (at == 0) {
+    store<u32>(guard, 1, GUARD_FULL);
+    return;
   }
-  return found;
+  writeVarint(at, delta);
+  store<u32>(guard, load<u32>(guard, GUARD_LIST + 4) + varintLength(delta), GUARD_LIST + 4);
+  store<u32>(guard, load<u32>(guard, GUARD_COUNT) + 1, GUARD_COUNT);
+  store<u32>(guard, value + 1, GUARD_POSITION);
+}
+
+/** Whether a packet corrects parameter `position` of the present part; each correction is taken once, in order. */
+export function takeCorrection(guard: usize, position: u32): bool {
+  const next = load<u32>(guard, GUARD_NEXT);
+  if (next == NO_CORRECTION || next != load<u32>(guard, GUARD_FIRST) + position) return false;
+  nextCorrection(guard);
+  return true;
+}
+
+/** Goes on to the next correction of a reader; the section has been checked. */
+export function nextCorrection(guard: usize): void {
+  const left = load<u32>(guard, GUARD_COUNT);
+  let next = NO_CORRECTION;
+  if (left) {
+    next = load<u32>(guard, GUARD_POSITION) + readVarint(guard + GUARD_LIST);
+    store<u32>(guard, left - 1, GUARD_COUNT);
+    store<u32>(guard, next + 1, GUARD_POSITION);
+  }
+  store<u32>(guard, next, GUARD_NEXT);
+}
+
+/**
+ * Moves the rows of scales near a boundary: those that a writer's guard finds, which it records, or those that a packet
+ * names. `first` is the number of the first scale.
+ */
+export function guardRows(guard: usize, sigmas: usize, first: u32, n: u32, scales: usize, rows: usize): void {
+  if (load<u32>(scales, SCALES_COUNT) == 1 || (!isGuarded(guard) && load<u32>(guard, GUARD_NEXT) == NO_CORRECTION))
+    return;
+  for (let i: u32 = 0; i < n; i++) {
+    const at = rows + (<usize>i << 1);
+    store<u16>(at, <u16>guardedRow(guard, <f64>load<f32>(sigmas + (<usize>i << 2)), <u32>load<u16>(at), scales, first + i));
+  }
+}
+
+/** The row of one scale, `row` being its own. */
+export function guardedRow(guard: usize, sigma: f64, row: u32, scales: usize, position: u32): u32 {
+  if (isAmbiguous(sigma, row, scales, load<f64>(guard, GUARD_RELATIVE) * abs(sigma) + load<f64>(guard, GUARD_ABSOLUTE)))
+    recordCorrection(guard, position);
+  else if (!takeCorrection(guard, position)) return row;
+  return correctedRow(sigma, row, scales);
 }
 
 /** Whether a scale that is `margin` smaller or larger has another row than `row`. */
-// @ts-ignore: decorator
-@inline
-export function isAmbiguous(sigma: f64, row: u32, scales: usize, count: u32, margin: f64): bool {
-  if (row > 0 && <f64>load<f32>(scales + (<usize>(row - 1) << 2)) >= sigma - margin) return true;
-  return row + 1 < count && <f64>load<f32>(scales + (<usize>row << 2)) < sigma + margin;
+export function isAmbiguous(sigma: f64, row: u32, scales: usize, margin: f64): bool {
+  const values = scales + SCALES_VALUES;
+  if (row > 0 && <f64>load<f32>(values + (<usize>(row - 1) << 2)) >= sigma - margin) return true;
+  return row + 1 < load<u32>(scales, SCALES_COUNT) && <f64>load<f32>(values + (<usize>row << 2)) < sigma + margin;
 }
 
 /** The row above the boundary nearest to sigma, whose own row is `row`. */
-export function correctedRow(sigma: f64, row: u32, scales: usize, count: u32): u32 {
-  const last = count - 1;
+export function correctedRow(sigma: f64, row: u32, scales: usize): u32 {
+  const last = load<u32>(scales, SCALES_COUNT) - 1;
   if (row == last) return row;
   if (row == 0) return 1;
-  const at = scales + (<usize>row << 2);
+  const at = scales + SCALES_VALUES + (<usize>row << 2);
   return sigma * sigma < <f64>load<f32>(at - 4) * <f64>load<f32>(at) ? row : row + 1;
 }
 
@@ -38,4 +126,12 @@ export function correctedRow(sigma: f64, row: u32, scales: usize, count: u32): u
 export function hashRows(h: u32, rows: usize, n: u32): u32 {
   for (let i: u32 = 0; i < n; i++) h = (h ^ <u32>load<u16>(rows + (<usize>i << 1))) * 0x9e3779b1;
   return h;
+}
+
+/** The check of a part whose rows gave this hash. */
+export function checkOfHash(h: u32): u32 {
+  h ^= h >> 15;
+  h *= 0x85ebca77;
+  h ^= h >> 13;
+  return h >> 16;
 }

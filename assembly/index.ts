@@ -1,26 +1,31 @@
-// The module's exports, and nothing else. Addresses and lengths are the caller's (bindings/core*.ts) responsibility.
-import { initLanes } from "./lanes";
+// The exported functions: docs/abi.md. A host copies bytes in, calls, copies bytes out and turns codes into its own
+// errors; it is responsible for the
+// addresses and lengths that it hands over.
 
-export { expandRows, buildScaleBins, scaleToRow } from "./rows";
-export { factorizedPmf, gaussianCenter, gaussianPmf, quantizedCdf } from "./cdf";
-export { dequantize, narrow, quantize, widen } from "./quantize";
-export { loadTable, preparedBound, prepareDecode, prepareEncode } from "./table";
-export { decode64, encode64 } from "./rans64";
-export { refusedAt, refusedValue, setElements } from "./tile";
-export { decodeBegin, decodeEnd, decodeUp, encodeBegin, encodeDown, encodeEnd, tailLength } from "./rans";
-export { escapeWriter, startEscapeReader, startEscapeWriter } from "./escape";
-export { xxh32, xxh64 } from "./checksum";
+import { ABI_VERSION, fault } from "./codes";
 
-/** First address behind the module's static data. */
-export function heapBase(): usize {
-  return __heap_base;
-}
+export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
+export { release, scratch } from "./memory";
+export {
+  beginPart, checkMagic, endPart, finishReader, freeReader, newReader, nextShape, openReader, readPart, stageRead,
+} from "./packet-reader";
+export {
+  beginEncode, closePart, dropPart, encodeChunk, endEncode, finishWriter, freeWriter, newWriter, openPart, stagePart,
+  writePart,
+} from "./packet-writer";
+export { newPart } from "./part";
+export { buildScales, newScales } from "./rows";
+export { loadTable, prepareTable, sealTable, tableSource } from "./table";
 
-/** Must be called once before anything else. */
-export function init(): void {
-  if (ASC_FEATURE_SIMD) initLanes();
+export function abiVersion(): u32 {
+  return ABI_VERSION;
 }
 
 export function simdBuild(): bool {
   return ASC_FEATURE_SIMD;
+}
+
+/** Where the last call that failed says what failed: docs/abi.md. */
+export function faultAddress(): usize {
+  return fault;
 }

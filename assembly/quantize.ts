@@ -1,4 +1,5 @@
-// float32 <-> symbols, docs/format.md section 6. SIMD and scalar do the same IEEE operations in the same order; relaxed SIMD and fused
+// float32 <-> symbols, docs/format.md section 6. SIMD and scalar do the same IEEE operations in the same order; relaxed
+// SIMD and fused
 // operations differ between engines and must not appear here.
 
 // The largest float32 below 2^31.
@@ -18,7 +19,8 @@ function centred(src: usize, mean: v128, step: v128, divide: bool): v128 {
 }
 
 /**
- * dst (int32) = nearest((src - mean) / step); `means` is the address of a mean per element, or 0 for `mean`. In place is allowed.
+ * dst (int32) = nearest((src - mean) / step); `means` is the address of a mean per element, or 0 for `mean`. In place
+ * is allowed.
  * Returns -1, or the position of the first value that is not finite or not an int32.
  */
 export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32, step: f32): i32 {
@@ -38,7 +40,8 @@ export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32
   return -1;
 }
 
-// From element i on, as long as 16 in a row are below 2^22: adding MAGIC takes a third of the time of nearest and trunc_sat with their range checks.
+// From element i on, as long as 16 in a row are below 2^22: adding MAGIC takes a third of the time of nearest and
+// trunc_sat with their range checks.
 // Returns where it stopped; nothing of that block has been stored, so that in place the caller can read it again.
 function quantizeSmall(src: usize, dst: usize, i: i32, n: i32, means: usize, mean: f32, step: f32): i32 {
   const steps = f32x4.splat(step);

@@ -1,33 +1,61 @@
-// From a scale to a row (docs/format.md section 7), and rows spread over symbols.
+// From a scale to a row (docs/format.md section 7), and rows of channels spread over symbols.
+
+import { xxh32 } from "./checksum";
+import { keep } from "./memory";
 
 // A positive float32's upper 13 bits: exponent and 4 mantissa bits, 16 bins an octave.
 const BIN_SHIFT: u32 = 19;
 const BINS: u32 = 4096;
 
+// Ascending scales as they lie in memory: count, whether each bin holds one scale at most, XXH32 of the scales; then
+// the bins, then the scales.
+export const SCALES_COUNT: usize = 0;
+const SCALES_SINGLE: usize = 4;
+export const SCALES_HASH: usize = 8;
+const SCALES_BINS: usize = 64;
+/** Where the scales begin, float32. */
+export const SCALES_VALUES: usize = SCALES_BINS + 32768;
+
 /**
- * Fills `bins` (4096 x 8 bytes): for each upper part of a float32, the first scale that is not below its smallest member (float32, infinity
- * behind the last one that counts) and that scale's row (u16). Then row + (scale < sigma) is the row, if a bin holds one scale.
- * Returns whether every bin does.
+ * Memory for `count` scales, which the host puts behind its first SCALES_VALUES bytes before it calls buildScales. 0:
+ * there is none.
  */
-export function buildScaleBins(scales: usize, count: u32, bins: usize): bool {
+export function newScales(count: u32): usize {
+  const scales = keep(SCALES_VALUES + (<usize>count << 2));
+  if (scales) store<u32>(scales, count);
+  return scales;
+}
+
+/**
+ * Builds the bins: for each upper part of a float32, the first scale that is not below its smallest member (float32,
+ * infinity behind the last one that counts) and
+ * that scale's row. Then row + (scale < sigma) is the row, if a bin holds one scale.
+ */
+export function buildScales(scales: usize): void {
+  const values = scales + SCALES_VALUES;
+  const count = load<u32>(scales);
   let row: u32 = 0;
-  let single = true;
+  let single: u32 = 1;
   for (let b: u32 = 0; b < BINS; b++) {
     const before = row;
     // From infinity on the bits are NaN or infinity; NaN is never looked up.
-    while (row + 1 < count && load<f32>(scales + (<usize>row << 2)) < reinterpret<f32>(b << BIN_SHIFT)) row++;
+    while (row + 1 < count && load<f32>(values + (<usize>row << 2)) < reinterpret<f32>(b << BIN_SHIFT)) row++;
     // Bin b - 1 had more than one scale in it.
-    if (row > before + 1) single = false;
-    const bin = bins + (<usize>b << 3);
-    store<f32>(bin, row + 1 < count ? load<f32>(scales + (<usize>row << 2)) : Infinity);
+    if (row > before + 1) single = 0;
+    const bin = scales + SCALES_BINS + (<usize>b << 3);
+    store<f32>(bin, row + 1 < count ? load<f32>(values + (<usize>row << 2)) : Infinity);
     store<u32>(bin, row, 4);
   }
-  return single;
+  store<u32>(scales, single, SCALES_SINGLE);
+  store<u32>(scales, xxh32(values, <usize>count << 2, 0), SCALES_HASH);
 }
 
-/** rows[i] (u16) = #{ j < count - 1 : scales[j] < sigma[i] }. `single` is what buildScaleBins returned. Returns -1, or the position of a NaN. */
-export function scaleToRow(sigmas: usize, n: i32, scales: usize, count: u32, bins: usize, single: bool, rows: usize): i32 {
-  const last = count - 1;
+/** rows[i] (u16) = #{ j < count - 1 : scales[j] < sigma[i] }. Returns -1, or the position of a NaN. */
+export function scaleToRow(sigmas: usize, n: i32, scales: usize, rows: usize): i32 {
+  const last = load<u32>(scales) - 1;
+  const values = scales + SCALES_VALUES;
+  const bins = scales + SCALES_BINS;
+  const single = load<u32>(scales, SCALES_SINGLE) != 0;
   let i = 0;
   if (ASC_FEATURE_SIMD) {
     if (single) {
@@ -48,9 +76,10 @@ export function scaleToRow(sigmas: usize, n: i32, scales: usize, count: u32, bin
     const sigma = load<f32>(sigmas + (<usize>i << 2));
     if (sigma != sigma) return i;
     const bin = bins + (<usize>(sigma > 0 ? reinterpret<u32>(sigma) >> BIN_SHIFT : <u32>0) << 3);
-    // No branch: whether the scale within a bin lies below is a toss-up (encode of W1 by scales 123 -> 244 Msym/s, bench latentwire-gaussian).
+    // No branch: whether the scale within a bin lies below is a toss-up (encode of W1 by scales 123 -> 244 Msym/s,
+    // bench latentwire-gaussian).
     let row = load<u32>(bin, 4) + u32(load<f32>(bin) < sigma);
-    if (!single) while (row < last && load<f32>(scales + (<usize>row << 2)) < sigma) row++;
+    if (!single) while (row < last && load<f32>(values + (<usize>row << 2)) < sigma) row++;
     store<u16>(rows + (<usize>i << 1), <u16>row);
   }
   return -1;
@@ -67,15 +96,15 @@ function fourRows(sigma: v128, base: v128): v128 {
   return i32x4.sub(v128.shuffle<u32>(low, high, 1, 3, 5, 7), below);
 }
 
-/** out[i] (u16) = rows[(first + i) / run] for i < n. */
-export function expandRows(rows: usize, run: u32, first: u32, n: u32, out: usize): void {
-  rows += <usize>(first / run) << 1;
+/** out[i] (u16) = ((first + i) / run) mod rows, for i < n. */
+export function expandRows(rows: u32, run: u32, first: u32, n: u32, out: usize): void {
+  let row = (first / run) % rows;
   let left = run - (first % run);
   for (let i: u32 = 0; i < n; i++) {
-    store<u16>(out + (<usize>i << 1), load<u16>(rows));
+    store<u16>(out + (<usize>i << 1), <u16>row);
     if (--left == 0) {
       left = run;
-      rows += 2;
+      if (++row == rows) row = 0;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { brotliCompressSync, brotliDecompressSync, deflateRawSync, inflateRawSync, constants as zlib } from "node:zlib";
 import { compress as zstdCompress, decompress as zstdDecompress, init as zstdInit } from "@bokuweb/zstd-wasm";
-import { type Codec, type DecodeOptions, type EncodeOptions, inspect, type Prior } from "latentwire";
+import type { Codec, DecodeOptions, EncodeOptions, Prior } from "latentwire";
 import { LANES as PLAIN_LANES, decode as plainDecode, encode as plainEncode, plainTable } from "./plain/index.js";
 import type { Workload } from "./workloads.js";
 
@@ -55,7 +55,7 @@ export function latentwire(
     lanes(packet) {
       if (encode.stream === "compressai") return 1;
       // A bare native stream opens with the control byte, whose low bits name the lanes (docs/format.md section 2).
-      return bare ? LANES[packet[0] & 3] : inspect(packet).lanes;
+      return bare ? LANES[packet[0] & 3] : codec.inspect(packet).lanes;
     },
     encode: (i) => codec.encode(tensors[i], priorOf(), encodeOptions),
     decode: (packet) => codec.decode(packet, priorOf(), decodeOptions).data,

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Codec, create, inspect, type Prior } from "latentwire";
+import { type Codec, create, type Prior } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { median } from "./averages.js";
 import { type Ideal, ideal } from "./ideal.js";
@@ -73,7 +73,7 @@ export class Pipeline {
       packet,
       dims: [...latent.dims],
       symbols: symbols.length,
-      lanes: inspect(packet).lanes,
+      lanes: codec.inspect(packet).lanes,
       ideal: ideal(symbols, rows, prior.table.toJSON()),
       exact: this.isExact(packet, symbols, restored),
       ms: {

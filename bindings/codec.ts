@@ -1,24 +1,37 @@
-/** The codec: checks arguments, asks the prior, lets core do the work. */
-import { decodeBatch, encodeBatch } from "./batch.js";
-import type { Core } from "./core.js";
-import type { LoadedScales, LoadedTable } from "./core-tables.js";
+/** The codec: checks arguments, makes priors, encodes and decodes. */
+import * as abi from "./abi.js";
+import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { CodecError } from "./errors.js";
-import { factorizedTableJson } from "./factorized.js";
-import { checkLanes, laneChoices, type StreamChoice } from "./lanes.js";
+import { Memory } from "./memory.js";
 import {
-  type BareHeader,
+  checkParameters,
+  checkRows,
+  checkScales,
+  checkStep,
+  chunkOf,
+  fillPart,
+  mixtureSource,
+  OwnPrior,
+  type PriorSource,
+  placeParameters,
+  Scales,
+} from "./prior.js";
+import { rateOf } from "./rate.js";
+import { inspectPacket, openPacket, Reader } from "./reader.js";
+import { type TableHandle, Tables } from "./tables.js";
+import {
+  checkDims,
+  checkFloats,
+  floatSpan,
   isBytes,
-  parseBareHeader,
-  parsePacketHeader,
-  writeBareHeader,
-  writePacketHeader,
-} from "./packet.js";
-import { applyPrior, checkRows, checkScales, checkStep, type PriorData } from "./prior.js";
-import { stockScales } from "./scales.js";
-import { tableToBinary } from "./table.js";
-import { hex, LoadedTableHandle } from "./table-handle.js";
-import { checkDims, checkFloats, checkTensor, isLatentType, outArray, sameDims } from "./tensor.js";
+  isLatentType,
+  outArray,
+  type Span,
+  sameDims,
+  spanOf,
+} from "./tensor.js";
 import type {
+  Codec,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
@@ -26,297 +39,327 @@ import type {
   GaussianOptions,
   IndexedOptions,
   Latent,
+  LatentType,
+  MixtureOptions,
+  MixtureParameters,
+  PacketInfo,
+  PartReader,
+  PartWriter,
   Prior,
   QuantizeOptions,
+  Rate,
+  RateOptions,
+  ReaderOptions,
+  SequenceOptions,
   Table,
-  TableJson,
   TableSource,
   TensorLike,
+  TensorView,
+  WriterOptions,
 } from "./types.js";
+import { checkWriteOptions, Writer } from "./writer.js";
 
-const DEFAULT_MAX_ELEMENTS = 2 ** 24;
+const NO_ELEMENTS: Span = {
+  type: "float32",
+  data: new Float32Array(0),
+  dims: [0],
+  strides: undefined,
+  offset: 0,
+  n: 0,
+};
 
-/** A prior knows its codec where nothing but this class sees it: a WeakSet of priors took 5 us where the caches were another program's. */
-class OwnPrior {
-  readonly #codec: CodecImplementation;
-  constructor(codec: CodecImplementation, data: PriorData) {
-    this.#codec = codec;
-    Object.freeze(Object.assign(this, data));
-  }
-  static isOf(prior: object, codec: CodecImplementation): boolean {
-    return #codec in Object(prior) && (prior as OwnPrior).#codec === codec;
-  }
-}
+class CodecImplementation {
+  readonly #memory: Memory;
+  readonly #tables: Tables;
+  readonly #scales: Scales;
+  #stockTable: TableHandle | undefined;
 
-export class CodecImplementation {
-  readonly #core: Core;
-  /** By fingerprint: loading the same table twice costs no memory. */
-  readonly #tables = new Map<string, { table: Table; loaded: LoadedTable }>();
-  readonly #scales: { values: Float32Array; loaded: LoadedScales }[] = [];
-  #stockTable: Table | undefined;
-
-  constructor(core: Core) {
-    this.#core = core;
+  constructor(memory: Memory) {
+    this.#memory = memory;
+    this.#tables = new Tables(memory);
+    this.#scales = new Scales(memory);
   }
 
   get simd(): boolean {
-    return this.#core.simd;
+    return this.#memory.simd;
   }
 
   // ---- tables
 
   table(source: TableSource): Table {
-    return this.#load(source).table;
-  }
-
-  #load(source: TableSource): { table: Table; loaded: LoadedTable } {
-    if (source === null || typeof source !== "object")
-      throw new TypeError("table must be a Table, its JSON form or its binary form");
-    if (source instanceof LoadedTableHandle) {
-      // A handle of another codec is loaded here from its bytes.
-      return this.#tables.get(source.fingerprint) ?? this.#loadBytes(source.bytes(), false);
-    }
-    if (isBytes(source)) return this.#loadBytes(source.slice(), false);
-    return this.#loadBytes(tableToBinary(source as TableJson), true);
-  }
-
-  #loadBytes(bytes: Uint8Array, seal: boolean): { table: Table; loaded: LoadedTable } {
-    const loaded = this.#core.loadTable(bytes, seal, (fingerprint) => this.#tables.get(hex(fingerprint, 16))?.loaded);
-    const fingerprint = hex(loaded.fingerprint, 16);
-    const known = this.#tables.get(fingerprint);
-    if (known) return known;
-    const entry = { table: new LoadedTableHandle(loaded, bytes), loaded };
-    this.#tables.set(fingerprint, entry);
-    return entry;
+    return this.#tables.load(source);
   }
 
   quantizedCdf(pmf: Float32Array, precision = 16): Uint32Array {
     const probabilities = checkFloats(pmf, "pmf");
     if (!Number.isInteger(precision) || precision < 1 || precision > 16)
       throw new RangeError(`precision must be 1 .. 16, not ${precision}`);
-    if (probabilities.length === 0) throw new CodecError("INVALID_PMF", "pmf is empty");
-    return this.#core.quantizedCdf(probabilities, precision);
+    return quantizedCdf(this.#memory, probabilities, precision);
   }
 
-  gaussianTable(scales: Float32Array = stockScales): Table {
-    return this.tableOfScales(scales, 5000, (scale) => this.#core.gaussianRow(scale));
+  gaussianTable(scales?: Float32Array): Table {
+    return scales === undefined ? this.#stock() : this.#tableOfScales("gaussian", scales);
   }
 
-  /** A row per scale. `largest`: the widest row must fit 65536 frequencies of at least 1. */
-  protected tableOfScales(
-    scales: Float32Array,
-    largest: number,
-    rowOf: (scale: number) => { offset: number; cdf: Uint32Array },
-  ): Table {
+  laplaceTable(scales: Float32Array = stockScales): Table {
+    return this.#tableOfScales("laplace", scales);
+  }
+
+  logisticTable(scales: Float32Array = stockScales): Table {
+    return this.#tableOfScales("logistic", scales);
+  }
+
+  #tableOfScales(kind: "gaussian" | "laplace" | "logistic", scales: Float32Array): TableHandle {
     const values = checkFloats(scales, "scales");
     checkScales(values, values.length, "scales");
-    const rows = Array.from(values, (scale, j) => {
-      if (scale > largest) throw new RangeError(`scales[${j}] = ${scale} is above ${largest}`);
-      return rowOf(scale);
-    });
-    return this.table({ offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => Array.from(row.cdf)) });
+    return this.#tables.load(scaleRows(this.#memory, kind, values));
+  }
+
+  #stock(): TableHandle {
+    this.#stockTable ??= this.#tableOfScales("gaussian", stockScales);
+    return this.#stockTable;
   }
 
   factorizedTable(parameters: FactorizedParameters): Table {
-    return this.table(factorizedTableJson(this.#core, parameters));
+    return this.#tables.load(factorizedRows(this.#memory, parameters));
   }
 
   // ---- priors
 
-  #prior(
-    kind: Prior["kind"],
-    source: { table: Table; loaded: LoadedTable },
-    step: number,
-    rows: PriorData["rows"],
-    means: Float32Array | undefined,
-  ): Prior {
-    return new OwnPrior(this, { kind, ...source, step, rows, means }) as unknown as Prior;
+  #prior(kind: Prior["kind"], table: TableHandle, source: Omit<PriorSource, "table" | "tableRows">): Prior {
+    const address = table.addressIn(this.#memory)!;
+    return new OwnPrior(this.#memory, kind, table, { ...source, table: address, tableRows: table.rows });
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
     const { axis } = options;
     if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
       throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
-    return this.#prior("factorized", this.#load(table), checkStep(options.step), { kind: "axis", axis }, undefined);
+    const step = checkStep(options.step);
+    const loaded = this.#tables.load(table);
+    const centre = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
+    return this.#prior("factorized", loaded, { kind: abi.KIND_CHANNELS, centre, step, axis });
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
-    const source = this.#load(table);
-    const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
-    return this.#prior(
-      "indexed",
-      source,
-      checkStep(options.step),
-      { kind: "symbols", run: 1, rows: checkRows(rows, source.table) },
+    const loaded = this.#tables.load(table);
+    const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
+    const step = checkStep(options.step);
+    const checked = checkRows(rows, loaded.rows);
+    const dims = means && means.n === rows.length ? means.dims : [rows.length];
+    const centre = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
+    return this.#prior("indexed", loaded, { kind: abi.KIND_ROWS, centre, step, rows: checked, means, dims });
+  }
+
+  gaussian(scales: Float32Array | TensorLike | TensorView, options: GaussianOptions = {}): Prior {
+    const sigmas = floatSpan(scales, "scales");
+    const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
+    checkParameters("means", means, sigmas);
+    const { scaleTable = stockScales } = options;
+    const table = options.table
+      ? this.#tables.load(options.table)
+      : options.scaleTable
+        ? this.#tableOfScales("gaussian", options.scaleTable)
+        : this.#stock();
+    checkScales(scaleTable, table.rows, "scaleTable");
+    return this.#prior("gaussian", table, {
+      kind: abi.KIND_SCALES,
+      centre: means ? abi.CENTRE_MEANS : abi.CENTRE_NONE,
+      step: checkStep(options.step),
+      sigmas,
       means,
-    );
+      scales: this.#scales.load(scaleTable),
+      scaleTable,
+      dims: sigmas.dims,
+    });
   }
 
-  gaussian(scales: Float32Array | TensorLike, options: GaussianOptions = {}): Prior {
-    const sigmas = checkFloats(scales, "scales");
-    const means = options.means === undefined ? undefined : checkFloats(options.means, "means");
-    const source = this.#load(options.table ?? this.#scalesTable(options.scaleTable));
-    const scaleTable = options.scaleTable ?? stockScales;
-    checkScales(scaleTable, source.table.rows, "scaleTable");
-    const rows = { kind: "scales" as const, run: 1 as const, sigmas, scales: this.#loadScales(scaleTable) };
-    return this.#prior("gaussian", source, checkStep(options.step), rows, means);
+  mixture(parameters: MixtureParameters, options: MixtureOptions = {}): Prior {
+    const stock = this.#stock();
+    return new OwnPrior(this.#memory, "mixture", stock, mixtureSource(parameters, options, stock, this.#scales));
   }
 
-  #scalesTable(scales: Float32Array | undefined): Table {
-    if (scales) return this.gaussianTable(scales);
-    this.#stockTable ??= this.gaussianTable();
-    return this.#stockTable;
-  }
+  // ---- one tensor
 
-  #loadScales(values: Float32Array): LoadedScales {
-    for (const known of this.#scales) {
-      if (known.values.length === values.length && known.values.every((scale, j) => scale === values[j]))
-        return known.loaded;
-    }
-    const loaded = this.#core.loadScales(values);
-    this.#scales.push({ values: values.slice(), loaded });
-    return loaded;
-  }
-
-  #data(prior: Prior): PriorData {
-    if (!OwnPrior.isOf(prior, this))
-      throw new TypeError("prior must come from factorized(), gaussian() or indexed() of this codec");
-    return prior as PriorData;
-  }
-
-  // ---- coding
-
-  encode(latent: TensorLike, prior: Prior, options: EncodeOptions = {}): Uint8Array {
-    const data = this.#data(prior);
-    const tensor = checkTensor(latent, "latent");
-    const n = tensor.data.length;
-    const applied = applyPrior(data, tensor.dims, n);
-    const { source, centre } = applied;
-    const { lanes = "auto", stream = "native", header = "packet" } = options;
-    checkLanes(lanes);
-    checkChoice("stream", stream, STREAMS);
-    checkChoice("header", header, HEADERS);
-
-    const bare = header === "none";
-    const checksum = !bare && (options.checksum ?? true);
-    const fingerprint = (options.fingerprint ?? true) ? data.loaded.shortFingerprint : undefined;
-    applied.auto ??= laneChoices(n, "auto", source.run, data.loaded.rows);
-    const choices: StreamChoice[] =
-      stream === "compressai"
-        ? [{ compressai: true, lanes: 1, layout: 0, least: 0 }]
-        : lanes === "auto"
-          ? applied.auto
-          : laneChoices(n, lanes, source.run, data.loaded.rows);
-    const view = this.#core.encode(
-      tensor.data,
-      tensor.type,
-      data.loaded,
-      source,
-      centre,
-      choices,
-      (stream) => (bare ? writeBareHeader(stream) : writePacketHeader(stream, tensor.dims, checksum, fingerprint)),
-      checksum,
-    );
-    if (options.out === undefined) return view.slice();
+  encode(latent: TensorLike | TensorView, prior: Prior, options: EncodeOptions = {}): Uint8Array {
+    const memory = this.#memory;
+    const source = OwnPrior.sourceOf(prior, memory);
+    const span = spanOf(latent, "latent");
+    const checked = checkWriteOptions(options);
+    const packet = source.mixture
+      ? this.#encodeKept(span, prior, options)
+      : this.#encodeInChunks(span, source, options, checked);
+    if (options.out === undefined) return packet.slice();
     if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
-    if (options.out.length < view.length)
-      throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${view.length}`);
-    options.out.set(view);
-    return options.out.subarray(0, view.length);
+    if (options.out.length < packet.length)
+      throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${packet.length}`);
+    options.out.set(packet);
+    return options.out.subarray(0, packet.length);
+  }
+
+  /** A view of the packet, valid until the next call. */
+  #encodeInChunks(
+    span: Span,
+    source: PriorSource,
+    options: EncodeOptions,
+    { form, check, lanes }: ReturnType<typeof checkWriteOptions>,
+  ): Uint8Array {
+    const memory = this.#memory;
+    const { wasm, part } = memory;
+    const { n } = span;
+    memory.address(wasm.prepareTable(source.table, 1));
+    const writer = wasm.newWriter(0);
+    memory.setWord(writer, abi.WRITER_FORM, form);
+    memory.setWord(writer, abi.WRITER_CHECK, check);
+    memory.setWord(writer, abi.WRITER_FINGERPRINT, (options.fingerprint ?? true) ? 1 : 0);
+    memory.setWord(writer, abi.WRITER_LANES, lanes);
+    memory.setWord(writer, abi.WRITER_COMPRESSAI, options.stream === "compressai" ? 1 : 0);
+    fillPart(memory, part, source, span.dims, n, span.type);
+    const chunk = chunkOf(source, n);
+    memory.check(wasm.beginEncode(writer, part, n, chunk));
+    for (;;) {
+      let code = 0;
+      // The last chunk first, because the last symbol is coded first.
+      for (let to = n; to > 0 && code === 0; ) {
+        const from = Math.floor((to - 1) / chunk) * chunk;
+        placeParameters(memory, part, source, from, to);
+        memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+        code = wasm.encodeChunk(writer, part, from, to);
+        to = from;
+      }
+      if (code === 0) code = wasm.endEncode(writer);
+      if (code === abi.AGAIN) continue;
+      memory.check(code);
+      const start = memory.word(writer, abi.WRITER_START);
+      return memory.u8.subarray(start, start + memory.word(writer, abi.WRITER_LENGTH));
+    }
+  }
+
+  /** What cannot be coded from its last element on is written as a packet of one part. */
+  #encodeKept(span: Span, prior: Prior, { stream, ...options }: EncodeOptions): Uint8Array {
+    if (stream !== undefined && stream !== "native")
+      throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');
+    const writer = new Writer(this.#memory, options, (sequence) => this.#sequencePrior(sequence));
+    try {
+      writer.write(span as TensorLike, prior);
+      return writer.finish();
+    } finally {
+      writer.close();
+    }
   }
 
   // Codec declares the overloads by type; this signature serves them all.
   decode(packet: Uint8Array, prior: Prior, options: DecodeOptions = {}): Latent {
-    const data = this.#data(prior);
+    const memory = this.#memory;
+    const { wasm, part } = memory;
+    const source = OwnPrior.sourceOf(prior, memory);
     if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
-    const { type = "float32", maxElements = DEFAULT_MAX_ELEMENTS, header = "packet" } = options;
+    const { type = "float32", dims: expected } = options;
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
-    checkChoice("header", header, HEADERS);
-    // Not "< 0": NaN would switch the limit off.
-    if (!(typeof maxElements === "number" && maxElements >= 0))
-      throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
-
-    const { stream, dims, end } =
-      header === "none" ? this.#bareStream(packet, options) : this.#packetStream(packet, data, options);
+    if (expected !== undefined) checkDims(expected);
+    if (source.table) memory.address(wasm.prepareTable(source.table, 0));
+    const reader = openPacket(memory, packet, options, false);
+    let dims = expected;
+    if (memory.word(reader, abi.READER_FORM) === abi.FORM_FULL) {
+      if (memory.word(reader, abi.READER_SEVERAL))
+        throw new CodecError("SHAPE_MISMATCH", "the packet has several parts: codec.reader() reads it");
+      dims = memory.words(reader, abi.READER_DIMS, memory.word(reader, abi.READER_RANK));
+      if (expected && !sameDims(expected, dims))
+        throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${dims}], [${expected}] was expected`);
+    } else if (dims === undefined) throw new TypeError("dims must be given: the packet does not hold the shape");
     const n = checkDims(dims);
-    if (n > maxElements)
-      throw new CodecError("LIMIT_EXCEEDED", `the shape [${dims}] has ${n} elements, maxElements is ${maxElements}`);
-    const { source, centre } = applyPrior(data, dims, n);
-    if (stream.layout === 1 && source.kind !== "runs")
-      throw new CodecError("CORRUPTED", "the stream has runs, the prior has none");
-    const out = outArray(type, n, options.out);
-    this.#core.decode(packet.subarray(stream.body, end), stream, data.loaded, source, centre, type, n, out);
-    return { type, dims, data: out };
-  }
-
-  readonly encodeBatch = encodeBatch;
-  readonly decodeBatch = decodeBatch;
-
-  #bareStream(packet: Uint8Array, options: DecodeOptions): StreamLocation {
-    const { dims, stream = "native" } = options;
-    if (dims === undefined) throw new TypeError("dims must be given for a bare stream");
-    checkChoice("stream", stream, STREAMS);
-    checkDims(dims);
-    const header: BareHeader =
-      stream === "compressai"
-        ? { compressai: true, lanes: 1, layout: 0, tailUnits: 0, escapeBytes: 0, body: 0 }
-        : parseBareHeader(packet);
-    return { stream: header, dims: [...dims], end: packet.length };
-  }
-
-  #packetStream(packet: Uint8Array, prior: PriorData, options: DecodeOptions): StreamLocation {
-    const header = parsePacketHeader(
-      packet,
-      (length) => this.#core.xxh32(packet.subarray(0, length)),
-      (found) => {
-        const expected = prior.loaded.shortFingerprint;
-        if (found === undefined || found === expected) return;
-        const tables = `table ..${hex(found, 8)}, the prior's is ..${hex(expected, 8)}`;
-        throw new CodecError("WRONG_TABLES", `the packet was coded with ${tables}`);
-      },
-    );
-    const { dims } = options;
-    if (dims !== undefined) {
-      checkDims(dims);
-      if (!sameDims(dims, header.dims))
-        throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${header.dims}], [${dims}] was expected`);
+    fillPart(memory, part, source, dims, n, type);
+    memory.check(wasm.beginPart(reader, part, 0));
+    const out = { type, data: outArray(type, n, options.out), dims: [...dims], strides: undefined, offset: 0, n };
+    const chunk = memory.word(reader, abi.READER_CHECKED) ? n : chunkOf(source, n);
+    memory.check(wasm.stageRead(reader, part, chunk, 0));
+    for (let from = 0; from < n; from += chunk) {
+      const to = Math.min(from + chunk, n);
+      placeParameters(memory, part, source, from, to);
+      memory.check(wasm.readPart(reader, part, to - from), type);
+      memory.take(out, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
     }
-    return { stream: header, dims: header.dims, end: header.end };
+    memory.check(wasm.endPart(reader, part, 0));
+    memory.check(wasm.finishReader(reader));
+    return { type, dims: out.dims, data: out.data };
   }
 
-  quantize(latent: TensorLike, prior: Prior, options: QuantizeOptions = {}): Latent {
+  inspect(packet: Uint8Array): PacketInfo {
+    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
+    return inspectPacket(this.#memory, packet);
+  }
+
+  // ---- symbols without coding
+
+  quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent {
     const type = options.type ?? "int32";
     if (!isLatentType(type) || (type as string) === "float32")
       throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
-    return this.#convert(latent, prior, type, options.out);
+    return this.#convert(spanOf(latent, "latent"), prior, type, options.out);
   }
 
-  dequantize(symbols: TensorLike, prior: Prior, options: { out?: Float32Array } = {}): Latent<Float32Array> {
-    if (symbols?.type === "float32") throw new TypeError("symbols must have an integer type");
-    return this.#convert(symbols, prior, "float32", options.out) as Latent<Float32Array>;
+  dequantize(
+    symbols: TensorLike | TensorView,
+    prior: Prior,
+    options: { out?: Float32Array } = {},
+  ): Latent<Float32Array> {
+    const span = spanOf(symbols, "symbols");
+    if (span.type === "float32") throw new TypeError("symbols must have an integer type");
+    return this.#convert(span, prior, "float32", options.out) as Latent<Float32Array>;
   }
 
-  #convert(tensor: TensorLike, prior: Prior, type: Latent["type"], out: Latent["data"] | undefined): Latent {
-    const { data, dims, type: from } = checkTensor(tensor, type === "float32" ? "symbols" : "latent");
-    const { centre } = applyPrior(this.#data(prior), dims, data.length);
-    const result = outArray(type, data.length, out);
-    this.#core.convert(data, from, type, centre, result);
-    return { type, dims, data: result };
+  /** What a writer keeps of a part, or gives back of it. */
+  #convert(span: Span, prior: Prior, type: LatentType, out: Latent["data"] | undefined): Latent {
+    const memory = this.#memory;
+    const { wasm, part } = memory;
+    const source = OwnPrior.sourceOf(prior, memory);
+    const { n, dims } = span;
+    const restore = type === "float32";
+    fillPart(memory, part, source, dims, n, span.type);
+    // Rows are not looked at.
+    if (source.kind !== abi.KIND_CHANNELS) memory.setWord(part, abi.PART_KIND, abi.KIND_ROWS);
+    const data = outArray(type, n, out);
+    const writer = memory.address(wasm.newWriter(1));
+    try {
+      memory.check(wasm.openPart(writer, part, n));
+      memory.check(wasm.stagePart(writer, part, n, 0));
+      if (source.means) memory.place(source.means, memory.word(part, abi.PART_AT_MEANS), 0, n);
+      memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), 0, n);
+      memory.check(wasm.writePart(writer, part, n, restore ? 1 : 0));
+      const found = restore ? abi.PART_AT_OUT : abi.PART_AT_ELEMENTS;
+      const kept = restore || span.type === "float32" ? (restore ? type : "int32") : span.type;
+      memory.takeAs(data, type, kept, memory.word(part, found), n);
+    } finally {
+      wasm.freeWriter(writer);
+    }
+    return { type, dims, data };
+  }
+
+  // ---- several parts
+
+  /** A prior without scales, for a sequence. */
+  #sequencePrior({ table, scaleTable, step }: SequenceOptions): Prior {
+    return this.gaussian(NO_ELEMENTS as TensorLike, {
+      ...(table && { table }),
+      ...(scaleTable && { scaleTable }),
+      ...(step !== undefined && { step }),
+    });
+  }
+
+  writer(options: WriterOptions = {}): PartWriter {
+    return new Writer(this.#memory, options, (sequence) => this.#sequencePrior(sequence));
+  }
+
+  reader(packet: Uint8Array | readonly Uint8Array[], options: ReaderOptions = {}): PartReader {
+    return new Reader(this.#memory, packet, options, (sequence) => this.#sequencePrior(sequence));
+  }
+
+  rate(latent: TensorLike | TensorView, prior: Prior, options: RateOptions = {}): Rate {
+    return rateOf(this.#memory, latent, prior, options);
   }
 }
 
-interface StreamLocation {
-  stream: BareHeader;
-  dims: number[];
-  end: number;
-}
-
-const STREAMS = ["native", "compressai"];
-const HEADERS = ["packet", "none"];
-
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (!choices.includes(value))
-    throw new TypeError(
-      `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
-    );
+/** A codec over a compiled build, with memory of its own. */
+export function codecFrom(module: WebAssembly.Module): Codec {
+  return new CodecImplementation(new Memory(module)) as unknown as Codec;
 }

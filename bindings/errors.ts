@@ -7,7 +7,7 @@
  * | `UNSUPPORTED_VERSION` | a version or stream kind this release does not know |
  * | `TRUNCATED` | the input ends too early |
  * | `CORRUPTED` | checksum or structure contradict docs/format.md |
- * | `WRONG_TABLES` | the packet was coded with another table |
+ * | `WRONG_PRIOR` | the packet was coded under another prior: another table, axis, step or kind of centre; the message says which where the packet can tell |
  * | `SHAPE_MISMATCH` | packet, latent and prior disagree about the shape |
  * | `LIMIT_EXCEEDED` | more elements than `maxElements`, or more memory than Wasm has |
  * | `NON_FINITE` | a NaN or an infinity among the inputs; the message names the position |
@@ -26,7 +26,7 @@ export type ErrorCode =
   | "UNSUPPORTED_VERSION"
   | "TRUNCATED"
   | "CORRUPTED"
-  | "WRONG_TABLES"
+  | "WRONG_PRIOR"
   | "SHAPE_MISMATCH"
   | "LIMIT_EXCEEDED"
   | "NON_FINITE"

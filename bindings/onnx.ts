@@ -1,7 +1,6 @@
 /**
- * Two halves of a split model with the codec between them.
- *
- * Works with every ONNX runtime by structure and imports none: `onnxruntime-node`, `onnxruntime-web` (Wasm, WebGPU, WebNN).
+ * Split models and entropy model families, with networks of any ONNX runtime: `onnxruntime-node`, `onnxruntime-web`
+ * (Wasm, WebGPU, WebNN). A session is known by its structure; no runtime is imported.
  *
  * @module
  */
@@ -9,59 +8,10 @@ import { CodecError } from "./errors.js";
 import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
-export {
-  type AutoregressiveDecoder,
-  type AutoregressiveModel,
-  decodeAutoregressive,
-  encodeAutoregressive,
-} from "./families/autoregressive.js";
-export {
-  type AnchorParity,
-  type ChannelGroupsDecoder,
-  type ChannelGroupsModel,
-  type CheckerboardDecoder,
-  type CheckerboardModel,
-  decodeChannelGroups,
-  decodeCheckerboard,
-  decodeElic,
-  type ElicDecoder,
-  type ElicGroup,
-  type ElicModel,
-  encodeChannelGroups,
-  encodeCheckerboard,
-  encodeElic,
-} from "./families/context.js";
-export {
-  decodeFactorized,
-  decodeMeanScale,
-  decodeRecursive,
-  decodeScale,
-  encodeFactorized,
-  encodeMeanScale,
-  encodeRecursive,
-  encodeScale,
-  type FactorizedModel,
-  type HyperDecoder,
-  type HyperModel,
-  type RecursiveDecoder,
-  type RecursiveModel,
-  type ScaleTable,
-} from "./families/hyperprior.js";
-export type { Net, Tensors } from "./families/network.js";
-export {
-  type DecodeGainOptions,
-  decodeGain,
-  decodeMixture,
-  type EncodeGainOptions,
-  encodeGain,
-  encodeMixture,
-  type GainDecoder,
-  type GainModel,
-  type Gains,
-  type MixtureDecoder,
-  type MixtureModel,
-} from "./families/variants.js";
-export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Format } from "./families/wire.js";
+export * from "./families/context.js";
+export * from "./families/hyperprior.js";
+export type { HyperDecoder, HyperModel, Net, ScaleTable, Tensors } from "./families/network.js";
+export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Family, Format } from "./families/wire.js";
 export type { SessionLike, SessionTensor } from "./session.js";
 
 /** All outputs of an encoder network, fetched to the CPU; float16 ones widened to float32. */
@@ -100,12 +50,12 @@ const latentTypes = ["float32", "int32", "int16", "int8"];
 /**
  * Makes a function from an image tensor to a packet: it runs the encoder network and encodes its latent.
  *
- * The latent may be float32, float16 (widened, exact), int32, int16 or int8. A latent on a GPU is fetched with `getData()`;
- * every output the network leaves there is disposed. The image, a tensor of the runtime or a plain `{type, dims, data}`, is handed to
- * the session as it is and stays the caller's.
+ * The latent may be float32, float16 (widened, exact), int32, int16 or int8. Outputs on a GPU are fetched with
+ * `getData()` where needed, and disposed. The image is a tensor of the runtime or a plain `{type, dims, data}`.
+ * It goes to the session as it is and stays the caller's.
  *
- * @throws CodecError `MODEL` where the session has no such input or output, or where it has several and none is
- * named; from the returned function also `MODEL` for a latent of another type, and whatever `codec.encode` throws.
+ * @throws CodecError `MODEL` where the session lacks an input or output, or has several and none is named. The function
+ * throws `MODEL` for a latent of another type, and whatever `codec.encode` throws.
  */
 export function splitEncoder(
   options: SplitEncoderOptions & { encode?: EncodeOptions & { out?: never } },
@@ -131,14 +81,14 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
 }
 
 /**
- * Makes a function from a packet to the outputs of the decoder network, by name, as its session returns them (those on a GPU stay
- * there and are the caller's to dispose). The latent is float32 unless `decode.type` says otherwise, and float16 where the session
- * says that its input is.
+ * Makes a function from a packet to the outputs of the decoder network, by name. Where the prior changes with every
+ * packet, it is the function's second argument.
  *
- * The function takes a prior as second argument, for models whose prior changes with every packet.
+ * The session's outputs are returned as they are; those on a GPU are the caller's to dispose. The latent is float32
+ * unless `decode.type` says otherwise, and float16 where the session says that its input is.
  *
- * @throws CodecError `MODEL` where the session has no such input or output, or where it has several inputs and none is
- * named; TypeError, from the returned function, where neither the options nor the call gives a prior; and whatever `codec.decode` throws.
+ * @throws CodecError `MODEL` where the session lacks an input or output, or has several inputs and none is named. The
+ * function throws TypeError where no prior is given, and whatever `codec.decode` throws.
  */
 export function splitDecoder<S extends SessionLike>(
   options: SplitDecoderOptions<S>,

@@ -1,5 +1,5 @@
 /** The program of a pool's worker: a codec, and tasks as they come. */
-import { codecFrom } from "./instantiate.js";
+import { codecFrom } from "./codec.js";
 import { toWire } from "./pool-errors.js";
 import { isShared, type Reply, type Start, type WirePrior, type WireTask, type Work } from "./pool-messages.js";
 import { serve } from "./pool-threads.js";

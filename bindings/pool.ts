@@ -3,15 +3,14 @@
  *
  * @module
  */
-import { inlined } from "./inlined.js";
-import { codecFrom, compiled } from "./instantiate.js";
-import { isBytes } from "./packet.js";
+import { codecFrom } from "./codec.js";
+import { moduleOf } from "./instantiate.js";
 import { hand, isShared, spansBuffer } from "./pool-messages.js";
 import { PoolPriorHandle } from "./pool-prior.js";
 import { Scheduler } from "./pool-scheduler.js";
 import { processors } from "./pool-threads.js";
 import type { GiveOptions, Pool, PoolDecodeOptions, PoolEncodeOptions, PoolOptions, PoolPrior } from "./pool-types.js";
-import { checkFloats, checkTensor } from "./tensor.js";
+import { checkFloats, checkTensor, isBytes } from "./tensor.js";
 import type {
   ArrayByType,
   Bytes,
@@ -33,7 +32,7 @@ export type * from "./pool-types.js";
 export type * from "./types.js";
 
 const ENCODE_OPTIONS = ["stream", "header", "lanes", "checksum", "fingerprint"] as const;
-const DECODE_OPTIONS = ["type", "dims", "stream", "header", "maxElements"] as const;
+const DECODE_OPTIONS = ["type", "dims", "stream", "header", "checksum", "maxElements"] as const;
 /** Of usual packets, to guess how long one takes. */
 const SYMBOLS_PER_BYTE = 10;
 
@@ -155,7 +154,7 @@ function atLeastOne(value: number, name: string): number {
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
   const size = atLeastOne(options.size ?? (await processors()), "size");
   const maxPending = atLeastOne(options.maxPending ?? 32 * size, "maxPending");
-  const module = await (options.module === undefined ? inlined(options.simd) : compiled(options.module));
+  const module = await moduleOf(options);
   const scheduler = new Scheduler(size, maxPending, module, options.worker);
   try {
     await Promise.all(Array.from({ length: size }, () => scheduler.add()));

@@ -1,82 +1,245 @@
-/** Priors: plain data that says which row codes which symbol and what is subtracted before quantizing. */
-import type { Centre } from "./centre.js";
-import type { RowSource } from "./core.js";
-import type { LoadedScales, LoadedTable } from "./core-tables.js";
+/** Priors: which row codes which symbol, and what is subtracted before quantizing. */
+import * as abi from "./abi.js";
+import { stockScales } from "./cdfs.js";
 import { CodecError } from "./errors.js";
-import type { StreamChoice } from "./lanes.js";
-import { MAX_DIMENSION } from "./packet.js";
-import type { Prior, Table } from "./types.js";
-
-/** What a codec keeps behind the public `Prior`. */
-export interface PriorData extends Prior {
-  readonly loaded: LoadedTable;
-  readonly rows: FactorizedRows | SymbolRows | ScaleRows;
-  readonly means: Float32Array | undefined;
-}
-
-interface FactorizedRows {
-  kind: "axis";
-  axis: number | undefined;
-  /** For the last shape: most calls have the same. */
-  last?: Applied;
-}
-interface SymbolRows {
-  kind: "symbols";
-  run: 1;
-  rows: Uint16Array;
-}
-interface ScaleRows {
-  kind: "scales";
-  run: 1;
-  sigmas: Float32Array;
-  scales: LoadedScales;
-}
-
-interface Applied {
-  n: number;
-  /** The streams to try by default, once that has been asked. */
-  auto?: StreamChoice[];
-  source: RowSource;
-  centre: Centre;
-}
+import { CHUNK, type Memory } from "./memory.js";
+import type { TableHandle } from "./tables.js";
+import { checkDims, floatSpan, type Span, shapesAgree } from "./tensor.js";
+import type { LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
 
 const mismatch = (message: string): never => {
   throw new CodecError("SHAPE_MISMATCH", message);
 };
 
-/** Row source and centre of a prior for a shape of n elements. Throws SHAPE_MISMATCH. */
-export function applyPrior(prior: PriorData, dims: readonly number[], n: number): Applied {
-  const { rows, step, means } = prior;
-  if (rows.kind === "axis") {
-    const axis = rows.axis ?? (dims.length === 1 ? 0 : 1);
-    if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
-    const channels = dims[axis]!;
-    if (channels !== prior.loaded.rows)
-      mismatch(`dimension ${axis} of the shape [${dims}] is ${channels}, the table has ${prior.loaded.rows} rows`);
-    let run = 1;
-    for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
-    // Kernels divide by it, in 32 bits; without elements it may be anything.
-    if (run === 0 || run > MAX_DIMENSION) run = 1;
-    if (rows.last?.n !== n || rows.last.centre.run !== run) {
-      const perRun = new Uint16Array(n === 0 ? 0 : n / run);
-      for (let r = 0; r < perRun.length; r++) perRun[r] = r % channels;
-      const centre = { means: undefined, medians: prior.table.medians, run, step };
-      rows.last = { n, source: { kind: "runs", rows: perRun, run }, centre };
-    }
-    return rows.last;
+/** Types of elements by number: TYPE_* of assembly/part.ts. */
+export const TYPES: readonly LatentType[] = ["float32", "int32", "int16", "int8"];
+/** Distributions of a mixture's components by number, constants of the format. */
+const DISTRIBUTIONS = ["gaussian", "laplace", "logistic"] as const;
+/** Where the scales begin behind the address that newScales gives: SCALES_VALUES of assembly/rows.ts. */
+const SCALES_VALUES = 64 + 32768;
+
+/** What a prior is made of; addresses are of its codec's memory. */
+export interface PriorSource {
+  readonly kind: number;
+  readonly table: number;
+  readonly tableRows: number;
+  readonly centre: number;
+  readonly step: number;
+  /** Kind channels; undefined: 1, or 0 where the rank is 1. */
+  readonly axis?: number | undefined;
+  readonly rows?: Uint16Array;
+  readonly sigmas?: Span;
+  readonly means?: Span | undefined;
+  readonly scales?: number;
+  /** The scales behind that address, for the limits of a guard. */
+  readonly scaleTable?: Float32Array;
+  readonly mixture?: Mixture;
+  /** The shape, where the prior implies one. */
+  readonly dims?: readonly number[];
+}
+
+interface Mixture {
+  readonly components: number;
+  readonly distribution: number;
+  readonly low: number;
+  readonly size: number;
+  readonly weights: Span | undefined;
+  readonly centres: Span;
+}
+
+/** A prior knows its codec where nothing but this file sees it: a WeakSet of priors took 5 us where the caches were another program's. */
+export class OwnPrior implements Prior {
+  readonly kind: Prior["kind"];
+  readonly table: Table;
+  readonly step: number;
+  readonly #memory: Memory;
+  readonly #source: PriorSource;
+
+  constructor(memory: Memory, kind: Prior["kind"], table: Table, source: PriorSource) {
+    this.kind = kind;
+    this.table = table;
+    this.step = source.step;
+    this.#memory = memory;
+    this.#source = source;
+    Object.freeze(this);
   }
-  const expected = rows.kind === "symbols" ? rows.rows.length : rows.sigmas.length;
-  if (expected !== n) mismatch(`the prior is for ${expected} elements, the shape [${dims}] has ${n}`);
-  if (means && means.length !== n)
-    mismatch(`the prior has ${means.length} means, the shape [${dims}] has ${n} elements`);
-  return { n, source: rows, centre: { means, medians: undefined, run: n, step } };
+
+  /** Throws TypeError for a prior of another codec. */
+  static sourceOf(prior: Prior, memory: Memory): PriorSource {
+    if (#memory in Object(prior) && (prior as OwnPrior).#memory === memory) return (prior as OwnPrior).#source;
+    throw new TypeError("prior must come from factorized(), gaussian(), indexed() or mixture() of this codec");
+  }
+}
+
+/** Fills in a part of `n` elements; a sequence's are counted later. Throws SHAPE_MISMATCH where the prior does not fit the shape. */
+export function fillPart(
+  memory: Memory,
+  part: number,
+  source: PriorSource,
+  dims: readonly number[],
+  n: number,
+  type: LatentType,
+): void {
+  const { kind, means, mixture } = source;
+  if (dims.length > 0) checkShape(source.dims, dims);
+  memory.setWord(part, abi.PART_KIND, kind);
+  memory.setWord(part, abi.PART_CENTRE, source.centre);
+  memory.f32[(part + abi.PART_STEP) >>> 2] = source.step;
+  memory.setWord(part, abi.PART_AXIS, 0);
+  memory.setWord(part, abi.PART_TABLE, source.table);
+  memory.setWord(part, abi.PART_COUNT, n);
+  memory.setWord(part, abi.PART_RUN, 1);
+  memory.setWord(part, abi.PART_TYPE, TYPES.indexOf(type));
+  memory.setWord(part, abi.PART_RANK, dims.length);
+  for (let d = 0; d < dims.length; d++) memory.setWord(part, abi.PART_DIMS + 4 * d, dims[d]!);
+  memory.setWord(part, abi.PART_SCALES, source.scales ?? 0);
+  memory.setWord(part, abi.PART_COMPONENTS, mixture?.components ?? 1);
+  if (kind === abi.KIND_CHANNELS) {
+    const axis = source.axis ?? (dims.length === 1 ? 0 : 1);
+    memory.setWord(part, abi.PART_AXIS, axis);
+    memory.setWord(part, abi.PART_RUN, runOf(source, dims, axis));
+    return;
+  }
+  const found = kind === abi.KIND_ROWS ? source.rows!.length : source.sigmas!.n;
+  const expected = mixture ? mixture.components * n : n;
+  // A sequence brings its scales step by step.
+  if (dims.length === 0) return;
+  if (found !== expected) mismatch(`the prior is for ${found} elements, the shape [${dims}] has ${expected}`);
+  if (means && means.n !== n) mismatch(`the prior has ${means.n} means, the shape [${dims}] has ${n} elements`);
+  if (!mixture) return;
+  memory.setWord(part, abi.PART_DISTRIBUTION, mixture.distribution);
+  memory.setWord(part, abi.PART_LOW, mixture.low);
+  memory.setWord(part, abi.PART_SIZE, mixture.size);
+  memory.setWord(part, abi.PART_WEIGHTED, mixture.weights ? 1 : 0);
+}
+
+/** How many symbols in turn share a row. */
+function runOf({ tableRows }: PriorSource, dims: readonly number[], axis: number): number {
+  if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
+  if (dims[axis] !== tableRows)
+    mismatch(`dimension ${axis} of the shape [${dims}] is ${dims[axis]}, the table has ${tableRows} rows`);
+  let run = 1;
+  for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
+  // Kernels divide by it, in 32 bits; without elements it may be anything.
+  return run === 0 || run > 0x7fffffff ? 1 : run;
+}
+
+/** Copies what belongs to elements [from, to) to where the part wants it: means, and what says the rows. */
+export function placeParameters(memory: Memory, part: number, source: PriorSource, from: number, to: number): void {
+  const { rows, sigmas, means, mixture } = source;
+  if (means) memory.place(means, memory.word(part, abi.PART_AT_MEANS), from, to);
+  if (rows)
+    memory.u16.set(
+      from === 0 && to === rows.length ? rows : rows.subarray(from, to),
+      memory.word(part, abi.PART_AT_ROWS) / 2,
+    );
+  if (!sigmas) return;
+  const k = mixture?.components ?? 1;
+  memory.place(sigmas, memory.word(part, abi.PART_AT_ROWS), k * from, k * to);
+  if (!mixture) return;
+  memory.place(mixture.centres, memory.word(part, abi.PART_AT_CENTRES), k * from, k * to);
+  if (mixture.weights) memory.place(mixture.weights, memory.word(part, abi.PART_AT_WEIGHTS), k * from, k * to);
+}
+
+/** How many of n elements are in Wasm memory at once. A mixture's parameters lie component by component, so they go together. */
+export const chunkOf = (source: PriorSource, n: number): number => (source.mixture ? n : Math.min(n, CHUNK));
+
+// ---- what priors are made of
+
+/** Where scales lie for the codec's life: its own 64, or those of a table. */
+export class Scales {
+  readonly #memory: Memory;
+  readonly #known: { values: Float32Array; address: number }[] = [];
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  load(values: Float32Array): number {
+    for (const known of this.#known) {
+      if (known.values.length === values.length && known.values.every((scale, j) => scale === values[j]))
+        return known.address;
+    }
+    const address = this.#memory.address(this.#memory.wasm.newScales(values.length));
+    this.#memory.f32.set(values, (address + SCALES_VALUES) / 4);
+    this.#memory.wasm.buildScales(address);
+    this.#known.push({ values: values.slice(), address });
+    return address;
+  }
+}
+
+/** The source of a mixture's prior. Throws TypeError, RangeError, SHAPE_MISMATCH. */
+export function mixtureSource(
+  { weights, means, scales }: MixtureParameters,
+  options: MixtureOptions,
+  stock: TableHandle,
+  loaded: Scales,
+): PriorSource {
+  const { components = 1, kind = "gaussian", support = [-128, 127] } = options;
+  if (!(Number.isInteger(components) && components >= 1 && components <= 16))
+    throw new RangeError(`components must be 1 .. 16, not ${components}`);
+  const distribution = DISTRIBUTIONS.indexOf(kind);
+  if (distribution < 0)
+    throw new TypeError(`kind must be one of ${DISTRIBUTIONS.join(", ")}, not ${JSON.stringify(kind)}`);
+  const [low, high] = support;
+  if (!(Number.isInteger(low) && Number.isInteger(high) && low >= -32768 && low <= high && high <= 32767))
+    throw new RangeError(`support must be two ascending int16 numbers, not [${support}]`);
+  if (high - low > 4095) throw new RangeError(`support [${support}] has more than 4096 values`);
+  const sigmas = floatSpan(scales, "scales");
+  const centres = floatSpan(means, "means");
+  const mixing = weights === undefined ? undefined : floatSpan(weights, "weights");
+  if (sigmas.n % components !== 0) mismatch(`${sigmas.n} scales are no multiple of ${components} components`);
+  for (const [name, span] of [
+    ["means", centres],
+    ["weights", mixing],
+  ] as const) {
+    if (span && span.n !== sigmas.n) mismatch(`${span.n} ${name}, but ${sigmas.n} scales`);
+    checkParameters(name, span, sigmas);
+  }
+  const dims = options.dims ? [...options.dims] : mixtureDims(sigmas.dims, components, sigmas.n);
+  checkDims(dims);
+  return {
+    kind: abi.KIND_MIXTURE,
+    table: 0,
+    tableRows: stock.rows,
+    centre: abi.CENTRE_NONE,
+    step: 1,
+    sigmas,
+    scales: loaded.load(stockScales),
+    scaleTable: stockScales,
+    mixture: { components, distribution, low, size: high - low + 1, weights: mixing, centres },
+    dims,
+  };
+}
+
+/** [K, C, H, W] and [1, K * C, H, W] are the shapes of parameters of [C, H, W] and [1, C, H, W] symbols. */
+function mixtureDims(dims: number[], components: number, n: number): number[] {
+  if (components === 1) return dims;
+  if (dims.length > 1 && dims[0] === components) return dims.slice(1);
+  if (dims.length > 2 && dims[0] === 1 && dims[1]! % components === 0)
+    return [1, dims[1]! / components, ...dims.slice(2)];
+  return [n / components];
+}
+
+/** Parameters of one prior are of one shape, dimensions of 1 apart. */
+export function checkParameters(name: string, found: Span | undefined, { dims }: Span): void {
+  if (found && !shapesAgree(found.dims, dims))
+    mismatch(`the ${name} have the shape [${found.dims}], the scales [${dims}]`);
+}
+
+/**
+ * Throws SHAPE_MISMATCH where prior and latent both say a shape and it is not the same one, dimensions of 1 apart: a transposed export has as many elements.
+ * A single dimension says only their number.
+ */
+function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
+  if (prior !== undefined && !shapesAgree(prior, dims))
+    mismatch(`the prior has the shape [${prior}], the part [${dims}]`);
 }
 
 /** Rows as u16, each checked against the table. Throws RangeError. */
-export function checkRows(rows: ArrayLike<number>, table: Table): Uint16Array {
+export function checkRows(rows: ArrayLike<number>, limit: number): Uint16Array {
   if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
     throw new TypeError("rows must be an array of row numbers");
-  const limit = table.rows;
   // What cannot be lost in 16 bits is copied first, so that the loop sees one kind of array.
   if (rows instanceof Uint16Array || rows instanceof Uint8Array) {
     const checked = new Uint16Array(rows);

@@ -1,10 +1,9 @@
 /** What a latent costs, without coding it. Numbers for people: nothing here touches the coded path. */
-import type { FullCore } from "./core-full.js";
-import { CodecError } from "./errors.js";
-import type { Rate, RateOptions, TensorView } from "./full-types.js";
-import { applyPartPrior, type CodedPart, emptyPart, type PartPrior } from "./part.js";
-import type { TensorLike } from "./types.js";
-import { type Span, spanOf } from "./view.js";
+import * as abi from "./abi.js";
+import type { Memory } from "./memory.js";
+import { chunkOf, fillPart, OwnPrior, placeParameters } from "./prior.js";
+import { spanOf } from "./tensor.js";
+import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
 
 interface Cost {
   bits: number;
@@ -12,99 +11,159 @@ interface Cost {
 }
 
 /** Ideal code length of a latent under a prior. */
-export function rateOf(core: FullCore, prior: PartPrior, latent: TensorLike | TensorView, { axis }: RateOptions): Rate {
+export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: Prior, { axis }: RateOptions): Rate {
+  const { wasm, part } = memory;
   const span = spanOf(latent, "latent");
+  const source = OwnPrior.sourceOf(prior, memory);
   const { dims, n } = span;
   if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < dims.length))
     throw new RangeError(`axis must be a dimension of [${dims}], not ${axis}`);
-  const { rows, centre } = applyPartPrior(prior, dims, n);
-  const part = emptyPart(prior, rows);
-  const target: Span = {
-    type: "float32",
-    data: new Float32Array(n),
-    dims,
-    strides: undefined,
-    offset: 0,
-    n,
-  };
-  core.quantizePart(span, rows, centre, undefined, undefined, target, part);
-  const perSymbol = part.entries ? new Uint16Array(0) : core.rowsOf(rows, n);
-  const cost = (from: number, to: number): Cost =>
-    part.entries && part.support
-      ? entriesCost(part.entries.subarray(from, to), part.symbols.subarray(from, to), part.support)
-      : tableCost(core, part, part.symbols.subarray(from, to), perSymbol.subarray(from, to));
-
-  let channels: { bits: Float64Array; escapes: Uint32Array } | undefined;
-  let total: Cost;
-  if (axis === undefined) {
-    total = cost(0, n);
-  } else {
-    const count = dims[axis];
-    const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-    channels = { bits: new Float64Array(count), escapes: new Uint32Array(count) };
-    total = { bits: 0, escapes: 0 };
-    for (let from = 0, c = 0; from < n; from += inner, c = (c + 1) % count) {
-      const { bits, escapes } = cost(from, from + inner);
-      channels.bits[c] += bits;
-      channels.escapes[c] += escapes;
-      total.bits += bits;
-      total.escapes += escapes;
+  fillPart(memory, part, source, dims, n, span.type);
+  const writer = memory.address(wasm.newWriter(1));
+  try {
+    memory.check(wasm.openPart(writer, part, n));
+    const chunk = chunkOf(source, n);
+    for (let from = 0; from < n; from += chunk) {
+      const to = Math.min(from + chunk, n);
+      memory.check(wasm.stagePart(writer, part, to - from, 0));
+      placeParameters(memory, part, source, from, to);
+      memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+      memory.check(wasm.writePart(writer, part, to - from, 0));
     }
+    memory.check(wasm.closePart(writer, part));
+    const kept = keptPart(memory, memory.word(writer, abi.WRITER_LAST), n, prior.table.toJSON());
+    const { total, channels } = costs(kept, dims, axis);
+    const warning = warningOf(kept, total);
+    return { symbols: n, ...total, ...(channels && { channels }), ...(warning && { warning }) };
+  } finally {
+    wasm.freeWriter(writer);
   }
-  return { symbols: n, ...total, channels, warning: warningOf(total, part, perSymbol) };
 }
 
-function tableCost(core: FullCore, part: CodedPart, symbols: Int32Array, rows: Uint16Array): Cost {
-  if (!part.table) throw new CodecError("INVALID_TABLE", "the prior has no table");
-  const { mantissa, exponent, escapes, escapeBytes } = core.frequencies(symbols, rows, 1, part.table);
-  return { bits: 16 * symbols.length - exponent - Math.log2(mantissa) + 8 * escapeBytes, escapes };
+/** A part that a writer keeps: its symbols, and how each is coded. */
+interface Kept {
+  readonly n: number;
+  readonly symbols: ArrayLike<number>;
+  /** Undefined for a mixture, whose rows are made at run time. */
+  readonly rowOf: ((i: number) => number) | undefined;
+  /** freq of symbol i, of 65536; and where it is an escape, u and max of docs/format.md section 1. */
+  entryOf(i: number): { freq: number; escape?: readonly [number, number] };
 }
 
-function entriesCost(
-  entries: Uint32Array,
-  symbols: Int32Array,
-  { low, size }: NonNullable<CodedPart["support"]>,
-): Cost {
-  let bits = 0;
-  let escapes = 0;
-  entries.forEach((entry, i) => {
-    bits += 16 - Math.log2(entry & 0xffff);
-    if (entry >>> 16 !== 65535) return;
-    escapes++;
-    // Its number is a varint; docs/format.md sections 1 and 3.3.
-    const u = symbols[i] - low;
-    for (let raw = u < 0 ? -2 * u - 1 : 2 * (u - size); ; raw = Math.floor(raw / 128)) {
-      bits += 8;
-      if (raw < 128) break;
+/** Reads the record of a part: docs/abi.md. */
+function keptPart(memory: Memory, record: number, n: number, { offsets, cdfs }: TableJson): Kept {
+  const { u16, u32 } = memory;
+  const symbols = symbolsOf(memory, record, n);
+  const rows = memory.word(record, abi.PART_ROWS);
+  const kind = memory.word(record, abi.PART_KIND);
+  if (kind === abi.KIND_ENTRIES) {
+    const low = memory.word(record, abi.PART_LOW) | 0;
+    const size = memory.word(record, abi.PART_SIZE);
+    return {
+      n,
+      symbols,
+      rowOf: undefined,
+      entryOf(i) {
+        const entry = u32[rows / 4 + i]!;
+        // The escape is the last entry, with a freq of 1.
+        return entry >>> 16 === 65535 ? { freq: 1, escape: [symbols[i]! - low, size] } : { freq: entry & 0xffff };
+      },
+    };
+  }
+  const run = memory.word(record, abi.PART_RUN);
+  const rowOf = (i: number): number =>
+    kind === abi.KIND_CHANNELS ? Math.floor(i / run) % cdfs.length : u16[rows / 2 + i]!;
+  return {
+    n,
+    symbols,
+    rowOf,
+    entryOf(i) {
+      const row = rowOf(i);
+      const cdf = cdfs[row]!;
+      const u = symbols[i]! - offsets[row]!;
+      const max = cdf.length - 2;
+      if (u >= 0 && u < max) return { freq: cdf[u + 1]! - cdf[u]! };
+      return { freq: cdf[max + 1]! - cdf[max]!, escape: [u, max] };
+    },
+  };
+}
+
+/** Bytes of the varint of an escape: docs/format.md sections 1 and 3.3. */
+function escapeBytes([u, max]: readonly [number, number]): number {
+  let bytes = 1;
+  for (let raw = u < 0 ? -2 * u - 1 : 2 * (u - max); raw >= 128; raw = Math.floor(raw / 128)) bytes++;
+  return bytes;
+}
+
+/** Code length of symbols [from, to). */
+function costOf(part: Kept, from: number, to: number): Cost {
+  const cost = { bits: 0, escapes: 0 };
+  // One logarithm for eight symbols: the product of their frequencies is exact enough in 53 bits, and far from overflow.
+  let product = 1;
+  for (let i = from; i < to; i++) {
+    const { freq, escape } = part.entryOf(i);
+    product *= freq / 65536;
+    if ((i & 7) === 7 || i + 1 === to) {
+      cost.bits -= Math.log2(product);
+      product = 1;
     }
-  });
-  return { bits, escapes };
+    if (!escape) continue;
+    cost.bits += 8 * escapeBytes(escape);
+    cost.escapes++;
+  }
+  return cost;
+}
+
+function costs(part: Kept, dims: readonly number[], axis: number | undefined) {
+  if (axis === undefined) return { total: costOf(part, 0, part.n) };
+  const count = dims[axis]!;
+  const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const channels = { bits: new Float64Array(count), escapes: new Uint32Array(count) };
+  const total = { bits: 0, escapes: 0 };
+  for (let from = 0, c = 0; from < part.n; from += inner, c = (c + 1) % count) {
+    const { bits, escapes } = costOf(part, from, from + inner);
+    channels.bits[c]! += bits;
+    channels.escapes[c]! += escapes;
+    total.bits += bits;
+    total.escapes += escapes;
+  }
+  return { total, channels };
 }
 
 /** More escapes than that, or more bits than that times the latent's own histograms, are worth a word. */
 const ESCAPE_SHARE = 0.005;
 const EXCESS = 1.2;
 
-function warningOf({ bits, escapes }: Cost, part: CodedPart, rows: Uint16Array): string | undefined {
-  const n = part.symbols.length;
+function warningOf({ n, symbols, rowOf }: Kept, { bits, escapes }: Cost): string | undefined {
   if (escapes > ESCAPE_SHARE * n && escapes > 1)
     return `${escapes} of ${n} symbols (${((100 * escapes) / n).toFixed(1)} %) are escapes: the table does not reach the latent's values`;
-  if (part.entries) return undefined;
-  const own = histogramBits(part.symbols, rows);
+  if (!rowOf) return undefined;
+  const own = histogramBits(symbols, rowOf);
   if (bits <= EXCESS * own + 64) return undefined;
   return `${(bits / 8).toFixed(0)} bytes, but ${(own / 8).toFixed(0)} under histograms of the latent itself: the table was made for other data`;
 }
 
+function symbolsOf(memory: Memory, record: number, n: number): ArrayLike<number> {
+  const at = memory.word(record, abi.PART_ELEMENTS);
+  const { buffer } = memory.u8;
+  switch (memory.word(record, abi.PART_TYPE)) {
+    case 2:
+      return new Int16Array(buffer, at, n);
+    case 3:
+      return new Int8Array(buffer, at, n);
+    default:
+      return new Int32Array(buffer, at, n);
+  }
+}
+
 /** Code length under a histogram per row, with half a logarithm for each of its parameters (Rissanen 1978). */
-function histogramBits(symbols: Int32Array, rows: Uint16Array): number {
+function histogramBits(symbols: ArrayLike<number>, rowOf: (i: number) => number): number {
   const counts = new Map<number, Map<number, number>>();
   for (let i = 0; i < symbols.length; i++) {
-    let histogram = counts.get(rows[i]);
-    if (!histogram) {
-      histogram = new Map();
-      counts.set(rows[i], histogram);
-    }
-    histogram.set(symbols[i], (histogram.get(symbols[i]) ?? 0) + 1);
+    const row = rowOf(i);
+    const histogram = counts.get(row) ?? new Map<number, number>();
+    counts.set(row, histogram);
+    histogram.set(symbols[i]!, (histogram.get(symbols[i]!) ?? 0) + 1);
   }
   let bits = 0;
   for (const histogram of counts.values()) {

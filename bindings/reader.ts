@@ -1,18 +1,118 @@
 /** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
-
-import type { FullCore } from "./core-full.js";
-import type { OpenStream } from "./core-stream.js";
+import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
-import type { PartReader, ReaderOptions, SequenceOptions, SequenceReader, TensorView } from "./full-types.js";
-import { isBytes } from "./packet.js";
-import { chainFingerprint, checkOfHash, type PartsPacket, parsePartsHeader } from "./packet-parts.js";
-import { applyPartPrior, checkShape, type PartPrior, type Priors, parametersPerSymbol } from "./part.js";
-import { ReaderSequence } from "./sequence.js";
-import { checkDims, sameDims } from "./tensor.js";
-import type { ArrayByType, Latent, LatentData, LatentType, Prior } from "./types.js";
-import { targetOf } from "./view.js";
+import type { Memory } from "./memory.js";
+import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
+import { hex } from "./tables.js";
+import { checkDims, isBytes, type Span, sameDims, targetOf } from "./tensor.js";
+import type {
+  ArrayByType,
+  Lanes,
+  Latent,
+  LatentData,
+  LatentType,
+  PacketInfo,
+  PartReader,
+  Prior,
+  ReaderOptions,
+  SequenceOptions,
+  SequenceReader,
+  TensorView,
+} from "./types.js";
+import { checkBytes, checkChoice, checkStepArrays, Held, Step } from "./writer.js";
 
-const NONE: readonly number[] = [];
+/** How a packet is to be understood, besides what it says. */
+interface Agreement {
+  header?: "packet" | "compact" | "none";
+  stream?: "native" | "compressai";
+  checksum?: boolean | 2 | 4;
+  maxElements?: number;
+}
+
+/**
+ * Brings a packet into memory and reads its header; `kept`: until freeReader. Returns the reader's address. Throws what is wrong with the packet, and TypeError or
+ * RangeError for options.
+ */
+export function openPacket(memory: Memory, packet: Uint8Array, options: Agreement, kept: boolean): number {
+  const { header = "packet", stream = "native", maxElements = 2 ** 24 } = options;
+  checkChoice("header", header, ["packet", "compact", "none"]);
+  checkChoice("stream", stream, ["native", "compressai"]);
+  // Not "< 0": NaN would switch the limit off.
+  if (!(typeof maxElements === "number" && maxElements >= 0))
+    throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
+  const check = checkBytes(header, options.checksum);
+  const form =
+    header === "packet"
+      ? abi.FORM_FULL
+      : header === "none" && stream === "compressai"
+        ? abi.FORM_STRING
+        : abi.FORM_COMPACT;
+  return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
+}
+
+function load(
+  memory: Memory,
+  packet: Uint8Array,
+  form: number,
+  check: number,
+  limit: number,
+  kept: boolean,
+  inspect: boolean,
+): number {
+  const { wasm } = memory;
+  if (form === abi.FORM_FULL) {
+    // What is no packet is not copied.
+    const at = memory.scratch(64);
+    const length = Math.min(packet.length, 4);
+    for (let i = 0; i < length; i++) memory.u8[at + i] = packet[i]!;
+    memory.check(wasm.checkMagic(at, length));
+  }
+  const reader = memory.address(wasm.newReader(packet.length, kept ? 1 : 0));
+  memory.setWord(reader, abi.READER_FORM, form);
+  memory.setWord(reader, abi.READER_CHECK, check);
+  memory.setWord(reader, abi.READER_LIMIT, limit);
+  memory.setWord(reader, abi.READER_INSPECT, inspect ? 1 : 0);
+  memory.u8.set(packet, memory.word(reader, abi.READER_START));
+  const code = wasm.openReader(reader);
+  if (code !== 0 && kept) wasm.freeReader(reader);
+  memory.check(code);
+  return reader;
+}
+
+/** More shapes than any model has parts; a list of them all would take sixty times the packet's memory. */
+const MAX_LISTED = 65536;
+
+/** What a full packet says of itself. */
+export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
+  const reader = load(memory, packet, abi.FORM_FULL, 4, 0, false, true);
+  const word = (field: number): number => memory.word(reader, field);
+  const several = word(abi.READER_SEVERAL) === 1;
+  const shapes: number[][] = [];
+  const shape = (): number[] => memory.words(reader, abi.READER_DIMS, word(abi.READER_RANK));
+  if (!several) shapes.push(shape());
+  else
+    for (memory.wasm.nextShape(reader); word(abi.READER_RANK) > 0; memory.wasm.nextShape(reader)) {
+      if (shapes.length === MAX_LISTED) throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes`);
+      shapes.push(shape());
+    }
+  return {
+    version: 1,
+    parts: word(abi.READER_PARTS),
+    dims: several ? undefined : shapes[0],
+    shapes,
+    elements: word(abi.READER_COUNT),
+    stream: word(abi.READER_COMPRESSAI) ? "compressai" : "native",
+    lanes: word(abi.READER_LANES) as Lanes,
+    escapes: word(abi.READER_ESCAPE_BYTES) > 0,
+    corrections: word(abi.READER_CORRECTIONS),
+    indexChecks: word(abi.READER_CHECKED) === 1,
+    fingerprint: word(abi.READER_FINGERPRINTED) ? hex(word(abi.READER_FINGERPRINT), 8) : undefined,
+    checksum: (["absent", "valid", "invalid"] as const)[word(abi.READER_CHECK_STATE)]!,
+    headerBytes: word(abi.READER_HEADER_BYTES),
+    streamBytes: packet.length - word(abi.READER_HEADER_BYTES) - (word(abi.READER_CHECK_STATE) ? 4 : 0),
+    totalBytes: packet.length,
+  };
+}
 
 interface ReadArguments {
   type?: LatentType;
@@ -21,76 +121,73 @@ interface ReadArguments {
 }
 
 export class Reader implements PartReader {
-  readonly #core: FullCore;
-  readonly #priors: Priors;
-  readonly #limit: number;
-  /** Undefined with strings. */
-  readonly #packet: PartsPacket | undefined;
-  readonly #strings: readonly Uint8Array[];
-  #stream: OpenStream | undefined;
+  readonly #memory: Memory;
+  readonly #options: ReaderOptions;
+  readonly #sequencePrior: (options: SequenceOptions) => Prior;
+  /** Undefined with a packet. */
+  readonly #strings: readonly Uint8Array[] | undefined;
+  #address = 0;
+  #held: Held | undefined;
   #closed = false;
   #part = 0;
-  #position = 0;
-  /** Of the sequence that is being read; they are not in #position yet. */
-  #pulled = 0;
-  /** The next correction; behind the last one Infinity. */
-  #correction = Number.POSITIVE_INFINITY;
-  /** Those of the parts before. */
-  #parameters = 0;
-  #fingerprint = 0;
   #sequence: ReaderSequence | undefined;
 
   constructor(
-    core: FullCore,
-    priors: Priors,
+    memory: Memory,
     packet: Uint8Array | readonly Uint8Array[],
-    { maxElements = 2 ** 24 }: ReaderOptions,
+    options: ReaderOptions,
+    sequencePrior: (options: SequenceOptions) => Prior,
   ) {
-    if (!(Number.isInteger(maxElements) && maxElements >= 0))
-      throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
-    this.#core = core;
-    this.#priors = priors;
-    this.#limit = maxElements;
-    this.#strings = [];
+    this.#memory = memory;
+    this.#options = options;
+    this.#sequencePrior = sequencePrior;
     if (Array.isArray(packet)) {
       if (!packet.every(isBytes)) throw new TypeError("strings must be an array of Uint8Array");
       this.#strings = packet;
       return;
     }
     if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array, or strings an array of them");
-    const header = parsePartsHeader(packet, (length) => core.xxh32(packet.subarray(0, length)));
-    if (header.elements > maxElements)
-      throw new CodecError(
-        "LIMIT_EXCEEDED",
-        `the packet has ${header.elements} symbols, maxElements is ${maxElements}`,
-      );
-    this.#packet = header;
-    this.#nextCorrection();
-    this.#openStream(packet.subarray(header.stream.body, header.end), header.stream, header.elements);
+    this.#open(packet, options);
   }
 
-  #openStream(body: Uint8Array, stream: PartsPacket["stream"], n: number): void {
-    this.#stream = this.#core.openStream(body, stream, n);
+  #open(packet: Uint8Array, options: Agreement): void {
+    const { wasm } = this.#memory;
+    const address = openPacket(this.#memory, packet, options, true);
+    this.#address = address;
+    this.#held = new Held(this, () => wasm.freeReader(address));
   }
 
-  #closeStream(): void {
-    if (!this.#stream) return;
-    this.#core.release(this.#stream);
-    this.#stream = undefined;
+  /** Each string is a packet of its own. */
+  #nextString(): void {
+    const string = this.#strings?.[this.#part];
+    if (!string)
+      throw new CodecError("TRUNCATED", `there are ${this.#strings?.length} strings, a further one was read`);
+    this.#open(string, { ...this.#options, header: "none", stream: "compressai" });
+  }
+
+  /** Whether the packet holds shapes. */
+  get #stored(): boolean {
+    return (this.#options.header ?? "packet") === "packet";
   }
 
   get remaining(): number | undefined {
-    return this.#packet && this.#packet.elements - this.#position - this.#pulled;
+    if (this.#strings || (!this.#stored && !this.#word(abi.READER_SEVERAL))) return undefined;
+    return this.#word(abi.READER_COUNT) - this.#word(abi.READER_POSITION) - this.#word(abi.READER_DONE);
+  }
+
+  #word(field: number): number {
+    return this.#memory.word(this.#address, field);
   }
 
   close(): void {
     this.#closed = true;
-    this.#sequence?.release();
+    this.#sequence?.abandon();
     this.#sequence = undefined;
-    this.#closeStream();
+    this.#held?.free();
+    this.#held = undefined;
   }
 
-  #open(): void {
+  #ready(): void {
     if (this.#closed) throw new TypeError("the reader is closed");
     this.#sequence?.end();
   }
@@ -105,166 +202,163 @@ export class Reader implements PartReader {
     }
   }
 
-  #dimsOf(prior: PartPrior, dims: readonly number[] | undefined): number[] {
+  #dimsOf(source: PriorSource, dims: readonly number[] | undefined): number[] {
     if (dims !== undefined) checkDims(dims);
-    let known = prior.dims;
-    if (!known && this.#packet) {
-      known = this.#packet.shapes.next().value;
-      if (!known) throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
-      if (dims && !sameDims(dims, known))
-        throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${known}], not [${dims}]`);
+    let stored: number[] | undefined;
+    // Of several parts only those have a shape whose prior does not say one.
+    const several = !this.#strings && this.#word(abi.READER_SEVERAL) === 1;
+    if (!this.#strings && this.#stored && !(several && source.dims)) {
+      if (several) this.#memory.wasm.nextShape(this.#address);
+      stored = this.#memory.words(this.#address, abi.READER_DIMS, this.#word(abi.READER_RANK));
+      if (stored.length === 0)
+        throw new CodecError("SHAPE_MISMATCH", `part ${this.#part}: the packet has no shape for it`);
+      if (dims && !sameDims(dims, stored))
+        throw new CodecError("SHAPE_MISMATCH", `part ${this.#part} has the shape [${stored}], not [${dims}]`);
     }
-    const result = dims ?? known;
-    if (!result) throw new TypeError("dims must be given: strings do not say the shape of a factorized part");
+    const result = dims ?? stored ?? source.dims;
+    if (!result)
+      throw new TypeError("dims must be given: strings and compact packets do not say the shape of a factorized part");
     return [...result];
   }
 
-  /** The corrections of parameters [from, to) of the part, counted from its first. Each is taken once. */
-  #takeCorrections(from: number, to: number): readonly number[] {
-    const base = this.#parameters;
-    if (this.#correction >= base + to) return NONE;
-    const taken: number[] = [];
-    for (; this.#correction < base + to; this.#nextCorrection()) taken.push(this.#correction - base - from);
-    return taken;
-  }
-
-  #nextCorrection(): void {
-    this.#correction = this.#packet?.corrections.next().value ?? Number.POSITIVE_INFINITY;
-  }
-
-  #nextString(): Uint8Array {
-    const string = this.#strings[this.#part];
-    if (!string) throw new CodecError("TRUNCATED", `there are ${this.#strings.length} strings, a further one was read`);
-    return string;
-  }
-
-  #checkCount(n: number, what: string): void {
-    const remaining = this.#packet && this.#packet.elements - this.#position;
-    if (remaining !== undefined && n > remaining)
-      throw new CodecError(
-        "SHAPE_MISMATCH",
-        `part ${this.#part}: ${what} ${n} symbols, the packet has ${remaining} left`,
-      );
-    if (n > this.#limit)
-      throw new CodecError(
-        "LIMIT_EXCEEDED",
-        `part ${this.#part}: ${what} ${n} elements, maxElements is ${this.#limit}`,
-      );
-  }
-
-  /** Undefined where the packet has no index checks. */
-  #check(): ((hash: number) => void) | undefined {
-    const checks = this.#packet?.checks ?? NONE;
-    if (checks.length === 0) return undefined;
-    const part = this.#part;
-    if (part >= checks.length)
-      throw new CodecError("SHAPE_MISMATCH", `the packet has ${checks.length} parts, a further one was read`);
-    return (hash) => {
-      if (checkOfHash(hash) !== checks[part])
-        throw new CodecError(
-          "MODEL_MISMATCH",
-          `part ${part}: the rows are not the writer's; the networks gave other scales than there (docs/determinism.md)`,
-        );
-    };
-  }
-
-  #endPart(prior: PartPrior, n: number, parameters: number): void {
-    this.#position += n;
-    this.#parameters += parameters;
-    this.#pulled = 0;
-    this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
-    this.#part++;
-    if (this.#packet) return;
-    if (this.#stream) this.#core.endStream(this.#stream);
-    this.#closeStream();
-  }
-
   read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
-    this.#open();
-    const partPrior = this.#priors.partPrior(prior);
+    this.#ready();
+    const memory = this.#memory;
+    const source = OwnPrior.sourceOf(prior, memory);
     const { type = "float32", out } = options;
     const result = this.#guarded(() => {
-      const dims = this.#dimsOf(partPrior, options.dims);
-      checkShape(partPrior.dims, dims);
+      if (source.table) memory.address(memory.wasm.prepareTable(source.table, 0));
+      if (this.#strings) this.#nextString();
+      const dims = this.#dimsOf(source, options.dims);
       const n = checkDims(dims);
-      this.#checkCount(n, `the shape [${dims}] has`);
-      const { rows, centre } = applyPartPrior(partPrior, dims, n);
-      const perSymbol = parametersPerSymbol(rows);
+      fillPart(memory, memory.part, source, dims, n, type);
+      memory.check(memory.wasm.beginPart(this.#address, memory.part, 0));
       const { span, result } = targetOf(out, type, dims, n);
-      if (!this.#packet) this.#openStream(this.#nextString(), STRING, n);
-      this.#core.readPart(
-        this.#stream as OpenStream,
-        this.#packet?.stream.lanes ?? 1,
-        n,
-        partPrior.base?.loaded,
-        rows,
-        centre,
-        type,
-        span,
-        this.#takeCorrections(0, perSymbol * n),
-        this.#check(),
-      );
-      this.#endPart(partPrior, n, perSymbol * n);
+      this.#readChunks(span, source, type);
+      memory.check(memory.wasm.endPart(this.#address, memory.part, 0));
+      this.#endPart();
       return result;
     });
     return result as Latent<ArrayByType[T]> & TensorView;
   }
 
+  #readChunks(span: Span, source: PriorSource, type: LatentType): void {
+    const memory = this.#memory;
+    const { wasm, part } = memory;
+    const { n } = span;
+    const chunk = memory.word(this.#address, abi.READER_CHECKED) ? n : chunkOf(source, n);
+    memory.check(wasm.stageRead(this.#address, part, chunk, 0));
+    for (let from = 0; from < n; from += chunk) {
+      const to = Math.min(from + chunk, n);
+      placeParameters(memory, part, source, from, to);
+      memory.check(wasm.readPart(this.#address, part, to - from), type);
+      memory.take(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+    }
+  }
+
+  /** The end of a part is the end of a string. */
+  #endPart(): void {
+    this.#part++;
+    if (!this.#strings) return;
+    this.#memory.check(this.#memory.wasm.finishReader(this.#address));
+    this.#held?.free();
+    this.#held = undefined;
+  }
+
   sequence(options: SequenceOptions = {}): SequenceReader {
-    this.#open();
-    const prior = this.#priors.sequencePrior(options);
+    this.#ready();
+    const source = OwnPrior.sourceOf(this.#sequencePrior(options), this.#memory);
     return this.#guarded(() => {
-      if (!this.#packet) this.#openStream(this.#nextString(), STRING, this.#limit);
-      const check = this.#check();
-      this.#sequence = new ReaderSequence(this.#core, this.#stream as OpenStream, prior, check !== undefined, {
-        before: (n, origin) => {
-          this.#checkCount(origin + n, "the sequence has");
-          this.#pulled = origin + n;
-          return this.#takeCorrections(origin, origin + n);
-        },
+      if (this.#strings) this.#nextString();
+      const host = {
         fail: () => this.close(),
-        end: (n, hash) => {
+        end: () => {
           this.#sequence = undefined;
-          this.#guarded(() => {
-            check?.(hash);
-            this.#endPart(prior, n, n);
-          });
+          this.#guarded(() => this.#endPart());
         },
-      });
+      };
+      this.#sequence = new ReaderSequence(this.#memory, this.#address, source, host);
       return this.#sequence;
     });
   }
 
   finish(): void {
-    this.#open();
+    this.#ready();
     this.#guarded(() => {
-      const packet = this.#packet;
-      if (!packet) {
-        if (this.#part < this.#strings.length)
-          throw new CodecError("SHAPE_MISMATCH", `${this.#strings.length - this.#part} strings were not read`);
-        return;
-      }
-      const { elements, shapes, checks, fingerprint } = packet;
-      if (this.#position < elements)
-        throw new CodecError("SHAPE_MISMATCH", `${elements - this.#position} symbols were not read`);
-      if (fingerprint !== undefined && fingerprint !== this.#fingerprint)
-        throw new CodecError("WRONG_TABLES", "the packet was coded with other tables, or its parts in another order");
-      if (!shapes.next().done || this.#part < checks.length)
-        throw new CodecError("SHAPE_MISMATCH", "the packet has more parts than were read");
-      if (this.#correction < Number.POSITIVE_INFINITY)
-        throw new CodecError("CORRUPTED", "a correction behind the last parameter");
-      this.#core.endStream(this.#stream as OpenStream);
+      if (!this.#strings) this.#memory.check(this.#memory.wasm.finishReader(this.#address));
+      else if (this.#part < this.#strings.length)
+        throw new CodecError("SHAPE_MISMATCH", `${this.#strings.length - this.#part} strings were not read`);
     });
     this.close();
   }
 }
 
-/** A string has no header of its own. */
-const STRING = {
-  compressai: true,
-  lanes: 1,
-  layout: 0,
-  tailUnits: 0,
-  escapeBytes: 0,
-  body: 0,
-} as const;
+/** What a sequence asks of its reader. */
+interface SequenceHost {
+  fail(): void;
+  end(): void;
+}
+
+class ReaderSequence implements SequenceReader {
+  readonly #memory: Memory;
+  readonly #reader: number;
+  readonly #host: SequenceHost;
+  readonly #step: Step;
+  #begun = false;
+  #ended = false;
+
+  constructor(memory: Memory, reader: number, source: PriorSource, host: SequenceHost) {
+    memory.address(memory.wasm.prepareTable(source.table, 0));
+    this.#memory = memory;
+    this.#reader = reader;
+    this.#host = host;
+    this.#step = new Step(memory, source);
+  }
+
+  /** With the first step, which says whether there are means. */
+  #begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#memory.check(this.#memory.wasm.beginPart(this.#reader, this.#step.part, 1));
+  }
+
+  next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
+    if (this.#ended) throw new TypeError("the sequence has ended");
+    const n = scales.length;
+    checkStepArrays(n, scales, means, out);
+    this.#step.begin(means);
+    const memory = this.#memory;
+    const { part } = this.#step;
+    try {
+      this.#begin();
+      memory.check(memory.wasm.stageRead(this.#reader, part, n, 1));
+      this.#step.place(scales, means);
+      memory.check(memory.wasm.readPart(this.#reader, part, n));
+      this.#step.take(abi.PART_AT_ELEMENTS, n, out);
+    } catch (error) {
+      this.#host.fail();
+      throw error;
+    }
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      this.#begin();
+      this.#memory.check(this.#memory.wasm.endPart(this.#reader, this.#step.part, 1));
+    } catch (error) {
+      this.#host.fail();
+      throw error;
+    } finally {
+      this.#step.free();
+    }
+    this.#host.end();
+  }
+
+  /** Gives its memory back, without checks. */
+  abandon(): void {
+    this.#ended = true;
+    this.#step.free();
+  }
+}

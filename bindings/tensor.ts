@@ -1,7 +1,8 @@
 /** What the codec accepts as a tensor: structure, never `instanceof` of a runtime's class. */
 import { CodecError } from "./errors.js";
-import { MAX_RANK } from "./packet.js";
-import type { LatentData, LatentType, TensorLike } from "./types.js";
+import type { Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
+
+const MAX_RANK = 7;
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array } as const;
 
@@ -11,6 +12,11 @@ function newArray(type: LatentType, length: number): LatentData {
 
 export function isLatentType(type: unknown): type is LatentType {
   return typeof type === "string" && Object.hasOwn(ARRAYS, type);
+}
+
+/** Whether it is a Uint8Array, of any realm: a Buffer that comes into a test runner's sandbox is no instance of the sandbox's class. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || tag(value) === "Uint8Array";
 }
 
 // Typed arrays of another realm (a worker's, a test runner's) are not instances of this one's classes.
@@ -45,6 +51,12 @@ export function checkDims(dims: unknown): number {
 
 export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, d) => size === b[d]);
+
+/** Whether two shapes are the same but for dimensions of 1; a single dimension says only the number of elements. */
+export function shapesAgree(a: readonly number[], b: readonly number[]): boolean {
+  const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1)) as [number[], number[]];
+  return x.length < 2 || y.length < 2 || x.join() === y.join();
+}
 
 export interface CheckedTensor {
   type: LatentType;
@@ -84,4 +96,246 @@ export function outArray(type: LatentType, n: number, out: LatentData | undefine
     throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
   if (out.length < n) throw new RangeError(`out has ${out.length} elements, ${n} are needed`);
   return out.length === n ? out : out.subarray(0, n);
+}
+
+// ---- tensors that are read and written where they lie: slices, halves and other orders, without a copy
+
+/** A tensor, or a view of one that has been checked: every element lies within `data`. */
+export interface Span extends CheckedTensor {
+  /** Undefined: the elements lie in a row from the first one on. */
+  strides: number[] | undefined;
+  offset: number;
+  n: number;
+}
+
+const isView = (tensor: TensorLike | TensorView): tensor is TensorView =>
+  (tensor as TensorView | null)?.strides !== undefined;
+
+/** Checks a tensor or view. `name` is the argument's. Throws TypeError, RangeError or SHAPE_MISMATCH. */
+export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
+  if (tensor === null || typeof tensor !== "object" || !isView(tensor)) {
+    const { type, data, dims } = checkTensor(tensor, name);
+    return { type, data, dims, strides: undefined, offset: 0, n: data.length };
+  }
+  const { type, data, dims, strides, offset = 0 } = tensor;
+  if (!isLatentType(type) || !isArrayOf(type, data))
+    throw new TypeError(`${name} must be a float32, int32, int16 or int8 tensor with a typed array of that type`);
+  const n = checkDims(dims);
+  if (!Array.isArray(strides) || strides.length !== dims.length || !strides.every(Number.isSafeInteger))
+    throw new TypeError(`${name}.strides must be ${dims.length} integers`);
+  if (!Number.isSafeInteger(offset)) throw new TypeError(`${name}.offset must be an integer`);
+  let low = offset;
+  let high = offset;
+  for (let d = 0; d < dims.length; d++) {
+    const reach = (dims[d] - 1) * strides[d];
+    if (reach < 0) low += reach;
+    else high += reach;
+  }
+  if (n > 0 && !(low >= 0 && high < data.length))
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `${name} reaches from element ${low} to ${high}, its data has ${data.length}`,
+    );
+  return { type, data, dims: [...dims], strides: [...strides], offset, n };
+}
+
+/** A float32 array or tensor or view; an array counts as one dimension. */
+export function floatSpan(value: Float32Array | TensorLike | TensorView, name: string): Span {
+  const span = spanOf(
+    isArrayOf("float32", value) ? { type: "float32", data: value, dims: [(value as Float32Array).length] } : value,
+    name,
+  );
+  if (span.type !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
+  return span;
+}
+
+/** The span that takes a part's elements, and what is returned for it. */
+export function targetOf(
+  out: LatentData | TensorView | undefined,
+  type: LatentType,
+  dims: number[],
+  n: number,
+): { span: Span; result: Latent | TensorView } {
+  if (out !== undefined && !ArrayBuffer.isView(out)) {
+    const span = spanOf(out, "out");
+    if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+    if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
+    return { span, result: out };
+  }
+  const data = outArray(type, n, out as LatentData | undefined);
+  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
+}
+
+/** The stretches of a view that lie at one distance: elements [at, at + length) are data[from + i * stride]. */
+class Rows {
+  readonly length: number;
+  readonly stride: number;
+  at = 0;
+  from: number;
+  readonly #sizes: number[] = [];
+  readonly #steps: number[] = [];
+  readonly #counters: number[];
+
+  /** Begins at the stretch that holds element `first`. */
+  constructor({ dims, strides, offset }: Span & { strides: number[] }, first: number) {
+    const sizes = this.#sizes;
+    const steps = this.#steps;
+    // Dimensions that continue one another are one.
+    for (let d = 0; d < dims.length; d++) {
+      const size = dims[d]!;
+      if (size === 1) continue;
+      const last = sizes.length - 1;
+      if (last >= 0 && steps[last] === strides[d]! * size) {
+        sizes[last]! *= size;
+        steps[last] = strides[d]!;
+      } else {
+        sizes.push(size);
+        steps.push(strides[d]!);
+      }
+    }
+    this.length = sizes.pop() ?? 1;
+    this.stride = steps.pop() ?? 1;
+    this.from = offset;
+    this.#counters = sizes.map(() => 0);
+    let row = Math.floor(first / this.length);
+    this.at = row * this.length;
+    for (let d = sizes.length - 1; d >= 0; d--) {
+      const counter = row % sizes[d]!;
+      this.#counters[d] = counter;
+      this.from += counter * steps[d]!;
+      row = (row - counter) / sizes[d]!;
+    }
+  }
+
+  /** False after the last stretch. */
+  next(): boolean {
+    this.at += this.length;
+    for (let d = this.#sizes.length - 1; d >= 0; d--) {
+      this.from += this.#steps[d]!;
+      if (++this.#counters[d]! < this.#sizes[d]!) return true;
+      this.from -= this.#steps[d]! * this.#sizes[d]!;
+      this.#counters[d] = 0;
+    }
+    return false;
+  }
+}
+
+// Both loops take four elements a turn: 0.7 ns an element instead of 1.2 with one.
+
+/** Copies elements [begin, end) of the span to `target`. */
+export function gather(span: Span, target: LatentData, begin = 0, end = span.n): void {
+  const { data, strides } = span;
+  if (strides === undefined) {
+    target.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
+    return;
+  }
+  if (begin === end) return;
+  const rows = new Rows(span as Span & { strides: number[] }, begin);
+  const { length, stride } = rows;
+  do {
+    const skipped = Math.max(begin - rows.at, 0);
+    const stop = Math.min(rows.at + length, end) - begin;
+    let at = rows.at + skipped - begin;
+    let from = rows.from + skipped * stride;
+    if (stride === 1) {
+      target.set(data.subarray(from, from + stop - at), at);
+      continue;
+    }
+    for (; at + 4 <= stop; at += 4, from += 4 * stride) {
+      target[at] = data[from]!;
+      target[at + 1] = data[from + stride]!;
+      target[at + 2] = data[from + 2 * stride]!;
+      target[at + 3] = data[from + 3 * stride]!;
+    }
+    for (; at < stop; at++, from += stride) target[at] = data[from]!;
+  } while (rows.next() && rows.at < end);
+}
+
+/** Copies `source` to the elements [begin, begin + length of source) of the span. */
+export function scatter(source: LatentData, span: Span, begin = 0): void {
+  const { data, strides } = span;
+  if (strides === undefined) {
+    data.set(source, begin);
+    return;
+  }
+  const end = begin + source.length;
+  if (begin === end) return;
+  const rows = new Rows(span as Span & { strides: number[] }, begin);
+  const { length, stride } = rows;
+  do {
+    const skipped = Math.max(begin - rows.at, 0);
+    const stop = Math.min(rows.at + length, end) - begin;
+    let at = rows.at + skipped - begin;
+    let to = rows.from + skipped * stride;
+    if (stride === 1) {
+      data.set(source.subarray(at, stop), to);
+      continue;
+    }
+    for (; at + 4 <= stop; at += 4, to += 4 * stride) {
+      data[to] = source[at]!;
+      data[to + stride] = source[at + 1]!;
+      data[to + 2 * stride] = source[at + 2]!;
+      data[to + 3 * stride] = source[at + 3]!;
+    }
+    for (; at < stop; at++, to += stride) data[to] = source[at]!;
+  } while (rows.next() && rows.at < end);
+}
+
+function asView(tensor: TensorLike | TensorView, name: string): TensorView & { type: LatentType; data: LatentData } {
+  const { type, data, dims, strides, offset } = spanOf(tensor, name);
+  if (strides) return { type, data, dims, strides, offset };
+  const steps = dims.map(() => 1);
+  for (let d = dims.length - 2; d >= 0; d--) steps[d] = steps[d + 1] * dims[d + 1];
+  return { type, data, dims, strides: steps, offset };
+}
+
+/**
+ * Indices [from, to) along one dimension: `channels(y, 0, 16)` are the first 16 channels of an NCHW tensor.
+ *
+ * @param axis - default 1.
+ * @throws RangeError where the tensor has no such dimension or indices.
+ */
+export function channels(tensor: TensorLike | TensorView, from: number, to: number, axis = 1): TensorView {
+  const view = asView(tensor, "tensor");
+  const size = view.dims[axis];
+  if (size === undefined) throw new RangeError(`the shape [${view.dims}] has no dimension ${axis}`);
+  if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from <= to && to <= size))
+    throw new RangeError(`indices ${from} .. ${to} are not within 0 .. ${size}`);
+  const dims = [...view.dims];
+  dims[axis] = to - from;
+  return { ...view, dims, offset: (view.offset ?? 0) + from * view.strides[axis] };
+}
+
+/**
+ * The dimensions in another order: `permute(y, [0, 2, 3, 1])` is NCHW read as NHWC.
+ *
+ * @throws RangeError where `order` is no permutation of the dimensions.
+ */
+export function permute(tensor: TensorLike | TensorView, order: readonly number[]): TensorView {
+  const view = asView(tensor, "tensor");
+  if (order.length !== view.dims.length || !view.dims.every((_, d) => order.includes(d)))
+    throw new RangeError(`[${order}] is no order of ${view.dims.length} dimensions`);
+  return { ...view, dims: order.map((d) => view.dims[d]), strides: order.map((d) => view.strides[d]) };
+}
+
+/**
+ * Half of the positions of the two last dimensions, those with (h + w) mod 2 = `parity`, as [.., H / 2, 2, W / 2]: row by row, as a
+ * checkerboard prior codes them (He et al. 2021). With parity 0 the anchors begin in the upper left corner.
+ *
+ * @throws RangeError where H or W is odd, or the tensor has fewer than 2 or more than 6 dimensions.
+ */
+export function checkerboard(tensor: TensorLike | TensorView, parity: 0 | 1): TensorView {
+  const view = asView(tensor, "tensor");
+  const rank = view.dims.length;
+  const [height, width] = view.dims.slice(-2);
+  if (rank < 2 || rank > 6 || height % 2 !== 0 || width % 2 !== 0)
+    throw new RangeError(`the shape [${view.dims}] does not end with two even dimensions; pad the image`);
+  if (parity !== 0 && parity !== 1) throw new RangeError(`parity must be 0 or 1, not ${parity}`);
+  const [down, right] = view.strides.slice(-2);
+  return {
+    ...view,
+    dims: [...view.dims.slice(0, -2), height / 2, 2, width / 2],
+    strides: [...view.strides.slice(0, -2), 2 * down, parity === 0 ? down + right : down - right, 2 * right],
+    offset: (view.offset ?? 0) + (parity === 0 ? 0 : right),
+  };
 }

@@ -26,6 +26,17 @@ export interface TensorLike {
   readonly data: unknown;
 }
 
+/**
+ * Part of a tensor, or a tensor in another order, without a copy: element `(i, j, ..)` is `data[offset + i * strides[0] + j * strides[1] + ..]`.
+ * Made by `channels`, `checkerboard`, `permute`, or by hand.
+ */
+export interface TensorView extends TensorLike {
+  /** Elements between neighbours along each dimension; integers, as many as `dims`. */
+  readonly strides: readonly number[];
+  /** First element. Default 0. */
+  readonly offset?: number;
+}
+
 /** A tensor the codec returns; `session.run` of every ONNX runtime accepts it once wrapped in the runtime's own Tensor. */
 export interface Latent<D extends LatentData = LatentData> {
   readonly type: LatentType;
@@ -71,8 +82,8 @@ export interface FactorizedOptions {
 
 /** What is subtracted and divided by, where rows are given per symbol. */
 export interface IndexedOptions {
-  /** Mean of every symbol, as many as the latent has elements; default 0. */
-  means?: Float32Array | TensorLike;
+  /** Mean of every symbol, as many as the latent has elements; default none. */
+  means?: Float32Array | TensorLike | TensorView;
   /** Quantization step, a positive float32. Default 1. */
   step?: number;
 }
@@ -90,7 +101,8 @@ export interface GaussianOptions extends IndexedOptions {
  * Made by a codec and used with the codec that made it.
  */
 export interface Prior {
-  readonly kind: "factorized" | "gaussian" | "indexed";
+  readonly kind: "factorized" | "gaussian" | "indexed" | "mixture";
+  /** Of a mixture, which has no rows of its own: that of the scales it is rounded to. */
   readonly table: Table;
   readonly step: number;
 }
@@ -102,13 +114,16 @@ export type Lanes = 1 | 8 | 16 | 32;
 export interface EncodeOptions {
   /** `native` (default) or `compressai`, byte for byte what CompressAI's rANS coder writes. */
   stream?: "native" | "compressai";
-  /** `packet` (default) or `none`: the bare stream. */
-  header?: "packet" | "none";
+  /**
+   * `packet` (default): shape, fingerprint of the prior and checksum are stored. `compact`: for two ends that agree on everything; one byte and a check that covers prior,
+   * shape and bytes. `none`: as `compact` without a check; with `compressai` the stream alone, byte for byte CompressAI's string.
+   */
+  header?: "packet" | "compact" | "none";
   /** Lane count of the native stream. `auto` (default) weighs size against speed. */
   lanes?: Lanes | "auto";
-  /** Append XXH32. Default true. */
-  checksum?: boolean;
-  /** Store 32 bits of the table's fingerprint. Default true. */
+  /** Append a check of 4 bytes, XXH32. Default true. With `compact` 2 asks for 2 bytes: one mistake in 65,536 then passes. */
+  checksum?: boolean | 2 | 4;
+  /** Store 32 bits that identify the prior: its table, axis, step and what it subtracts. Default true; only in `packet`. */
   fingerprint?: boolean;
   /** Buffer that takes the packet; the result is a view of it. RangeError if it is too small. */
   out?: Uint8Array;
@@ -120,12 +135,14 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   type?: T;
   /** Array that takes the elements; its length must be at least their number. After an error its contents are unspecified. */
   out?: LatentData;
-  /** Needed for bare streams; for packets, the shape that is expected (`SHAPE_MISMATCH` otherwise). */
+  /** Needed with `header: "compact"` and `"none"`; for packets, the shape that is expected (`SHAPE_MISMATCH` otherwise). */
   dims?: readonly number[];
-  /** For bare streams: which kind. Default `native`. */
+  /** With `header: "none"`: `compressai` for CompressAI's stream alone. Default `native`. */
   stream?: "native" | "compressai";
-  /** `packet` (default) or `none`: the input is a bare stream. */
-  header?: "packet" | "none";
+  /** As it was encoded. Default `packet`. */
+  header?: "packet" | "compact" | "none";
+  /** As it was encoded with `compact`: `true` or 4 (default), 2, or `false`. */
+  checksum?: boolean | 2 | 4;
   /** More elements than this are refused before anything is allocated. Default 2^24. */
   maxElements?: number;
 }
@@ -138,32 +155,30 @@ export interface ArrayByType {
   int8: Int8Array;
 }
 
-/** {@link EncodeOptions} of every item; `out` has a buffer for each. */
-export interface EncodeBatchOptions extends Omit<EncodeOptions, "out"> {
-  out?: readonly Uint8Array[];
-}
-
-/** {@link DecodeOptions} of every item; `out` has an array for each. */
-export interface DecodeBatchOptions<T extends LatentType = LatentType> extends Omit<DecodeOptions<T>, "out"> {
-  out?: readonly LatentData[];
-}
-
 /** What symbols are returned as; default a new int32 array. */
 export interface QuantizeOptions {
   type?: "int32" | "int16" | "int8";
   out?: Int32Array | Int16Array | Int8Array;
 }
 
-/** What `inspect` reads from a packet without its table. */
+/** What `codec.inspect` reads from a packet without its priors. */
 export interface PacketInfo {
   readonly version: number;
-  readonly stream: "native" | "compressai";
-  readonly dims: number[];
+  /** Number of parts; `encode` writes one. */
+  readonly parts: number;
+  /** Shape of the only part; undefined with several. */
+  readonly dims: number[] | undefined;
+  /** Shape of the only part, or those of the factorized ones among several, in order. */
+  readonly shapes: number[][];
+  /** Symbols of all parts. */
   readonly elements: number;
+  readonly stream: "native" | "compressai";
   readonly lanes: Lanes;
-  readonly layout: "continuous" | "runs";
   readonly escapes: boolean;
-  /** 8 hex digits, the low half of the table's fingerprint, or undefined. */
+  /** Parameters whose positions the packet carries because of a guard. */
+  readonly corrections: number;
+  readonly indexChecks: boolean;
+  /** 8 hex digits that identify the priors of all parts, or undefined. */
   readonly fingerprint: string | undefined;
   readonly checksum: "valid" | "invalid" | "absent";
   readonly headerBytes: number;
@@ -183,6 +198,200 @@ export interface FactorizedParameters {
   quantiles: Float32Array;
 }
 
+/** The parameters of a mixture: component k of element i is at `k * n + i`, n being the number of elements ([K, C, H, W] order). */
+export interface MixtureParameters {
+  /** Relative weights, 0 .. 1 (more counts as 1, less as 0); they need not sum to 1. Left out: all are 1. */
+  weights?: Float32Array | TensorLike | TensorView;
+  means: Float32Array | TensorLike | TensorView;
+  scales: Float32Array | TensorLike | TensorView;
+}
+
+/** How a mixture's rows are made; docs/format.md section 9. */
+export interface MixtureOptions {
+  /** Number of components, 1 .. 16. Default 1. */
+  components?: number;
+  /** Distribution of a component. Default `gaussian`. */
+  kind?: "gaussian" | "laplace" | "logistic";
+  /** Smallest and largest symbol that needs no escape. Default [-128, 127]. */
+  support?: readonly [number, number];
+  /** Shape of the part, where the parameters' own is not it: [K, C, H, W] or [1, K * C, H, W]. */
+  dims?: readonly number[];
+}
+
+/** How far the parameters of two machines may differ; docs/determinism.md. */
+export interface Guard {
+  /** Largest relative difference of two scales (and of a mixture's weights and means). Default 0. */
+  relative?: number;
+  /** Largest absolute difference of the same. Default 0. */
+  absolute?: number;
+}
+
+/** How a packet of several parts is written. */
+export interface WriterOptions {
+  /**
+   * `packet` (default): one packet. `strings`: one CompressAI string per part, as its `compress()` returns.
+   */
+  format?: "packet" | "strings";
+  /** As of {@link EncodeOptions}. */
+  header?: "packet" | "compact" | "none";
+  /** Lane count. `auto` (default) weighs size against speed. */
+  lanes?: Lanes | "auto";
+  /** As of {@link EncodeOptions}. */
+  checksum?: boolean | 2 | 4;
+  /** Store 32 bits that identify the priors. Default true. */
+  fingerprint?: boolean;
+  /**
+   * Bound on the difference of the scales (and of a mixture's weights and means) that writer and reader compute: a relative one, or both kinds. Default 0:
+   * they are equal. `write` throws RangeError for one that is too wide for the scales' table or for a mixture's means.
+   */
+  guard?: number | Guard;
+  /** Store two bytes per part that let a reader notice rows other than the writer's before it returns a symbol. Default: with a guard. */
+  indexChecks?: boolean;
+}
+
+/** How a packet of several parts is read. */
+export interface ReaderOptions {
+  /** More elements than this are refused. Default 2^24. */
+  maxElements?: number;
+  /** As it was written. Default `packet`. */
+  header?: "packet" | "compact" | "none";
+  /** As of {@link DecodeOptions}. */
+  checksum?: boolean | 2 | 4;
+}
+
+/** Where dequantized elements go: a float32 array as long as the part, or a view of one. */
+export type PartTarget = Float32Array | TensorView;
+
+/** Whether `write` gives back what the reader will see; that costs about as much as the rest of it. */
+export interface WriteOptions {
+  /** Returns the dequantized part as a new tensor. Default false. */
+  dequantize?: boolean;
+  /** Takes the dequantized part, and implies `dequantize`. May be the latent's own memory. */
+  out?: PartTarget;
+}
+
+/** What a part is read as. */
+export interface ReadOptions<T extends LatentType = LatentType> {
+  /** `float32` (default) dequantizes; an integer type returns the symbols. */
+  type?: T;
+  /** Takes the elements. A view must be float32, and so must then be `type`. */
+  out?: ArrayByType[T] | TensorView;
+  /** Shape, where neither prior nor packet know it: factorized parts of `strings`, priors made of plain arrays. */
+  dims?: readonly number[];
+}
+
+/** What all steps of a sequence share. */
+export interface SequenceOptions {
+  /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
+  table?: TableSource;
+  /** Ascending float32 scales, one per row of `table`; default CompressAI's 64. */
+  scaleTable?: Float32Array;
+  /** Quantization step. Default 1. */
+  step?: number;
+}
+
+/** One part, written piece by piece: an autoregressive prior's pixels. */
+export interface SequenceWriter {
+  /**
+   * Quantizes and keeps `values.length` elements; `out` gets what the reader will see. Allocates nothing but room for the symbols.
+   *
+   * @param means - undefined for zero means; given in every step or in none.
+   */
+  next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void;
+  /** Ends the part; the next `write` or `sequence` does it as well. */
+  end(): void;
+}
+
+/** One part, read piece by piece. Pieces need not be those that were written. */
+export interface SequenceReader {
+  /** Decodes `scales.length` elements into `out`. Allocates nothing. */
+  next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void;
+  /** Ends the part. @throws CodecError `MODEL_MISMATCH` where the packet has index checks and this part's does not fit. */
+  end(): void;
+}
+
+/** Collects parts and writes one packet. */
+export interface PartWriter {
+  /**
+   * Adds a part: float32 elements are quantized, integers are symbols.
+   *
+   * @returns nothing, or with `dequantize` or `out` what the reader's `read` returns, in float32.
+   * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; the writer stays as it was.
+   */
+  write(latent: TensorLike | TensorView, prior: Prior, options: { out: TensorView }): TensorView;
+  /** Gives back what the reader will see. */
+  write(
+    latent: TensorLike | TensorView,
+    prior: Prior,
+    options: WriteOptions & ({ out: Float32Array } | { dequantize: true }),
+  ): Latent<Float32Array>;
+  /** Gives back nothing. */
+  write(latent: TensorLike | TensorView, prior: Prior, options?: WriteOptions): undefined;
+  /** Begins a part that is given piece by piece, in the reader's order. */
+  sequence(options?: SequenceOptions): SequenceWriter;
+  /** The packet. The writer cannot be used afterwards. */
+  finish(): Bytes;
+  /** With `format: "strings"`: one string per part, in the order written. */
+  finishStrings(): Bytes[];
+  /** Frees a writer that is not finished. Any number of times. */
+  close(): void;
+  /** Parameters of the parts so far whose positions the packet will carry, at about two bytes each. 0 without `guard`. */
+  readonly corrections: number;
+}
+
+/** Gives back the parts of a packet, in the order in which they were written. */
+export interface PartReader {
+  /**
+   * The next part, dequantized.
+   *
+   * @throws CodecError `TRUNCATED`, `CORRUPTED`, `SHAPE_MISMATCH`, `MODEL_MISMATCH`, `NON_FINITE`. After an error the reader is
+   * closed; the codec stays usable.
+   */
+  read(prior: Prior, options?: ReadOptions<"float32"> & { out?: Float32Array }): Latent<Float32Array>;
+  /**
+   * The next part, dequantized into a view's memory.
+   *
+   * @throws As the first form.
+   */
+  read(prior: Prior, options: { out: TensorView; dims?: readonly number[] }): TensorView;
+  /**
+   * The next part as any type: an integer one holds its symbols.
+   *
+   * @throws As the first form; besides `OUT_OF_RANGE` for a symbol that int8 or int16 cannot hold.
+   */
+  read<T extends LatentType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
+  /** Begins a part that is read piece by piece. */
+  sequence(options?: SequenceOptions): SequenceReader;
+  /** Symbols that are still to be read. Undefined with strings and compact packets of one part, which do not say. */
+  readonly remaining: number | undefined;
+  /**
+   * Checks what only the end can tell, and frees the reader. Until it has returned nothing that was read is certain.
+   *
+   * @throws CodecError `WRONG_PRIOR`, `SHAPE_MISMATCH` where symbols are left, `CORRUPTED`, `TRUNCATED`.
+   */
+  finish(): void;
+  /** Frees the reader without checks. Any number of times. */
+  close(): void;
+}
+
+/** What a latent costs under a prior. */
+export interface Rate {
+  readonly symbols: number;
+  /** Ideal code length: the sum of -log2(freq / 65536), and 8 bits for every byte of an escape. */
+  readonly bits: number;
+  readonly escapes: number;
+  /** Along `axis`. */
+  readonly channels?: { readonly bits: Float64Array; readonly escapes: Uint32Array };
+  /** Says so, in a sentence, where the table does not fit the latent. */
+  readonly warning?: string;
+}
+
+/** What a rate is reported for. */
+export interface RateOptions {
+  /** Dimension to report along, e.g. 1 for the channels of NCHW. Default: only the total. */
+  axis?: number;
+}
+
 /** The codec. All methods are synchronous; a failed call leaves it usable. */
 export interface Codec {
   /** Which build runs. */
@@ -192,9 +401,11 @@ export interface Codec {
   /** A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit). */
   factorized(table: TableSource, options?: FactorizedOptions): Prior;
   /** A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. */
-  gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions): Prior;
+  gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
   /** A row per symbol, given directly. */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): Prior;
+  /** A distribution per symbol, its row made at run time: docs/format.md section 9. */
+  mixture(parameters: MixtureParameters, options?: MixtureOptions): Prior;
   /**
    * Codes a latent: float32 is quantized first (docs/format.md section 6), integers are symbols already.
    *
@@ -202,14 +413,14 @@ export interface Codec {
    * @returns the packet, a new array or a view of `options.out`.
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for an argument that is none of what it should be.
    */
-  encode(latent: TensorLike, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
+  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
   /** Into `out`, over whatever memory that is. */
-  encode(latent: TensorLike, prior: Prior, options?: EncodeOptions): Uint8Array;
+  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions): Uint8Array;
   /**
    * Decodes what `encode` returned, with an equal prior.
    *
    * @returns float32, dequantized; or, with `type`, the symbols.
-   * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_TABLES`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
+   * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_PRIOR`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
    * `type` cannot hold a symbol; TypeError or RangeError for an argument that is none of what it should be.
    */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions<"float32">): Latent<Float32Array>;
@@ -222,43 +433,36 @@ export interface Codec {
   /** A type that is known only at run time. */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions): Latent;
   /**
-   * `encode` for each latent, in order: for convenience, it is as fast as a loop. The packets are independent of each other.
+   * Explains a packet without its priors. A wrong checksum is reported in the result, not thrown.
    *
-   * @param prior - one for all, or as many as there are latents.
-   * @throws what `encode` throws for the first item that cannot be coded, its message preceded by `latents[i]:`.
+   * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read, `LIMIT_EXCEEDED` for more than 65,536
+   * shapes.
    */
-  encodeBatch(
-    latents: readonly TensorLike[],
-    prior: Prior | readonly Prior[],
-    options?: EncodeBatchOptions & { out?: never },
-  ): Bytes[];
-  /** Into the buffers of `out`. */
-  encodeBatch(
-    latents: readonly TensorLike[],
-    prior: Prior | readonly Prior[],
-    options?: EncodeBatchOptions,
-  ): Uint8Array[];
-  /**
-   * `decode` for each packet, in order.
-   *
-   * @param prior - one for all, or as many as there are packets.
-   * @throws what `decode` throws for the first packet that cannot be decoded, its message preceded by `packets[i]:`.
-   */
-  decodeBatch<T extends LatentType = "float32">(
-    packets: readonly Uint8Array[],
-    prior: Prior | readonly Prior[],
-    options?: DecodeBatchOptions<T>,
-  ): Latent<ArrayByType[T]>[];
+  inspect(packet: Uint8Array): PacketInfo;
   /** float32 latent -> symbols, as `encode` does it. */
-  quantize(latent: TensorLike, prior: Prior, options?: QuantizeOptions): Latent;
+  quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent;
   /** Symbols -> float32, as `decode` does it. */
-  dequantize(symbols: TensorLike, prior: Prior, options?: { out?: Float32Array }): Latent<Float32Array>;
+  dequantize(symbols: TensorLike | TensorView, prior: Prior, options?: { out?: Float32Array }): Latent<Float32Array>;
   /** CompressAI's pmf_to_quantized_cdf: probabilities -> pmf.length + 1 cumulative frequencies. */
   quantizedCdf(pmf: Float32Array, precision?: number): Uint32Array;
   /** Gaussian rows for ascending scales (default: CompressAI's 64). */
   gaussianTable(scales?: Float32Array): Table;
   /** A factorized prior's rows, with medians, from its parameters. */
   factorizedTable(parameters: FactorizedParameters): Table;
+  /** Laplace rows (density exp(-|x| / b) / 2b) for ascending scales b; default CompressAI's 64 scales. */
+  laplaceTable(scales?: Float32Array): Table;
+  /** Logistic rows (distribution 1 / (1 + exp(-x / s))) for ascending scales s; default CompressAI's 64 scales. */
+  logisticTable(scales?: Float32Array): Table;
+  /** Begins a packet of several parts: hyperpriors, channel groups, autoregressive priors. */
+  writer(options?: WriterOptions): PartWriter;
+  /**
+   * Opens a packet of any number of parts, or CompressAI's strings.
+   *
+   * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `LIMIT_EXCEEDED`.
+   */
+  reader(packet: Uint8Array | readonly Uint8Array[], options?: ReaderOptions): PartReader;
+  /** The ideal code length of a latent, without encoding it. */
+  rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
 }
 
 /** Which Wasm build runs, and where it comes from. */

@@ -1,154 +1,399 @@
-/** Collects parts and writes them as one packet (docs/format.md section 8) or as CompressAI's strings. */
-
-import type { FullCore } from "./core-full.js";
-import type { Margins } from "./core-part.js";
+/** Collects parts and writes them as one packet (docs/format.md section 8), or as CompressAI's strings. */
+import * as abi from "./abi.js";
+import type { Memory } from "./memory.js";
+import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
+import { type Span, spanOf, targetOf } from "./tensor.js";
 import type {
+  Bytes,
+  Guard,
+  Lanes,
+  Latent,
   PartTarget,
   PartWriter,
+  Prior,
   SequenceOptions,
   SequenceWriter,
+  TensorLike,
   TensorView,
   WriteOptions,
   WriterOptions,
-} from "./full-types.js";
-import { checkLanes, partsLaneChoices } from "./lanes.js";
-import { checkMargins, marginsOf } from "./margins.js";
-import { chainFingerprint, checkOfHash, writePartsHeader } from "./packet-parts.js";
-import {
-  applyPartPrior,
-  type CodedPart,
-  checkShape,
-  emptyPart,
-  type PartPrior,
-  type Priors,
-  parametersPerSymbol,
-} from "./part.js";
-import { WriterSequence } from "./sequence.js";
-import type { Bytes, Latent, Prior, TensorLike } from "./types.js";
-import { spanOf, targetOf } from "./view.js";
+} from "./types.js";
+
+const LANES: readonly Lanes[] = [1, 8, 16, 32];
+const HEADERS = ["packet", "compact", "none"];
+
+/** What `encode` and `writer` share. Throws TypeError, RangeError. */
+export function checkWriteOptions(options: {
+  header?: string | undefined;
+  stream?: string | undefined;
+  checksum?: boolean | number | undefined;
+  lanes?: Lanes | "auto" | undefined;
+}): { form: number; check: number; lanes: number } {
+  const { header = "packet", stream = "native", lanes = "auto" } = options;
+  checkChoice("header", header, HEADERS);
+  checkChoice("stream", stream, ["native", "compressai"]);
+  if (lanes !== "auto" && !LANES.includes(lanes))
+    throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+  const check = checkBytes(header, options.checksum);
+  if (header === "none")
+    return { form: stream === "compressai" ? abi.FORM_STRING : abi.FORM_COMPACT, check: 0, lanes: laneCount(lanes) };
+  return { form: header === "compact" ? abi.FORM_COMPACT : abi.FORM_FULL, check, lanes: laneCount(lanes) };
+}
+
+const laneCount = (lanes: Lanes | "auto"): number => (lanes === "auto" ? 0 : lanes);
+
+/** Bytes of a packet's check. Throws TypeError. */
+export function checkBytes(header: string, checksum: boolean | number | undefined): number {
+  if (checksum === false || header === "none") return 0;
+  if (checksum === undefined || checksum === true || checksum === 4) return 4;
+  if (checksum === 2 && header === "compact") return 2;
+  throw new TypeError(`checksum must be true, false or 4, or 2 with header: "compact", not ${String(checksum)}`);
+}
+
+export function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value))
+    throw new TypeError(
+      `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
+    );
+}
+
+// Frees what nobody closed: writers, readers. Not every engine has it.
+const abandoned =
+  typeof FinalizationRegistry === "undefined"
+    ? undefined
+    : new FinalizationRegistry<() => void>((free) => {
+        free();
+      });
+
+/** Memory of an owner, freed once: by `free`, or when the owner is collected. */
+export class Held {
+  #free: (() => void) | undefined;
+
+  constructor(owner: object, free: () => void) {
+    this.#free = free;
+    abandoned?.register(owner, free, this);
+  }
+
+  free(): void {
+    if (!this.#free) return;
+    abandoned?.unregister(this);
+    this.#free();
+    this.#free = undefined;
+  }
+}
+
+interface Margins {
+  readonly relative: number;
+  readonly absolute: number;
+}
 
 export class Writer implements PartWriter {
-  readonly #core: FullCore;
-  readonly #priors: Priors;
+  readonly #memory: Memory;
   readonly #options: WriterOptions;
+  readonly #form: { form: number; check: number; lanes: number };
   readonly #margins: Margins | undefined;
-  readonly #indexChecks: boolean;
-  readonly #parts: CodedPart[] = [];
-  readonly #shapes: number[][] = [];
-  readonly #corrections: number[] = [];
-  readonly #checks: number[] = [];
-  #fingerprint = 0;
-  #elements = 0;
-  #parameters = 0;
+  readonly #hashed: boolean;
+  readonly #sequencePrior: (options: SequenceOptions) => Prior;
+  #address: number;
+  #held: Held;
+  /** With `format: "strings"` each part is a packet of its own. */
+  readonly #strings: Bytes[] = [];
   #sequence: WriterSequence | undefined;
   #finished = false;
 
-  constructor(core: FullCore, priors: Priors, options: WriterOptions) {
-    const { format = "packet", lanes = "auto", guard } = options;
-    if (format !== "packet" && format !== "strings")
-      throw new TypeError(`format must be "packet" or "strings", not ${JSON.stringify(format)}`);
-    checkLanes(lanes);
+  constructor(memory: Memory, options: WriterOptions, sequencePrior: (options: SequenceOptions) => Prior) {
+    const { format = "packet", guard } = options;
+    checkChoice("format", format, ["packet", "strings"]);
     this.#margins = marginsOf(guard);
     // Whoever sets a guard knows that machines differ, perhaps by more than that.
     const { indexChecks = this.#margins !== undefined } = options;
     if (format === "strings" && (this.#margins || indexChecks))
       throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
-    this.#core = core;
-    this.#priors = priors;
+    this.#form = format === "strings" ? { form: abi.FORM_STRING, check: 0, lanes: 1 } : checkWriteOptions(options);
+    this.#memory = memory;
     this.#options = options;
-    this.#indexChecks = indexChecks;
+    this.#hashed = indexChecks;
+    this.#sequencePrior = sequencePrior;
+    [this.#address, this.#held] = this.#open();
+  }
+
+  #open(): [number, Held] {
+    const memory = this.#memory;
+    const { wasm } = memory;
+    const address = memory.address(wasm.newWriter(1));
+    const { form, check, lanes } = this.#form;
+    memory.setWord(address, abi.WRITER_FORM, form);
+    memory.setWord(address, abi.WRITER_CHECK, check);
+    memory.setWord(address, abi.WRITER_LANES, lanes);
+    memory.setWord(address, abi.WRITER_FINGERPRINT, (this.#options.fingerprint ?? true) ? 1 : 0);
+    memory.setWord(address, abi.WRITER_COMPRESSAI, form === abi.FORM_STRING ? 1 : 0);
+    memory.setWord(address, abi.WRITER_GUARD + abi.GUARD_HASHED, this.#hashed ? 1 : 0);
+    memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_RELATIVE) >>> 3] = this.#margins?.relative ?? 0;
+    memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_ABSOLUTE) >>> 3] = this.#margins?.absolute ?? 0;
+    return [address, new Held(this, () => wasm.freeWriter(address))];
   }
 
   get corrections(): number {
-    return this.#corrections.length + (this.#sequence?.corrections ?? 0);
+    return this.#finished ? this.#corrections : this.#memory.word(this.#address, abi.WRITER_GUARD + abi.GUARD_COUNT);
   }
 
-  #open(): void {
+  #corrections = 0;
+
+  #ready(): void {
     if (this.#finished) throw new TypeError("the writer is finished");
     this.#sequence?.end();
   }
 
-  write(
-    latent: TensorLike | TensorView,
-    prior: Prior,
-    options?: WriteOptions & { out?: Float32Array },
-  ): Latent<Float32Array>;
   write(latent: TensorLike | TensorView, prior: Prior, options: { out: TensorView }): TensorView;
   write(
     latent: TensorLike | TensorView,
     prior: Prior,
-    options: { out?: PartTarget } = {},
-  ): Latent<Float32Array> | TensorView {
-    this.#open();
+    options: WriteOptions & ({ out: Float32Array } | { dequantize: true }),
+  ): Latent<Float32Array>;
+  write(latent: TensorLike | TensorView, prior: Prior, options?: WriteOptions): undefined;
+  write(
+    latent: TensorLike | TensorView,
+    prior: Prior,
+    options: { out?: PartTarget; dequantize?: boolean } = {},
+  ): Latent<Float32Array> | TensorView | undefined {
+    this.#ready();
+    const memory = this.#memory;
+    const { part } = memory;
     const span = spanOf(latent, "latent");
-    const partPrior = this.#priors.partPrior(prior);
-    const { rows, centre } = applyPartPrior(partPrior, span.dims, span.n);
-    checkShape(partPrior.dims, span.dims);
-    if (partPrior.scaleTable) checkMargins(this.#margins, partPrior.scaleTable);
-    const { span: target, result } = targetOf(options.out, "float32", span.dims, span.n);
-    const part = emptyPart(partPrior, rows);
-    const { hash, corrected } = this.#core.quantizePart(
-      span,
-      rows,
-      centre,
-      this.#margins,
-      this.#indexChecks ? 0 : undefined,
-      target,
-      part,
-    );
-    if (rows.kind === "runs") this.#shapes.push(span.dims);
-    this.#add(part, partPrior, hash, corrected, parametersPerSymbol(rows));
-    return result as Latent<Float32Array> | TensorView;
+    const source = OwnPrior.sourceOf(prior, memory);
+    const target =
+      options.out !== undefined || options.dequantize ? targetOf(options.out, "float32", span.dims, span.n) : undefined;
+    if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
+    if (source.table) memory.address(memory.wasm.prepareTable(source.table, 1));
+    fillPart(memory, part, source, span.dims, span.n, span.type);
+    try {
+      memory.check(memory.wasm.openPart(this.#address, part, span.n));
+      this.#writeChunks(span, source, target?.span);
+      memory.check(memory.wasm.closePart(this.#address, part));
+    } catch (error) {
+      memory.wasm.dropPart(this.#address);
+      throw error;
+    }
+    this.#endPart();
+    return target?.result as Latent<Float32Array> | TensorView | undefined;
   }
 
-  #add(part: CodedPart, prior: PartPrior, hash: number, corrected: readonly number[], perSymbol: number): void {
-    this.#parts.push(part);
-    for (const position of corrected) this.#corrections.push(this.#parameters + position);
-    this.#parameters += perSymbol * part.symbols.length;
-    if (this.#indexChecks) this.#checks.push(checkOfHash(hash));
-    this.#fingerprint = chainFingerprint(this.#fingerprint, prior.fingerprint);
-    this.#elements += part.symbols.length;
+  #writeChunks(span: Span, source: PriorSource, target: Span | undefined): void {
+    const memory = this.#memory;
+    const { wasm, part } = memory;
+    const { n } = span;
+    const chunk = chunkOf(source, n);
+    for (let from = 0; from < n; from += chunk) {
+      const to = Math.min(from + chunk, n);
+      memory.check(wasm.stagePart(this.#address, part, to - from, 0));
+      placeParameters(memory, part, source, from, to);
+      memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+      memory.check(wasm.writePart(this.#address, part, to - from, target ? 1 : 0));
+      if (target) memory.take(target, memory.word(part, abi.PART_AT_OUT), from, to);
+    }
+  }
+
+  /** A string is complete with its part. */
+  #endPart(): void {
+    if (this.#form.form !== abi.FORM_STRING) return;
+    this.#strings.push(this.#packet().slice());
+    this.#held.free();
+    [this.#address, this.#held] = this.#open();
   }
 
   sequence(options: SequenceOptions = {}): SequenceWriter {
-    this.#open();
-    const prior = this.#priors.sequencePrior(options);
-    if (prior.scaleTable) checkMargins(this.#margins, prior.scaleTable);
-    this.#sequence = new WriterSequence(this.#core, prior, this.#margins, (part, hash, corrected) => {
+    this.#ready();
+    const prior = this.#sequencePrior(options);
+    const source = OwnPrior.sourceOf(prior, this.#memory);
+    if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
+    const done = (): void => {
       this.#sequence = undefined;
-      this.#add(part, prior, hash, corrected, 1);
-    });
+      this.#endPart();
+    };
+    this.#sequence = new WriterSequence(this.#memory, this.#address, source, done);
     return this.#sequence;
   }
 
+  /** A view of the packet, valid until the next call. */
+  #packet(): Uint8Array {
+    const memory = this.#memory;
+    const { wasm } = memory;
+    memory.check(wasm.finishWriter(this.#address));
+    const start = memory.word(this.#address, abi.WRITER_START);
+    return memory.u8.subarray(start, start + memory.word(this.#address, abi.WRITER_LENGTH));
+  }
+
   finish(): Bytes {
-    if (this.#options.format === "strings") throw new TypeError("strings come from finishStrings()");
-    this.#open();
-    const { lanes = "auto", checksum = true, fingerprint = true } = this.#options;
-    const n = this.#elements;
-    const header = {
-      fingerprint: fingerprint ? this.#fingerprint : undefined,
-      elements: n,
-      shapes: this.#shapes,
-      corrections: this.#corrections,
-      checks: this.#checks,
-    };
-    this.#finished = true;
-    return this.#core
-      .encodeParts(
-        this.#parts,
-        n,
-        partsLaneChoices(n, lanes),
-        (stream) => writePartsHeader(stream, header, checksum),
-        checksum,
-      )
-      .slice();
+    if (this.#form.form === abi.FORM_STRING) throw new TypeError("strings come from finishStrings()");
+    this.#ready();
+    const packet = this.#packet().slice();
+    this.close();
+    return packet;
   }
 
   finishStrings(): Bytes[] {
-    if (this.#options.format !== "strings") throw new TypeError('strings need the option format: "strings"');
-    this.#open();
-    this.#finished = true;
-    return this.#parts.map((part) => this.#core.encodeString(part));
+    if (this.#form.form !== abi.FORM_STRING) throw new TypeError('strings need the option format: "strings"');
+    this.#ready();
+    this.close();
+    return this.#strings;
   }
+
+  close(): void {
+    if (this.#finished) return;
+    this.#corrections = this.#memory.word(this.#address, abi.WRITER_GUARD + abi.GUARD_COUNT);
+    this.#finished = true;
+    this.#sequence?.abandon();
+    this.#held.free();
+  }
+}
+
+// ---- sequences
+
+/** A part in small steps. Its structure and its elements stay in one place, so that a step allocates nothing. */
+export class Step {
+  readonly part: number;
+  readonly #memory: Memory;
+  readonly #held: Held;
+  #view: Float32Array | undefined;
+  #steps = 0;
+
+  constructor(memory: Memory, source: PriorSource) {
+    const part = memory.address(memory.wasm.newPart(1));
+    this.#memory = memory;
+    this.part = part;
+    this.#held = new Held(this, () => memory.wasm.release(part));
+    fillPart(memory, part, source, [], 0, "float32");
+  }
+
+  /** Means belong to all steps or to none: they are part of the prior. Throws TypeError. */
+  begin(means: Float32Array | undefined): void {
+    const centre = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
+    if (this.#steps++ === 0) this.#memory.setWord(this.part, abi.PART_CENTRE, centre);
+    else if (this.#memory.word(this.part, abi.PART_CENTRE) !== centre)
+      throw new TypeError("means must be given in every step or in none");
+  }
+
+  place(scales: Float32Array, means: Float32Array | undefined): void {
+    const { f32 } = this.#memory;
+    f32.set(scales, this.#memory.word(this.part, abi.PART_AT_ROWS) >>> 2);
+    if (means) f32.set(means, this.#memory.word(this.part, abi.PART_AT_MEANS) >>> 2);
+  }
+
+  /** Copies n elements from the address in `field`. */
+  take(field: number, n: number, out: Float32Array): void {
+    const at = this.#memory.word(this.part, field);
+    const { buffer } = this.#memory.f32;
+    let view = this.#view;
+    if (view?.buffer !== buffer || view.byteOffset !== at || view.length !== n) {
+      view = new Float32Array(buffer, at, n);
+      this.#view = view;
+    }
+    out.set(view);
+  }
+
+  free(): void {
+    this.#held.free();
+  }
+}
+
+class WriterSequence implements SequenceWriter {
+  readonly #memory: Memory;
+  readonly #writer: number;
+  readonly #done: () => void;
+  readonly #step: Step;
+  #ended = false;
+
+  constructor(memory: Memory, writer: number, source: PriorSource, done: () => void) {
+    memory.address(memory.wasm.prepareTable(source.table, 1));
+    this.#memory = memory;
+    this.#writer = writer;
+    this.#done = done;
+    this.#step = new Step(memory, source);
+    memory.check(memory.wasm.openPart(writer, this.#step.part, 4096));
+  }
+
+  next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
+    if (this.#ended) throw new TypeError("the sequence has ended");
+    const n = values.length;
+    checkStepArrays(n, scales, means, out);
+    if (!(values instanceof Float32Array)) throw new TypeError("values must be a Float32Array");
+    const memory = this.#memory;
+    const { part } = this.#step;
+    this.#step.begin(means);
+    memory.check(memory.wasm.stagePart(this.#writer, part, n, 1));
+    this.#step.place(scales, means);
+    memory.f32.set(values, memory.word(part, abi.PART_AT_ELEMENTS) >>> 2);
+    memory.check(memory.wasm.writePart(this.#writer, part, n, 1));
+    this.#step.take(abi.PART_AT_OUT, n, out);
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      this.#memory.check(this.#memory.wasm.closePart(this.#writer, this.#step.part));
+      this.#done();
+    } finally {
+      this.#step.free();
+    }
+  }
+
+  /** Gives its memory back; the writer is closed. */
+  abandon(): void {
+    this.#ended = true;
+    this.#step.free();
+  }
+}
+
+/** Checks the arrays of a step of n elements. */
+export function checkStepArrays(
+  n: number,
+  scales: Float32Array,
+  means: Float32Array | undefined,
+  out: Float32Array,
+): void {
+  if (!(scales instanceof Float32Array) || scales.length !== n)
+    throw new TypeError(`scales must be a Float32Array of ${n}`);
+  if (means !== undefined && !(means instanceof Float32Array && means.length === n))
+    throw new TypeError(`means must be a Float32Array of ${n}`);
+  if (!(out instanceof Float32Array) || out.length < n)
+    throw new TypeError(`out must be a Float32Array of at least ${n}`);
+}
+
+// ---- guards (docs/determinism.md)
+
+/** A guard as margins; undefined where there is none. Throws RangeError. */
+function marginsOf(guard: number | Guard | undefined): Margins | undefined {
+  if (guard === undefined) return undefined;
+  const { relative = 0, absolute = 0 } = typeof guard === "number" ? { relative: guard } : guard;
+  for (const [name, value] of [
+    ["relative", relative],
+    ["absolute", absolute],
+  ] as const)
+    if (!(typeof value === "number" && value >= 0 && value < 1))
+      throw new RangeError(`guard.${name} must be at least 0 and below 1, not ${value}`);
+  return relative === 0 && absolute === 0 ? undefined : { relative, absolute };
+}
+
+const checkedMargins = new WeakMap<Margins, WeakSet<Float32Array>>();
+
+/**
+ * Throws RangeError where neighbouring scales lie so close together that two machines, each within the margin, could take different
+ * boundaries for the nearest one.
+ */
+function checkMargins(margins: Margins, scales: Float32Array): void {
+  const known = checkedMargins.get(margins) ?? new WeakSet();
+  checkedMargins.set(margins, known);
+  if (known.has(scales)) return;
+  const { relative, absolute } = margins;
+  for (let j = 1; j + 1 < scales.length; j++) {
+    const low = scales[j - 1]!;
+    const high = scales[j]!;
+    // How far from a boundary the reader's scale can lie, if the writer's margin reaches it: docs/determinism.md 2.
+    const above = low + (2 * (relative * low + absolute)) / (1 - relative);
+    const below = high - (2 * (relative * high + absolute)) / (1 + relative);
+    if (!(above * above < low * high && below > 0 && below * below > low * high))
+      throw new RangeError(`the guard is too wide for scales as close as ${low} and ${high}`);
+  }
+  known.add(scales);
 }

@@ -1,11 +1,10 @@
 /** The bytes of a bundle, docs/tables.md section 2: written and read, every field checked before it is used. Knows no codec and no Wasm. */
 import { CodecError } from "../bindings/errors.js";
-import { VarintReader } from "../bindings/packet.js";
 import type { Bytes, Prior } from "../bindings/types.js";
-import { xxh32 } from "../bindings/xxh32.js";
+import { xxh32 } from "./xxh32.js";
 
 /** What a table is for. */
-export type BundleKind = Prior["kind"];
+export type BundleKind = Exclude<Prior["kind"], "mixture">;
 
 /** A table of a bundle: what can be said of it without loading it. */
 export interface BundleEntry {
@@ -201,12 +200,9 @@ function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | und
 /** Rows, medians and fingerprint of a table in binary form, or undefined where it does not begin and end like one. */
 export function peekTable(table: Uint8Array): { rows: number; medians: boolean; fingerprint: string } | undefined {
   if (table.length < 14 || TABLE_MAGIC.some((byte, i) => table[i] !== byte)) return undefined;
-  let rows: number;
-  try {
-    rows = new VarintReader(table, 5, table.length).read("the number of rows");
-  } catch {
-    return undefined;
-  }
+  // A varint of at most 65,535: the Wasm module checks it when the table is loaded.
+  const [a = 0, b = 0, c = 0] = table.subarray(5, 8);
+  const rows = a < 128 ? a : b < 128 ? (a & 127) + 128 * b : (a & 127) + 128 * (b & 127) + 16384 * (c & 3);
   const tail = Array.from(table.subarray(-8), (byte) => byte.toString(16).padStart(2, "0"));
   return { rows, medians: (table[4]! & 1) === 1, fingerprint: tail.reverse().join("") };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { CodecError } from "../bindings/errors.js";
-import { isBytes } from "../bindings/packet.js";
+import { isBytes } from "../bindings/tensor.js";
 import type {
   Bytes,
   FactorizedOptions,
@@ -119,7 +119,7 @@ export class Bundle {
   /**
    * The table, loaded into `codec`.
    *
-   * @throws RangeError for an unknown name; CodecError `INVALID_TABLE`, `WRONG_TABLES` where it is not what the bundle says.
+   * @throws RangeError for an unknown name; CodecError `INVALID_TABLE`, `CORRUPTED` where it is not what the bundle says.
    */
   table(codec: TableLoader, name: string): Table {
     const tables = this.#loaded.get(codec) ?? new Map<string, Table>();
@@ -130,7 +130,7 @@ export class Bundle {
     const table = found.table === undefined ? this.#build(codec, name) : codec.table(found.table);
     if (table.fingerprint !== found.fingerprint)
       throw new CodecError(
-        "WRONG_TABLES",
+        "CORRUPTED",
         `bundle: ${name} is table ${table.fingerprint}, the directory says ${found.fingerprint}`,
       );
     tables.set(name, table);

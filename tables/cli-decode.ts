@@ -1,5 +1,5 @@
 /** latentwire decode */
-import { create } from "latentwire/full";
+import { create } from "latentwire";
 import { type Command, choice, EXIT, flag, list, text, UsageError, whole } from "./cli-arguments.js";
 import { checkOutput, printJson, readInput, writeOutput } from "./cli-files.js";
 import { formatLatent, LATENT_TYPES } from "./cli-latent.js";
@@ -13,10 +13,11 @@ export const decodeCommand: Command = {
   -o, --output FILE the latent; default, and -: standard output
   --raw             write the elements alone, little-endian; default: .npy
   --type TYPE       float32 (default): dequantized; int32, int16, int8: symbols
-  --dims D,D,..     shape: needed with --header none, otherwise checked
+  --dims D,D,..     shape: needed with --header compact or none, otherwise checked
 ${priorHelp}
   --stream KIND     of a bare stream: native (default), or compressai
-  --header KIND     packet (default), or none: a bare stream
+  --header KIND     packet (default), compact, or none: what the encoder was given
+  --no-checksum     of a compact packet: the encoder was told the same
   --max-elements N  refuse packets of more; default 16777216
   --json            say what was decoded, on standard output or, where the latent goes there, on standard error
 
@@ -29,6 +30,7 @@ ${priorHelp}
     dims: { type: "string" },
     stream: { type: "string" },
     header: { type: "string" },
+    "no-checksum": { type: "boolean" },
     "max-elements": { type: "string" },
     json: { type: "boolean" },
   },
@@ -37,9 +39,9 @@ ${priorHelp}
     const output = checkOutput(text(values, "output"), "a latent");
     const type = choice(values, "type", LATENT_TYPES) ?? "float32";
     const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
-    const header = choice(values, "header", ["packet", "none"]) ?? "packet";
+    const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
     const dims = list(values, "dims");
-    if (header === "none" && dims === undefined) throw new UsageError("--header none needs --dims");
+    if (header !== "packet" && dims === undefined) throw new UsageError(`--header ${header} needs --dims`);
     const maxElements = whole(values, "max-elements", 0, 2 ** 31 - 1);
     const codec = await create();
     const prior = await makePrior(codec, values);
@@ -49,6 +51,7 @@ ${priorHelp}
       type,
       stream,
       header,
+      checksum: !flag(values, "no-checksum"),
       ...(dims !== undefined && { dims }),
       ...(maxElements !== undefined && { maxElements }),
     });

@@ -1,5 +1,5 @@
 /** latentwire encode */
-import { create } from "latentwire/full";
+import { create } from "latentwire";
 import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
 import { checkOutput, printJson, readInput, remark, writeOutput } from "./cli-files.js";
 import { rawOptions, readLatent } from "./cli-latent.js";
@@ -15,7 +15,7 @@ export const encodeCommand: Command = {
   --type TYPE       their type: float32 (default), int32, int16, int8
 ${priorHelp}
   --stream KIND     native (default), or compressai: what CompressAI's rANS coder writes
-  --header KIND     packet (default), or none: the bare stream
+  --header KIND     packet (default), compact: for a reader that knows prior and shape, or none: the bare stream
   --lanes N         1, 8, 16, 32 or auto (default)
   --no-checksum, --no-fingerprint
   --json            say what was written, on standard output or, where the packet goes there, on standard error
@@ -38,7 +38,7 @@ ${priorHelp}
     const output = checkOutput(text(values, "output"), "a packet");
     const lanes = choice(values, "lanes", ["auto", "1", "8", "16", "32"]) ?? "auto";
     const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
-    const header = choice(values, "header", ["packet", "none"]) ?? "packet";
+    const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
     const codec = await create();
     const prior = await makePrior(codec, values);
     const latent = readLatent(await readInput(path!), values, path!);

@@ -1,7 +1,7 @@
 /** latentwire tables fit */
 import { basename } from "node:path";
+import { create } from "latentwire";
 import { writeBundle } from "latentwire/bundle";
-import { create } from "latentwire/full";
 import { type Command, EXIT, flag, list, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
 import { checkOutput, print, printJson, progress, remark, table, writeOutput } from "./cli-files.js";
 import { findFiles, readSamples } from "./cli-samples.js";

@@ -1,7 +1,7 @@
 /** latentwire tables import */
 import { basename } from "node:path";
+import { create } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
-import { create } from "latentwire/full";
 import { FileSource, MemorySource } from "./byte-source.js";
 import { openCheckpoint } from "./checkpoint.js";
 import { type Command, EXIT, flag, text, texts } from "./cli-arguments.js";

@@ -1,5 +1,5 @@
 /** latentwire inspect */
-import { CodecError, inspect, type PacketInfo, type PartsInfo } from "latentwire/full";
+import { CodecError, create, type PacketInfo } from "latentwire";
 import { type Command, EXIT, flag } from "./cli-arguments.js";
 import { print, printJson, readInput } from "./cli-files.js";
 
@@ -19,34 +19,31 @@ The exit code is 1 where the checksum does not match.
     const bytes = await readInput(path!);
     if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42)
       throw new CodecError("NOT_A_PACKET", `${path} is a table bundle: latentwire tables show ${path}`);
-    const info = inspect(bytes);
+    const info = (await create()).inspect(new Uint8Array(bytes));
     if (flag(values, "json")) await printJson(info);
     else await print(...lines(info));
     return info.checksum === "invalid" ? EXIT.data : EXIT.ok;
   },
 };
 
-function lines(info: PacketInfo | PartsInfo): string[] {
+function lines(info: PacketInfo): string[] {
   const { elements, lanes, escapes, fingerprint, checksum } = info;
   const perElement = elements === 0 ? "-" : ((8 * info.totalBytes) / elements).toFixed(4);
-  const arrangement = info.stream === "native" && lanes > 1 ? `, ${info.layout}` : "";
-  const stream =
-    info.stream === "compressai"
-      ? "compressai"
-      : `${info.stream}, ${lanes} ${lanes === 1 ? "lane" : "lanes"}${arrangement}`;
+  const stream = info.stream === "compressai" ? "compressai" : `native, ${lanes} ${lanes === 1 ? "lane" : "lanes"}`;
   return [
     `version      ${info.version}`,
     `stream       ${stream}`,
-    ...(info.stream === "parts"
-      ? [
+    `parts        ${info.parts}`,
+    ...(info.dims
+      ? [`shape        [${info.dims.join(", ")}], ${elements} elements`]
+      : [
           `symbols      ${elements}, all parts together`,
           `factorized   ${info.shapes.map((shape) => `[${shape.join(", ")}]`).join(", ") || "no parts"}`,
-          `corrections  ${info.corrections}`,
-          `row checks   ${info.indexChecks === 0 ? "none" : `${info.indexChecks} parts`}`,
-        ]
-      : [`shape        [${info.dims.join(", ")}], ${elements} elements`]),
+        ]),
+    `corrections  ${info.corrections}`,
+    `row checks   ${info.indexChecks ? "yes" : "no"}`,
     `escapes      ${escapes ? "yes" : "no"}`,
-    `table        ${fingerprint === undefined ? "not said" : `..${fingerprint}`}`,
+    `prior        ${fingerprint ?? "not said"}`,
     `checksum     ${checksum}`,
     `bytes        ${info.totalBytes}: header ${info.headerBytes}, stream ${info.streamBytes}${checksum === "absent" ? "" : ", checksum 4"}`,
     `bits         ${perElement} per element`,

@@ -1,7 +1,7 @@
 /** latentwire tables rate */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { create, type Rate } from "latentwire/full";
+import { create, type Rate } from "latentwire";
 import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
 import { print, printJson, progress, remark, table } from "./cli-files.js";
 import { readLatent } from "./cli-latent.js";

@@ -1,7 +1,7 @@
 /** latentwire tables show */
 
+import { create } from "latentwire";
 import type { BundleEntry } from "latentwire/bundle";
-import { create } from "latentwire/full";
 import { type Command, EXIT, flag, text, UsageError } from "./cli-arguments.js";
 import { print, printJson, readInput, table } from "./cli-files.js";
 import { openTables } from "./cli-prior.js";

@@ -1,5 +1,5 @@
 /** Tables for latents of which only samples are known: rows per channel, and the quantization step for a wanted rate. */
-import { CodecError, type FullCodec, type Prior, type Table } from "latentwire/full";
+import { type Codec, CodecError, type Prior, type Table } from "latentwire";
 import {
   chooseRecipe,
   fitRow,
@@ -54,7 +54,7 @@ const SEARCH_STEPS = 14;
 const FOLDS = 5;
 
 /** Fits rows to samples. Deterministic. Throws RangeError where no step gives `targetBytes`, and what the codec throws for the latents. */
-export function fit(codec: FullCodec, set: SampleSet, options: FitOptions = {}): Fit {
+export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit {
   const { used, held } = splitSamples(set.samples);
   const fitter = new Fitter(codec, set, mediansOf(set, used));
   const step = options.step ?? (options.targetBytes === undefined ? 1 : findStep(fitter, used, options));
@@ -85,13 +85,13 @@ function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): F
 }
 
 class Fitter {
-  readonly #codec: FullCodec;
+  readonly #codec: Codec;
   readonly #set: SampleSet;
   readonly #medians: Float32Array;
   /** Rows that hold nothing: quantizing needs medians and step only. */
   readonly #plain: Table;
 
-  constructor(codec: FullCodec, set: SampleSet, medians: Float32Array) {
+  constructor(codec: Codec, set: SampleSet, medians: Float32Array) {
     this.#codec = codec;
     this.#set = set;
     this.#medians = medians;

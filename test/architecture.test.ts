@@ -27,8 +27,8 @@ function importsOf(file: string): string[] {
 const graph = new Map(sources.map((file) => [file, importsOf(file)]));
 
 test("the graph is there", () => {
-  assert.ok(graph.get("bindings/core.ts")?.includes("bindings/core-tables.ts"));
-  assert.ok(graph.get("assembly/rans.ts")?.includes("assembly/tile.ts"));
+  assert.ok(graph.get("bindings/codec.ts")?.includes("bindings/memory.ts"));
+  assert.ok(graph.get("assembly/packet-writer.ts")?.includes("assembly/memory.ts"));
 });
 
 test("no file imports one that imports it back", () => {
@@ -58,9 +58,27 @@ test("nothing imports what is to its right", () => {
         assert.unreachable(`${file} imports ${target}`);
 });
 
-test("only core files touch Wasm memory", () => {
-  for (const file of sources.filter((name) => name.startsWith("bindings/") && !/\/(core|binary)/.test(name)))
-    assert.not.match(read(file), /\bmemory\.buffer\b|\bWebAssembly\.Instance\b|\.wasm\.|\bu8\b/, file);
+test("one file instantiates Wasm and holds its memory, and the others are handed it", () => {
+  const own = sources.filter((file) => file.startsWith("bindings/") && file !== "bindings/binary.ts");
+  const matching = (pattern: RegExp) => own.filter((file) => pattern.test(read(file)));
+  assert.equal(matching(/\bWebAssembly\.Instance\b/), ["bindings/memory.ts"]);
+  assert.equal(matching(/\bmemory\.buffer\b|\bwasm\.memory\b/), ["bindings/memory.ts"]);
+  // Exported functions and views of the memory: only who has a Memory, which is handed from constructor to constructor.
+  for (const file of matching(/\bwasm\.[a-z]\w*\(|\bu8\b|\bu32\b/))
+    assert.ok(
+      file === "bindings/memory.ts" || /\bmemory: Memory\b|\bMemory;|interface FaultMemory/.test(read(file)),
+      `${file} uses Wasm memory that it was not handed`,
+    );
+  // What needs no codec knows nothing of it.
+  for (const file of ["tensor", "errors", "types", "session", "onnx", "pool", "pool-gate", "pool-messages"])
+    assert.not(graph.get(`bindings/${file}.ts`)?.includes("bindings/memory.ts"), file);
+});
+
+test("assembly/ has the files that docs/architecture.md draws", () => {
+  const names = sources.filter((file) => /^assembly\/[^/]+\.ts$/.test(file)).map((file) => basename(file, ".ts"));
+  const expected =
+    "cdf checksum codes guard index interleaved lanes memory mixture packet-reader packet-writer part quantize rows single stream table";
+  assert.equal(names.sort().join(" "), expected);
 });
 
 test("docs/architecture.md names every file of assembly, bindings and tables", () => {

@@ -1,5 +1,5 @@
 // The two builds under test.
-import { type Codec, create } from "latentwire";
+import { type Codec, createSync } from "latentwire";
 
 export interface Build {
   readonly name: "simd" | "scalar";
@@ -7,8 +7,8 @@ export interface Build {
 }
 
 export const builds: readonly Build[] = [
-  { name: "simd", codec: await create() },
-  { name: "scalar", codec: await create({ simd: false }) },
+  { name: "simd", codec: createSync() },
+  { name: "scalar", codec: createSync({ simd: false }) },
 ];
 
 export const laneCounts = [1, 8, 16, 32] as const;

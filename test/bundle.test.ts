@@ -278,12 +278,12 @@ test("a table other than the directory's is found out when it is loaded", () => 
   const other = edited((directory) => {
     directory.entries[1].fingerprint = channels.fingerprint;
   });
-  throwsCode(() => readBundle(other).table(codec, "main"), "WRONG_TABLES");
+  throwsCode(() => readBundle(other).table(codec, "main"), "CORRUPTED");
   const scales = edited((directory) => {
     // Scales out of the middle of a table: hardly ascending.
     directory.entries[1].scales = [3, 16];
   });
-  throwsCode(() => readBundle(scales).table(codec, "main"), ["INVALID_TABLE", "WRONG_TABLES"]);
+  throwsCode(() => readBundle(scales).table(codec, "main"), ["INVALID_TABLE", "CORRUPTED"]);
 });
 
 test("damage is reported with a code, whatever it is", () => {
@@ -320,7 +320,7 @@ test("fuzz: mutated bundles, with a right checksum and without, end in an error 
       } catch (error) {
         throwsCode(() => {
           throw error;
-        }, ["INVALID_TABLE", "WRONG_TABLES"]);
+        }, ["INVALID_TABLE", "CORRUPTED"]);
       }
     }
   }

@@ -1,6 +1,21 @@
-// Seeded tables and latents for every test: the same on every machine, no Math.random.
-import type { Codec, Prior, TableJson, TensorLike } from "latentwire";
-import { type Coding, rowsOfAxis, tableFromJson } from "./reference.js";
+// Seeded tables, latents and priors for every test, each prior as the package takes it and as the reference does: the same on every machine,
+// no Math.random.
+import type { Codec, Prior, TableJson, TensorLike, TensorView } from "latentwire";
+import {
+  type Coding,
+  compressaiScales,
+  dequantize,
+  type Mixture,
+  mixtureKinds,
+  mixtureRow,
+  type PartPrior,
+  quantize,
+  quantizeMixture,
+  type ReferencePart,
+  rowsOfAxis,
+  rowsOfScales,
+  tableFromJson,
+} from "./reference.js";
 
 export type Random = {
   /** An integer from 0 to below `limit`. */
@@ -95,54 +110,265 @@ export function drawSymbol(rng: Random, offset: number, cdf: readonly number[], 
   return (offset + k) | 0;
 }
 
-export interface Sample {
-  readonly table: TableJson;
+type PriorOf<Kind extends PartPrior["kind"]> = Extract<PartPrior, { kind: Kind }>;
+
+/** A part, or a tensor that is coded alone. */
+export interface Sample<Reference extends PartPrior = PartPrior> {
+  readonly name: string;
   readonly dims: number[];
-  readonly coding: Coding;
   readonly symbols: Int32Array;
-  readonly latent: TensorLike;
+  /** float32, which quantizes to the symbols, or the symbols themselves. */
+  readonly latent: TensorLike & { data: Float32Array | Int32Array | Int16Array | Int8Array };
+  /** What a reader returns as float32. */
+  readonly values: Float32Array;
+  readonly reference: Reference;
+  readonly coding: Coding;
+  /** One per symbol, where the prior has them. */
+  readonly means?: Float32Array;
   prior(codec: Codec): Prior;
 }
 
-/** Symbols under one row per position of `axis`. */
-export function factorizedSample(rng: Random, table: TableJson, dims: number[], axis = 1, escapeRate = 0): Sample {
-  return sampleOf(rng, table, dims, rowsOfAxis(dims, axis), escapeRate, (codec) => codec.factorized(table, { axis }));
+/** Under a table that is given as JSON. */
+export interface TableSample extends Sample<PriorOf<"channels" | "rows">> {
+  readonly table: TableJson;
 }
 
-/** Symbols under a row each, drawn at random. */
-export function indexedSample(rng: Random, table: TableJson, dims: number[], escapeRate = 0): Sample {
-  const n = dims.reduce((a, b) => a * b, 1);
-  const index = Int32Array.from({ length: n }, () => rng(table.cdfs.length));
-  return sampleOf(rng, table, dims, { index, run: 1 }, escapeRate, (codec) => codec.indexed(table, index));
+export interface Style {
+  /** Share of symbols that may be any int32. */
+  escapeRate?: number;
+  step?: number;
+  /** Random means. Medians come with their table. */
+  means?: boolean;
+  /** The latent is float32. */
+  float?: boolean;
 }
 
-function sampleOf(
+export const productOf = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+
+/** Everything that follows from symbols, means and step. */
+function finish(
+  rng: Random,
+  drawn: Int32Array,
+  dims: number[],
+  { step = 1, float = false }: Style,
+  meanOf: ((i: number) => number) | undefined,
+): Pick<Sample, "dims" | "symbols" | "latent" | "values"> {
+  if (!float) {
+    const latent = { type: "int32", dims, data: drawn };
+    return { dims, symbols: drawn, latent, values: dequantize(drawn, meanOf, step) };
+  }
+  // Far outside the means would be lost in the rounding.
+  const near = drawn.map((symbol) => Math.max(-(2 ** 20), Math.min(2 ** 20, symbol)));
+  const data = dequantize(near, meanOf, step).map((y) => y + (rng.unit() - 0.5) * 0.9 * step);
+  const symbols = quantize(data, meanOf, step);
+  return { dims, symbols, latent: { type: "float32", dims, data }, values: dequantize(symbols, meanOf, step) };
+}
+
+function drawUnder(rng: Random, { rows, index }: Coding, escapeRate = 0): Int32Array {
+  return Int32Array.from(index, (row) => drawSymbol(rng, rows[row].offset, rows[row].cdf, escapeRate));
+}
+
+const randomMeans = (rng: Random, n: number) => Float32Array.from({ length: n }, () => rng.unit() * 20 - 10);
+const centred = (means: Float32Array | undefined) => (means ? { centre: "means" as const } : {});
+
+/** One row per position of `axis`. */
+export function factorizedSample(
   rng: Random,
   table: TableJson,
   dims: number[],
-  { index, run }: { index: Int32Array; run: number },
-  escapeRate: number,
-  prior: (codec: Codec) => Prior,
-): Sample {
-  const symbols = Int32Array.from(index, (row) => drawSymbol(rng, table.offsets[row], table.cdfs[row], escapeRate));
-  const coding = { rows: tableFromJson(table).rows, index, run };
-  return { table, dims, coding, symbols, latent: { type: "int32", dims, data: symbols }, prior };
+  axis = 1,
+  style: Style = {},
+): TableSample {
+  const own = tableFromJson(table);
+  const coding = { rows: own.rows, ...rowsOfAxis(dims, axis) };
+  const { step } = style;
+  const { medians } = own;
+  const meanOf = medians && ((i: number) => medians[Math.floor(i / coding.run) % medians.length]);
+  return {
+    name: `factorized [${dims}]`,
+    table,
+    ...finish(rng, drawUnder(rng, coding, style.escapeRate), dims, style, meanOf),
+    coding,
+    reference: { kind: "channels", table: own, axis, step },
+    prior: (codec) => codec.factorized(table, { axis, step }),
+  };
+}
+
+/** A row per symbol, drawn at random. */
+export function indexedSample(rng: Random, table: TableJson, dims: number[], style: Style = {}): TableSample {
+  const own = tableFromJson(table);
+  const index = Int32Array.from({ length: productOf(dims) }, () => rng(own.rows.length));
+  const means = style.means ? randomMeans(rng, index.length) : undefined;
+  const coding = { rows: own.rows, index, run: 1 };
+  const { step } = style;
+  return {
+    name: `indexed [${dims}]`,
+    table,
+    ...finish(rng, drawUnder(rng, coding, style.escapeRate), dims, style, means && ((i) => means[i])),
+    coding,
+    means,
+    reference: { kind: "rows", table: own, index, step, ...centred(means) },
+    prior: (codec) => codec.indexed(table, index, { means: means && { type: "float32", dims, data: means }, step }),
+  };
+}
+
+/** Ascending scales, not far apart, and rows whose width is about theirs. */
+export function scaledTable(rng: Random, rows: number): { table: TableJson; scaleTable: Float32Array } {
+  const scaleTable = Float32Array.from({ length: rows }, (_, j) => 0.11 * 1.2 ** j * (1 + 0.05 * rng.unit()));
+  const cdfs = Array.from(scaleTable, (s) => peakedCdf(2 * Math.ceil(3 * s) + 2, Math.exp(-1.2 / s)));
+  const table: TableJson = {
+    format: "latentwire-tables",
+    version: 1,
+    offsets: cdfs.map((cdf) => 1 - (cdf.length >> 1)),
+    cdfs,
+  };
+  return { table, scaleTable };
+}
+
+/** A scale that lies in the row, somewhere. */
+function scaleIn(rng: Random, row: number, scaleTable: Float32Array): number {
+  const low = row === 0 ? 0 : scaleTable[row - 1];
+  const high = row === scaleTable.length - 1 ? 2 * scaleTable[row] : scaleTable[row];
+  const scale = Math.fround(low + (high - low) * (1 - rng.unit()));
+  return scale > low ? scale : high;
+}
+
+export function gaussianSample(
+  rng: Random,
+  { table, scaleTable }: { table: TableJson; scaleTable: Float32Array },
+  dims: number[],
+  style: Style = {},
+): Sample<PriorOf<"scales">> {
+  const own = tableFromJson(table);
+  const rows = Int32Array.from({ length: productOf(dims) }, () => rng(own.rows.length));
+  const scales = Float32Array.from(rows, (row) => scaleIn(rng, row, scaleTable));
+  const means = style.means ? randomMeans(rng, rows.length) : undefined;
+  const coding = { rows: own.rows, index: rowsOfScales(scales, scaleTable), run: 1 };
+  const { step } = style;
+  const tensor = (data: Float32Array) => ({ type: "float32", dims, data });
+  return {
+    name: `gaussian [${dims}]`,
+    ...finish(rng, drawUnder(rng, coding, style.escapeRate), dims, style, means && ((i) => means[i])),
+    coding,
+    means,
+    reference: { kind: "scales", table: own, scaleTable, scales, step, ...centred(means) },
+    prior: (codec) => codec.gaussian(tensor(scales), { table, scaleTable, means: means && tensor(means), step }),
+  };
+}
+
+export interface MixtureStyle extends Pick<Style, "escapeRate" | "float"> {
+  components?: number;
+  kind?: Mixture["kind"];
+  support?: readonly [number, number];
+  /** Default: sometimes. */
+  weights?: boolean;
+}
+
+export function mixtureSample(rng: Random, dims: number[], style: MixtureStyle = {}): Sample<PriorOf<"mixture">> {
+  const { components = 1 + rng(3), kind = mixtureKinds[rng(3)] } = style;
+  const support = style.support ?? [-5 - rng(20), 5 + rng(20)];
+  const n = productOf(dims);
+  const floats = (make: () => number) => Float32Array.from({ length: components * n }, make);
+  const mixture = {
+    kind,
+    components,
+    support,
+    weights: (style.weights ?? rng(5) > 0) ? floats(() => (rng(8) === 0 ? 0 : rng.unit())) : undefined,
+    means: floats(() => (support[0] + support[1]) / 2 + (rng.unit() - 0.5) * 8),
+    scales: floats(() => Math.exp(rng.unit() * 5 - 2.5)),
+  } satisfies Mixture;
+  const rows = quantizeMixture(mixture, compressaiScales).map((own) => mixtureRow(own, mixture, compressaiScales));
+  const coding = { rows, index: Int32Array.from(rows.keys()), run: 1 };
+  const stacked = (data: Float32Array) => ({ type: "float32", dims: [components, ...dims], data });
+  return {
+    name: `${kind} mixture [${dims}]`,
+    ...finish(rng, drawUnder(rng, coding, style.escapeRate), dims, { float: style.float }, undefined),
+    coding,
+    reference: { kind: "mixture", mixture },
+    prior: (codec) =>
+      codec.mixture(
+        {
+          weights: mixture.weights && stacked(mixture.weights),
+          means: stacked(mixture.means),
+          scales: stacked(mixture.scales),
+        },
+        { components, kind, support, dims },
+      ),
+  };
+}
+
+/** Any sample at all, of about `size` symbols, of any type that holds them; without mixtures a guard may be wide. */
+export function anySample(rng: Random, size: number, escapeRate = 0, mixtures = true): Sample {
+  const sample = anyWide(rng, size, escapeRate, mixtures);
+  const { symbols, dims, latent } = sample;
+  if (latent.type === "float32" || rng(2) === 0) return sample;
+  const [type, Kind, most] = rng(2) ? (["int8", Int8Array, 127] as const) : (["int16", Int16Array, 32767] as const);
+  if (symbols.some((symbol) => symbol > most || symbol < -most)) return sample;
+  return { ...sample, latent: { type, dims, data: Kind.from(symbols) } };
+}
+
+function anyWide(rng: Random, size: number, escapeRate: number, mixtures: boolean): Sample {
+  const style: Style = {
+    escapeRate,
+    step: [1, 1, 0.5, 3][rng(4)],
+    means: rng(2) === 0,
+    float: rng(2) === 0,
+  };
+  const flavour = (["peaked", "random", "extreme"] as const)[rng(3)];
+  const shape = { rows: 1 + rng(9), entries: 2 + rng(60), flavour };
+  switch (rng(mixtures ? 5 : 4)) {
+    case 0: {
+      const table = makeTable(rng, { ...shape, medians: style.means });
+      const run = Math.ceil(size / table.cdfs.length);
+      const dims = rng(2) === 0 ? [1, table.cdfs.length, run] : [1 + rng(2), table.cdfs.length, 1, run];
+      return factorizedSample(rng, table, dims, 1, style);
+    }
+    case 1: {
+      // The last axis: a row per run of one.
+      const table = makeTable(rng, { ...shape, medians: style.means });
+      const dims = [Math.ceil(size / table.cdfs.length), table.cdfs.length];
+      return factorizedSample(rng, table, dims, 1, style);
+    }
+    case 2:
+      return indexedSample(rng, makeTable(rng, shape), rng(2) === 0 ? [size] : [1, size, 1], style);
+    case 3:
+      return gaussianSample(rng, scaledTable(rng, 2 + rng(20)), [size], style);
+    default:
+      return mixtureSample(rng, [1, Math.min(size, 300)], style);
+  }
+}
+
+/** As the reference takes it. */
+export function referencePart({ reference, dims, symbols }: Sample, corrections?: number[]): ReferencePart {
+  return { prior: reference, dims, symbols, corrections };
 }
 
 /** As W2 of the benchmarks, at any size: peaked rows of one channel each, NCHW. */
-export function featureMap(seed: number, channels = 48, side = 28, escapeRate = 0.0001): Sample {
+export function featureMap(seed: number, channels = 48, side = 28, escapeRate = 0.0001): TableSample {
   const rng = random(seed);
-  return factorizedSample(
-    rng,
-    makeTable(rng, { rows: channels, entries: 20, flavour: "peaked" }),
-    [1, channels, side, side],
-    1,
-    escapeRate,
-  );
+  const table = makeTable(rng, { rows: channels, entries: 20, flavour: "peaked" });
+  return factorizedSample(rng, table, [1, channels, side, side], 1, { escapeRate });
 }
 
 /** As W1: a row per symbol out of 64. */
-export function hyperprior(seed: number, n: number, escapeRate = 0.0001): Sample {
+export function hyperprior(seed: number, n: number, escapeRate = 0.0001): TableSample {
   const rng = random(seed);
-  return indexedSample(rng, makeTable(rng, { rows: 64, entries: 60, flavour: "peaked" }), [n], escapeRate);
+  return indexedSample(rng, makeTable(rng, { rows: 64, entries: 60, flavour: "peaked" }), [n], { escapeRate });
+}
+
+/** The elements of a view in order, as a tensor of its own: by the definition of a view and nothing else. */
+export function copyOf({ type, dims: shape, data, strides, offset = 0 }: TensorView) {
+  const source = data as Float32Array | Int32Array;
+  const count = shape.reduce((a, b) => a * b, 1);
+  const copy = source.slice(0, 0).constructor as typeof Float32Array;
+  const out = new copy(count);
+  for (let i = 0; i < count; i++) {
+    let at = offset;
+    for (let d = shape.length - 1, rest = i; d >= 0; d--) {
+      at += (rest % shape[d]) * strides[d];
+      rest = Math.floor(rest / shape[d]);
+    }
+    out[i] = source[at];
+  }
+  return { type, dims: [...shape], data: out };
 }

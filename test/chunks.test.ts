@@ -1,4 +1,4 @@
-// Tensors of several chunks (bindings/core.ts brings 65,536 elements at a time into Wasm memory): same bytes as the reference, every source of rows,
+// Tensors of several chunks (bindings/codec.ts brings 65,536 elements at a time into Wasm memory): same bytes as the reference, every source of rows,
 // every element type, positions in errors.
 import type { Prior } from "latentwire";
 import { test } from "uvu";
@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
 import { factorizedSample, hyperprior, makeTable, random, type Sample } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
-import { decodePacket, encodePacket, fingerprint, parsePacket, tableFromJson } from "./reference.js";
+import { agree } from "./io.js";
 
 const n = 150_001;
 
@@ -28,14 +28,14 @@ const samples: Record<string, Sample> = {
     makeTable(random(7), { rows: 30, entries: 20, flavour: "random" }),
     [1, 30, 77, 65],
     1,
-    0.01,
+    { escapeRate: 0.01 },
   ),
   "short runs": factorizedSample(
     random(9),
     makeTable(random(10), { rows: 50, entries: 9, flavour: "peaked" }),
     [300, 50, 3, 3],
     1,
-    0.01,
+    { escapeRate: 0.01 },
   ),
   "a tail of several chunks": sparse(),
 };
@@ -43,20 +43,7 @@ const samples: Record<string, Sample> = {
 for (const { name: build, codec } of builds) {
   for (const [name, sample] of Object.entries(samples)) {
     test(`${build}: ${name}`, () => {
-      const { symbols, dims, coding, latent } = sample;
-      const id = fingerprint(tableFromJson(sample.table));
-      const prior = sample.prior(codec);
-      for (const lanes of [8, 32] as const) {
-        const packet = codec.encode(latent, prior, { lanes });
-        const { form } = parsePacket(packet);
-        sameNumbers(
-          packet,
-          encodePacket(symbols, dims, coding, { ...form, lanes, checksum: true, fingerprint: id }),
-          `${lanes} lanes`,
-        );
-        sameNumbers(decodePacket(packet, coding, id).symbols, symbols, "the reference reads it");
-        sameNumbers(codec.decode(packet, prior, { type: "int32" }).data, symbols, "the package reads it");
-      }
+      for (const lanes of [8, 32] as const) agree(codec, [sample], { lanes });
     });
   }
 
@@ -95,22 +82,22 @@ for (const { name: build, codec } of builds) {
     const latent = { type: "float32", dims: [n], data: y };
     assert.match(
       throwsCode(() => codec.encode({ ...latent, data: hurt(y, 70_007) }, prior), "NON_FINITE"),
-      "[70007]",
+      /\b70007\b/,
     );
     assert.match(
       throwsCode(() => codec.encode(latent, codec.gaussian(hurt(sigmas, 70_007))), "NON_FINITE"),
-      "[70007]",
+      /\b70007\b/,
     );
     assert.match(
       throwsCode(() => codec.encode(latent, codec.gaussian(sigmas, { means: hurt(means, 3) })), "NON_FINITE"),
-      "[3]",
+      /\b3\b/,
     );
     const wide = Int32Array.from(symbols);
     wide[140_000] = 300;
     const widePacket = codec.encode({ type: "int32", dims: [n], data: wide }, prior);
     assert.match(
       throwsCode(() => codec.decode(widePacket, prior, { type: "int8" }), "OUT_OF_RANGE"),
-      "140000 is 300",
+      /140000 is 300/,
     );
     sameNumbers(codec.decode(packet, prior, { type: "int32" }).data, symbols, "and the codec goes on");
   });

@@ -3,9 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create, inspect } from "latentwire";
+import { create } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
-import { create as createFull } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MemorySource } from "../tables/byte-source.js";
@@ -54,7 +53,6 @@ function fails(args: string[], status: number, message: RegExp, input?: Uint8Arr
 }
 
 const codec = await create();
-const full = await createFull();
 const table = codec.table(makeTable(random(1), { rows: 4, entries: 30, flavour: "peaked", medians: true }));
 const dims = [1, 4, 6, 5];
 const rng = random(2);
@@ -128,6 +126,12 @@ test("every option reaches the codec", () => {
   const options = ["--stream", "compressai", "--header", "none", "--dims", "1,4,6,5", "--type", "int32"];
   const { data } = fromNpy(done(["decode", "-", "--tables", "table.json", ...options], bare).out);
   sameNumbers(data, codec.quantize(latent, prior).data);
+  for (const check of [[], ["--no-checksum"]]) {
+    const compact = encoded("--header", "compact", ...check);
+    assert.equal(compact, codec.encode(latent, prior, { header: "compact", checksum: check.length === 0 }));
+    const agreed = ["--header", "compact", "--dims", "1,4,6,5", "--type", "int32", ...check];
+    sameNumbers(fromNpy(done(["decode", "-", "--tables", "table.json", ...agreed], compact).out).data, data);
+  }
   const turned = { ...latent, dims: [30, 4] };
   writeFileSync(at("turned.npy"), writeNpy("float32", [4, 30], y));
   assert.equal(
@@ -147,17 +151,21 @@ test("scales and rows", () => {
   assert.equal(new Uint8Array(byRow), codec.encode(latent, codec.indexed(table, rows)));
 });
 
-test("inspect says what inspect() says, and minds the checksum", () => {
+test("inspect says what codec.inspect() says, and minds the checksum", () => {
   const packet = codec.encode(latent, codec.factorized(table), { lanes: 8 });
-  assert.equal(JSON.parse(done(["inspect", "-", "--json"], packet).text), JSON.parse(JSON.stringify(inspect(packet))));
+  assert.equal(
+    JSON.parse(done(["inspect", "-", "--json"], packet).text),
+    JSON.parse(JSON.stringify(codec.inspect(packet))),
+  );
   const { text } = done(["inspect", "-"], packet);
   assert.match(text, /shape +\[1, 4, 6, 5\], 120 elements/);
   assert.match(text, /checksum +valid/);
-  const writer = full.writer({ indexChecks: true });
-  writer.write(latent, full.factorized(table));
-  writer.write(latent, full.gaussian(scales));
+  const writer = codec.writer({ indexChecks: true });
+  writer.write(latent, codec.factorized(table));
+  writer.write(latent, codec.gaussian(scales));
   const parts = done(["inspect", "-"], writer.finish()).text;
-  assert.match(parts, /stream +parts, 1 lane/);
+  assert.match(parts, /stream +native, 1 lane/);
+  assert.match(parts, /parts +2\n/);
   assert.match(parts, /symbols +240, all parts together/);
   assert.match(parts, /factorized +\[1, 4, 6, 5\]/);
   packet[packet.length - 6] ^= 1;
@@ -215,7 +223,7 @@ test("fit and rate: from samples to a bundle that fits them", () => {
   const far = Float32Array.from({ length: 1024 }, () => 1000 * rng.unit());
   writeFileSync(at("far.npy"), writeNpy("float32", [1, 4, 16, 16], far));
   const byScales = ["tables", "rate", "model.lwb", "y.npy", "--table", "y", "--scales", "scales.npy", "--json"];
-  const ofScales = full.rate(latent, full.gaussian(scales));
+  const ofScales = codec.rate(latent, codec.gaussian(scales));
   assert.ok(Math.abs(JSON.parse(run(byScales).text).total.bits - ofScales.bits) < 1e-6);
   const warned = run(["tables", "rate", "fit.lwb", "far.npy"]);
   assert.is(warned.status, 0);
@@ -308,7 +316,7 @@ test("exit code 1: the data is at fault", () => {
   fails(["encode", "wide.npy", "--tables", "table.json"], 1, /SHAPE_MISMATCH/);
   fails(["encode", "-", "--dims", "1,4,6,6", "--tables", "table.json"], 1, /SHAPE_MISMATCH/, new Uint8Array(y.buffer));
   const packet = codec.encode(latent, codec.factorized(table));
-  fails(["decode", "-", "--tables", "model.lwb", "--scales", "scales.npy"], 1, /WRONG_TABLES/, packet);
+  fails(["decode", "-", "--tables", "model.lwb", "--scales", "scales.npy"], 1, /WRONG_PRIOR/, packet);
   fails(["decode", "-", "--tables", "table.json", "--max-elements", "9"], 1, /LIMIT_EXCEEDED/, packet);
   packet[20] ^= 4;
   fails(["decode", "-", "--tables", "table.json", "-o", "broken.npy"], 1, /CORRUPTED/, packet);

@@ -8,7 +8,6 @@ import {
   type Prior,
   type TensorLike,
 } from "latentwire";
-import type { FullCodec } from "latentwire/full";
 import { splitDecoder, splitEncoder } from "latentwire/onnx";
 import type { Pool, PoolPrior } from "latentwire/pool";
 import type { InferenceSession as CommonSession } from "onnxruntime-common";
@@ -45,7 +44,7 @@ export async function plain(options: CreateOptions): Promise<Float32Array> {
 
 /** TypeScript 5.9 and later let none of these take what may lie in shared memory. */
 export async function send(
-  codec: FullCodec,
+  codec: Codec,
   prior: Prior,
   pool: Pool,
   pooled: PoolPrior,
@@ -56,7 +55,7 @@ export async function send(
   const encode = splitEncoder({ session, codec, prior, encode: { lanes: 8 } });
   for (const packet of [
     codec.encode(latent, prior),
-    ...codec.encodeBatch([latent], prior, { checksum: false }),
+    codec.encode(latent, prior, { header: "compact", checksum: 2 }),
     writer.finish(),
     ...writer.finishStrings(),
     await pool.encode(latent, pooled),

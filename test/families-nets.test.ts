@@ -1,24 +1,20 @@
 // The recipes with networks as people have them: one output for two, odd names, buffers used again, calls that fail, machines that disagree.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CodecError, create as createPlain, type TensorLike } from "latentwire";
-import { create, type FullCodec } from "latentwire/full";
+import { type Codec, CodecError, create, type TensorLike } from "latentwire";
 import {
-  decodeAutoregressive,
-  decodeMeanScale,
-  decodeMixture,
-  encodeAutoregressive,
-  encodeChannelGroups,
-  encodeElic,
-  encodeFactorized,
-  encodeMeanScale,
-  encodeMixture,
+  autoregressive,
+  channelGroups,
+  elic,
+  factorized,
+  meanScale,
+  mixture,
   type Net,
   type Tensors,
 } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { stockScales } from "../bindings/scales.js";
+import { stockScales } from "../bindings/cdfs.js";
 import { random } from "./cases.js";
 import { type FamilyCase, floatsOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
 import { watched } from "./watched.js";
@@ -65,49 +61,57 @@ test("autoregressive: one output with scales and means, as CompressAI's entropy_
   const joined = session(["y_hat", "psi"], ["out"], () => ({
     out: tensor([1, 8, 1, 1], (i) => (i < 4 ? 0.5 + i : (i - 4) / 4)),
   }));
-  const expected = await encodeAutoregressive(codec, raster, y);
-  const { packet } = await encodeAutoregressive(codec, { ...raster, pixel: joined }, y);
+  const expected = await autoregressive.encode(codec, raster, y);
+  const { packet } = await autoregressive.encode(codec, { ...raster, pixel: joined }, y);
   assert.equal(packet, expected.packet);
-  assert.equal(await decodeAutoregressive(codec, { ...raster, pixel: joined }, packet), expected.latent);
+  assert.equal(await autoregressive.decode(codec, { ...raster, pixel: joined }, packet), expected.latent);
 
   const wide = { ...raster, pixel: () => ({ ...pixel(), means: tensor([1, 8, 1, 1], () => 0) }) };
-  await fails(encodeAutoregressive(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] are wanted/);
-  await fails(decodeAutoregressive(codec, wide, packet), "SHAPE_MISMATCH", /are wanted/);
-  await fails(encodeAutoregressive(codec, { ...raster, kernel: 4 }, y), RangeError, /kernel must be odd/);
+  await fails(autoregressive.encode(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] are wanted/);
+  await fails(autoregressive.decode(codec, wide, packet), "SHAPE_MISMATCH", /are wanted/);
+  await fails(autoregressive.encode(codec, { ...raster, kernel: 4 }, y), RangeError, /kernel must be odd/);
 });
 
 test("autoregressive: corrections of the pixels are reported", async () => {
   const near = { ...raster, pixel: () => ({ ...pixel(), scales: tensor([1, 4, 1, 1], (i) => stockScales[20 + i]) }) };
-  const { corrections } = await encodeAutoregressive(codec, near, y, { guard: 1e-5 });
+  const { corrections } = await autoregressive.encode(codec, near, y, { guard: 1e-5 });
   assert.is(corrections, y.data.length);
 });
 
 test("an only input where several tensors are offered, and an only output where three are wanted, are refused", async () => {
   const blind = session(["x"], ["out"], () => ({ out: tensor([1, 4, 4, 4], () => 1) }));
   const model = { prior, h_a, h_s: psi, groups: [2, 2], nets: [parameters(2), blind] };
-  await fails(encodeChannelGroups(codec, model, y), "MODEL", /nets\[1\]: its input "x" is none of "psi", "y_hat"/);
+  await fails(channelGroups.encode(codec, model, y), "MODEL", /nets\[1\]: its input "x" is none of "psi", "y_hat"/);
   const h_s = session(["z_hat"], ["out"], () => ({ out: tensor([1, 12, 4, 4], () => 1) }));
-  await fails(encodeMixture(codec, { prior, h_a, h_s, components: 3 }, y), "MODEL", /h_s: it has no output "weights"/);
+  await fails(mixture.encode(codec, { prior, h_a, h_s, components: 3 }, y), "MODEL", /h_s: it has no output "weights"/);
 });
 
 test("outputs that are missing, arguments that are none", async () => {
   const half = session(["z_hat"], ["scales", "means"], () => ({ scales: y }));
-  await fails(encodeMeanScale(codec, { prior, h_a, h_s: half }, y), "MODEL", /no "means"/);
+  await fails(meanScale.encode(codec, { prior, h_a, h_s: half }, y), "MODEL", /no "means"/);
   const none = session(["z_hat"], ["scales", "means"], () => undefined);
-  await fails(encodeMeanScale(codec, { prior, h_a, h_s: none }, y), "MODEL", /no "scales"/);
-  await fails(encodeFactorized(codec, { prior }, undefined as never), TypeError, /y must be a tensor/);
-  const plain = (await createPlain()) as FullCodec;
-  await fails(encodeFactorized(plain, { prior }, y), TypeError, /latentwire\/full/);
-  await fails(decodeMeanScale(codec, { prior, h_s: half }, undefined as never), TypeError, /packet must be/);
+  await fails(meanScale.encode(codec, { prior, h_a, h_s: none }, y), "MODEL", /no "scales"/);
+  await fails(factorized.encode(codec, { prior }, undefined as never), TypeError, /y must be a tensor/);
+  for (const none of [undefined, {}])
+    await fails(
+      factorized.encode(none as unknown as Codec, { prior }, y),
+      TypeError,
+      /codec must come from create\(\)/,
+    );
+  await fails(meanScale.decode(codec, { prior, h_s: half }, undefined as never), TypeError, /packet must be/);
 });
 
 test("channels that no group has, parameters of another shape", async () => {
   const few = { prior, h_a, h_s: psi, groups: [1, 2], nets: [parameters(1), parameters(2)] };
-  await fails(encodeChannelGroups(codec, few, y), "SHAPE_MISMATCH", /3 channels together, y \[1,4,4,4\] has 4/);
+  await fails(channelGroups.encode(codec, few, y), "SHAPE_MISMATCH", /3 channels together, y \[1,4,4,4\] has 4/);
   const group = { channels: 3, anchor: parameters(3), nonanchor: parameters(3) };
-  await fails(encodeElic(codec, { prior, h_a, h_s: psi, groups: [group] }, y), "SHAPE_MISMATCH", /3 channels together/);
+  await fails(
+    elic.encode(codec, { prior, h_a, h_s: psi, groups: [group] }, y),
+    "SHAPE_MISMATCH",
+    /3 channels together/,
+  );
   const larger = () => ({ scales: tensor([1, 4, 8, 8], () => 1), means: tensor([1, 4, 8, 8], () => 0) });
-  await fails(encodeMeanScale(codec, { prior, h_a, h_s: larger }, y), "SHAPE_MISMATCH", /pad the image/);
+  await fails(meanScale.encode(codec, { prior, h_a, h_s: larger }, y), "SHAPE_MISMATCH", /pad the image/);
 });
 
 test("a mixture of two images has each image's own parameters", async () => {
@@ -119,8 +123,8 @@ test("a mixture of two images has each image's own parameters", async () => {
   const images = tensor([2, ...shape.slice(1)], at);
   const z = (n: number) => () => ({ z: tensor([n, 2, 2, 2], () => 0) });
   const model = { prior, h_a: z(2), h_s: () => both, components };
-  const encoded = await encodeMixture(codec, model, images, { indexChecks: true });
-  assert.equal(await decodeMixture(codec, model, encoded.packet), encoded.latent);
+  const encoded = await mixture.encode(codec, model, images, { indexChecks: true });
+  assert.equal(await mixture.decode(codec, model, encoded.packet), encoded.latent);
 
   // The same symbols in the same order under the same rows: image by image in two parts, with z in front.
   const writer = codec.writer();
@@ -132,7 +136,7 @@ test("a mixture of two images has each image's own parameters", async () => {
     const mixture = codec.mixture({ weights: own(weights), means: own(means), scales: own(scales) }, { components });
     writer.write({ type: "float32", dims: shape, data: of(images, 64) }, mixture);
   }
-  const plain = await encodeMixture(codec, model, images, { fingerprint: false, checksum: false });
+  const plain = await mixture.encode(codec, model, images, { fingerprint: false, checksum: false });
   const parts = writer.finish();
   assert.is(plain.packet.length + 8, parts.length);
   // Behind magic, flags, control byte and fingerprint, and before the checksum.
@@ -234,7 +238,7 @@ test("every recipe under a guard: parameters that are off decode exactly, withou
 test("networks that fail in the middle, sequences that nobody ends: no Wasm memory stays behind", async () => {
   const own = watched(true);
   const model = { ...raster, prior: own.codec.factorized(prior.table) };
-  const { packet } = await encodeAutoregressive(own.codec, model, y);
+  const { packet } = await autoregressive.encode(own.codec, model, y);
   let calls = 0;
   const failing = {
     ...model,
@@ -248,8 +252,8 @@ test("networks that fail in the middle, sequences that nobody ends: no Wasm memo
   const four = new Float32Array(4).fill(1);
   const round = async () => {
     for (let i = 0; i < 100; i++) {
-      await fails(encodeAutoregressive(own.codec, failing, y), Error as never, /out of memory/);
-      await fails(decodeAutoregressive(own.codec, failing, packet), Error as never, /out of memory/);
+      await fails(autoregressive.encode(own.codec, failing, y), Error as never, /out of memory/);
+      await fails(autoregressive.decode(own.codec, failing, packet), Error as never, /out of memory/);
       own.codec.writer().sequence().next(four, four, undefined, new Float32Array(4));
       const reader = own.codec.reader(packet);
       reader.read(model.prior);
@@ -265,7 +269,7 @@ test("networks that fail in the middle, sequences that nobody ends: no Wasm memo
   const before = own.bytes();
   for (let i = 0; i < 10; i++) await round();
   assert.is(own.bytes(), before);
-  assert.equal((await encodeAutoregressive(own.codec, model, y)).packet, packet);
+  assert.equal((await autoregressive.encode(own.codec, model, y)).packet, packet);
 });
 
 test.run();

@@ -1,25 +1,16 @@
 // The recipes of latentwire/onnx against recorded streams: CompressAI's strings, made by its own code, and packets.
-import { CodecError, type TensorLike } from "latentwire";
-import { create, type FullCodec } from "latentwire/full";
-import {
-  decodeAutoregressive,
-  decodeFactorized,
-  encodeAutoregressive,
-  encodeChannelGroups,
-  encodeElic,
-  encodeMeanScale,
-  type Tensors,
-} from "latentwire/onnx";
+import { type Codec, CodecError, create, type TensorLike } from "latentwire";
+import { autoregressive, channelGroups, elic, factorized, meanScale, type Tensors } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { garbagePerPixel } from "../bench/families/pull.js";
-import { stockScales } from "../bindings/scales.js";
+import { stockScales } from "../bindings/cdfs.js";
 import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
 
 const all = readCases(new URL("./vectors/families.json", import.meta.url));
 const cases = all.filter(({ packet }) => packet !== undefined);
 const named = (family: string): FamilyCase => cases.find((one) => one.family === family)!;
-const codecs: Record<string, FullCodec> = { simd: await create(), scalar: await create({ simd: false }) };
+const codecs: Record<string, Codec> = { simd: await create(), scalar: await create({ simd: false }) };
 const codec = codecs.simd;
 
 async function fails(promise: Promise<unknown>, expects: (error: unknown) => boolean) {
@@ -73,6 +64,13 @@ for (const [build, own] of Object.entries(codecs)) {
       assert.equal(encoded.latent, latent);
       assert.is(encoded.corrections, 0);
       assert.equal(await recipeOf(one, own).decode(bytesOf(one.packet!)), latent);
+    });
+
+    test(`${name}: a compact packet, both ways`, async () => {
+      const { packet } = await recipeOf(one, own).encode(y, { lanes: 1, header: "compact" });
+      assert.ok(packet.length < one.packet!.length / 2);
+      const options = { header: "compact", shape: one.shape } as const;
+      assert.equal(await recipeOf(one, own).decode(packet, options), latent);
     });
   }
 }
@@ -175,8 +173,8 @@ test("autoregressive: the network sees what comes before its pixel, and nothing 
     kernel: k,
   };
   const y = tensor([1, c, h, w], (i) => ((i * 7) % 5) - 2);
-  const { packet, latent } = await encodeAutoregressive(codec, model, y);
-  const decoded = await decodeAutoregressive(codec, model, packet);
+  const { packet, latent } = await autoregressive.encode(codec, model, y);
+  const decoded = await autoregressive.decode(codec, model, packet);
   assert.equal(decoded, latent);
   assert.is(seen.length, 2 * h * w);
   for (const [call, crop] of seen.entries()) {
@@ -191,7 +189,7 @@ test("autoregressive: the network sees what comes before its pixel, and nothing 
         }
     assert.equal(crop, expected, `pixel ${at}`);
   }
-  await fails(encodeAutoregressive(codec, { ...model, channels: 3 }, y), withCode("SHAPE_MISMATCH", /\[1,3,3,4\]/));
+  await fails(autoregressive.encode(codec, { ...model, channels: 3 }, y), withCode("SHAPE_MISMATCH", /\[1,3,3,4\]/));
 });
 
 test("autoregressive: a pixel leaves no garbage", () => {
@@ -227,7 +225,7 @@ test("networks by structure: an only input and output, halves, float16, GPU tens
     outputNames: ["parameters"],
     run: async () => ({ parameters: { type: "float32", dims: [1, 12, 8, 4], data: joined } }),
   };
-  const { packet } = await encodeMeanScale(codec, { prior, h_a, h_s }, y, { lanes: 1 });
+  const { packet } = await meanScale.encode(codec, { prior, h_a, h_s }, y, { lanes: 1 });
   assert.is(hexOf(packet), one.packet);
   assert.is(disposed, 1);
 
@@ -236,7 +234,7 @@ test("networks by structure: an only input and output, halves, float16, GPU tens
     outputNames: Object.keys(outputs),
     run: async () => outputs,
   });
-  const encode = (h: object) => encodeMeanScale(codec, { prior, h_a, h_s: h as never }, y);
+  const encode = (h: object) => meanScale.encode(codec, { prior, h_a, h_s: h as never }, y);
   const { scales, means } = answers;
   await fails(
     encode(session({ scales, mean: means })),
@@ -289,7 +287,7 @@ test("float16 parameters are widened, float16 inputs are narrowed", async () => 
       run: run({ scales: half(0x3c00, one.y.dims, size), means: half(0xb800, one.y.dims, size) }),
     },
   };
-  const { latent } = await encodeMeanScale(codec, model, tensorOf(one.y));
+  const { latent } = await meanScale.encode(codec, model, tensorOf(one.y));
   assert.equal(asked, ["float16", "float16"]);
   // 0xb800 is -0.5.
   assert.ok(latent.data.every((value) => Math.abs(value % 1) === 0.5));
@@ -324,8 +322,8 @@ test("groups that are not all of y's channels are refused: the rest would be los
   const model = { prior, h_a: async () => ({ z: tensor(1, 1, 1, 1) }), h_s: async () => ({ psi: tensor(1, 1, 4, 4) }) };
   const group = { channels: 2, anchor: net, nonanchor: net };
   for (const encoding of [
-    encodeChannelGroups(codec, { ...model, groups: [2, 2], nets: [net, net] }, tensor(1, 6, 4, 4)),
-    encodeElic(codec, { ...model, groups: [group, group] }, tensor(1, 6, 4, 4)),
+    channelGroups.encode(codec, { ...model, groups: [2, 2], nets: [net, net] }, tensor(1, 6, 4, 4)),
+    elic.encode(codec, { ...model, groups: [group, group] }, tensor(1, 6, 4, 4)),
   ])
     await encoding.then(
       () => assert.unreachable("it was encoded"),
@@ -335,7 +333,7 @@ test("groups that are not all of y's channels are refused: the rest would be los
 
 test("an ArrayBuffer is no list of strings", async () => {
   const prior = codec.factorized({ offsets: [0], cdfs: [[0, 60000, 65536]] });
-  await decodeFactorized(codec, { prior }, new ArrayBuffer(8) as never).then(
+  await factorized.decode(codec, { prior }, new ArrayBuffer(8) as never).then(
     () => assert.unreachable("it was decoded"),
     (error) => assert.match((error as Error).message, /Uint8Array/),
   );

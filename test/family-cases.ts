@@ -1,33 +1,23 @@
 // The cases of test/vectors/families.json: recipes whose networks give recorded answers.
 import { readFileSync } from "node:fs";
-import type { Latent, TableJson, TensorLike } from "latentwire";
-import type { FullCodec } from "latentwire/full";
+import type { Codec, Latent, TableJson, TensorLike } from "latentwire";
 import {
+  autoregressive,
+  channelGroups,
+  checkerboard,
   type DecodeFamilyOptions,
-  decodeAutoregressive,
-  decodeChannelGroups,
-  decodeCheckerboard,
-  decodeElic,
-  decodeFactorized,
-  decodeGain,
-  decodeMeanScale,
-  decodeMixture,
-  decodeRecursive,
-  decodeScale,
   type Encoded,
   type EncodeFamilyOptions,
-  encodeAutoregressive,
-  encodeChannelGroups,
-  encodeCheckerboard,
-  encodeElic,
-  encodeFactorized,
-  encodeGain,
-  encodeMeanScale,
-  encodeMixture,
-  encodeRecursive,
-  encodeScale,
+  elic,
+  type Family,
   type Format,
+  factorized,
+  gain,
+  meanScale,
+  mixture,
   type Net,
+  recursive,
+  scale,
 } from "latentwire/onnx";
 
 interface Hex {
@@ -88,57 +78,40 @@ export interface Recipe {
   decode(packet: Uint8Array | readonly Uint8Array[], options?: DecodeFamilyOptions): Promise<Latent<Float32Array>>;
 }
 
-type Encode<M> = <F extends Format = "packet">(
-  codec: FullCodec,
-  model: M,
-  y: TensorLike,
-  options?: EncodeFamilyOptions<F>,
-) => Promise<Encoded<F>>;
-type Decode<M> = (
-  codec: FullCodec,
-  model: M,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-) => Promise<Latent<Float32Array>>;
-
 /** The recipe of a case, on a codec. */
-export function recipeOf(one: FamilyCase, codec: FullCodec, nets: Nets = netsOf(one)): Recipe {
-  const bind = <M>(model: M, encode: Encode<M>, decode: Decode<M>): Recipe => ({
-    encode: (y, options) => encode(codec, model, y, options),
-    decode: (packet, options) => decode(codec, model, packet, options),
+export function recipeOf(one: FamilyCase, codec: Codec, nets: Nets = netsOf(one)): Recipe {
+  const bind = <M extends D, D>(family: Family<M, D>, model: M): Recipe => ({
+    encode: (y, options) => family.encode(codec, model, y, options),
+    decode: (packet, options) => family.decode(codec, model, packet, options),
   });
   const prior = codec.factorized(one.prior);
   const { h_a, h_s } = nets;
   const hyper = { prior, h_a, h_s };
   switch (one.family) {
     case "factorized":
-      return bind({ prior }, encodeFactorized, decodeFactorized);
+      return bind(factorized, { prior });
     case "scale":
-      return bind(hyper, encodeScale, decodeScale);
+      return bind(scale, hyper);
     case "mean-scale":
-      return bind(hyper, encodeMeanScale, decodeMeanScale);
+      return bind(meanScale, hyper);
     case "laplace":
     case "logistic": {
       const model = { ...hyper, table: one.table!, scaleTable: floatsOf(one.scaleTable!) };
-      return bind(model, encodeMeanScale, decodeMeanScale);
+      return bind(meanScale, model);
     }
     case "recursive": {
       const { h_a1, h_a2, h_s1, h_s2 } = nets;
-      return bind({ prior, h_a1, h_a2, h_s1, h_s2 }, encodeRecursive, decodeRecursive);
+      return bind(recursive, { prior, h_a1, h_a2, h_s1, h_s2 });
     }
     case "autoregressive":
-      return bind({ ...hyper, pixel: nets.pixel, channels: one.channels! }, encodeAutoregressive, decodeAutoregressive);
+      return bind(autoregressive, { ...hyper, pixel: nets.pixel, channels: one.channels! });
     case "checkerboard": {
       const { anchor, nonanchor } = nets;
-      return bind({ ...hyper, anchor, nonanchor, anchors: one.anchors }, encodeCheckerboard, decodeCheckerboard);
+      return bind(checkerboard, { ...hyper, anchor, nonanchor, anchors: one.anchors });
     }
     case "channel-groups": {
       const groups = one.groups!;
-      return bind(
-        { ...hyper, groups, nets: groups.map((_, k) => nets[`group${k}`]) },
-        encodeChannelGroups,
-        decodeChannelGroups,
-      );
+      return bind(channelGroups, { ...hyper, groups, nets: groups.map((_, k) => nets[`group${k}`]) });
     }
     case "elic": {
       const groups = one.groups!.map((channels, k) => ({
@@ -146,7 +119,7 @@ export function recipeOf(one: FamilyCase, codec: FullCodec, nets: Nets = netsOf(
         anchor: nets[`anchor${k}`],
         nonanchor: nets[`nonanchor${k}`],
       }));
-      return bind({ ...hyper, groups }, encodeElic, decodeElic);
+      return bind(elic, { ...hyper, groups });
     }
     case "gain": {
       const { level } = one as { level: number };
@@ -159,15 +132,15 @@ export function recipeOf(one: FamilyCase, codec: FullCodec, nets: Nets = netsOf(
         inverseZGains: factors(one.inverseZGains),
       };
       return {
-        encode: (y, options) => encodeGain(codec, model, y, { ...options, level } as never),
+        encode: (y, options) => gain.encode(codec, model, y, { ...options, level } as never),
         // A packet says its level itself.
         decode: (packet, options) =>
-          decodeGain(codec, model, packet, packet instanceof Uint8Array ? options : { ...options, level }),
+          gain.decode(codec, model, packet, packet instanceof Uint8Array ? options : { ...options, level }),
       };
     }
     case "mixture": {
       const { components, support } = one;
-      return bind({ ...hyper, components, support }, encodeMixture, decodeMixture);
+      return bind(mixture, { ...hyper, components, support });
     }
   }
   throw new Error(`no recipe for ${one.family}`);

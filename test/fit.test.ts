@@ -1,5 +1,5 @@
 // Tables fitted to samples: what the rows are worth, and that nothing about them is left to chance.
-import { create } from "latentwire/full";
+import { create } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fit } from "../tables/fit.js";

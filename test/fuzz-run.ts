@@ -1,133 +1,198 @@
-// Decodes damaged packets and judges each outcome: a CodecError, or a result of the shape it claims. Anything else is a failure.
-import { CodecError, type DecodeOptions, inspect } from "latentwire";
-import { random } from "./cases.js";
+// Reads damaged packets and judges each outcome: a CodecError, or parts of the sizes that they claim. Anything else is a failure.
+import { CodecError, type DecodeOptions, type PartReader } from "latentwire";
+import type { Build } from "./builds.js";
+import { productOf, type Random, random } from "./cases.js";
 import { maxElements, type Target, targetsOf } from "./fuzz-targets.js";
+import { agreementOf } from "./io.js";
 import { mutate, reseal } from "./mutate.js";
-import { decodeBare, decodePacket, FormatError, fingerprint, tableFromJson } from "./reference.js";
+import { decodePacket, FormatError, parsePacket } from "./reference.js";
 
 export interface FuzzOptions {
   count: number;
   seed: number;
+  builds: readonly Build[];
   /** Told about every so many packets. */
   progress?: (done: number) => void;
 }
 
 export interface FuzzResult {
-  count: number;
-  /** Outcomes by code; "valid" where the bytes decoded. */
+  /** Outcomes by code; "valid" where the bytes were read, "closed" where the reader was closed before its end. */
   outcomes: Record<string, number>;
   /** Of these, the outcome was compared with the reference's. */
   compared: number;
 }
 
-const describe = (outcome: unknown) => (typeof outcome === "string" ? outcome : "valid");
+type ArrayOf = ArrayLike<number>;
+/** The code of an error, or the symbols of all parts. */
+type Outcome = string | ArrayOf[];
 
+const describe = (outcome: Outcome) => (typeof outcome === "string" ? outcome : "valid");
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const types = ["float32", "int32", "int16", "int8"] as const;
+type Type = (typeof types)[number];
 
-/** The code of the CodecError, or the symbols. */
-function decode(
-  { build, prior, options }: Target,
-  bytes: Uint8Array,
-  type: (typeof types)[number],
-): string | { dims: number[]; data: ArrayLike<number> } {
+const isCompact = ({ options }: Target) => options.header !== undefined;
+
+function codeOf<R>(action: () => R, kind: typeof CodecError | typeof FormatError): R | string {
   try {
-    const result = build.codec.decode(bytes, prior, { ...options, type } as DecodeOptions);
-    const elements = result.dims.reduce((a, b) => a * b, 1);
-    if (result.type !== type || result.data.length !== elements || elements > maxElements)
-      throw new Error(`a result of the wrong shape: ${result.dims}`);
-    return result;
+    return action();
   } catch (error) {
-    if (error instanceof CodecError) return error.code;
+    if (error instanceof kind) return (error as CodecError).code;
     throw error;
   }
 }
 
-function decodeByReference({ sample, kind, bare }: Target, bytes: Uint8Array): string | ArrayLike<number> {
-  try {
-    if (bare) return decodeBare(bytes, sample.symbols.length, sample.coding, kind);
-    return decodePacket(bytes, sample.coding, fingerprint(tableFromJson(sample.table))).symbols;
-  } catch (error) {
-    if (error instanceof FormatError) return error.code;
-    throw error;
-  }
+/** With `decode`. */
+function decodeOne({ build, parts, priors, options }: Target, bytes: Uint8Array, type: Type): ArrayOf {
+  const { header, checksum, stream } = options;
+  const dims = header ? parts[0].dims : undefined;
+  const given = { header, checksum, stream, dims, maxElements, type };
+  const result = build.codec.decode(bytes, priors[0], given as DecodeOptions);
+  const elements = productOf(result.dims);
+  if (result.type !== type || result.data.length !== elements || elements > maxElements)
+    throw new Error(`a result of the wrong shape: ${result.dims}`);
+  return result.data;
 }
 
-/** `inspect` judges no more than the header, and must do so without a table. */
-function look(bytes: Uint8Array): void {
-  try {
-    const { dims, elements, totalBytes } = inspect(bytes);
-    if (totalBytes !== bytes.length || elements !== dims.reduce((a, b) => a * b, 1))
-      throw new Error("inspect contradicts itself");
-  } catch (error) {
-    if (!(error instanceof CodecError)) throw error;
-  }
+function readPart({ parts, priors, options }: Target, reader: PartReader, i: number, type: Type): ArrayOf {
+  const { reference, dims, symbols } = parts[i];
+  const given = options.header || reference.kind === "rows" ? { type, dims } : { type };
+  const { data } = reader.read(priors[i], given);
+  // A factorized part is as large as the packet says.
+  const isOpen = reference.kind === "channels" && !options.header;
+  if (data.length > maxElements || (!isOpen && data.length !== symbols.length))
+    throw new Error(`part ${i} has ${data.length} symbols`);
+  return data;
 }
 
-/** Both builds must say the same of the same bytes, down to the code. */
-function compareBuilds(target: Target, twin: Target, bytes: Uint8Array): void {
-  const [first, second] = [target, twin].map((each) => decode(each, bytes, "int32"));
+/** A part with scales in pieces of any length; its values are not judged. */
+function readPieces({ parts, sequences }: Target, reader: PartReader, i: number, rng: Random): ArrayOf {
+  const { reference, symbols, means } = parts[i];
+  if (reference.kind !== "scales") throw new Error("only scales come in pieces");
+  const sequence = reader.sequence(sequences[i]);
+  const out = new Float32Array(symbols.length);
+  for (let at = 0; at < symbols.length; ) {
+    const end = Math.min(symbols.length, at + 1 + rng(90));
+    sequence.next(reference.scales.subarray(at, end), means?.subarray(at, end), out.subarray(at, end));
+    at = end;
+  }
+  sequence.end();
+  return out;
+}
+
+/** With a reader; now and then it is left before its end. */
+function readAll(target: Target, bytes: Uint8Array, type: Type, rng: Random): Outcome {
+  const { build, parts, sequences, options } = target;
+  const { header, checksum } = options;
+  const reader = build.codec.reader(bytes, { header, checksum, maxElements });
+  const found: ArrayOf[] = [];
+  for (let i = 0; i < parts.length; i++) {
+    if (rng(200) === 0) {
+      reader.close();
+      return "closed";
+    }
+    const pieces = sequences[i] !== undefined && rng(3) === 0;
+    found.push(pieces ? readPieces(target, reader, i, rng) : readPart(target, reader, i, type));
+  }
+  reader.finish();
+  return found;
+}
+
+const usual: Random = Object.assign(() => 1, { unit: () => 0 });
+
+/** One part is read by `decode` two times in three, and always where a reader cannot know that it is CompressAI's. */
+function read(target: Target, bytes: Uint8Array, type: Type, rng: Random): Outcome {
+  const isBare = target.options.stream === "compressai" && isCompact(target);
+  const isAlone = target.parts.length === 1 && (isBare || rng(3) > 0);
+  return codeOf(() => (isAlone ? [decodeOne(target, bytes, type)] : readAll(target, bytes, type, rng)), CodecError);
+}
+
+function readByReference({ parts, options }: Target, bytes: Uint8Array): Outcome {
+  const priors = parts.map(({ reference }) => reference);
+  const dims = options.header ? parts.map((part) => part.dims) : undefined;
+  return codeOf(() => decodePacket(bytes, priors, { ...agreementOf(options), dims }).symbols, FormatError);
+}
+
+function same(first: Outcome, second: Outcome, what: string): void {
   if (typeof first === "string" || typeof second === "string") {
-    if (first !== second)
-      throw new Error(`${target.build.name} says ${describe(first)}, ${twin.build.name} ${describe(second)}`);
+    if (first !== second) throw new Error(`${what}: ${describe(first)} or ${describe(second)}`);
     return;
   }
-  for (let i = 0; i < first.data.length; i++) {
-    if (first.data[i] !== second.data[i]) throw new Error(`symbol ${i} is ${first.data[i]} or ${second.data[i]}`);
-  }
+  first.forEach((symbols, part) => {
+    if (symbols.length !== second[part].length) throw new Error(`${what}: part ${part} has two sizes`);
+    for (let i = 0; i < symbols.length; i++)
+      if (symbols[i] !== second[part][i])
+        throw new Error(`${what}: symbol ${i} of part ${part} is ${symbols[i]} or ${second[part][i]}`);
+  });
 }
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+// What is wrong in several ways has several names. Which of two kinds of damage it is called is the decoder's choice (docs/format.md section 3.4); a
+// reader meets damage of the stream or a wrong prior first, as it looks; and a part's corrections the package judges behind its symbols.
+const alike = ["TRUNCATED", "CORRUPTED", "MODEL_MISMATCH", "SHAPE_MISMATCH", "WRONG_PRIOR"];
 
-/** That of the reference agrees: both refuse, or both decode and to the same symbols. Shapes other than the sample's are not its to judge. */
+/** Both refuse, or both read the same. */
 function compare(target: Target, bytes: Uint8Array): boolean {
-  const own = decode(target, bytes, "int32");
-  if (typeof own !== "string" && own.dims.join() !== target.sample.dims.join()) return false;
-  if (own === "SHAPE_MISMATCH" || own === "LIMIT_EXCEEDED") return false;
-  const other = decodeByReference(target, bytes);
-  if (other === "SHAPE_MISMATCH") return false;
-  if (typeof own === "string" || typeof other === "string") {
-    // Which of the two damage is called is the decoder's choice; docs/format.md section 3.4.
-    const bothDamage = [own, other].every((outcome) => outcome === "TRUNCATED" || outcome === "CORRUPTED");
-    if (own !== other && !bothDamage)
-      throw new Error(`the package says ${describe(own)}, the reference ${describe(other)}`);
-    return true;
-  }
-  for (let i = 0; i < other.length; i++)
-    if (own.data[i] !== other[i]) throw new Error(`symbol ${i} is ${own.data[i]}, the reference reads ${other[i]}`);
+  const own = read(target, bytes, "int32", usual);
+  if (own === "LIMIT_EXCEEDED") return false;
+  const other = readByReference(target, bytes);
+  const isChoice = [own, other].every((outcome) => alike.includes(String(outcome)));
+  if (!isChoice) same(own, other, "the package and the reference");
   return true;
 }
 
-export function runFuzz({ count, seed, progress }: FuzzOptions): FuzzResult {
+/** `inspect` judges no more than the header, and must do so without a prior. */
+function look({ build }: Target, bytes: Uint8Array): void {
+  const info = codeOf(() => build.codec.inspect(bytes), CodecError);
+  const header = codeOf(() => parsePacket(bytes), FormatError);
+  if (typeof info !== "string" && info.checksum === "invalid") return;
+  if (typeof info === "string" || typeof header === "string") {
+    const refused = [info, header].every((outcome) => typeof outcome === "string" || outcome === header);
+    // Of the stream `inspect` reads the beginning, which counts as header there.
+    if (!refused && typeof header === "string") throw new Error(`inspect reads what is ${header}`);
+    return;
+  }
+  const { parts, n, dims, shapes, lanes, corrections } = header;
+  const end = info.checksum === "absent" ? 0 : 4;
+  const actual = [info.parts, info.elements, info.dims, info.shapes, info.lanes, info.corrections, info.totalBytes];
+  const expected = [parts, n, dims, dims ? [dims] : shapes, lanes, corrections.length, bytes.length];
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) throw new Error(`inspect says ${JSON.stringify(info)}`);
+  if (info.headerBytes + info.streamBytes + end !== bytes.length) throw new Error("inspect does not count all bytes");
+}
+
+export function runFuzz({ count, seed, builds, progress }: FuzzOptions): FuzzResult {
   const rng = random(seed);
-  const targets = targetsOf(seed);
-  const result: FuzzResult = { count: 0, outcomes: {}, compared: 0 };
-  while (result.count < count) {
-    const choice = rng(targets.length);
-    const target = targets[choice];
-    // The same packet in the other build.
-    const twin = targets[(choice + targets.length / 2) % targets.length];
-    const mutated = mutate(target.packet, rng, targets[rng(targets.length)].packet);
-    const bytes = target.checksum && rng(4) > 0 ? reseal(mutated) : mutated;
+  const targets = builds.map((build) => targetsOf(build, seed));
+  const result: FuzzResult = { outcomes: {}, compared: 0 };
+  for (let done = 0; done < count; done++) {
+    const own = rng(targets.length);
+    const choice = rng(targets[own].length);
+    const target = targets[own][choice];
+    const mutated = mutate(target.packet, rng, targets[own][rng(targets[own].length)].packet);
+    const isSealed = target.check > 0 && rng(4) > 0;
+    const bytes = isSealed ? reseal(mutated, target.check as 2 | 4, target.seed) : mutated;
     try {
-      const outcome = decode(target, bytes, types[rng(types.length)]);
-      const key = typeof outcome === "string" ? outcome : "valid";
+      const key = describe(read(target, bytes, types[rng(4)], rng));
       result.outcomes[key] = (result.outcomes[key] ?? 0) + 1;
-      if (result.count % 8 === 0 && compare(target, bytes)) result.compared++;
-      if (result.count % 8 === 4) compareBuilds(target, twin, bytes);
-      if (result.count % 4 === 1) look(bytes);
-      if (result.count % 20 === 0) {
-        const good = decode(target, target.packet, "int32");
-        if (typeof good === "string") throw new Error(`after it, a good packet is ${good}`);
-        for (let i = 0; i < good.data.length; i++)
-          if (good.data[i] !== target.sample.symbols[i]) throw new Error("after it, a good packet decodes wrongly");
+      // A check that is not the bytes' own lets nothing through.
+      const isSuspect = key === "valid" && target.check > 0 && !isSealed;
+      if ((done % 8 === 0 || isSuspect) && compare(target, bytes)) result.compared++;
+      if (done % 8 === 4) {
+        const [first, second] = [target, targets[1 - own][choice]].map((each) => read(each, bytes, "int32", usual));
+        same(first, second, "the two builds");
+      }
+      if (done % 4 === 1 && !isCompact(target)) look(target, bytes);
+      if (done % 20 === 0) {
+        const good = read(target, target.packet, "int32", usual);
+        same(
+          good,
+          target.parts.map(({ symbols }) => symbols),
+          "after it, a good packet",
+        );
       }
     } catch (error) {
-      throw new Error(`packet ${result.count} of seed ${seed} (${target.name}): ${error}\n${hex(bytes)}`, {
-        cause: error,
-      });
+      throw new Error(`packet ${done} of seed ${seed} (${target.name}): ${error}\n${hex(bytes)}`, { cause: error });
     }
-    result.count++;
-    if (progress && result.count % 10000 === 0) progress(result.count);
+    if (progress && (done + 1) % 10_000 === 0) progress(done + 1);
   }
   return result;
 }

@@ -1,5 +1,6 @@
 // npm run fuzz -- --count N --seed S
 import { parseArgs } from "node:util";
+import { builds } from "./builds.js";
 import { runFuzz } from "./fuzz-run.js";
 
 const { values } = parseArgs({
@@ -24,7 +25,7 @@ const progress = (done: number) => {
     `\r[${"#".repeat(Math.round(share * 30)).padEnd(30)}] ${done} / ${count}, ${left.toFixed(0)} s left   `,
   );
 };
-const { outcomes, compared } = runFuzz({ count, seed, progress });
+const { outcomes, compared } = runFuzz({ count, seed, builds, progress });
 process.stderr.write("\n");
 console.log(
   `${count} packets in ${((Date.now() - started) / 1000).toFixed(1)} s, ${compared} compared with the reference`,

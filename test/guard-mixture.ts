@@ -1,7 +1,6 @@
 // A part of mixtures on two machines: every weight, mean and scale of the decoder differs from the encoder's. For test/guard.test.ts and test/guard-run.ts.
 
-import type { CodecError } from "latentwire";
-import type { FullCodec, MixtureParameters, WriterOptions } from "latentwire/full";
+import type { Codec, CodecError, MixtureParameters, WriterOptions } from "latentwire";
 import type { Random } from "./cases.js";
 import { naturalScale, normal, outcomeOf, perturbed } from "./guard-trial.js";
 import type { ReferenceGuard } from "./reference.js";
@@ -48,7 +47,7 @@ export function perturbedMixture(rng: Random, { weights, means, scales }: Arrays
   return { weights: w, means: m, scales: s };
 }
 
-export function writeMixture(codec: FullCodec, field: MixtureField, writerOptions: WriterOptions) {
+export function writeMixture(codec: Codec, field: MixtureField, writerOptions: WriterOptions) {
   const dims = [field.symbols.length];
   const writer = codec.writer(writerOptions);
   writer.write({ type: "int32", dims, data: field.symbols }, codec.mixture(field.parameters, { ...options, dims }));
@@ -57,7 +56,7 @@ export function writeMixture(codec: FullCodec, field: MixtureField, writerOption
 }
 
 /** The symbols, or the error. */
-export function readMixture(codec: FullCodec, packet: Uint8Array, parameters: Arrays): Int32Array | CodecError {
+export function readMixture(codec: Codec, packet: Uint8Array, parameters: Arrays): Int32Array | CodecError {
   const dims = [parameters.means.length / COMPONENTS];
   const prior = codec.mixture(parameters, { ...options, dims });
   return outcomeOf(codec.reader(packet), (reader) => reader.read(prior, { type: "int32" }).data);

@@ -1,8 +1,8 @@
 // npm run guard -- --symbols N --seed S
 // Decodes with perturbed parameters: symbols wrong under a guard (there must be none), what happens without, and what a guard costs.
 import { parseArgs } from "node:util";
+import { builds } from "./builds.js";
 import { random } from "./cases.js";
-import { fullBuilds } from "./full-builds.js";
 import { mixtureFieldOf, perturbedMixture, readMixture, writeMixture } from "./guard-mixture.js";
 import {
   boundaryScale,
@@ -29,7 +29,7 @@ const errors = [1e-6, 1e-5, 1e-4, 1e-3];
 // Two halves of 192 channels of 16 x 16, as one image of 256 x 256 has them.
 const partSize = 96 * 16 * 16;
 const rounds = Math.ceil(symbols / (2 * partSize));
-const [{ codec }] = fullBuilds;
+const [{ codec }] = builds;
 const started = Date.now();
 let done = 0;
 

@@ -1,8 +1,7 @@
 // A hyperprior on two machines: the decoder's scales and means differ from the encoder's by relative errors. For test/guard.test.ts and test/guard-run.ts.
 
-import { CodecError } from "latentwire";
-import type { FullCodec, PartReader, WriterOptions } from "latentwire/full";
-import { stockScales } from "../bindings/scales.js";
+import { type Codec, CodecError, type PartReader, type WriterOptions } from "latentwire";
+import { stockScales } from "../bindings/cdfs.js";
 import { peakedCdf, type Random } from "./cases.js";
 import type { ReferenceGuard } from "./reference.js";
 
@@ -54,7 +53,7 @@ const side = { offsets: [-3, -3], cdfs: [peakedCdf(8, 0.4), peakedCdf(8, 0.6)] }
 const sideLatent = { type: "int32", dims: [1, 2, 4, 4], data: Int32Array.from({ length: 32 }, (_, i) => (i % 5) - 2) };
 
 export function write(
-  codec: FullCodec,
+  codec: Codec,
   fields: readonly Field[],
   options: WriterOptions,
 ): { packet: Uint8Array; corrections: number } {
@@ -68,7 +67,7 @@ export function write(
 
 /** The symbols of all fields, or the error. */
 export function read(
-  codec: FullCodec,
+  codec: Codec,
   packet: Uint8Array,
   fields: readonly Pick<Field, "scales" | "means">[],
 ): Int32Array[] | CodecError {

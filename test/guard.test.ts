@@ -1,11 +1,11 @@
 // Parameters of another machine: within the guard every packet decodes to the same symbols, and without one failures are noticed; docs/determinism.md.
+import { createSync } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { stockScales } from "../bindings/scales.js";
-import { laneCounts } from "./builds.js";
-import { makeTable, random } from "./cases.js";
+import { stockScales } from "../bindings/cdfs.js";
+import { builds, laneCounts } from "./builds.js";
+import { gaussianSample, makeTable, mixtureSample, random, scaledTable } from "./cases.js";
 import { sameNumbers, throwsMistake } from "./expect.js";
-import { fullBuilds } from "./full-builds.js";
 import {
   atBoundaries,
   COMPONENTS,
@@ -24,10 +24,11 @@ import {
   write,
   wrongSymbols,
 } from "./guard-trial.js";
-import { correctedRow, guardedParameters, guardedPositions, parseParts } from "./reference.js";
+import { agree, agreementOf } from "./io.js";
+import { correctedRow, guardedParameters, guardedPositions, parsePacket } from "./reference.js";
 
 const errors = [1e-6, 1e-5, 1e-4, 1e-3];
-const [simd, scalar] = fullBuilds;
+const [simd, scalar] = builds;
 
 function symbolsOf(found: ReturnType<typeof read>): Int32Array[] {
   if (!Array.isArray(found)) throw found;
@@ -49,12 +50,12 @@ for (const error of errors) {
       const { packet, corrections } = write(simd.codec, fields, { guard: error, indexChecks: true });
       sameNumbers(write(scalar.codec, fields, { guard: error, indexChecks: true }).packet, packet);
       const truth = symbolsOf(read(simd.codec, packet, fields));
-      for (const { codec } of fullBuilds) assert.is(wrongSymbols(symbolsOf(read(codec, packet, others)), truth), 0);
+      for (const { codec } of builds) assert.is(wrongSymbols(symbolsOf(read(codec, packet, others)), truth), 0);
       // The corrections are those of the rule, and without them the packet would have failed.
       const expected = fields.map(({ scales }) => guardedPositions(scales, stockScales, bound));
       assert.is(corrections, expected[0].length + expected[1].length);
       const positions = [...expected[0].map((at) => 32 + at), ...expected[1].map((at) => 32 + 20_000 + at)];
-      assert.equal(parseParts(packet).corrections, positions);
+      assert.equal(parsePacket(packet).corrections, positions);
       const plain = write(simd.codec, fields, { indexChecks: true }).packet;
       const unguarded = read(simd.codec, plain, others);
       if (!Array.isArray(unguarded)) flipped++;
@@ -76,7 +77,7 @@ test("without a guard every failure is a MODEL_MISMATCH that names the part", ()
     const moved = fields.map(({ scales, means }) => ({ scales: scales.slice(), means }));
     fields[part].scales[at] = boundary;
     moved[part].scales[at] = Math.fround(boundary * (1 + error));
-    const codec = fullBuilds[round % 2].codec;
+    const codec = builds[round % 2].codec;
     const found = read(codec, write(codec, fields, { indexChecks: true }).packet, moved);
     if (Array.isArray(found)) {
       assert.unreachable("the packet was read with another row");
@@ -115,7 +116,7 @@ test("an absolute guard, and both kinds", () => {
     const others = [{ scales: perturbed(rng, fields[0].scales, bound), means: fields[0].means }];
     const { packet } = write(simd.codec, fields, { guard: bound });
     assert.equal(
-      parseParts(packet).corrections,
+      parsePacket(packet).corrections,
       guardedPositions(fields[0].scales, stockScales, bound).map((at) => 32 + at),
     );
     const truth = symbolsOf(read(simd.codec, packet, fields));
@@ -137,9 +138,9 @@ for (const error of [1e-6, 1e-5, 1e-4]) {
       sameNumbers(writeMixture(scalar.codec, field, { guard: error }).packet, packet);
       const mixture = { kind: "gaussian", components: COMPONENTS, support: [-64, 63], ...field.parameters } as const;
       const expected = guardedParameters(mixture, stockScales, bound);
-      assert.equal(parseParts(packet).corrections, expected);
+      assert.equal(parsePacket(packet).corrections, expected);
       assert.is(corrections, expected.length);
-      for (const { codec } of fullBuilds) {
+      for (const { codec } of builds) {
         const found = readMixture(codec, packet, other);
         if (!(found instanceof Int32Array)) throw found;
         sameNumbers(found, field.symbols);
@@ -155,7 +156,7 @@ for (const error of [1e-6, 1e-5, 1e-4]) {
 }
 
 test("mixtures: a guard of a quarter of a grid step and more is refused", () => {
-  for (const { codec } of fullBuilds) {
+  for (const { codec } of builds) {
     const write = (mean: number, weight: number, guard: number | { absolute: number }) => {
       const prior = codec.mixture(
         { weights: Float32Array.of(weight), means: Float32Array.of(mean), scales: Float32Array.of(1) },
@@ -190,7 +191,7 @@ test("scales out of the ordinary, on both sides of the guard", () => {
   );
   const n = scales.length;
   const field = { scales, means: new Float32Array(n), latent: new Float32Array(n).fill(1) };
-  for (const { codec } of fullBuilds) {
+  for (const { codec } of builds) {
     const { packet, corrections } = write(codec, [field], { guard: 1e-3, indexChecks: true });
     assert.is(corrections, guardedPositions(scales, stockScales, { relative: 1e-3, absolute: 0 }).length);
     const others = [
@@ -207,12 +208,10 @@ test("means affect the reconstruction by their own error and one rounding", () =
   const { scales, means, latent } = fieldOf(rng, n, naturalScale(rng));
   const others = perturbed(rng, means, { relative: 1e-3, absolute: 1e-5 });
   for (const step of [1, 0.37, 5]) {
-    const [{ codec }] = fullBuilds;
-    const writer = codec.writer();
-    const sent = writer.write(
-      { type: "float32", dims: [n], data: latent },
-      codec.gaussian(scales, { means, step }),
-    ).data;
+    const [{ codec }] = builds;
+    const writer = codec.writer({ fingerprint: false });
+    const tensor = { type: "float32", dims: [n], data: latent };
+    const sent = writer.write(tensor, codec.gaussian(scales, { means, step }), { dequantize: true }).data;
     const packet = writer.finish();
     const symbols = codec.reader(packet).read(codec.gaussian(scales, { means, step }), { type: "int32" }).data;
     const reader = codec.reader(packet);
@@ -229,7 +228,7 @@ test("means affect the reconstruction by their own error and one rounding", () =
 
 test("every guard that is accepted holds, up to the limit", () => {
   const rng = random(14);
-  const [{ codec }] = fullBuilds;
+  const [{ codec }] = builds;
   const table = makeTable(rng, { rows: 8, entries: 9, flavour: "peaked" });
   for (let round = 0; round < 60; round++) {
     const ratio = 1.05 + 3 * rng.unit() ** 3;
@@ -271,7 +270,7 @@ test("every guard that is accepted holds, up to the limit", () => {
 
 test("a guard that reaches from one boundary to the next is refused", () => {
   const one = { type: "int32", dims: [1], data: Int32Array.of(0) };
-  for (const { codec } of fullBuilds) {
+  for (const { codec } of builds) {
     const prior = codec.gaussian(Float32Array.of(1));
     const writeWith = (guard: number | { absolute: number }) => {
       const writer = codec.writer({ guard });
@@ -293,6 +292,22 @@ test("a guard that reaches from one boundary to the next is refused", () => {
     writer.write(one, codec.indexed(makeTable(random(1), { rows: 3, entries: 9, flavour: "peaked" }), [0]));
     assert.is(writer.corrections, 0);
   }
+});
+
+test("the first packet of a codec is like any other: its memory grows for corrections while elements are staged", () => {
+  const rng = random(15);
+  const scaled = scaledTable(rng, 12);
+  for (const { name } of builds)
+    for (const [part, guard] of [
+      [gaussianSample(rng, scaled, [500], { means: true, float: true }), 0.004],
+      [gaussianSample(rng, scaled, [70_000], { means: true, float: true, step: 0.5 }), 0.03],
+      [gaussianSample(rng, scaled, [3000], { means: true }), 0.03],
+      [mixtureSample(rng, [900], { components: 3, weights: true, float: true }), 2e-4],
+    ] as const)
+      for (const header of ["packet", "compact"] as const) {
+        const packet = agree(createSync({ simd: name === "simd" }), [part], { header, guard, lanes: 8 });
+        assert.ok(parsePacket(packet, agreementOf({ header })).corrections.length > 0);
+      }
 });
 
 test("a guard of 1e-5 costs less than half a percent", () => {

@@ -1,33 +1,38 @@
 // Rows made at run time: bit for bit the reference's, for any parameters; docs/format.md section 9.
+import type { Codec, MixtureOptions, MixtureParameters } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { stockScales } from "../bindings/scales.js";
-import { random } from "./cases.js";
+import { stockScales } from "../bindings/cdfs.js";
+import { builds } from "./builds.js";
+import { mixtureSample, random } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { erfc } from "./formulas.js";
-import { type FullCodec, fullBuilds, type MixtureOptions, type MixtureParameters } from "./full-builds.js";
-import { mixturePart } from "./parts-cases.js";
-import { readParts, toReference, writeParts } from "./parts-io.js";
-import { encodeParts, type Mixture, mixtureKinds, mixtureRow, parseParts, quantizeMixture } from "./reference.js";
+import { agree, writeParts } from "./io.js";
+import { encodePacket, type Mixture, mixtureKinds, mixtureRow, parsePacket, quantizeMixture } from "./reference.js";
 
-const plain = { lanes: 1, checksum: false, fingerprint: false, indexChecks: true } as const;
+const plain = { lanes: 1, checksum: false, fingerprint: false } as const;
+const plainReference = { check: 0, fingerprint: false } as const;
 
-/** One packet of one part per mixture: what the package and the reference make of the same symbols. */
-function compare(codec: FullCodec, mixture: Mixture, symbols: Int32Array, what: string): void {
+/** Packets of one mixture, with an index check and without: what the package and the reference make of the same symbols. */
+function compare(codec: Codec, mixture: Mixture, symbols: Int32Array, what: string): void {
   const n = symbols.length;
   const { kind, components, support, weights, means, scales } = mixture;
   const prior = codec.mixture({ weights, means, scales }, { kind, components, support, dims: [n] });
-  const writer = codec.writer(plain);
-  writer.write({ type: "int32", dims: [n], data: symbols }, prior);
+  const latent = { type: "int32", dims: [n], data: symbols };
+  const parts = [{ prior: { kind: "mixture", mixture }, dims: [n], symbols }] as const;
+  const alone = codec.encode(latent, prior, plain);
+  sameNumbers(alone, encodePacket(parts, plainReference), what);
+  sameNumbers(codec.decode(alone, prior, { type: "int32" }).data, symbols, what);
+  const writer = codec.writer({ ...plain, indexChecks: true });
+  writer.write(latent, prior);
   const packet = writer.finish();
-  const reference = { kind: "mixture", mixture, scaleTable: stockScales } as const;
-  sameNumbers(packet, encodeParts([{ prior: reference, dims: [n], symbols }], plain), what);
+  sameNumbers(packet, encodePacket(parts, { ...plainReference, indexChecks: true }), what);
   const reader = codec.reader(packet);
   sameNumbers(reader.read(prior, { type: "int32" }).data, symbols, what);
   reader.finish();
 }
 
-for (const { name, codec } of fullBuilds) {
+for (const { name, codec } of builds) {
   test(`${name}: every symbol of every support, under every kind`, () => {
     const rng = random(70);
     for (const kind of mixtureKinds) {
@@ -110,19 +115,13 @@ for (const { name, codec } of fullBuilds) {
   test(`${name}: parts of mixtures, with lanes`, () => {
     const rng = random(72);
     const parts = [
-      mixturePart(rng, [1, 4, 10, 20], { components: 3 }),
-      mixturePart(rng, [700], { components: 1, kind: "logistic", escapeRate: 0.01 }),
-      mixturePart(rng, [2, 300], { components: 16, kind: "laplace", float: true }),
+      mixtureSample(rng, [1, 4, 10, 20], { components: 3 }),
+      mixtureSample(rng, [700], { components: 1, kind: "logistic", escapeRate: 0.01 }),
+      mixtureSample(rng, [2, 300], { components: 16, kind: "laplace", float: true }),
     ];
     for (const lanes of [1, 8, 16, 32] as const) {
-      const packet = writeParts(codec, parts, { lanes, indexChecks: true });
-      assert.is(parseParts(packet).form.lanes, lanes);
-      sameNumbers(
-        packet,
-        encodeParts(toReference(parts), { lanes, checksum: true, fingerprint: true, indexChecks: true }),
-        `${lanes} lanes`,
-      );
-      readParts(codec, packet, parts);
+      const packet = agree(codec, parts, { lanes, indexChecks: true });
+      assert.is(parsePacket(packet).lanes, lanes);
     }
   });
 
@@ -184,8 +183,7 @@ for (const { name, codec } of fullBuilds) {
 
   test(`${name}: what a mixture costs is what its distribution says`, () => {
     const rng = random(74);
-    const part = mixturePart(rng, [1, 8, 20, 20], { components: 3, kind: "gaussian", support: [-128, 127] });
-    if (part.reference.kind !== "mixture") throw new Error("not the part it was made as");
+    const part = mixtureSample(rng, [1, 8, 20, 20], { components: 3, kind: "gaussian", support: [-128, 127] });
     const { mixture } = part.reference;
     let bits = 0;
     quantizeMixture(mixture, stockScales).forEach((own, i) => {
@@ -238,7 +236,7 @@ for (const { name, codec } of fullBuilds) {
 }
 
 test("both builds make the same tables", () => {
-  const [first, second] = fullBuilds.map(({ codec }) => [codec.laplaceTable(), codec.logisticTable()]);
+  const [first, second] = builds.map(({ codec }) => [codec.laplaceTable(), codec.logisticTable()]);
   first.forEach((table, i) => {
     assert.is(table.fingerprint, second[i].fingerprint);
   });

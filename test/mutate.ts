@@ -85,10 +85,11 @@ export function mutate(bytes: Uint8Array, rng: Random, other: Uint8Array): Uint8
   return rng(4) === 0 ? mutations[rng(mutations.length)](once, rng, other) : once;
 }
 
-/** Puts a right checksum on a damaged packet, so that the damage is seen by what lies behind the checksum. */
-export function reseal(bytes: Uint8Array): Uint8Array {
-  if (bytes.length < 8) return bytes;
+/** Puts a right check on a damaged packet, so that the damage is seen by what lies behind the check. `seed` is not 0 in compact form. */
+export function reseal(bytes: Uint8Array, size: 2 | 4 = 4, seed = 0): Uint8Array {
+  if (bytes.length < size + 1) return bytes;
   const out = bytes.slice();
-  new DataView(out.buffer).setUint32(out.length - 4, xxh32(out.subarray(0, -4)), true);
+  const sum = xxh32(out.subarray(0, -size), seed);
+  for (let b = 0; b < size; b++) out[out.length - size + b] = sum >>> (8 * b);
   return out;
 }

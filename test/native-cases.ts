@@ -1,58 +1,63 @@
 // The cases behind test/vectors/native-packets.json. Their names are in the file, so what makes them must not change.
-import { factorizedSample, featureMap, hyperprior, indexedSample, makeTable, random, type Sample } from "./cases.js";
-import { encodeBare, encodePacket, fingerprint, type PacketOptions, tableFromJson } from "./reference.js";
+import {
+  factorizedSample,
+  featureMap,
+  gaussianSample,
+  hyperprior,
+  indexedSample,
+  makeTable,
+  mixtureSample,
+  random,
+  type Sample,
+  scaledTable,
+} from "./cases.js";
+import type { Options } from "./io.js";
 
 export interface NativeCase {
   readonly name: string;
-  readonly sample: Sample;
-  readonly options: PacketOptions & { header: "packet" | "none" };
+  readonly parts: readonly Sample[];
+  /** Lanes are given, never "auto". */
+  readonly options: Options;
 }
 
-function samples(): Record<string, Sample> {
+function partLists(): Record<string, Sample[]> {
   const rng = random(1001);
   const mixed = makeTable(rng, { rows: 7, entries: 30, flavour: "random", medians: true });
   const extreme = makeTable(rng, { rows: 10, entries: 300, flavour: "extreme" });
+  const scaled = scaledTable(rng, 12);
   return {
-    "no symbols": indexedSample(rng, mixed, [1, 0]),
-    "one symbol": indexedSample(rng, mixed, [1]),
-    "seven channels of 12": factorizedSample(rng, mixed, [1, 7, 3, 4]),
-    "escapes of every size": indexedSample(rng, mixed, [64], 1),
-    "a small feature map": featureMap(1002, 16, 9, 0.002),
-    "a feature map": featureMap(1003, 48, 28, 0.0005),
-    "a hyperprior": hyperprior(1004, 30000, 0.0005),
-    "extreme rows": indexedSample(rng, extreme, [5000], 0.01),
+    "no parts": [],
+    "no symbols": [indexedSample(rng, mixed, [1, 0])],
+    "one symbol": [indexedSample(rng, mixed, [1])],
+    "seven channels of 12": [factorizedSample(rng, mixed, [1, 7, 3, 4])],
+    "escapes of every size": [indexedSample(rng, mixed, [64], { escapeRate: 1 })],
+    "a small feature map": [featureMap(1002, 16, 9, 0.002)],
+    "a feature map": [featureMap(1003, 48, 28, 0.0005)],
+    "a hyperprior": [hyperprior(1004, 30000, 0.0005)],
+    "extreme rows": [indexedSample(rng, extreme, [5000], { escapeRate: 0.01 })],
+    "scales and means": [gaussianSample(rng, scaled, [1, 600], { means: true, step: 0.5 })],
+    "a mixture": [mixtureSample(rng, [150], { components: 3, escapeRate: 0.02 })],
+    "parts of every kind": [
+      factorizedSample(rng, mixed, [1, 7, 12, 12]),
+      gaussianSample(rng, scaled, [900], { escapeRate: 0.01 }),
+      indexedSample(rng, extreme, [70]),
+      mixtureSample(rng, [60], { components: 2 }),
+    ],
   };
 }
 
 export function nativeCases(): NativeCase[] {
   const cases: NativeCase[] = [];
-  for (const [name, sample] of Object.entries(samples())) {
-    const id = fingerprint(tableFromJson(sample.table));
-    for (const lanes of [1, 8, 16, 32] as const) {
-      for (const layout of lanes > 1 && sample.coding.run > 1
-        ? (["continuous", "runs"] as const)
-        : (["continuous"] as const)) {
-        cases.push({
-          name: `${name}, ${lanes} lanes, ${layout}`,
-          sample,
-          options: { lanes, layout, checksum: true, fingerprint: id, header: "packet" },
-        });
-      }
-    }
-    cases.push({ name: `${name}, bare`, sample, options: { lanes: 8, header: "none" } });
-    cases.push({ name: `${name}, neither checksum nor fingerprint`, sample, options: { lanes: 1, header: "packet" } });
-    cases.push({
-      name: `${name}, CompressAI stream`,
-      sample,
-      options: { stream: "compressai", checksum: true, fingerprint: id, header: "packet" },
-    });
+  for (const [list, parts] of Object.entries(partLists())) {
+    const add = (what: string, options: Options) => cases.push({ name: `${list}, ${what}`, parts, options });
+    for (const lanes of [1, 8, 16, 32] as const) add(`${lanes} lanes`, { lanes });
+    add("compact", { header: "compact", lanes: 16 });
+    add("compact, a check of 2 bytes", { header: "compact", checksum: 2, lanes: 1 });
+    add("bare", { header: "none", lanes: 8 });
+    add("neither check nor fingerprint", { lanes: 1, checksum: false, fingerprint: false });
+    add("guard and index checks", { lanes: 8, guard: 2e-4 });
+    if (parts.length !== 1 || parts[0].reference.kind === "mixture") continue;
+    add("CompressAI stream", { stream: "compressai", lanes: 1 });
   }
   return cases;
-}
-
-export function encodeByReference({ sample, options }: NativeCase): Uint8Array {
-  const { symbols, dims, coding } = sample;
-  return options.header === "none"
-    ? encodeBare(symbols, coding, options)
-    : encodePacket(symbols, dims, coding, options);
 }

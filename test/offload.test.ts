@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { create, inspect } from "latentwire";
+import { create } from "latentwire";
 import { chromium } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -250,7 +250,7 @@ test("rows for a coarser step hold every symbol that the finer ones held", async
     const prior = codec.factorized(coarser(codec, tables, step), { step });
     const values = Float32Array.from({ length: 61 }, (_, i) => (i - 30) / 10);
     const packet = codec.encode({ type: "float32", dims: [1, 1, 1, 61], data: values }, prior);
-    assert.is(inspect(packet).escapes, false);
+    assert.is(codec.inspect(packet).escapes, false);
   }
 });
 

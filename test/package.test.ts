@@ -1,10 +1,9 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { build as esbuild, transformSync } from "esbuild";
 import { create } from "latentwire";
-import { create as createFull } from "latentwire/full";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { build as vite } from "vite";
@@ -33,7 +32,8 @@ const examples = ["README.md", "docs/onnx.md", "docs/families.md", "docs/pool.md
 );
 
 test.before(async () => {
-  expected = fingerprint([...outcomes(await create()), ...partsOutcomes(await createFull())]);
+  const codec = await create();
+  expected = fingerprint([...outcomes(codec), ...partsOutcomes(codec)]);
   for (const name of ["cases", "parts-cases"]) {
     const cases = readFileSync(join(root, `test/page/${name}.ts`), "utf8");
     writeFileSync(inProject(`${name}.js`), transformSync(cases, { loader: "ts", format: "esm" }).code);
@@ -42,12 +42,10 @@ test.before(async () => {
     inProject("consumer.js"),
     `import { create } from "latentwire";
      import { splitEncoder } from "latentwire/onnx";
-     import { create as createFull } from "latentwire/full";
      import { outcomes } from "./cases.js";
      import { partsOutcomes } from "./parts-cases.js";
      if (typeof splitEncoder !== "function") throw new Error("latentwire/onnx");
-     Promise.all([create(), createFull()]).then(([codec, full]) =>
-       console.log(JSON.stringify([...outcomes(codec), ...partsOutcomes(full)])));`,
+     create().then((codec) => console.log(JSON.stringify([...outcomes(codec), ...partsOutcomes(codec)])));`,
   );
 });
 
@@ -71,7 +69,7 @@ test("the tarball holds the built package, its papers and nothing else", () => {
   for (const { path } of JSON.parse(files)[0].files)
     assert.match(
       path,
-      /^(dist\/(bindings(\/families)?|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(full\.)?(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json|tables\/\w+\.py)$/,
+      /^(dist\/(bindings(\/families)?|tables)\/[\w-]+\.(js|d\.ts)|dist\/codec\.(scalar\.)?wasm|[A-Z]+(\.md)?|package\.json|tables\/\w+\.py)$/,
     );
   for (const target of Object.values<string | Record<string, string>>(exports))
     for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));
@@ -83,7 +81,6 @@ test("Node imports every entry", () => {
     `import { readFileSync } from "node:fs";
      import { fileURLToPath } from "node:url";
      import { create } from "latentwire";
-     import { create as createFull } from "latentwire/full";
      import "latentwire/onnx";
      import { createPool } from "latentwire/pool";
      import { loadBundle } from "latentwire/bundle";
@@ -102,16 +99,15 @@ test("Node imports every entry", () => {
        const codec = await create({ module });
        if (codec.simd !== (name === "codec.wasm")) throw new Error(name);
      }
-     for (const name of ["codec.full.wasm", "codec.full.scalar.wasm"]) {
-       const module = readFileSync(fileURLToPath(import.meta.resolve("latentwire/" + name)));
-       const codec = await createFull({ module });
-       if (codec.simd !== (name === "codec.full.wasm")) throw new Error(name);
-     }
+     for (const gone of ["latentwire/full", "latentwire/codec.full.wasm"])
+       await import(gone).then(() => { throw new Error(gone); }, (error) => {
+         if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error;
+       });
      JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("latentwire/package.json"))));`,
   );
   execFileSync(process.execPath, ["entries.js"], { cwd: project });
   if ((process.features as { require_module?: boolean }).require_module) {
-    const required = 'if (!require("latentwire").createSync().simd) throw 1; require("latentwire/full").createSync()';
+    const required = 'if (!require("latentwire").createSync().simd) throw 1';
     execFileSync(process.execPath, ["--no-warnings", "--input-type=commonjs", "-e", required], { cwd: project });
   }
   agrees(process.execPath, "consumer.js");
@@ -160,10 +156,20 @@ for (const format of ["esm", "iife"] as const) {
 }
 
 test("esbuild leaves out what is not used", async () => {
-  const contents = 'import { inspect } from "latentwire"; console.log(inspect);';
-  const stdin = { contents, resolveDir: project };
-  const { outputFiles } = await esbuild({ stdin, bundle: true, minify: true, format: "esm", write: false });
-  assert.ok(outputFiles[0].contents.length < 6000, `${outputFiles[0].contents.length} bytes for inspect alone`);
+  const sizeOf = async (contents: string) => {
+    const stdin = { contents, resolveDir: project };
+    const { outputFiles } = await esbuild({ stdin, bundle: true, minify: true, format: "esm", write: false });
+    return outputFiles[0].contents.length;
+  };
+  // Views and errors need neither the codec nor its Wasm.
+  const views = await sizeOf('export { channels, checkerboard, permute, CodecError } from "latentwire"');
+  assert.ok(views < 6000, `${views} bytes for views alone`);
+  // A recipe leaves out the other recipes.
+  const [one, all] = [
+    await sizeOf('export { scale } from "latentwire/onnx"'),
+    await sizeOf('export * from "latentwire/onnx"'),
+  ];
+  assert.ok(one < 0.6 * all, `${one} bytes for one recipe, ${all} for all`);
 });
 
 test("esbuild, a pool whose worker is an entry point of its own", async () => {
@@ -222,8 +228,11 @@ test("the workerd condition imports codec.wasm as a module and inlines none", as
       },
     ],
   });
-  assert.is(wasm.length, 2, "codec.wasm and codec.full.wasm");
-  assert.not.match(readFileSync(outfile, "utf8"), /(simd|scalar|full)Binary/i);
+  assert.equal(
+    wasm.map((path) => basename(path)),
+    ["codec.wasm"],
+  );
+  assert.not.match(readFileSync(outfile, "utf8"), /(simd|scalar)Binary/i);
   agrees(process.execPath, outfile);
 });
 
@@ -254,7 +263,7 @@ for (const version of ["typescript-5.4", "typescript"]) {
       compiles(version, { ...compilerOptions, skipLibCheck: true }, "types");
       writeFileSync(
         inProject("declarations.ts"),
-        `export { create, createSync } from "latentwire"; export * from "latentwire/full"; export * from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64"; export { loadBundle, writeBundle, type Bundle, type BundleInput } from "latentwire/bundle"; export { stockBundle } from "latentwire/tables/stock";`,
+        `export * from "latentwire"; export * as onnx from "latentwire/onnx"; export { createPool, type PoolPrior } from "latentwire/pool"; export * from "latentwire/tables/gaussian64"; export { loadBundle, writeBundle, type Bundle, type BundleInput } from "latentwire/bundle"; export { stockBundle } from "latentwire/tables/stock";`,
       );
       compiles(version, { ...compilerOptions, types: [] }, "declarations.ts");
       // A program for Node alone.

@@ -1,10 +1,13 @@
-// Any table, any shape, any lanes: exact round trip in both builds, and no more bytes than the format explains.
+// Any table, any shape, any parts, any options: the bytes of both builds are the reference's, all three read them, and they are no more than the
+// format explains.
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds, laneCounts } from "./builds.js";
-import { factorizedSample, indexedSample, makeTable, random, type Sample } from "./cases.js";
-import { entryOf, idealBits } from "./reference.js";
+import { anySample, factorizedSample, indexedSample, makeTable, random, type Sample } from "./cases.js";
+import { sameNumbers } from "./expect.js";
+import { agree, agreementOf, type Options } from "./io.js";
+import { entryOf, idealBits, parsePacket } from "./reference.js";
 
 const seed = 20240607;
 // uvu prints a message, not its cause.
@@ -35,8 +38,8 @@ const sampleArbitrary: fc.Arbitrary<Sample> = fc
     const rng = random(c.seed);
     const table = makeTable(rng, c);
     return c.factorized
-      ? factorizedSample(rng, table, [c.before, c.rows, ...c.after], 1, c.escapeRate)
-      : indexedSample(rng, table, [c.n], c.escapeRate);
+      ? factorizedSample(rng, table, [c.before, c.rows, ...c.after], 1, { escapeRate: c.escapeRate })
+      : indexedSample(rng, table, [c.n], { escapeRate: c.escapeRate });
   });
 
 function varintBytes(value: number): number {
@@ -126,6 +129,54 @@ for (const { name, codec } of builds) {
   });
 }
 
+const sizes = fc.oneof(
+  fc.constantFrom(0, 1, 2, 31, 32, 33),
+  fc.integer({ min: 0, max: 100 }),
+  fc.integer({ min: 0, max: 2000 }),
+);
+
+const listArbitrary = fc.record({
+  seed: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+  sizes: fc.oneof(
+    { weight: 3, arbitrary: fc.array(sizes, { maxLength: 9 }) },
+    { weight: 1, arbitrary: fc.tuple(sizes) },
+  ),
+  escapeRate: fc.constantFrom(0, 0, 0.001, 0.1, 1),
+  lanes: fc.constantFrom(...laneCounts, "auto" as const),
+  form: fc.constantFrom<Options>(
+    {},
+    {},
+    { checksum: false },
+    { fingerprint: false },
+    { checksum: false, fingerprint: false },
+    { header: "compact" },
+    { header: "compact", checksum: 2 },
+    { header: "compact", checksum: false },
+    { header: "none" },
+  ),
+  indexChecks: fc.boolean(),
+  guard: fc.constantFrom(0, 1e-4, 0.01),
+});
+
+test("any packet of one part or of several", () => {
+  let severalLanes = 0;
+  let corrected = 0;
+  fc.assert(
+    fc.property(listArbitrary, ({ seed, sizes, escapeRate, lanes, guard, form, indexChecks }) => {
+      const rng = random(seed);
+      const parts = sizes.map((size) => anySample(rng, size, escapeRate, guard < 0.01));
+      const options = { ...form, lanes, guard, indexChecks };
+      const [first, second] = builds.map(({ codec }) => agree(codec, parts, options));
+      sameNumbers(first, second, "the builds");
+      const header = parsePacket(first, agreementOf(options));
+      if (header.lanes > 1) severalLanes++;
+      if (header.corrections.length > 0) corrected++;
+    }),
+    { seed: 20250101, numRuns: 900 },
+  );
+  assert.ok(severalLanes > 100 && corrected > 50, `${severalLanes} with lanes, ${corrected} with corrections`);
+});
+
 test("a native stream costs no more over the ideal than the format explains", () => {
   const [{ codec }] = builds;
   let checked = 0;
@@ -161,7 +212,7 @@ test("a full packet with automatic lanes stays near the ideal", () => {
       const sample = indexedSample(rng, makeTable(rng, { rows: 8, entries: 20, flavour: "peaked" }), [n]);
       const packet = codec.encode(sample.latent, sample.prior(codec));
       const ideal = idealBits(sample.symbols, sample.coding) / 8;
-      // Magic, kind, checksum and fingerprint on top; 1 dimension of at most 3 bytes.
+      // Prefix, check and fingerprint on top; 1 dimension of at most 3 bytes.
       const used = [1, 8, 16, 32][packet[3] & 3];
       const allowed = ideal * 1.003 + constantBytes(used, n) + 3 + 8 + 3;
       assert.ok(packet.length <= allowed, `${n} symbols: ${packet.length} bytes, ideal ${ideal.toFixed(2)}`);

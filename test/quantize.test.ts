@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
 import { makeTable, type Random, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
-import { dequantize, encodeBare, quantize, tableFromJson } from "./reference.js";
+import { dequantize, encodePacket, quantize, tableFromJson } from "./reference.js";
 
 const plain = { offsets: [-8], cdfs: [makeTable(random(1), { rows: 1, entries: 17, flavour: "random" }).cdfs[0]] };
 
@@ -136,8 +136,8 @@ for (const { name, codec } of builds) {
     const y = Float32Array.from(means, (mean) => mean + rng.unit() * 12 - 6);
     const prior = bare(codec, n, { means: float(means) });
     const symbols = quantize(y, (i) => means[i]);
-    const coding = { ...tableFromJson(plain), index: new Int32Array(n), run: 1 };
-    const expected = encodeBare(symbols, coding, { lanes: 1 });
+    const reference = { kind: "rows", table: tableFromJson(plain), index: new Int32Array(n) } as const;
+    const expected = encodePacket([{ prior: reference, dims: [n], symbols }], { form: "compact", check: 0 });
     const options = { header: "none", lanes: 1 } as const;
     assert.equal(codec.encode(float(y), prior, options), expected);
     for (const [type, Kind] of [

@@ -1,12 +1,20 @@
 // An implementation of docs/format.md in plain TypeScript, written from that document alone: the measure for the package,
 // and a start for whoever ports the format. Clarity over speed.
-export { pmfToQuantizedCdf } from "./reference/cdf.js";
+export { FormatError } from "./reference/bytes.js";
 export { decodeCompressai, encodeCompressai } from "./reference/compressai.js";
-export { correctedRow, guardedPositions, indexCheck, type ReferenceGuard } from "./reference/corrections.js";
-export { FormatError } from "./reference/errors.js";
 export { erfc, exp } from "./reference/exp.js";
 export { xxh32, xxh64 } from "./reference/hash.js";
-export type { Layout } from "./reference/lanes.js";
+export {
+  type Agreement,
+  type CheckSize,
+  type FileHash,
+  type Header,
+  type PacketForm,
+  parsePacket,
+  readFrames,
+  type StreamKind,
+  writeFrames,
+} from "./reference/header.js";
 export {
   type Component,
   guardedParameters,
@@ -17,24 +25,33 @@ export {
   quantizeMixture,
 } from "./reference/mixture.js";
 export {
-  decodeBare,
   decodePacket,
-  encodeBare,
   encodePacket,
-  type Header,
   type PacketOptions,
-  parsePacket,
-  type StreamKind,
+  type ReadOptions,
+  type ReferencePart,
 } from "./reference/packet.js";
-export { type PartsHeader, parseParts, writeParts } from "./reference/part-header.js";
-export { decodeParts, encodeParts, type PartsOptions, type ReferencePart } from "./reference/parts.js";
-export type { PartPrior } from "./reference/prior.js";
-export { dequantize, nearest, quantize } from "./reference/quantize.js";
-export { rowsOfAxis, rowsOfScales } from "./reference/rows.js";
-export { decodeNative, encodeNative, type LaneCount, type StreamForm } from "./reference/stream.js";
-export { type Coding, entryOf, idealBits } from "./reference/symbol.js";
+export { type Centre, compactSeed, type PartPrior, packetFingerprint, partFingerprint } from "./reference/part.js";
+export {
+  compressaiScales,
+  correctedRow,
+  guardedPositions,
+  indexCheck,
+  type ReferenceGuard,
+  rowsOfAxis,
+  rowsOfScales,
+} from "./reference/rows.js";
+export {
+  type CodedPart,
+  decodeNative,
+  encodeNative,
+  type LaneCount,
+  type StreamForm,
+} from "./reference/stream.js";
+export { type Coding, dequantize, entryOf, idealBits, nearest, quantize } from "./reference/symbol.js";
 export {
   fingerprint,
+  pmfToQuantizedCdf,
   type ReferenceTable,
   type ReferenceTableJson,
   type Row,

@@ -1,10 +1,11 @@
 // From scales to rows: the gaussian prior's choice, seen through the bytes it leads to.
+import type { TableJson } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
 import { makeTable, type Random, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
-import { encodeBare, rowsOfScales, tableFromJson } from "./reference.js";
+import { encodePacket, tableFromJson } from "./reference.js";
 
 /** CompressAI's scale table: 64 scales from 0.11 to 256, even in the logarithm, as float32. */
 const defaultScales = Float32Array.from({ length: 64 }, (_, j) =>
@@ -46,17 +47,28 @@ function randomScaleTable(rng: Random, rows: number): Float32Array {
   return table;
 }
 
+/** The reference's compact packet without a check: its bytes follow from the rows. */
+function expected(
+  json: TableJson,
+  scales: Float32Array,
+  scaleTable: Float32Array,
+  symbols: Int32Array,
+  lanes: 1 | 16,
+): Uint8Array {
+  const prior = { kind: "scales", table: tableFromJson(json), scales, scaleTable } as const;
+  return encodePacket([{ prior, dims: [scales.length], symbols }], { form: "compact", check: 0, lanes });
+}
+
 for (const { name, codec } of builds) {
   const check = (rng: Random, scaleTable: Float32Array, scales: Float32Array) => {
     const table = makeTable(rng, { rows: scaleTable.length, entries: 12, flavour: "random" });
-    const index = rowsOfScales(scales, scaleTable);
     const symbols = Int32Array.from(scales, () => rng(9) - 4);
     const prior = codec.gaussian(scales, { table, scaleTable });
     const bytes = codec.encode({ type: "int32", dims: [scales.length], data: symbols }, prior, {
       header: "none",
       lanes: 1,
     });
-    assert.equal(bytes, encodeBare(symbols, { ...tableFromJson(table), index, run: 1 }, { lanes: 1 }));
+    assert.equal(bytes, expected(table, scales, scaleTable, symbols, 1));
     assert.equal(codec.decode(bytes, prior, { header: "none", type: "int32", dims: [scales.length] }).data, symbols);
   };
 
@@ -75,12 +87,10 @@ for (const { name, codec } of builds) {
     const prior = codec.gaussian(scales);
     assert.is(prior.kind, "gaussian");
     assert.is(prior.table.rows, 64);
-    const { rows } = tableFromJson(prior.table.toJSON());
-    const coding = { rows, index: rowsOfScales(scales, defaultScales), run: 1 };
     const latent = { type: "int32", dims: [5000], data: symbols };
     assert.equal(
       codec.encode(latent, prior, { header: "none", lanes: 16 }),
-      encodeBare(symbols, coding, { lanes: 16 }),
+      expected(prior.table.toJSON(), scales, defaultScales, symbols, 16),
     );
   });
 

@@ -1,14 +1,13 @@
 // Encoded with one runtime, decoded with another, whose networks do not agree to the last bit: trained hyperpriors of bench/families.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { CodecError, type TensorLike } from "latentwire";
-import { create, type FullCodec } from "latentwire/full";
+import { type Codec, CodecError, create, type TensorLike } from "latentwire";
 import { InferenceSession } from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Job, jobsOf, type Open } from "../bench/families/jobs.js";
 import { readNpy } from "../bench/npy.js";
-import { stockScales } from "../bindings/scales.js";
+import { stockScales } from "../bindings/cdfs.js";
 import { rowsOfScales } from "./reference.js";
 import { webRuntime } from "./web-session.js";
 
@@ -34,7 +33,7 @@ function latent(side: number, photo = 0): TensorLike & { data: Float32Array } {
 }
 
 /** The codec, and all scales that are given to it. */
-function noting(codec: FullCodec): { codec: FullCodec; scales: Float32Array[] } {
+function noting(codec: Codec): { codec: Codec; scales: Float32Array[] } {
   const scales: Float32Array[] = [];
   const note = (data: unknown) => scales.push((data as Float32Array).slice());
   const watched = <T extends object>(target: T): T =>

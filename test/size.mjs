@@ -18,29 +18,18 @@ async function bundle(contents) {
 }
 
 const parts = [
-  ["codec.wasm", readFileSync(`${root}/dist/codec.wasm`), 12_000],
-  ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 12_000],
-  ["codec.full.wasm", readFileSync(`${root}/dist/codec.full.wasm`), 16_000],
-  ["codec.full.scalar.wasm", readFileSync(`${root}/dist/codec.full.scalar.wasm`), 12_000],
-  ['"latentwire", bundled, both Wasm builds inlined', await bundle('export * from "latentwire"'), 25_000],
-  [
-    '"latentwire/full", bundled, both full Wasm builds inlined',
-    await bundle('export * from "latentwire/full"'),
-    43_000,
-  ],
-  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 6_500],
+  ["codec.wasm", readFileSync(`${root}/dist/codec.wasm`), 18_900],
+  ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 14_100],
+  ['"latentwire", bundled, both Wasm builds inlined', await bundle('export * from "latentwire"'), 48_800],
+  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 6_850],
   [
     "its two halves of a split model alone",
     await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
     2_000,
   ],
-  [
-    "its mean-scale recipe alone",
-    await bundle('export { decodeMeanScale, encodeMeanScale } from "latentwire/onnx"'),
-    4_000,
-  ],
-  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 29_000],
-  ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 12_000],
+  ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_000],
+  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 52_000],
+  ['"latentwire/pool-worker", bundled', await bundle('import "latentwire/pool-worker"'), 15_600],
   ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 4_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];

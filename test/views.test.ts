@@ -1,11 +1,10 @@
 // Views: parts of tensors and tensors in another order are coded in place, and the same as copies.
-import type { TensorLike } from "latentwire";
-import { channels, checkerboard, permute } from "latentwire/full";
+import { type Codec, channels, checkerboard, permute, type TensorLike, type TensorView } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { makeTable, type Random, random } from "./cases.js";
+import { builds } from "./builds.js";
+import { copyOf, makeTable, type Random, random } from "./cases.js";
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
-import { type FullCodec, fullBuilds, type TensorView } from "./full-builds.js";
 import { fieldOf, naturalScale } from "./guard-trial.js";
 
 const rng = random(90);
@@ -20,23 +19,6 @@ const tensor = (data: Float32Array | Int32Array, shape = dims) => ({
 const y = tensor(field.latent);
 const scales = tensor(field.scales);
 const means = tensor(field.means);
-
-/** The elements of a view in order, as a tensor of its own: by the definition of a view and nothing else. */
-function copyOf({ type, dims: shape, data, strides, offset = 0 }: TensorView) {
-  const source = data as Float32Array | Int32Array;
-  const count = shape.reduce((a, b) => a * b, 1);
-  const copy = source.slice(0, 0).constructor as typeof Float32Array;
-  const out = new copy(count);
-  for (let i = 0; i < count; i++) {
-    let at = offset;
-    for (let d = shape.length - 1, rest = i; d >= 0; d--) {
-      at += (rest % shape[d]) * strides[d];
-      rest = Math.floor(rest / shape[d]);
-    }
-    out[i] = source[at];
-  }
-  return { type, dims: [...shape], data: out };
-}
 
 /** A view with sides and gaps that none of the helpers makes: reversed, with steps, broadcast if wanted. */
 function anyView(rng: Random, data: Float32Array | Int32Array, broadcast: boolean): TensorView {
@@ -65,14 +47,20 @@ function anyView(rng: Random, data: Float32Array | Int32Array, broadcast: boolea
 }
 
 function packetOf(
-  codec: FullCodec,
+  codec: Codec,
   latent: TensorLike | TensorView,
   s: TensorLike | TensorView,
   m: TensorLike | TensorView,
 ) {
+  const prior = codec.gaussian(s, { means: m });
   const writer = codec.writer({ indexChecks: true });
-  const { data } = writer.write(latent, codec.gaussian(s, { means: m }));
-  return { packet: writer.finish(), data };
+  const { data } = writer.write(latent, prior, { dequantize: true });
+  // What takes views besides: the same elements in the same order.
+  const alone = codec.encode(latent, prior);
+  const symbols = codec.quantize(latent, prior);
+  sameNumbers(codec.dequantize(symbols, prior).data, data);
+  sameNumbers(codec.decode(alone, prior).data, data);
+  return { packet: writer.finish(), data, alone, symbols: symbols.data, rate: codec.rate(latent, prior).bits };
 }
 
 const named: Record<string, (t: TensorLike) => TensorView> = {
@@ -91,15 +79,18 @@ const named: Record<string, (t: TensorLike) => TensorView> = {
   "a permuted half": (t) => permute(checkerboard(t, 1), [0, 2, 3, 4, 1]),
 };
 
-for (const { name, codec } of fullBuilds) {
+for (const { name, codec } of builds) {
   for (const [what, viewOf] of Object.entries(named)) {
     test(`${name}: written and read in place: ${what}`, () => {
       const before = field.latent.slice();
       const [view, s, m] = [y, scales, means].map(viewOf);
       const own = packetOf(codec, copyOf(view), copyOf(s), copyOf(m));
-      const { packet, data } = packetOf(codec, view, s, m);
+      const { packet, data, alone, symbols, rate } = packetOf(codec, view, s, m);
       sameNumbers(packet, own.packet);
       sameNumbers(data, own.data);
+      sameNumbers(alone, own.alone);
+      sameNumbers(symbols, own.symbols);
+      assert.is(rate, own.rate);
       sameNumbers(field.latent, before, "the latent");
 
       // Into a view: its elements are those, and all others stay.
@@ -141,7 +132,7 @@ for (const { name, codec } of fullBuilds) {
     reader.finish();
     sameNumbers(target.data, sent);
     const whole = codec.writer();
-    sameNumbers(whole.write(y, codec.gaussian(scales, { means })).data, sent);
+    sameNumbers(whole.write(y, codec.gaussian(scales, { means }), { dequantize: true }).data, sent);
   });
 
   test(`${name}: in place: the latent becomes what the reader sees`, () => {
@@ -154,7 +145,7 @@ for (const { name, codec } of fullBuilds) {
       });
     }
     const whole = codec.writer();
-    sameNumbers(own.data, whole.write(y, codec.gaussian(scales, { means })).data);
+    sameNumbers(own.data, whole.write(y, codec.gaussian(scales, { means }), { dequantize: true }).data);
   });
 
   test(`${name}: any view is its copy`, () => {
@@ -163,12 +154,12 @@ for (const { name, codec } of fullBuilds) {
       const [a, b, c] = [field.latent, field.scales, field.means];
       const view = anyView(seeded, a, true);
       const like = (data: Float32Array): TensorView => ({ ...view, data, type: "float32" });
-      const { packet } = packetOf(codec, view, like(b), like(c));
-      sameNumbers(
-        packet,
-        packetOf(codec, copyOf(view), copyOf(like(b)), copyOf(like(c))).packet,
-        `${view.dims}/${view.strides}`,
-      );
+      const [one, two] = [
+        packetOf(codec, view, like(b), like(c)),
+        packetOf(codec, copyOf(view), copyOf(like(b)), copyOf(like(c))),
+      ];
+      for (const key of ["packet", "alone", "symbols"] as const)
+        sameNumbers(one[key], two[key], `${key} of ${view.dims}/${view.strides}`);
     }
   });
 

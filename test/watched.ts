@@ -1,9 +1,8 @@
 // A codec, and the size of its memory: taken off the instance, because no API shows it.
 
-import type { FullCodec } from "latentwire/full";
-import { createSync } from "latentwire/full";
+import { type Codec, createSync } from "latentwire";
 
-export function watched(simd: boolean): { codec: FullCodec; bytes: () => number } {
+export function watched(simd: boolean): { codec: Codec; bytes: () => number } {
   const memories: WebAssembly.Memory[] = [];
   const { Instance } = WebAssembly;
   WebAssembly.Instance = new Proxy(Instance, {

@@ -1,5 +1,4 @@
-import type { TableJson, TensorLike } from "latentwire";
-import type { FullCodec, TensorView } from "latentwire/full";
+import type { Codec, TableJson, TensorLike, TensorView } from "latentwire";
 import { type Mixture, mixtureRow, nearest, quantizeMixture, rowsOfScales } from "../../test/reference.js";
 import { ideal } from "../ideal.js";
 import type { Piece, Step } from "./recorder.js";
@@ -32,12 +31,12 @@ function quantized(values: ArrayLike<number>, mean: (i: number) => number): Int3
 }
 
 function conditional(
-  codec: FullCodec,
+  codec: Codec,
   scaleTable: Float32Array,
   values: Float32Array,
   scales: Float32Array,
   means: Float32Array | undefined,
-  table: Parameters<FullCodec["table"]>[0] | undefined,
+  table: Parameters<Codec["table"]>[0] | undefined,
 ): Coded {
   const symbols = quantized(values, (i) => means?.[i] ?? 0);
   const json = table === undefined ? codec.gaussianTable() : codec.table(table);
@@ -45,7 +44,7 @@ function conditional(
 }
 
 /** What a step codes. `stock`: the 64 scales. */
-export function coded(codec: FullCodec, step: Step, stock: Float32Array): Coded {
+export function coded(codec: Codec, step: Step, stock: Float32Array): Coded {
   if (step.kind === "pieces") {
     const joined = (pick: (piece: Piece) => Float32Array | undefined) =>
       Float32Array.from(step.pieces.flatMap((piece) => [...(pick(piece) ?? [])]));

@@ -1,56 +1,31 @@
 import { readFileSync } from "node:fs";
-import type { Latent, Prior, TensorLike } from "latentwire";
-import type { FullCodec } from "latentwire/full";
+import type { Codec, Latent, Prior, TensorLike } from "latentwire";
 import {
-  type DecodeFamilyOptions,
-  decodeAutoregressive,
-  decodeChannelGroups,
-  decodeCheckerboard,
-  decodeElic,
-  decodeFactorized,
-  decodeGain,
-  decodeMeanScale,
-  decodeMixture,
-  decodeRecursive,
-  decodeScale,
+  autoregressive,
+  channelGroups,
+  checkerboard,
   type Encoded,
   type EncodeFamilyOptions,
-  type EncodeGainOptions,
-  encodeAutoregressive,
-  encodeChannelGroups,
-  encodeCheckerboard,
-  encodeElic,
-  encodeFactorized,
-  encodeGain,
-  encodeMeanScale,
-  encodeMixture,
-  encodeRecursive,
-  encodeScale,
-  type Format,
+  elic,
+  type Family,
+  factorized,
+  gain,
+  meanScale,
+  mixture,
+  recursive,
   type SessionLike,
+  scale,
 } from "latentwire/onnx";
 
 type Packet = Uint8Array | readonly Uint8Array[];
-type Encode<M> = <F extends Format = "packet">(
-  codec: FullCodec,
-  model: M,
-  y: TensorLike,
-  options?: EncodeFamilyOptions<F>,
-) => Promise<Encoded<F>>;
-type Decode<M> = (
-  codec: FullCodec,
-  model: M,
-  packet: Packet,
-  options?: DecodeFamilyOptions,
-) => Promise<Latent<Float32Array>>;
 
-/** A family with its trained model: the recipe from both ends. */
+/** A family with a model, from both ends. */
 export interface Job {
   readonly family: string;
-  encode(codec: FullCodec, y: TensorLike, options?: EncodeFamilyOptions<"packet">): Promise<Encoded>;
+  encode(codec: Codec, y: TensorLike, options?: EncodeFamilyOptions<"packet">): Promise<Encoded>;
   /** CompressAI's strings. */
-  strings(codec: FullCodec, y: TensorLike): Promise<Encoded<"strings">>;
-  decode(codec: FullCodec, packet: Packet, shape?: readonly number[]): Promise<Latent<Float32Array>>;
+  strings(codec: Codec, y: TensorLike): Promise<Encoded<"strings">>;
+  decode(codec: Codec, packet: Packet, shape?: readonly number[]): Promise<Latent<Float32Array>>;
 }
 
 /** Opens an ONNX file: onnxruntime-node here, another runtime in the tests. */
@@ -72,7 +47,7 @@ const read = (file: URL) => new Uint8Array(readFileSync(file));
 const json = (file: URL) => JSON.parse(readFileSync(file, "utf8"));
 
 /** Sessions of a family by name, its prior and its description. */
-async function load(family: string, codec: FullCodec, open: Open) {
+async function load(family: string, codec: Codec, open: Open) {
   const folder = new URL(`${family}/`, models);
   const description: Description = json(new URL("model.json", folder));
   const nets: Record<string, SessionLike> = {};
@@ -81,13 +56,19 @@ async function load(family: string, codec: FullCodec, open: Open) {
   return { description, nets, prior: codec.factorized(json(new URL("z.json", folder))) };
 }
 
-/** A recipe's two functions with a model in their hands. */
-function job<M>(family: string, model: M, encode: Encode<M>, decode: Decode<M>): Job {
+/** Binds a family to a model. `extra` goes to all options. */
+export function job<Model extends Decoder, Decoder, Extra>(
+  name: string,
+  model: Model,
+  family: Family<Model, Decoder, Extra>,
+  extra?: Extra,
+): Job {
+  const { encode, decode } = family;
   return {
-    family,
-    encode: (codec, y, options) => encode(codec, model, y, options),
-    strings: (codec, y) => encode(codec, model, y, { format: "strings" }),
-    decode: (codec, packet, shape) => decode(codec, model, packet, { shape }),
+    family: name,
+    encode: (codec, y, options) => encode(codec, model, y, { ...options, ...extra! }),
+    strings: (codec, y) => encode(codec, model, y, { format: "strings", ...extra! }),
+    decode: (codec, packet, shape) => decode(codec, model, packet, { shape, ...extra! }),
   };
 }
 
@@ -95,25 +76,25 @@ type Loaded = Awaited<ReturnType<typeof load>>;
 type Nets = Record<"h_a" | "h_s", SessionLike>;
 const hyper = ({ nets, prior }: Loaded) => ({ prior, ...(nets as Nets) });
 
-const makers: Record<string, (loaded: Loaded, codec: FullCodec) => Job[]> = {
-  scale: (loaded) => [job("scale", hyper(loaded), encodeScale, decodeScale)],
-  "mean-scale": (loaded) => [job("mean-scale", hyper(loaded), encodeMeanScale, decodeMeanScale)],
+const makers: Record<string, (loaded: Loaded, codec: Codec) => Job[]> = {
+  scale: (loaded) => [job("scale", hyper(loaded), scale)],
+  "mean-scale": (loaded) => [job("mean-scale", hyper(loaded), meanScale)],
   recursive: ({ nets, prior }) => {
     const { h_a1, h_a2, h_s1, h_s2 } = nets;
-    return [job("recursive", { prior, h_a1, h_a2, h_s1, h_s2 }, encodeRecursive, decodeRecursive)];
+    return [job("recursive", { prior, h_a1, h_a2, h_s1, h_s2 }, recursive)];
   },
   autoregressive: (loaded) => {
     const model = { ...hyper(loaded), pixel: loaded.nets.pixel, channels: loaded.description.channels };
-    return [job("autoregressive", model, encodeAutoregressive, decodeAutoregressive)];
+    return [job("autoregressive", model, autoregressive)];
   },
   checkerboard: (loaded) => {
     const { anchor, nonanchor } = loaded.nets;
-    return [job("checkerboard", { ...hyper(loaded), anchor, nonanchor }, encodeCheckerboard, decodeCheckerboard)];
+    return [job("checkerboard", { ...hyper(loaded), anchor, nonanchor }, checkerboard)];
   },
   "channel-groups": (loaded) => {
     const groups = loaded.description.groups!;
     const model = { ...hyper(loaded), groups, nets: groups.map((_, k) => loaded.nets[`group${k}`]) };
-    return [job("channel-groups", model, encodeChannelGroups, decodeChannelGroups)];
+    return [job("channel-groups", model, channelGroups)];
   },
   elic: (loaded) => {
     const groups = loaded.description.groups!.map((channels, k) => ({
@@ -121,52 +102,44 @@ const makers: Record<string, (loaded: Loaded, codec: FullCodec) => Job[]> = {
       anchor: loaded.nets[`anchor${k}`],
       nonanchor: loaded.nets[`nonanchor${k}`],
     }));
-    return [job("elic", { ...hyper(loaded), groups }, encodeElic, decodeElic)];
+    return [job("elic", { ...hyper(loaded), groups }, elic)];
   },
   gain: (loaded) => {
     const { gains, inverse_gains } = loaded.description;
     const model = { ...hyper(loaded), gains: gains!, inverseGains: inverse_gains! };
-    return gains!.map((_, level) =>
-      job(
-        "gain",
-        model,
-        <F extends Format = "packet">(...[codec, m, y, options]: Parameters<Encode<typeof model>>) =>
-          encodeGain<F>(codec, m, y, { ...options, level } as EncodeGainOptions<F>),
-        (codec, m, packet, options) => decodeGain(codec, m, packet, { ...options, level }),
-      ),
-    );
+    return gains!.map((_, level) => job("gain", model, gain, { level }));
   },
   mixture: (loaded) => {
     const { components, support } = loaded.description;
-    return [job("mixture", { ...hyper(loaded), components, support }, encodeMixture, decodeMixture)];
+    return [job("mixture", { ...hyper(loaded), components, support }, mixture)];
   },
   laplace: (loaded, codec) => {
     const model = { ...hyper(loaded), table: codec.laplaceTable() };
-    return [job("laplace", model, encodeMeanScale, decodeMeanScale), runTime("laplace", loaded)];
+    return [job("laplace", model, meanScale), runTime("laplace", loaded)];
   },
   logistic: (loaded, codec) => {
     const model = { ...hyper(loaded), table: codec.logisticTable() };
-    return [job("logistic", model, encodeMeanScale, decodeMeanScale), runTime("logistic", loaded)];
+    return [job("logistic", model, meanScale), runTime("logistic", loaded)];
   },
 };
 
-/** The same networks, each symbol under a row of its own instead of one of 64: a mixture of one component. */
+/** The same networks, but each symbol has a row of its own instead of one of 64: a mixture of one component. */
 function runTime(kind: "laplace" | "logistic", loaded: Loaded): Job {
   const model = { ...hyper(loaded), kind, support: [-32, 31] as const };
-  return job(`${kind}, rows at run time`, model, encodeMixture, decodeMixture);
+  return job(`${kind}, rows at run time`, model, mixture);
 }
 
 export const FAMILIES = ["factorized", ...Object.keys(makers)];
 
 /** The jobs of a family: several for gain units (one per level) and where rows can be made in two ways. */
-export async function jobsOf(family: string, codec: FullCodec, open: Open): Promise<Job[]> {
+export async function jobsOf(family: string, codec: Codec, open: Open): Promise<Job[]> {
   if (family === "factorized") {
-    return [job("factorized", { prior: factorizedPrior(codec) }, encodeFactorized, decodeFactorized)];
+    return [job("factorized", { prior: factorizedPrior(codec) }, factorized)];
   }
   return makers[family](await load(family, codec, open), codec);
 }
 
 /** The prior that the latents' own encoder was trained with. */
-export function factorizedPrior(codec: FullCodec): Prior {
+export function factorizedPrior(codec: Codec): Prior {
   return codec.factorized(json(new URL("../model/points/mid/tables.json", import.meta.url)));
 }

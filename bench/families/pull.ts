@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { FullCodec } from "latentwire/full";
+import type { Codec } from "latentwire";
 import { median } from "../averages.js";
 import { coded, idealBytes } from "./ideal.js";
 import { type Result, SHARE } from "./measure.js";
@@ -11,14 +11,19 @@ import { encodeSteps } from "./replay.js";
 const [CHANNELS, PIXELS] = [192, 16 * 16];
 const ROUNDS = 60;
 
-/** Gaussians with log-normal scales, as hyperpriors give them. */
-function pixels(count: number): Piece[] {
+/** Normally distributed numbers, the same in every run. */
+export function normals(): () => number {
   let state = 7;
   const uniform = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return (state + 0.5) / 2 ** 32;
   };
-  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+/** Gaussians with log-normal scales, as hyperpriors give them. */
+function pixels(count: number): Piece[] {
+  const normal = normals();
   return Array.from({ length: count }, () => {
     const scales = Float32Array.from({ length: CHANNELS }, () => 0.5 * Math.exp(normal()));
     const means = Float32Array.from(scales, () => 2 * normal());
@@ -27,7 +32,7 @@ function pixels(count: number): Piece[] {
 }
 
 /** Pulls all pixels of a packet; returns the milliseconds from the first pixel to the last. */
-function pull(codec: FullCodec, packet: Uint8Array, pieces: readonly Piece[], out: Float32Array): number {
+function pull(codec: Codec, packet: Uint8Array, pieces: readonly Piece[], out: Float32Array): number {
   const reader = codec.reader(packet);
   const sequence = reader.sequence();
   const start = performance.now();
@@ -41,7 +46,7 @@ function pull(codec: FullCodec, packet: Uint8Array, pieces: readonly Piece[], ou
  * Bytes of garbage per pixel: how much fuller the heap is after thousands of pixels, less what it is after one. The least of several rounds, because V8's
  * own notes while it compiles are not the codec's.
  */
-export function garbagePerPixel(codec: FullCodec): number {
+export function garbagePerPixel(codec: Codec): number {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
   const pieces = pixels(PIXELS);
@@ -66,7 +71,7 @@ export function garbagePerPixel(codec: FullCodec): number {
 }
 
 /** An autoregressive decoder's codec, apart from its network. */
-export function measurePull(codec: FullCodec, scales: Float32Array): Result {
+export function measurePull(codec: Codec, scales: Float32Array): Result {
   const pieces = pixels(PIXELS);
   const steps: Step[] = [{ kind: "pieces", options: undefined, pieces }];
   const packet = encodeSteps(codec, steps);

@@ -1,12 +1,21 @@
-import type { Prior, Table, TensorLike } from "latentwire";
-import type { FullCodec, PartWriter, SequenceOptions, SequenceWriter, TensorView } from "latentwire/full";
+import type {
+  Codec,
+  PartWriter,
+  Prior,
+  SequenceOptions,
+  SequenceWriter,
+  Table,
+  TensorLike,
+  TensorView,
+  WriteOptions,
+} from "latentwire";
 
 /** What a prior was made of. */
 export type Source =
   | { readonly kind: "factorized"; readonly table: Table }
-  | { readonly kind: "gaussian"; readonly arguments: Parameters<FullCodec["gaussian"]> }
-  | { readonly kind: "indexed"; readonly arguments: Parameters<FullCodec["indexed"]> }
-  | { readonly kind: "mixture"; readonly arguments: Parameters<FullCodec["mixture"]> };
+  | { readonly kind: "gaussian"; readonly arguments: Parameters<Codec["gaussian"]> }
+  | { readonly kind: "indexed"; readonly arguments: Parameters<Codec["indexed"]> }
+  | { readonly kind: "mixture"; readonly arguments: Parameters<Codec["mixture"]> };
 
 /** One pixel, or whatever a sequence is given at a time. */
 export interface Piece {
@@ -20,15 +29,18 @@ export type Step =
   | {
       readonly kind: "part";
       readonly latent: TensorLike | TensorView;
+      /** Where both ends put the dequantized part; undefined: into a new tensor. */
       readonly out: TensorView | undefined;
+      /** Whether the encoder asks for the dequantized part. */
+      readonly dequantize: boolean;
       readonly source: Source;
-      /** The prior, made again: that is the codec's work, too. */
+      /** Makes the prior again: that is the codec's work, too. */
       readonly prior: () => Prior;
     }
   | { readonly kind: "pieces"; readonly options: SequenceOptions | undefined; readonly pieces: Piece[] };
 
 /** The codec, and what is written with it from now on. */
-export function recording(codec: FullCodec): { codec: FullCodec; steps: Step[] } {
+export function recording(codec: Codec): { codec: Codec; steps: Step[] } {
   const steps: Step[] = [];
   const made = new WeakMap<Prior, { source: Source; prior: () => Prior }>();
   const noted = (prior: Prior, source: Source, again: () => Prior): Prior => {
@@ -36,20 +48,21 @@ export function recording(codec: FullCodec): { codec: FullCodec; steps: Step[] }
     return prior;
   };
   const makers = {
-    gaussian: (...a: Parameters<FullCodec["gaussian"]>) =>
+    gaussian: (...a: Parameters<Codec["gaussian"]>) =>
       noted(codec.gaussian(...a), { kind: "gaussian", arguments: a }, () => codec.gaussian(...a)),
-    indexed: (...a: Parameters<FullCodec["indexed"]>) =>
+    indexed: (...a: Parameters<Codec["indexed"]>) =>
       noted(codec.indexed(...a), { kind: "indexed", arguments: a }, () => codec.indexed(...a)),
-    mixture: (...a: Parameters<FullCodec["mixture"]>) =>
+    mixture: (...a: Parameters<Codec["mixture"]>) =>
       noted(codec.mixture(...a), { kind: "mixture", arguments: a }, () => codec.mixture(...a)),
-    writer: (...a: Parameters<FullCodec["writer"]>) => recordingWriter(codec.writer(...a)),
+    writer: (...a: Parameters<Codec["writer"]>) => recordingWriter(codec.writer(...a)),
   };
 
   const recordingWriter = (writer: PartWriter): PartWriter => {
-    const write = (latent: TensorLike | TensorView, prior: Prior, options: { out?: TensorView } = {}) => {
+    const write = (latent: TensorLike | TensorView, prior: Prior, options: WriteOptions = {}) => {
       const source: Source = { kind: "factorized", table: prior.table };
-      const { out } = options;
-      steps.push({ kind: "part", latent, out, ...(made.get(prior) ?? { source, prior: () => prior }) });
+      const out = options.out as TensorView | undefined;
+      const dequantize = out !== undefined || options.dequantize === true;
+      steps.push({ kind: "part", latent, out, dequantize, ...(made.get(prior) ?? { source, prior: () => prior }) });
       return writer.write(latent, prior, options as { out: TensorView });
     };
     return over(writer, {
@@ -67,7 +80,7 @@ export function recording(codec: FullCodec): { codec: FullCodec; steps: Step[] }
 function noteAll(sequence: SequenceWriter, pieces: Piece[]): SequenceWriter {
   return over(sequence, {
     next: (...[values, scales, means, out]: Parameters<SequenceWriter["next"]>) => {
-      // The arrays are used again for the next pixel.
+      // The recipe uses its arrays again for the next pixel.
       pieces.push({ values: values.slice(), scales: scales.slice(), means: means?.slice() });
       sequence.next(values, scales, means, out);
     },

@@ -1,13 +1,13 @@
-import type { FullCodec, PartReader } from "latentwire/full";
+import type { Codec, PartReader } from "latentwire";
 import type { Step } from "./recorder.js";
 
 /** The codec's share of a recipe's encoder: no network runs. */
-export function encodeSteps(codec: FullCodec, steps: readonly Step[]): Uint8Array {
+export function encodeSteps(codec: Codec, steps: readonly Step[]): Uint8Array {
   const writer = codec.writer();
   for (const step of steps) {
     if (step.kind === "part") {
-      if (step.out) writer.write(step.latent, step.prior(), { out: step.out });
-      else writer.write(step.latent, step.prior());
+      const { latent, out, dequantize } = step;
+      writer.write(latent, step.prior(), dequantize ? (out ? { out } : { dequantize }) : {});
     } else {
       const sequence = writer.sequence(step.options);
       const out = new Float32Array(step.pieces[0].values.length);
@@ -18,7 +18,7 @@ export function encodeSteps(codec: FullCodec, steps: readonly Step[]): Uint8Arra
 }
 
 /** The codec's share of the decoder. */
-export function decodeSteps(codec: FullCodec, packet: Uint8Array, steps: readonly Step[]): void {
+export function decodeSteps(codec: Codec, packet: Uint8Array, steps: readonly Step[]): void {
   const reader = codec.reader(packet);
   for (const step of steps) {
     if (step.kind === "part") {
@@ -34,7 +34,7 @@ export function decodeSteps(codec: FullCodec, packet: Uint8Array, steps: readonl
 }
 
 /** The symbols of every part, as the reader finds them. */
-export function symbolsOf(codec: FullCodec, packet: Uint8Array, steps: readonly Step[]): Int32Array[] {
+export function symbolsOf(codec: Codec, packet: Uint8Array, steps: readonly Step[]): Int32Array[] {
   const reader = codec.reader(packet);
   const symbols = steps.map((step) =>
     step.kind === "part" ? reader.read(step.prior(), { type: "int32" }).data : pulled(reader, step),

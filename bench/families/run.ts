@@ -2,9 +2,9 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { TensorLike } from "latentwire";
-import { create } from "latentwire/full";
+import { create } from "latentwire";
 import { InferenceSession } from "onnxruntime-node";
-import { stockScales } from "../../bindings/scales.js";
+import { stockScales } from "../../bindings/cdfs.js";
 import { columns } from "../columns.js";
 import { readNpy } from "../npy.js";
 import { number } from "../numbers.js";
@@ -14,12 +14,14 @@ import { chart } from "./chart.js";
 import { FAMILIES, factorizedPrior, jobsOf } from "./jobs.js";
 import { EXTRA_BYTES, measure, measureSingle, type Result } from "./measure.js";
 import { measurePull } from "./pull.js";
+import { measureW1, printW1 } from "./w1.js";
 
 const HELP = `npm run families -- [options]
 
 Sends the latents of four photographs through every family of entropy models, trained: networks in onnxruntime-node, bytes and time of the codec.
 
   --only A,B,..    only these: ${FAMILIES.join(" ")} pull
+  --size w1        instead: made-up latents of W1's size, the codec alone, beside codec.encode and codec.decode
   --time MS        how long each figure is measured (default 200)
   --svg FILE       also draw the bytes
   --json           print a JSON array and nothing else
@@ -59,6 +61,14 @@ async function results(wanted: readonly string[], timeMs: number, quiet: boolean
   }
   progress.stop();
   return found;
+}
+
+async function runW1(wanted: readonly string[], timeMs: number, json: boolean): Promise<void> {
+  const families = wanted.filter((family) => family !== "pull");
+  const progress = bar("families", families.length, json);
+  const figures = await measureW1(await create(), families, timeMs, (family) => progress.step(family));
+  progress.stop();
+  console.log(json ? JSON.stringify(figures, undefined, 1) : printW1(figures).join("\n"));
 }
 
 function table(found: readonly Result[]): string[] {
@@ -107,6 +117,7 @@ program(async () => {
   const { values: args } = parseArgs({
     options: {
       only: { type: "string" },
+      size: { type: "string" },
       time: { type: "string", default: "200" },
       svg: { type: "string" },
       json: { type: "boolean", default: false },
@@ -120,6 +131,8 @@ program(async () => {
   const timeMs = Number(args.time);
   if (!(timeMs > 0)) throw new Error(`--time ${args.time}: milliseconds are wanted`);
 
+  if (args.size === "w1") return runW1(wanted, timeMs, args.json);
+  if (args.size !== undefined) throw new Error(`--size ${args.size}: choose from w1`);
   const found = await results(wanted, timeMs, args.json);
   if (args.json) console.log(JSON.stringify(found, undefined, 1));
   else console.log([...table(found), ...notes(found)].join("\n"));

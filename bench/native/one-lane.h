@@ -1,4 +1,4 @@
-// The 64-bit-state coder of assembly/rans64.ts: the native one-lane stream and CompressAI's (docs/format.md sections 3.1 and 4).
+// The 64-bit-state coder of assembly/single.ts: the native one-lane stream and CompressAI's (docs/format.md sections 3.1 and 4).
 #pragma once
 #include "stream.h"
 

@@ -1,4 +1,4 @@
-// The native stream with 8, 16 or 32 lanes, bare (docs/format.md section 3.2); the counterpart of assembly/rans.ts.
+// The native stream with 8, 16 or 32 lanes, bare (docs/format.md section 3.2); the counterpart of assembly/interleaved.ts.
 #pragma once
 #include "encode-lanes.h"
 
@@ -99,7 +99,7 @@ inline std::vector<uint8_t> encodeLanes(const Job& job, uint32_t lanes, std::vec
   };
   const uint32_t code = tailCode(coded / 32);
   const size_t escapes = (size_t)(escapesEnd - escapeWriter);
-  out[0] = (uint8_t)((lanes == 32 ? 3 : lanes / 8) | (job.run > 1 ? 4 : 0) | (escapes ? 8 : 0) | code << 4);
+  out[0] = (uint8_t)((lanes == 32 ? 3 : lanes / 8) | (escapes ? 8 : 0) | code << 4);
   if (code == 15) varint(coded / 32);
   if (escapes) varint(escapes);
   const size_t head = out.size();

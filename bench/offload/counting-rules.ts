@@ -1,4 +1,4 @@
-import { type Codec, inspect } from "latentwire";
+import type { Codec } from "latentwire";
 import { mean } from "../averages.js";
 import type { Picture } from "../images.js";
 import type { Model } from "./model.js";
@@ -25,7 +25,7 @@ export async function countingRules(codec: Codec, model: Model, pictures: readon
   const strings: number[] = [];
   for (const picture of pictures) {
     const latent = await model.latent(picture.planes);
-    packets.push(inspect(codec.encode(latent, prior)).totalBytes);
+    packets.push(codec.encode(latent, prior).length);
     strings.push(codec.encode(latent, prior, { stream: "compressai", header: "none" }).length);
   }
   const string = mean(strings);

@@ -1,83 +1,150 @@
-/** Families in which y is coded in several parts, each known before the next: checkerboard, channel groups, ELIC's both. */
+/** Families in which a part of y is known before the next: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
-import type { FullCodec, TensorView } from "../full-types.js";
-import type { SessionTensor } from "../session.js";
-import type { Latent, TensorLike } from "../types.js";
-import { channels, checkerboard } from "../view.js";
-import { both, conditional, type HyperDecoder, hyper } from "./hyperprior.js";
-import { type Net, network, type Tensors } from "./network.js";
+import { channels, checkerboard as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
+import type { Latent, TensorLike, TensorView } from "../types.js";
 import {
-  type DecodeFamilyOptions,
-  decode,
-  type Encoded,
-  type EncodeFamilyOptions,
-  encode,
-  type Family,
-  type Format,
-  type Wire,
-} from "./wire.js";
+  both,
+  gaussian,
+  type HyperDecoder,
+  type HyperModel,
+  hyper,
+  type Net,
+  network,
+  slice,
+  type Tensors,
+} from "./network.js";
+import { type Family, family, type Wire } from "./wire.js";
 
-/** Where the anchors are: `even` (default), where row + column is even, as CompressAI's `anchor_parity` says. */
+/** The positions that are coded first. `even` (default): row + column is even, as CompressAI's `anchor_parity` says. */
 export type AnchorParity = "even" | "odd";
 
-/** The part of a checkerboard model that a decoder needs; h_s gives `psi`. */
+/** What a decoder needs of a checkerboard model; h_s gives `psi`. */
 export interface CheckerboardDecoder extends HyperDecoder {
-  /** `psi` -> `scales`, `means`, of which those at the anchors are used. */
+  /** `psi` -> `scales`, `means`. Those at the anchors are used. */
   readonly anchor: Net;
-  /** `psi`, `y_hat` (0 but at the anchors) -> `scales`, `means`, of which the others are used. */
+  /** `psi`, `y_hat` (0 except at the anchors) -> `scales`, `means`. The others are used. */
   readonly nonanchor: Net;
   readonly anchors?: AnchorParity;
 }
 
-/** A checkerboard model at the encoder's end. */
-export interface CheckerboardModel extends CheckerboardDecoder {
-  /** `y` -> `z`. */
-  readonly h_a: Net;
-}
+/** A checkerboard model, as the encoder needs it. */
+export interface CheckerboardModel extends CheckerboardDecoder, HyperModel {}
 
-/** The part of a channel-group model that a decoder needs; h_s gives `psi`. */
+/**
+ * Checkerboard context (He 2021): z factorized, then the anchors of y, then the rest, for which a network sees the
+ * anchors. H and W of y are even.
+ */
+export const checkerboard: Family<CheckerboardModel, CheckerboardDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  async code(wire, model, y) {
+    const { psi } = await hyper(wire, model, y, ["psi"]);
+    return codeHalves(wire, model, y, model, { psi }, "y_hat", "");
+  },
+});
+
+/** What a decoder needs of a channel-group model; h_s gives `psi`. */
 export interface ChannelGroupsDecoder extends HyperDecoder {
-  /** Channels of each group; their sum is that of y. */
+  /** Channels of each group. Their sum is C of y. */
   readonly groups: readonly number[];
-  /** Per group: `psi`, and but for the first `y_hat` (the channels of the groups before) -> `scales`, `means` of the group. */
+  /** Per group: `psi` and, except for the first, `y_hat` (the channels before) -> `scales`, `means` of the group. */
   readonly nets: readonly Net[];
 }
 
-/** A channel-group model at the encoder's end. */
-export interface ChannelGroupsModel extends ChannelGroupsDecoder {
-  /** `y` -> `z`. */
-  readonly h_a: Net;
-}
+/** A channel-group model, as the encoder needs it. */
+export interface ChannelGroupsModel extends ChannelGroupsDecoder, HyperModel {}
+
+/** Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from those before. */
+export const channelGroups: Family<ChannelGroupsModel, ChannelGroupsDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  code: (wire, model, y) =>
+    codeGroups(wire, model, y, model.groups, async (k, inputs, group) => {
+      const found = await network(model.nets[k]!, `nets[${k}]`, both)(inputs);
+      return wire.codeConditional(gaussian(wire, model, found, group), group);
+    }),
+});
 
 /** The two networks of a group of {@link ElicDecoder}. */
 export interface ElicGroup {
   readonly channels: number;
-  /** `psi`, and but for the first group `y_hat` (the channels before) -> `scales`, `means` of the group. */
+  /** `psi` and, except for the first group, `y_hat` (the channels before) -> `scales`, `means` of the group. */
   readonly anchor: Net;
-  /** As `anchor`, and `y_anchor`: the group's own channels, 0 but at the anchors. */
+  /** As `anchor`, and `y_anchor`: the group's own channels, 0 except at the anchors. */
   readonly nonanchor: Net;
 }
 
-/** The part of an ELIC model that a decoder needs; h_s gives `psi`. */
+/** What a decoder needs of an ELIC model; h_s gives `psi`. */
 export interface ElicDecoder extends HyperDecoder {
   readonly groups: readonly ElicGroup[];
   readonly anchors?: AnchorParity;
 }
 
-/** An ELIC model at the encoder's end. */
-export interface ElicModel extends ElicDecoder {
-  /** `y` -> `z`. */
-  readonly h_a: Net;
-}
+/** An ELIC model, as the encoder needs it. */
+export interface ElicModel extends ElicDecoder, HyperModel {}
 
-/** What is not in a group would be left out without a word. */
-function checkChannels(y: TensorLike | undefined, counts: readonly number[]): void {
+/**
+ * ELIC (He 2022): z factorized, then uneven channel groups, each in two checkerboard halves. C of y is the sum of the
+ * groups' channels, H and W are even.
+ */
+export const elic: Family<ElicModel, ElicDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  code: (wire, model, y) => {
+    const counts = model.groups.map((group) => group.channels);
+    return codeGroups(wire, model, y, counts, (k, inputs, group) =>
+      codeHalves(wire, model, group, model.groups[k]!, inputs, "y_anchor", `groups[${k}].`),
+    );
+  },
+});
+
+/** Codes y group by group. `code` gets the inputs of a group's networks, and its channels of y at the encoder's end. */
+async function codeGroups(
+  wire: Wire,
+  model: HyperDecoder,
+  y: TensorLike | undefined,
+  counts: readonly number[],
+  code: (k: number, inputs: Tensors, group: TensorView | undefined) => Promise<Latent<Float32Array>>,
+): Promise<Latent<Float32Array>> {
   const sum = counts.reduce((a, b) => a + b, 0);
   if (y && y.dims[1] !== sum)
     throw new CodecError("SHAPE_MISMATCH", `the groups have ${sum} channels together, y [${y.dims}] has ${y.dims[1]}`);
+  const { psi } = await hyper(wire, model, y, ["psi"]);
+  let y_hat: Latent<Float32Array> | undefined;
+  let seen = 0;
+  for (const [k, count] of counts.entries()) {
+    const inputs: Tensors = y_hat ? { psi, y_hat: leading(y_hat, seen) } : { psi };
+    const group = await code(k, inputs, y && channels(y, seen, seen + count));
+    const [n, , ...size] = group.dims;
+    y_hat ??= zeros([n!, sum, ...size]);
+    const place = channels(y_hat, seen, seen + count);
+    if (!sameDims(group.dims, place.dims))
+      throw new CodecError("SHAPE_MISMATCH", `the scales of group ${k} are [${group.dims}], [${place.dims}] is wanted`);
+    scatter(group.data, spanOf(place, "y_hat"));
+    seen += count;
+  }
+  return y_hat!;
 }
 
-type Parameters = Record<"scales" | "means", TensorLike>;
+/** Codes the anchors, then the rest, for which `nonanchor` sees the anchors under the name `known`. */
+async function codeHalves(
+  wire: Wire,
+  model: HyperDecoder & { readonly anchors?: AnchorParity },
+  y: TensorLike | TensorView | undefined,
+  { anchor, nonanchor }: Pick<ElicGroup, "anchor" | "nonanchor">,
+  inputs: Tensors,
+  known: string,
+  label: string,
+): Promise<Latent<Float32Array>> {
+  const first = await network(anchor, `${label}anchor`, both)(inputs);
+  const y_hat = zeros(first.scales.dims);
+  const code = (parity: 0 | 1, { scales, means }: Record<"scales" | "means", TensorLike>) => {
+    const half = y && colourOf(y, parity);
+    const found = { scales: colourOf(scales, parity), means: colourOf(means, parity) };
+    wire.codeInto(gaussian(wire, model, found, half), half, colourOf(y_hat, parity));
+  };
+  const odd = model.anchors === "odd";
+  code(odd ? 1 : 0, first);
+  code(odd ? 0 : 1, await network(nonanchor, `${label}nonanchor`, both)({ ...inputs, [known]: y_hat }));
+  return y_hat;
+}
 
 const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   type: "float32",
@@ -85,182 +152,103 @@ const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   data: new Float32Array(dims.reduce((a, b) => a * b, 1)),
 });
 
-/** One colour of a checkerboard, in place. */
-function half(
-  wire: Wire,
-  model: HyperDecoder,
-  parity: 0 | 1,
-  found: Parameters,
-  y: TensorLike | undefined,
-  out: TensorLike,
-): void {
-  const colour = (tensor: TensorLike): TensorView => checkerboard(tensor, parity);
-  const own = y && colour(y);
-  wire.into(
-    conditional(wire, model, { scales: colour(found.scales), means: colour(found.means) }, own),
-    own,
-    colour(out),
-  );
-}
-
-/** The first channels, as a network takes them: dense. */
+/** The first channels, dense as a network takes them. */
 function leading(latent: Latent<Float32Array>, count: number): TensorLike {
-  const [n, c, h, w] = latent.dims as [number, number, number, number];
-  const dims = [n, count, h, w];
-  if (n === 1) return { type: "float32", dims, data: latent.data.subarray(0, count * h * w) };
-  const dense = zeros(dims);
-  for (let b = 0; b < n; b++)
-    dense.data.set(latent.data.subarray(b * c * h * w, (b * c + count) * h * w), b * count * h * w);
+  const first = slice(latent, 0, count);
+  if (latent.dims[0] === 1) return first;
+  const dense = zeros(first.dims);
+  gather(spanOf(first, "y_hat"), dense.data);
   return dense;
 }
 
-const parityOf = (anchors: AnchorParity | undefined): 0 | 1 => (anchors === "odd" ? 1 : 0);
-const other = (parity: 0 | 1): 0 | 1 => (parity === 0 ? 1 : 0);
+// ---- pixel by pixel
 
-const board: Family<CheckerboardDecoder> = {
-  before: 1,
-  async code(wire, model, y) {
-    const parity = parityOf(model.anchors);
-    const { psi } = await hyper(wire, model, y, ["psi"]);
-    const first = await network(model.anchor, "anchor", both)({ psi });
-    const y_hat = zeros(first.scales.dims);
-    half(wire, model, parity, first, y, y_hat);
-    half(wire, model, other(parity), await network(model.nonanchor, "nonanchor", both)({ psi, y_hat }), y, y_hat);
-    return y_hat;
-  },
-};
+/** What a decoder needs of an autoregressive model; h_s gives `psi`. */
+export interface AutoregressiveDecoder extends HyperDecoder {
+  /**
+   * `y_hat` (1, C, k, k) and `psi` (1, P, 1, 1) -> `scales`, `means` (1, C, 1, 1). `y_hat` is the pixel's surrounding:
+   * what comes before it in raster order, and 0 elsewhere.
+   */
+  readonly pixel: Net;
+  /** C of y. */
+  readonly channels: number;
+  /** k, odd. Default 5. */
+  readonly kernel?: number;
+}
 
-const groups: Family<ChannelGroupsDecoder> = {
-  before: 1,
+/** An autoregressive model, as the encoder needs it. */
+export interface AutoregressiveModel extends AutoregressiveDecoder, HyperModel {}
+
+/**
+ * Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor): z factorized, then y pixel
+ * by pixel in raster order, each after one run of `pixel`. So each end takes N * H * W runs, one after the other.
+ *
+ * Both ends throw RangeError for an even `kernel`.
+ */
+export const autoregressive: Family<AutoregressiveModel, AutoregressiveDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
   async code(wire, model, y) {
-    checkChannels(y, model.groups);
+    const { channels: c, kernel: k = 5, table, scaleTable } = model;
+    if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${k}`);
     const { psi } = await hyper(wire, model, y, ["psi"]);
-    let y_hat: Latent<Float32Array> | undefined;
-    let seen = 0;
-    for (const [k, count] of model.groups.entries()) {
-      const inputs: Tensors = y_hat ? { psi, y_hat: leading(y_hat, seen) } : { psi };
-      const found = await network(model.nets[k]!, `nets[${k}]`, both)(inputs);
-      y_hat ??= zeros(whole(found, model.groups));
-      const slice = (tensor: TensorLike) => channels(tensor, seen, seen + count);
-      const own = y && slice(y);
-      wire.into(conditional(wire, model, found, own), own, slice(y_hat));
-      seen += count;
+    const [n, p, h, w] = psi.dims as [number, number, number, number];
+    const known = zeros([n, c, h, w]);
+    if (y && !sameDims(y.dims, known.dims))
+      throw new CodecError("SHAPE_MISMATCH", `y is [${y.dims}], psi and the channels ask for [${known.dims}]`);
+
+    // A pixel makes nothing new except what the network returns.
+    const crop = zeros([1, c, k, k]);
+    const point = zeros([1, p, 1, 1]);
+    const inputs = { y_hat: crop, psi: point };
+    const values = new Float32Array(c);
+    const restored = new Float32Array(c);
+    const run = network(model.pixel, "pixel", both);
+    const code = wire.sequence({ table, scaleTable });
+    const plane = h * w;
+    for (let b = 0; b < n; b++) {
+      for (let at = 0; at < plane; at++) {
+        neighbourhood(known, b, at, k, crop.data);
+        pixelAt(psi.data as Float32Array, b * p * plane + at, plane, point.data);
+        const { scales, means } = await run(inputs);
+        const [sigmas, centres] = [scales.data as Float32Array, means.data as Float32Array];
+        if (sigmas.length !== c || centres.length !== c)
+          throw new CodecError(
+            "SHAPE_MISMATCH",
+            `pixel gave scales [${scales.dims}] and means [${means.dims}], [1,${c},1,1] are wanted`,
+          );
+        if (y) pixelAt(y.data as Float32Array, b * c * plane + at, plane, values);
+        code(values, sigmas, centres, restored);
+        for (let i = 0; i < c; i++) known.data[(b * c + i) * plane + at] = restored[i]!;
+      }
     }
-    return y_hat!;
+    return known;
   },
-};
+});
 
-const elic: Family<ElicDecoder> = {
-  before: 1,
-  async code(wire, model, y) {
-    const parity = parityOf(model.anchors);
-    const counts = model.groups.map((group) => group.channels);
-    checkChannels(y, counts);
-    const { psi } = await hyper(wire, model, y, ["psi"]);
-    let y_hat: Latent<Float32Array> | undefined;
-    let seen = 0;
-    for (const [k, { channels: count, anchor, nonanchor }] of model.groups.entries()) {
-      const inputs: Tensors = y_hat ? { psi, y_hat: leading(y_hat, seen) } : { psi };
-      const first = await network(anchor, `groups[${k}].anchor`, both)(inputs);
-      y_hat ??= zeros(whole(first, counts));
-      const own = y && channels(y, seen, seen + count);
-      // A group is dense of its own, because a network reads it: only then it goes to its place.
-      const y_anchor = zeros(first.scales.dims);
-      half(wire, model, parity, first, own, y_anchor);
-      const second = await network(nonanchor, `groups[${k}].nonanchor`, both)({ ...inputs, y_anchor });
-      half(wire, model, other(parity), second, own, y_anchor);
-      place(y_anchor, y_hat, seen);
-      seen += count;
+/** Copies the channels of one position. */
+function pixelAt(data: Float32Array, first: number, plane: number, out: Float32Array): void {
+  for (let i = 0; i < out.length; i++) out[i] = data[first + i * plane]!;
+}
+
+/** Copies the k x k positions around `at` that come before it. The rest of `out` is never written and stays 0. */
+function neighbourhood(
+  { dims, data }: Latent<Float32Array>,
+  b: number,
+  at: number,
+  k: number,
+  out: Float32Array,
+): void {
+  const [, c, h, w] = dims as [number, number, number, number];
+  const reach = k >> 1;
+  const [row, column] = [Math.floor(at / w), at % w];
+  for (let dy = 0; dy <= reach; dy++) {
+    const from = row - reach + dy;
+    for (let dx = 0; dx < (dy === reach ? reach : k); dx++) {
+      const x = column - reach + dx;
+      const inside = from >= 0 && x >= 0 && x < w;
+      for (let i = 0; i < c; i++) {
+        out[(i * k + dy) * k + dx] = inside ? data[((b * c + i) * h + from) * w + x]! : 0;
+      }
     }
-    return y_hat!;
-  },
-};
-
-/** Shape of y: that of the first group's parameters with the channels of all. */
-function whole({ scales }: Parameters, counts: readonly number[]): number[] {
-  const [n, , ...size] = scales.dims;
-  return [n!, counts.reduce((a, b) => a + b, 0), ...size];
-}
-
-/** Copies a dense group to its channels. */
-function place(group: Latent<Float32Array>, whole: Latent<Float32Array>, first: number): void {
-  const [n, count, h, w] = group.dims as [number, number, number, number];
-  const c = whole.dims[1]!;
-  const size = count * h * w;
-  for (let b = 0; b < n; b++) whole.data.set(group.data.subarray(b * size, (b + 1) * size), (b * c + first) * h * w);
-}
-
-/**
- * Checkerboard context (He 2021): z factorized, the anchors of y, then the rest, for which a network has seen the anchors.
- *
- * @param y - (N, C, H, W), H and W even.
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
- */
-export function encodeCheckerboard<F extends Format = "packet">(
-  codec: FullCodec,
-  model: CheckerboardModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(board, codec, model, y, options);
-}
-
-/** Gives back what {@link encodeCheckerboard} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeCheckerboard(
-  codec: FullCodec,
-  model: CheckerboardDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(board, codec, model, packet, options);
-}
-
-/**
- * Channel groups (Minnen 2020): z factorized, then y group by group, each with scales and means from those before.
- *
- * @param y - (N, C, H, W), C the sum of `groups`.
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
- */
-export function encodeChannelGroups<F extends Format = "packet">(
-  codec: FullCodec,
-  model: ChannelGroupsModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(groups, codec, model, y, options);
-}
-
-/** Gives back what {@link encodeChannelGroups} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeChannelGroups(
-  codec: FullCodec,
-  model: ChannelGroupsDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(groups, codec, model, packet, options);
-}
-
-/**
- * Uneven channel groups, each in two checkerboard halves (He 2022, ELIC): z factorized, then per group its anchors and the rest.
- *
- * @param y - (N, C, H, W), C the sum of the groups' channels, H and W even.
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
- */
-export function encodeElic<F extends Format = "packet">(
-  codec: FullCodec,
-  model: ElicModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(elic, codec, model, y, options);
-}
-
-/** Gives back what {@link encodeElic} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeElic(
-  codec: FullCodec,
-  model: ElicDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(elic, codec, model, packet, options);
+  }
 }

@@ -1,20 +1,17 @@
-/** Families in which y is one part under rows of a table: factorized, scale, mean-scale and recursive hyperpriors. */
-import { CodecError } from "../errors.js";
-import type { FullCodec } from "../full-types.js";
-import type { SessionTensor } from "../session.js";
-import { sameDims } from "../tensor.js";
-import type { Latent, Prior, TableSource, TensorLike } from "../types.js";
-import { type Net, network } from "./network.js";
+/** Families in which y is one part: factorized, and scale, mean-scale, recursive, mixture and gain hyperpriors. */
+import type { Latent, MixtureOptions, Prior, TensorLike, TensorView } from "../types.js";
 import {
-  type DecodeFamilyOptions,
-  decode,
-  type Encoded,
-  type EncodeFamilyOptions,
-  encode,
-  type Family,
-  type Format,
-  type Wire,
-} from "./wire.js";
+  both,
+  checkSameDims,
+  gaussian,
+  type HyperDecoder,
+  type HyperModel,
+  hyper,
+  type Net,
+  network,
+  type ScaleTable,
+} from "./network.js";
+import { type Family, family } from "./wire.js";
 
 /** One prior, no network. */
 export interface FactorizedModel {
@@ -22,29 +19,32 @@ export interface FactorizedModel {
   readonly prior: Prior;
 }
 
-/** Which table belongs to the scales: what `codec.gaussian` takes. Both ends must agree. */
-export interface ScaleTable {
-  /** Default the stock 64 Gaussian rows. Others: `codec.laplaceTable()`, `codec.logisticTable()`. */
-  readonly table?: TableSource;
-  /** Ascending float32 scales, one per row. Default CompressAI's 64. */
-  readonly scaleTable?: Float32Array;
-}
+/**
+ * Factorized prior (Balle 2018, bmshj2018-factorized; FrankenSplit): y under a row per channel. `codec.encode` does the
+ * same without parts.
+ */
+export const factorized: Family<FactorizedModel, FactorizedModel> = /* @__PURE__ */ family({
+  hyperLatentCount: 0,
+  code: async (wire, { prior }, y) => wire.codeFactorized(prior, y),
+});
 
-/** The part of a hyperprior that a decoder needs. */
-export interface HyperDecoder extends ScaleTable {
-  /** Of z: `codec.factorized`. */
-  readonly prior: Prior;
-  /** `z_hat` -> what the family wants to know about y. */
-  readonly h_s: Net;
-}
+/** Scale hyperprior (Balle 2018, bmshj2018-hyperprior): z factorized, then y with the `scales` of h_s and no means. */
+export const scale: Family<HyperModel, HyperDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  code: async (wire, model, y) =>
+    wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, ["scales"]), y), y),
+});
 
-/** A hyperprior at the encoder's end. */
-export interface HyperModel extends HyperDecoder {
-  /** `y` -> `z`. CompressAI's scale hyperprior takes |y|: put Abs into the graph. */
-  readonly h_a: Net;
-}
+/**
+ * Mean-scale hyperprior (Minnen 2018, mbt2018-mean): z factorized, then y with `scales` and `means` of h_s. Its Laplace
+ * and logistic forms have a `table`.
+ */
+export const meanScale: Family<HyperModel, HyperDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  code: async (wire, model, y) => wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, both), y), y),
+});
 
-/** The part of a recursive hyperprior that a decoder needs. */
+/** What a decoder needs of a recursive hyperprior. */
 export interface RecursiveDecoder extends ScaleTable {
   /** Of z2: `codec.factorized`. */
   readonly prior: Prior;
@@ -54,7 +54,7 @@ export interface RecursiveDecoder extends ScaleTable {
   readonly h_s1: Net;
 }
 
-/** A recursive hyperprior at the encoder's end. */
+/** A recursive hyperprior, as the encoder needs it. */
 export interface RecursiveModel extends RecursiveDecoder {
   /** `y` -> `z1`. */
   readonly h_a1: Net;
@@ -62,164 +62,127 @@ export interface RecursiveModel extends RecursiveDecoder {
   readonly h_a2: Net;
 }
 
-/** z, from y or from the wire; then what h_s says about y. */
-export async function hyper<Name extends string>(
-  wire: Wire,
-  model: HyperDecoder,
-  y: TensorLike | undefined,
-  wanted: readonly Name[],
-): Promise<Record<Name, TensorLike>> {
-  const z = y && (await network((model as HyperModel).h_a, "h_a", ["z"])({ y })).z;
-  return network(model.h_s, "h_s", wanted)({ z_hat: wire.side(model.prior, z) });
-}
-
-/** The prior of scales and means that a network gave for a part, which is known at the encoder's end. */
-export function conditional(
-  { codec }: Wire,
-  { table, scaleTable }: ScaleTable,
-  { scales, means }: { scales: TensorLike; means?: TensorLike },
-  part: TensorLike | undefined,
-): Prior {
-  checkSameDims("the latent", part, scales.dims);
-  checkSameDims("the means", means, scales.dims);
-  return codec.gaussian(scales, { means, table, scaleTable });
-}
-
-/** The codec counts elements only, so it would not notice a network whose H and W are exchanged. */
-export function checkSameDims(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
-  if (tensor && !sameDims(tensor.dims, dims))
-    throw new CodecError(
-      "SHAPE_MISMATCH",
-      `the scales are for [${dims}], ${what} [${tensor.dims}]. Where height or width differ, pad the image to a multiple of the networks' strides`,
-    );
-}
-
-/** What most networks say of a part. */
-export const both = ["scales", "means"] as const;
-
-const factorized: Family<FactorizedModel> = {
-  before: 0,
-  code: async (wire, { prior }, y) => wire.side(prior, y),
-};
-
-const scale: Family<HyperDecoder> = {
-  before: 1,
-  code: async (wire, model, y) => wire.part(conditional(wire, model, await hyper(wire, model, y, ["scales"]), y), y),
-};
-
-const meanScale: Family<HyperDecoder> = {
-  before: 1,
-  code: async (wire, model, y) => wire.part(conditional(wire, model, await hyper(wire, model, y, both), y), y),
-};
-
-const recursive: Family<RecursiveDecoder> = {
-  before: 2,
+/**
+ * Recursive mean-scale hyperprior (FrankenSplit): z2 factorized, then z1 with `scales` and `means` of h_s2, then y with
+ * those of h_s1.
+ */
+export const recursive: Family<RecursiveModel, RecursiveDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 2,
   async code(wire, model, y) {
     const { h_a1, h_a2 } = model as RecursiveModel;
     const z1 = y && (await network(h_a1, "h_a1", ["z1"])({ y })).z1;
     const z2 = z1 && (await network(h_a2, "h_a2", ["z2"])({ z1 })).z2;
-    const z2_hat = wire.side(model.prior, z2);
-    const z1_hat = wire.part(conditional(wire, model, await network(model.h_s2, "h_s2", both)({ z2_hat }), z1), z1);
-    return wire.part(conditional(wire, model, await network(model.h_s1, "h_s1", both)({ z1_hat }), y), y);
+    const z2_hat = wire.codeFactorized(model.prior, z2);
+    const ofZ1 = await network(model.h_s2, "h_s2", both)({ z2_hat });
+    const z1_hat = wire.codeConditional(gaussian(wire, model, ofZ1, z1), z1);
+    const ofY = await network(model.h_s1, "h_s1", both)({ z1_hat });
+    return wire.codeConditional(gaussian(wire, model, ofY, y), y);
   },
-};
+});
+
+// ---- mixtures
+
+/** What a decoder needs of a mixture hyperprior. */
+export interface MixtureDecoder extends HyperDecoder, Pick<MixtureOptions, "components" | "kind" | "support"> {}
+
+/** A mixture hyperprior, as the encoder needs it. */
+export interface MixtureModel extends MixtureDecoder, HyperModel {}
 
 /**
- * Factorized prior, as a packet of one part: `y` under a row per channel (FrankenSplit, bmshj2018-factorized). `codec.encode` does the same without parts.
- *
- * @param y - (N, C, H, W) as the encoder network gave it, on the CPU or not.
- * @throws whatever `PartWriter.write` throws.
+ * Mixtures (Cheng 2020): z factorized, then y, rounded as it is. Each element has a mixture of its own, whose row is
+ * made at run time. h_s gives `weights` (not with one component), `means` and `scales`, each (N, K * C, H, W) with
+ * component k of channel c at k * C + c.
  */
-export function encodeFactorized<F extends Format = "packet">(
-  codec: FullCodec,
-  model: FactorizedModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(factorized, codec, model, y, options);
+export const mixture: Family<MixtureModel, MixtureDecoder> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  async code(wire, model, y) {
+    const { components = 1, kind, support } = model;
+    const mixed = components > 1 ? (["weights"] as const) : [];
+    const { weights, means, scales } = await hyper<"weights" | "means" | "scales">(wire, model, y, [...mixed, ...both]);
+    const [n, all, ...size] = scales.dims;
+    const dims = [n!, all! / components, ...size];
+    for (const given of [means, weights]) checkSameDims("a weight or mean", given, scales.dims);
+    checkSameDims("the latent", y, dims);
+    const own = <T extends TensorLike | undefined>(tensor: T) => byComponent(tensor, dims);
+    const parameters = { weights: own(weights), means: own(means), scales: own(scales) };
+    return wire.codeConditional(wire.codec.mixture(parameters, { components, kind, support, dims }), y);
+  },
+});
+
+/** (N, K * C, H, W) as the codec takes it: component 0 of all images, then component 1. One image lies so already. */
+function byComponent<T extends TensorLike | undefined>(tensor: T, [n, c, ...size]: readonly number[]): T | TensorView {
+  if (tensor === undefined || n === 1) return tensor;
+  const plane = size.reduce((a, b) => a * b, 1);
+  const all = tensor.dims[1]!;
+  const dims = [all / c!, n!, c! * plane];
+  return { ...tensor, dims, strides: [c! * plane, all * plane, 1] };
 }
 
-/** Gives back what {@link encodeFactorized} coded. @throws whatever `PartReader.read` throws. */
-export function decodeFactorized(
-  codec: FullCodec,
-  model: FactorizedModel,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(factorized, codec, model, packet, options);
+// ---- gain units
+
+/** Gain units: each level has a factor per channel. */
+export interface Gains {
+  /** Per level: float32 factors of the channels of y, before the quantizer. */
+  readonly gains: readonly ArrayLike<number>[];
+  /** Per level: factors that undo them. */
+  readonly inverseGains: readonly ArrayLike<number>[];
+  /**
+   * Per level: factors of the channels of z. With them h_a sees y itself, as in CompressAI's gain hyperprior. Without
+   * them h_a sees y times the gains, and z is coded as it is.
+   */
+  readonly zGains?: readonly ArrayLike<number>[];
+  /** Per level: factors that undo them. */
+  readonly inverseZGains?: readonly ArrayLike<number>[];
 }
 
-/**
- * Scale hyperprior (Balle 2018, bmshj2018-hyperprior): z factorized, y with the `scales` of h_s and no means.
- *
- * @param y - (N, C, H, W); the scales must have its shape.
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
- */
-export function encodeScale<F extends Format = "packet">(
-  codec: FullCodec,
-  model: HyperModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(scale, codec, model, y, options);
-}
+/** {@link HyperDecoder} with gain units. */
+export interface GainDecoder extends HyperDecoder, Gains {}
 
-/** Gives back what {@link encodeScale} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeScale(
-  codec: FullCodec,
-  model: HyperDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(scale, codec, model, packet, options);
-}
+/** {@link HyperModel} with gain units. */
+export interface GainModel extends HyperModel, Gains {}
 
-/**
- * Mean-scale hyperprior (Minnen 2018, mbt2018-mean): z factorized, y with `scales` and `means` of h_s. With `table` also its Laplace and logistic forms.
- *
- * @param y - (N, C, H, W); scales and means must have its shape.
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
- */
-export function encodeMeanScale<F extends Format = "packet">(
-  codec: FullCodec,
-  model: HyperModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(meanScale, codec, model, y, options);
-}
-
-/** Gives back what {@link encodeMeanScale} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeMeanScale(
-  codec: FullCodec,
-  model: HyperDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(meanScale, codec, model, packet, options);
+/** What gain units add to the options. */
+export interface GainOptions {
+  /** Index into `gains`. The encoder needs it. A packet tells it to the decoder, strings do not: give it there, too. */
+  level: number;
 }
 
 /**
- * Recursive mean-scale hyperprior (FrankenSplit): z2 factorized, z1 with scales and means of h_s2, y with those of h_s1.
+ * Mean-scale hyperprior with gain units (Cui 2021), one model for many rates: y is multiplied by the gains of `level`
+ * and coded, and the result is multiplied by the inverse gains. In a packet the level is one more symbol in front.
  *
- * @param y - (N, C, H, W).
- * @throws CodecError `MODEL` where a network lacks an input or output, and whatever `PartWriter.write` throws.
+ * Both ends throw RangeError for a level that does not exist, and where gains and channels differ in number.
  */
-export function encodeRecursive<F extends Format = "packet">(
-  codec: FullCodec,
-  model: RecursiveModel,
-  y: SessionTensor,
-  options?: EncodeFamilyOptions<F>,
-): Promise<Encoded<F>> {
-  return encode(recursive, codec, model, y, options);
-}
+export const gain: Family<GainModel, GainDecoder, GainOptions> = /* @__PURE__ */ family({
+  hyperLatentCount: 1,
+  async code(wire, model, y, options) {
+    const { gains, inverseGains, zGains, inverseZGains } = model;
+    const given = options?.level;
+    const told = wire.format === "packet";
+    if ((y || !told) && gains[given!] === undefined)
+      throw new RangeError(`level must be one of 0 .. ${gains.length - 1}, not ${given}`);
+    const level = told ? wire.codeNumber(gains.length, given) : given!;
+    const scaled = y && multiplied(y, gains[level]!, "gains");
+    const z = y && (await network((model as GainModel).h_a, "h_a", ["z"])({ y: zGains ? y : scaled! })).z;
+    const coded = wire.codeFactorized(model.prior, zGains && z ? multiplied(z, zGains[level]!, "zGains") : z);
+    const z_hat = inverseZGains ? multiplied(coded, inverseZGains[level]!, "inverseZGains") : coded;
+    const found = await network(model.h_s, "h_s", both)({ z_hat });
+    const latent = wire.codeConditional(gaussian(wire, model, found, scaled), scaled);
+    return multiplied(latent, inverseGains[level]!, "inverseGains");
+  },
+});
 
-/** Gives back what {@link encodeRecursive} coded. @throws CodecError `MODEL`, and whatever `PartReader.read` throws. */
-export function decodeRecursive(
-  codec: FullCodec,
-  model: RecursiveDecoder,
-  packet: Uint8Array | readonly Uint8Array[],
-  options?: DecodeFamilyOptions,
-): Promise<Latent<Float32Array>> {
-  return decode(recursive, codec, model, packet, options);
+/** Each channel times its factor: one float32 product per element. */
+function multiplied({ dims, data }: TensorLike, factors: ArrayLike<number>, name: string): Latent<Float32Array> {
+  const [n, c, ...size] = dims;
+  if (factors.length !== c)
+    throw new RangeError(`${name} has ${factors.length} factors, the latent [${dims}] ${c} channels`);
+  const plane = size.reduce((a, b) => a * b, 1);
+  // The float64 product of two float32 is exact, so storing it rounds once.
+  const out = new Float32Array(data as Float32Array);
+  for (let p = 0; p < n! * c; p++) {
+    const factor = Math.fround(factors[p % c]!);
+    for (let i = p * plane; i < (p + 1) * plane; i++) out[i]! *= factor;
+  }
+  return { type: "float32", dims: [...dims], data: out };
 }

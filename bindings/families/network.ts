@@ -1,31 +1,56 @@
-/** The user's networks: ONNX sessions or functions, by the names of what goes in and comes out. */
+/** The user's networks, by the names of their inputs and outputs, and what a hyperprior asks of them. */
 import { CodecError } from "../errors.js";
 import { feed, runToCpu, type SessionLike, takesFloat16 } from "../session.js";
-import type { TensorLike } from "../types.js";
-import { channels } from "../view.js";
+import { channels, sameDims } from "../tensor.js";
+import type { Prior, TableSource, TensorLike, TensorView } from "../types.js";
+import type { Wire } from "./wire.js";
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, TensorLike>>;
 
 /**
- * A network: a session of any ONNX runtime, or a function of named tensors, which may do anything between two sessions.
+ * A network: a session of any ONNX runtime, or a function of named tensors.
  *
- * A session gets its inputs and gives its outputs by name (`psi`, `y_hat`, `scales`, ..: docs/families.md has all of them). Where a single
- * tensor is offered or wanted, the name does not matter. An only output where two are wanted is CompressAI's: its channels are split in halves, scales
- * first. float16 outputs are widened, GPU tensors are fetched and disposed. The results must be float32.
+ * The inputs and outputs of a session go by name (`psi`, `y_hat`, `scales`, ..: docs/families.md lists them). The name
+ * does not matter where only one tensor is offered or wanted. Where two are wanted and the session has one output, its
+ * channels are split in halves, scales first, as CompressAI does it. float16 outputs are widened; GPU tensors are
+ * fetched and disposed. All results must be float32.
  */
 export type Net = SessionLike | ((inputs: Tensors) => Tensors | Promise<Tensors>);
 
-/** Computes the outputs `wanted`. Given the same object of inputs again, it makes no new feeds. */
-export type Run<Name extends string> = (inputs: Tensors) => Promise<Record<Name, TensorLike>>;
+/** Which rows belong to the scales: as in `codec.gaussian`. Both ends must agree. */
+export interface ScaleTable {
+  /** Default: the stock 64 Gaussian rows. Others: `codec.laplaceTable()`, `codec.logisticTable()`. */
+  readonly table?: TableSource;
+  /** Ascending float32 scales, one per row. Default: CompressAI's 64. */
+  readonly scaleTable?: Float32Array;
+}
+
+/** What a decoder needs of a model with a hyperprior. */
+export interface HyperDecoder extends ScaleTable {
+  /** Of z: `codec.factorized`. */
+  readonly prior: Prior;
+  /** `z_hat` -> `psi`, or the parameters of y's prior. */
+  readonly h_s: Net;
+}
+
+/** A model with a hyperprior, as the encoder needs it. */
+export interface HyperModel extends HyperDecoder {
+  /** `y` -> `z`. CompressAI's scale hyperprior takes |y|: put Abs into the graph. */
+  readonly h_a: Net;
+}
+
+// ---- running networks
 
 /**
+ * Returns a function that computes the outputs `wanted`. Given the same object of inputs again, it makes no new feeds.
+ *
  * @param label - what messages call the network.
- * @throws CodecError `MODEL` where it is none, or has no such outputs; from the returned function `MODEL` for inputs and types as well.
+ * @throws CodecError `MODEL` where it is no network or lacks an output; the function also for inputs and types.
  */
-export function network<Name extends string>(net: Net, label: string, wanted: readonly Name[]): Run<Name> {
+export function network<Name extends string>(net: Net, label: string, wanted: readonly Name[]) {
   const run = typeof net === "function" ? net : fromSession(net, label, wanted);
-  return async (inputs) => {
+  return async (inputs: Tensors): Promise<Record<Name, TensorLike>> => {
     const outputs = await run(inputs);
     for (const name of wanted) {
       const type = outputs?.[name]?.type;
@@ -36,20 +61,20 @@ export function network<Name extends string>(net: Net, label: string, wanted: re
   };
 }
 
-function fromSession(
-  session: SessionLike,
-  label: string,
-  wanted: readonly string[],
-): (inputs: Tensors) => Promise<Tensors> {
+function fromSession(session: SessionLike, label: string, wanted: readonly string[]) {
   if (session?.inputNames === undefined) fail(label, "it is neither a session nor a function");
   const { inputNames, outputNames } = session;
   const joined = outputNames.length === 1 && wanted.length === 2;
-  const names = joined ? outputNames : wanted.map((name) => outputName(outputNames, label, name, wanted.length === 1));
+  const only = outputNames.length === 1 && wanted.length === 1;
+  const missing = wanted.find((name) => !outputNames.includes(name));
+  if (missing !== undefined && !joined && !only)
+    fail(label, `it has no output "${missing}", it has ${quoted(outputNames)}`);
+  const names = joined || only ? outputNames : wanted;
   const float16 = inputNames.map((name) => takesFloat16(session, name));
   let fed: Tensors | undefined;
   let feeds: Record<string, unknown> = {};
 
-  return async (inputs) => {
+  return async (inputs: Tensors): Promise<Tensors> => {
     if (inputs !== fed || float16.includes(true)) {
       feeds = {};
       const offered = Object.keys(inputs);
@@ -62,34 +87,65 @@ function fromSession(
     }
     const found = await runToCpu(session, feeds, names);
     if (joined) return halves(found[names[0]!]!, label, wanted);
-    const outputs: Record<string, TensorLike> = {};
-    for (const [i, name] of wanted.entries()) outputs[name] = found[names[i]!]!;
-    return outputs;
+    return Object.fromEntries(wanted.map((name, i) => [name, found[names[i]!]!]));
   };
 }
 
-function outputName(names: readonly string[], label: string, wanted: string, only: boolean): string {
-  if (only && names.length === 1) return names[0]!;
-  if (!names.includes(wanted)) fail(label, `it has no output "${wanted}", it has ${quoted(names)}`);
-  return wanted;
+/** Two tensors of half the channels, without a copy. */
+function halves(tensor: TensorLike, label: string, [first, second]: readonly string[]): Tensors {
+  const c = tensor.dims[1]!;
+  if (!(c % 2 === 0)) fail(label, `its output [${tensor.dims}] cannot be split in halves`);
+  return { [first!]: slice(tensor, 0, c / 2), [second!]: slice(tensor, c / 2, c) };
 }
 
-/** Two tensors of half the channels, without a copy. Of a batch of one each lies in a row, which an autoregressive pixel needs. */
-function halves({ type, dims, data }: TensorLike, label: string, [first, second]: readonly string[]): Tensors {
-  const [n, c, ...size] = dims;
-  if (dims.length < 2 || c! % 2 !== 0) fail(label, `its output [${dims}] cannot be split in halves`);
-  const half = c! / 2;
-  const part = (from: 0 | 1): TensorLike => {
-    if (n !== 1) return channels({ type, dims, data }, from * half, (from + 1) * half);
-    const all = data as Float32Array;
-    const length = all.length / 2;
-    return { type, dims: [1, half, ...size], data: all.subarray(from * length, (from + 1) * length) };
-  };
-  return { [first!]: part(0), [second!]: part(1) };
+/** The channels [from, to) without a copy: of one image dense, as an autoregressive pixel is read, else a view. */
+export function slice(tensor: TensorLike, from: number, to: number): TensorLike {
+  const view = channels(tensor, from, to);
+  const { type, dims, offset = 0 } = view;
+  if (dims[0] !== 1) return view;
+  const length = dims.reduce((a, b) => a * b, 1);
+  return { type, dims, data: (tensor.data as Float32Array).subarray(offset, offset + length) };
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
 
 function fail(label: string, message: string): never {
   throw new CodecError("MODEL", `${label}: ${message}`);
+}
+
+// ---- hyperpriors
+
+/** What most networks give. */
+export const both = ["scales", "means"] as const;
+
+/** Codes z and returns what h_s makes of it. */
+export async function hyper<Name extends string>(
+  wire: Wire,
+  model: HyperDecoder,
+  y: TensorLike | undefined,
+  wanted: readonly Name[],
+): Promise<Record<Name, TensorLike>> {
+  const z = y && (await network((model as HyperModel).h_a, "h_a", ["z"])({ y })).z;
+  return network(model.h_s, "h_s", wanted)({ z_hat: wire.codeFactorized(model.prior, z) });
+}
+
+/** A prior of the scales and means that a network gave. `latent` is known at the encoder's end. */
+export function gaussian(
+  { codec }: Wire,
+  { table, scaleTable }: ScaleTable,
+  { scales, means }: { scales: TensorLike; means?: TensorLike },
+  latent: TensorLike | TensorView | undefined,
+): Prior {
+  checkSameDims("the latent", latent, scales.dims);
+  checkSameDims("the means", means, scales.dims);
+  return codec.gaussian(scales, { means, table, scaleTable });
+}
+
+/** The codec counts elements only. It would not notice a network that exchanges H and W. */
+export function checkSameDims(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
+  if (tensor && !sameDims(tensor.dims, dims))
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `the scales are for [${dims}], ${what} [${tensor.dims}]. Where height or width differ, pad the image to a multiple of the networks' strides`,
+    );
 }

@@ -54,6 +54,8 @@ const optionSets: EncodeOptions[] = [
   { lanes: 32 },
   { checksum: false, fingerprint: false },
   { header: "none" },
+  { header: "compact" },
+  { header: "compact", checksum: 2 },
   { stream: "compressai" },
   { stream: "compressai", header: "none" },
 ];
@@ -64,7 +66,8 @@ export function outcomes(codec: Codec): Outcome[] {
   const add = (name: string, tensor: TensorLike, prior: Prior) => {
     for (const encode of optionSets) {
       const packet = codec.encode(tensor, prior, encode);
-      const restored = codec.decode(packet, prior, { header: encode.header, stream: encode.stream, dims: tensor.dims });
+      const { header, stream, checksum } = encode;
+      const restored = codec.decode(packet, prior, { header, stream, checksum, dims: tensor.dims });
       list.push({ name: `${name} ${JSON.stringify(encode)}`, packet: hex(packet), decoded: fnv(restored.data) });
     }
   };

@@ -1,5 +1,4 @@
 import { create } from "latentwire";
-import { create as createFull } from "latentwire/full";
 import { createPool } from "latentwire/pool";
 import * as ort from "onnxruntime-web";
 import { bundleOutcomes } from "./bundles.js";
@@ -73,13 +72,14 @@ async function inPool(): Promise<PoolResults> {
 
 async function run(): Promise<PageResults> {
   const codec = await create();
+  const scalar = await create({ simd: false });
   return {
     simd: codec.simd,
     default: outcomes(codec),
-    scalar: outcomes(await create({ simd: false })),
+    scalar: outcomes(scalar),
     worker: await inWorker(),
-    parts: partsOutcomes(await createFull()),
-    partsScalar: partsOutcomes(await createFull({ simd: false })),
+    parts: partsOutcomes(codec),
+    partsScalar: partsOutcomes(scalar),
     pool: await inPool(),
     split: await splitOutcomes(ort),
     bundles: await bundleOutcomes(codec, "/vectors/python-bundle.lwb"),

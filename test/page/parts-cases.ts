@@ -1,5 +1,5 @@
 // As cases.ts, for packets of several parts: what every engine must agree on, byte for byte.
-import { channels, checkerboard, type FullCodec, type MixtureOptions, permute } from "latentwire/full";
+import { type Codec, channels, checkerboard, type MixtureOptions, permute } from "latentwire";
 import { fnv, generator, hex, latent, type Outcome, testTable } from "./cases.js";
 
 const dims = [1, 12, 8, 8];
@@ -12,7 +12,7 @@ function positive(count: number, seed: number): Float32Array {
 }
 
 /** Writes one packet of every kind of part, reads it back, and so for each lane count; then CompressAI's strings of the same. */
-export function partsOutcomes(codec: FullCodec): Outcome[] {
+export function partsOutcomes(codec: Codec): Outcome[] {
   const y = latent(dims, 21, 9);
   const means = latent(dims, 22, 2);
   const scales = { type: "float32", dims, data: positive(n, 23) };
@@ -48,7 +48,7 @@ export function partsOutcomes(codec: FullCodec): Outcome[] {
   const list: Outcome[] = [];
   for (const lanes of ["auto", 1, 8, 16, 32] as const) {
     const writer = codec.writer({ lanes, guard: 1e-5 });
-    const seen = tensors.map((tensor, i) => fnv(writer.write(tensor, priors[i]).data));
+    const seen = tensors.map((tensor, i) => fnv(writer.write(tensor, priors[i], { dequantize: true }).data));
     const pushed = writer.sequence();
     for (let at = 0; at < n; at += 12)
       pushed.next(y.data.subarray(at, at + 12), scales.data.subarray(at, at + 12), undefined, pixel);

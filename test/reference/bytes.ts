@@ -1,5 +1,29 @@
-// Varints and a cursor over bytes; docs/format.md, conventions.
-import { corrupted, truncated } from "./errors.js";
+// Errors, varints and a cursor over bytes; docs/format.md, conventions.
+
+/** The reference knows nothing of the package, so it has an error of its own. The codes are those of docs/format.md. */
+export class FormatError extends Error {
+  override readonly name = "FormatError";
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export function fail(code: string, message: string): never {
+  throw new FormatError(code, message);
+}
+
+export function corrupted(message: string): never {
+  return fail("CORRUPTED", message);
+}
+
+export function truncated(message: string): never {
+  return fail("TRUNCATED", message);
+}
+
+/** What a varint, a number of symbols and the product of a shape may be at most. */
+export const most = 2 ** 31 - 1;
 
 export class Writer {
   readonly bytes: number[] = [];
@@ -18,6 +42,15 @@ export class Writer {
 
   u32(value: number): void {
     this.all([value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24]);
+  }
+
+  /** Little-endian, whatever the machine. */
+  float32(values: ArrayLike<number>): void {
+    const view = new DataView(new ArrayBuffer(4));
+    for (let i = 0; i < values.length; i++) {
+      view.setFloat32(0, values[i], true);
+      this.u32(view.getUint32(0, true));
+    }
   }
 
   varint(value: number): void {
@@ -67,18 +100,23 @@ export class Reader {
     return (b[0] | (b[1] << 8) | (b[2] << 16) | (b[3] << 24)) >>> 0;
   }
 
-  /** A varint of at most `maxBytes` bytes. */
-  varint(maxBytes = 5): number {
+  float32(count: number): Float32Array {
+    const view = new DataView(this.take(4 * count).slice().buffer);
+    return Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
+  }
+
+  /** A varint that is at most `limit`, which is less than 2^35. */
+  varint(limit = most): number {
     let value = 0;
-    for (let i = 0; i < maxBytes; i++) {
+    for (let i = 0; i < 5; i++) {
       const byte = this.byte();
       value += (byte & 127) * 128 ** i;
-      if (byte < 128) {
-        if (byte === 0 && i > 0) corrupted("varint is not minimal");
-        return value;
-      }
+      if (byte >= 128) continue;
+      if (byte === 0 && i > 0) corrupted("a varint is not minimal");
+      if (value > limit) corrupted(`a varint is ${value}, more than ${limit}`);
+      return value;
     }
-    return corrupted("varint is too long");
+    return corrupted("a varint is too long");
   }
 }
 

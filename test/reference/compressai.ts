@@ -1,6 +1,5 @@
 // CompressAI's stream ("rans64"), byte for byte; docs/format.md section 4.
-import { Reader, Writer } from "./bytes.js";
-import { corrupted } from "./errors.js";
+import { corrupted, Reader, Writer } from "./bytes.js";
 import { put, take } from "./single.js";
 import { type Coding, entryAt, entryOf, symbolOf, symbolOfEscape } from "./symbol.js";
 

@@ -1,6 +1,6 @@
 // exp and erfc, bit for bit as docs/format.md section 9.1 wants them: assembly/cdf.ts line by line. JavaScript's numbers are the same float64
 // and its + - * / round the same way; Math.exp would not do, engines differ in it.
-import { nearest } from "./quantize.js";
+import { nearest } from "./symbol.js";
 
 const double = new Float64Array(1);
 const words = new Uint32Array(double.buffer);

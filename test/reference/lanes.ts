@@ -1,25 +1,39 @@
 // The native stream of 8, 16 or 32 lanes: 32-bit states, 16-bit words; docs/format.md section 3.2.
-import { Reader, Writer } from "./bytes.js";
-import { corrupted, truncated } from "./errors.js";
-import { type Coding, entryAt, entryOf } from "./symbol.js";
-
-export type Layout = "continuous" | "runs";
-
-/** Where symbol i stands among those that are dealt out to the lanes together: its lane is `place(i) % lanes`. */
-export type Place = (i: number) => number;
-
-export function placeOf(layout: Layout, run: number): Place {
-  return layout === "continuous" ? (i) => i : (i) => i % run;
-}
+import { corrupted, Reader, truncated, Writer } from "./bytes.js";
+import { type Entry, entryAt } from "./symbol.js";
+import type { Row } from "./table.js";
 
 const lowerBound = 0x10000;
 const group = 32;
+// t of the tail codes 1 .. 14
+const tails = [2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64];
+const inStream = 15;
 
-/** Of a multi-lane stream, what lies between the control byte and the escapes. */
+/** An entry and the number that says its lane: j of section 3.2. */
+export interface PlacedEntry extends Entry {
+  readonly place: number;
+}
+
+/** Of a multi-lane stream, everything but the escapes. */
 export interface LaneStream {
-  readonly t: number;
+  readonly tailCode: number;
+  /** Set with tail code 15. */
+  readonly t: number | undefined;
   readonly states: Uint8Array;
   readonly words: Uint8Array;
+}
+
+/** Whether a tail code, or the number behind code 15, can say t. */
+function sayable(t: number): boolean {
+  return t > tails[tails.length - 1] || tails.includes(t);
+}
+
+/** Reads t, where it is in the stream, and checks it. */
+export function readTail(tailCode: number, n: number, reader: Reader): number {
+  const t = tailCode === inStream ? reader.varint() : tails[tailCode - 1];
+  if (tailCode === inStream && tails.some((other) => t <= other)) corrupted(`a tail of ${t} has a code`);
+  if (group * t > n - 1) corrupted(`a tail of ${t} x ${group} of ${n} symbols`);
+  return t;
 }
 
 /** Words that the tail leaves in the lanes other than 0. */
@@ -43,21 +57,14 @@ function step(x: number, freq: number, cum: number, emitted: number[]): number {
 }
 
 /** Returns undefined where the symbols run out before the tail is complete: the stream then has one lane. */
-export function encodeLanes(
-  symbols: ArrayLike<number>,
-  { rows, index }: Coding,
-  lanes: number,
-  place: Place,
-  sayable: (t: number) => boolean,
-): LaneStream | undefined {
-  const n = symbols.length;
+export function encodeLanes(entries: readonly PlacedEntry[], lanes: number): LaneStream | undefined {
+  const n = entries.length;
   const x = new Array<number>(lanes).fill(0);
   const tail: number[] = [];
   let k = 0;
   while (k % group !== 0 || !sayable(k / group) || tail.length < seedCount(lanes)) {
     if (k >= n - 1) return undefined;
-    const i = n - 1 - k;
-    const { freq, cum } = entryOf(rows[index[i]], symbols[i]);
+    const { freq, cum } = entries[n - 1 - k];
     x[0] = step(x[0], freq, cum, tail);
     k++;
   }
@@ -71,16 +78,21 @@ export function encodeLanes(
 
   const emitted = tail.slice(seedCount(lanes));
   for (let i = n - k - 1; i >= 0; i--) {
-    const { freq, cum } = entryOf(rows[index[i]], symbols[i]);
-    const lane = place(i) % lanes;
-    x[lane] = step(x[lane], freq, cum, emitted);
+    const { freq, cum, place } = entries[i];
+    x[place % lanes] = step(x[place % lanes], freq, cum, emitted);
   }
   const words = new Writer();
   for (const word of emitted.reverse()) words.u16(word);
-  return { t: k / group, states: packStates(x), words: words.done() };
+  const code = tails.indexOf(k / group) + 1;
+  return {
+    tailCode: code || inStream,
+    t: code ? undefined : k / group,
+    states: packStates(x),
+    words: words.done(),
+  };
 }
 
-export function packStates(states: readonly number[]): Uint8Array {
+function packStates(states: readonly number[]): Uint8Array {
   const exponents = states.map((x) => 15 - Math.clz32(x));
   const out = new Writer();
   for (let lane = 0; lane < states.length; lane += 2) out.byte(exponents[lane] | (exponents[lane + 1] << 4));
@@ -111,50 +123,51 @@ export function unpackStates(reader: Reader, lanes: number): number[] {
   });
 }
 
-/** Calls `found` for every entry, in the order of the symbols. `words` holds the word section and nothing else. */
-export function decodeLanes(
-  t: number,
-  states: readonly number[],
-  words: Uint8Array,
-  n: number,
-  { rows, index }: Coding,
-  place: Place,
-  found: (i: number, k: number, escape: boolean) => void,
-): void {
-  const lanes = states.length;
-  const x = [...states];
-  if (words.length % 2 !== 0) corrupted("the words have an odd length");
-  const sequence: number[] = [];
-  for (const reader = new Reader(words); reader.left > 0; ) sequence.push(reader.u16());
-  let next = 0;
+/** Decodes one symbol after the other, n of them. `words` holds the word section and nothing else. */
+export class LaneDecoder {
+  private readonly x: number[];
+  private readonly sequence: number[] = [];
+  private nextWord = 0;
+  /** Symbols of the body that are left. */
+  private body: number;
 
-  const decode = (i: number, lane: number) => {
-    const { k, freq, cum, escape } = entryAt(rows[index[i]], x[lane] % 65536);
-    x[lane] = freq * Math.floor(x[lane] / 65536) + (x[lane] % 65536) - cum;
-    found(i, k, escape);
-  };
-  const body = n - group * t;
-  for (let i = 0; i < body; i++) {
-    const lane = place(i) % lanes;
-    decode(i, lane);
+  constructor(t: number, states: readonly number[], words: Uint8Array, n: number) {
+    this.x = [...states];
+    this.body = n - group * t;
+    if (words.length % 2 !== 0) corrupted("the words have an odd length");
+    for (const reader = new Reader(words); reader.left > 0; ) this.sequence.push(reader.u16());
+  }
+
+  next(row: Row, place: number) {
+    const { x } = this;
+    const isBody = this.body > 0;
+    const lane = isBody ? place % x.length : 0;
+    const entry = entryAt(row, x[lane] % 65536);
+    x[lane] = entry.freq * Math.floor(x[lane] / 65536) + (x[lane] % 65536) - entry.cum;
+    const hasWords = this.nextWord < this.sequence.length;
     if (x[lane] < lowerBound) {
-      if (next >= sequence.length) truncated("a word is missing");
-      x[lane] = x[lane] * 65536 + sequence[next++];
+      if (hasWords) x[lane] = x[lane] * 65536 + this.sequence[this.nextWord++];
+      else if (isBody) truncated("a word is missing");
     }
+    if (isBody && --this.body === 0) this.takeSeeds();
+    return entry;
   }
-  const nibbles: number[] = [];
-  for (let lane = 1; lane < lanes; lane++) {
-    const high = Math.floor(x[lane] / 65536) - 1;
-    if (high > (lane === 1 ? 255 : 15)) corrupted(`lane ${lane} does not end in a seed`);
-    sequence.push(x[lane] % 65536);
-    if (lane === 1) nibbles.push(high % 16, high >> 4);
-    else nibbles.push(high);
+
+  /** The word sequence goes on with what the lanes other than 0 hold. */
+  private takeSeeds(): void {
+    const nibbles: number[] = [];
+    for (let lane = 1; lane < this.x.length; lane++) {
+      const high = Math.floor(this.x[lane] / 65536) - 1;
+      if (high > (lane === 1 ? 255 : 15)) corrupted(`lane ${lane} does not end in a seed`);
+      this.sequence.push(this.x[lane] % 65536);
+      if (lane === 1) nibbles.push(high % 16, high >> 4);
+      else nibbles.push(high);
+    }
+    for (let at = 0; at < nibbles.length; at += 4)
+      this.sequence.push(nibbles[at] | (nibbles[at + 1] << 4) | (nibbles[at + 2] << 8) | (nibbles[at + 3] << 12));
   }
-  for (let at = 0; at < lanes; at += 4)
-    sequence.push(nibbles[at] | (nibbles[at + 1] << 4) | (nibbles[at + 2] << 8) | (nibbles[at + 3] << 12));
-  for (let i = body; i < n; i++) {
-    decode(i, 0);
-    if (x[0] < lowerBound && next < sequence.length) x[0] = x[0] * 65536 + sequence[next++];
+
+  end(): void {
+    if (this.x[0] !== 0 || this.nextWord < this.sequence.length) corrupted("the stream does not end in its beginning");
   }
-  if (x[0] !== 0 || next < sequence.length) corrupted("the stream does not end in its beginning");
 }

@@ -1,9 +1,8 @@
 // Rows made at run time: mixtures; docs/format.md section 9.
-import { correctedRow, guardedPositions, type ReferenceGuard } from "./corrections.js";
-import { corrupted, FormatError } from "./errors.js";
+import { corrupted, fail } from "./bytes.js";
 import { erfc, exp } from "./exp.js";
-import { nearest } from "./quantize.js";
-import { rowsOfScales } from "./rows.js";
+import { correctedRow, guardedPositions, type ReferenceGuard, rowsOfScales } from "./rows.js";
+import { nearest } from "./symbol.js";
 import type { Row } from "./table.js";
 
 export const mixtureKinds = ["gaussian", "laplace", "logistic"] as const;
@@ -49,7 +48,7 @@ export function quantizeMixture(
   const isCorrected = new Set(corrections);
   if (!weights && corrections.some((at) => at % 3 === 0)) corrupted("a correction of weights that are left out");
   for (const values of [weights, means, scales])
-    if (values?.some(Number.isNaN)) throw new FormatError("NON_FINITE", "a parameter is NaN");
+    if (values?.some(Number.isNaN)) fail("NON_FINITE", "a parameter is NaN");
   const rows = rowsOfScales(scales, scaleTable);
   return Array.from({ length: n }, (_, i) => {
     const own = Array.from({ length: components }, (_, k) => {

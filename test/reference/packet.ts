@@ -1,152 +1,193 @@
-// Header, checksum and bare streams; docs/format.md section 2.
-import { concat, Reader, Writer } from "./bytes.js";
+// Packets of one part or of several, written and read; docs/format.md sections 2 and 8.
+import { corrupted, fail } from "./bytes.js";
 import { decodeCompressai, encodeCompressai } from "./compressai.js";
-import { corrupted, FormatError, truncated } from "./errors.js";
-import { xxh32 } from "./hash.js";
-import type { Layout } from "./lanes.js";
-import { decodeNative, encodeNative, type LaneCount, type StreamForm } from "./stream.js";
-import type { Coding } from "./symbol.js";
+import {
+  type Agreement,
+  type CheckSize,
+  type FileHash,
+  type Header,
+  parsePacket,
+  type StreamKind,
+  verifyCheck,
+  writePacket,
+} from "./header.js";
+import {
+  compactSeed,
+  countOf,
+  type PartCoding,
+  type PartPrior,
+  packetFingerprint,
+  parametersOf,
+  partCoding,
+  productOf,
+} from "./part.js";
+import { indexCheck } from "./rows.js";
+import { type CodedPart, decodeNative, encodeNative, type LaneCount, type StreamForm } from "./stream.js";
 
-export type StreamKind = "native" | "compressai";
+export interface ReferencePart {
+  readonly prior: PartPrior;
+  readonly dims: readonly number[];
+  readonly symbols: ArrayLike<number>;
+  /** Ascending positions, within the part, of the parameters that are corrected. */
+  readonly corrections?: readonly number[];
+}
 
-export interface PacketOptions {
+export interface PacketOptions extends Agreement {
+  /** Default: native; of a string, CompressAI's. */
   readonly stream?: StreamKind;
+  /** What the encoder would like; short streams have one. Default: 1. */
   readonly lanes?: LaneCount;
-  readonly layout?: Layout;
-  readonly checksum?: boolean;
-  /** 16 hex digits; left out of the packet where undefined. */
-  readonly fingerprint?: string;
+  /** 0 or 4 in a full packet. Default: 4. */
+  readonly check?: CheckSize;
+  /** Of a full packet. Default: true. */
+  readonly fingerprint?: boolean;
+  readonly indexChecks?: boolean;
+  /** The only part is one whose length the reader of a compact packet does not know, section 2.4. */
+  readonly sequence?: boolean;
+  /** Section 10.3; none are written where left out. */
+  readonly files?: readonly FileHash[];
 }
 
-export interface Header {
-  readonly kind: StreamKind;
-  readonly form: StreamForm;
-  readonly dims: number[];
-  readonly fingerprint: string | undefined;
-  readonly checksum: boolean;
-  readonly stream: Uint8Array;
+export interface ReadOptions extends Agreement {
+  /** The shape of every part. A compact packet does not say them. */
+  readonly dims?: readonly (readonly number[])[];
 }
 
-const laneCounts: readonly LaneCount[] = [1, 8, 16, 32];
-const checksumBit = 1;
-const fingerprintBit = 2;
-const batchOfOneBit = 4;
-const maxElements = 2 ** 31 - 1;
-
-export function formBits({ lanes, layout, escapes, tailCode }: StreamForm): number {
-  return laneCounts.indexOf(lanes) | (layout === "runs" ? 4 : 0) | (escapes ? 8 : 0) | (tailCode << 4);
+function encodeStream(
+  coded: readonly CodedPart[],
+  { form, stream: kind = form === "string" ? "compressai" : "native", lanes = 1 }: PacketOptions,
+): { form: StreamForm; stream: Uint8Array } {
+  if (kind === "native") return encodeNative(coded, lanes);
+  if (coded.length !== 1) throw new RangeError("CompressAI's stream is for packets of one part");
+  const [{ symbols, coding }] = coded;
+  return { form: { lanes: 1, escapes: false, tailCode: 0 }, stream: encodeCompressai(symbols, coding) };
 }
 
-export function formOf(control: number): StreamForm {
-  const form: StreamForm = {
-    lanes: laneCounts[control & 3],
-    layout: control & 4 ? "runs" : "continuous",
-    escapes: (control & 8) !== 0,
-    tailCode: control >> 4,
-  };
-  if (form.lanes === 1 && form.layout === "runs") corrupted("one lane has no runs");
-  if ((form.lanes === 1) !== (form.tailCode === 0)) corrupted("one lane has no tail, more have one");
-  return form;
-}
-
-function code(
-  symbols: ArrayLike<number>,
-  coding: Coding,
-  options: PacketOptions,
-): { bits: number; stream: Uint8Array } {
-  if (options.stream === "compressai") return { bits: 0, stream: encodeCompressai(symbols, coding) };
-  const { form, stream } = encodeNative(symbols, coding, options.lanes ?? 1, options.layout);
-  return { bits: formBits(form), stream };
-}
-
-export function encodePacket(
-  symbols: ArrayLike<number>,
-  dims: readonly number[],
-  coding: Coding,
-  options: PacketOptions = {},
-): Uint8Array {
-  const { bits, stream } = code(symbols, coding, options);
-  const out = new Writer();
-  out.byte(0x4c);
-  out.byte(
-    0x50 |
-      (options.checksum ? checksumBit : 0) |
-      (options.fingerprint ? fingerprintBit : 0) |
-      (dims[0] === 1 ? batchOfOneBit : 0),
+export function encodePacket(parts: readonly ReferencePart[], options: PacketOptions = {}): Uint8Array {
+  const { form = "full", check = 4, stream: kind = "native", files = [] } = options;
+  if (form === "full" && check === 2) throw new RangeError("the check of a full packet has 4 bytes or none");
+  const codings = parts.map(({ prior, dims, corrections = [] }) => partCoding(prior, dims, corrections));
+  const coded = encodeStream(
+    parts.map(({ symbols }, p) => ({ symbols, coding: codings[p] })),
+    options,
   );
-  out.byte(1 | ((options.stream === "compressai" ? 1 : 0) << 3) | (dims.length << 5));
-  out.byte(bits);
-  if (options.fingerprint) out.u32(Number.parseInt(options.fingerprint.slice(8), 16));
-  for (const dim of dims.slice(dims[0] === 1 ? 1 : 0)) out.varint(dim);
-  out.all(stream);
-  if (options.checksum) out.u32(xxh32(out.done()));
-  return out.done();
-}
-
-/** Everything up to the stream, in the order of the checks that section 2 prescribes. */
-export function parsePacket(bytes: Uint8Array): Header {
-  if (bytes.length < 4) truncated("no room for a header");
-  if (bytes[0] !== 0x4c || bytes[1] >> 3 !== 0x0a) throw new FormatError("NOT_A_PACKET", "no magic");
-  const version = bytes[2] & 7;
-  const kind = (bytes[2] >> 3) & 3;
-  const rank = bytes[2] >> 5;
-  if (version !== 1 || kind > 1)
-    throw new FormatError("UNSUPPORTED_VERSION", `version ${version}, stream kind ${kind}`);
-  const flags = bytes[1];
-  if (rank === 0) corrupted("rank 0");
-
-  let end = bytes.length;
-  const checksum = (flags & checksumBit) !== 0;
-  if (checksum) {
-    if (end < 8) truncated("no room for the checksum");
-    end -= 4;
-    if (new Reader(bytes.subarray(end)).u32() !== xxh32(bytes.subarray(0, end))) corrupted("checksum");
+  let start = 0;
+  const corrections: number[] = [];
+  for (const part of parts) {
+    for (const at of part.corrections ?? []) corrections.push(start + at);
+    start += parametersOf(part.prior, part.symbols.length);
   }
-  const reader = new Reader(bytes.subarray(0, end));
-  reader.take(4);
-  const fingerprint = flags & fingerprintBit ? reader.u32().toString(16).padStart(8, "0") : undefined;
-  const dims = flags & batchOfOneBit ? [1] : [reader.varint()];
-  if (dims[0] === 1 && !(flags & batchOfOneBit)) corrupted("a first dimension of 1 that is written out");
-  while (dims.length < rank) dims.push(reader.varint());
-  if (dims.some((dim) => dim > maxElements) || dims.reduce((a, b) => a * b, 1) > maxElements) corrupted("shape");
-  const control = bytes[3];
-  if (kind === 1 && control !== 0) corrupted("stream bits on a CompressAI packet");
-  const form = formOf(control);
-  return {
-    kind: kind === 1 ? "compressai" : "native",
+  const isFull = form === "full";
+  const isOne = parts.length === 1;
+  const header: Header = {
+    ...coded.form,
     form,
-    dims,
-    fingerprint,
-    checksum,
-    stream: reader.take(reader.left),
+    check,
+    kind,
+    fingerprint:
+      isFull && (options.fingerprint ?? true) ? packetFingerprint(parts.map(({ prior }) => prior)) : undefined,
+    parts: parts.length,
+    dims: isFull && isOne ? parts[0].dims : undefined,
+    n:
+      form === "compact" && isOne && !options.sequence
+        ? undefined
+        : parts.reduce((n, { symbols }) => n + symbols.length, 0),
+    shapes: isFull && !isOne ? parts.filter(({ prior }) => prior.kind === "channels").map(({ dims }) => dims) : [],
+    corrections,
+    indexChecks:
+      options.indexChecks && parts.length > 0 ? codings.map(({ checked }) => indexCheck(checked)) : undefined,
+    files,
+    stream: coded.stream,
   };
+  return writePacket(header, isFull ? 0 : compactSeed(parts, options.sequence));
 }
 
-/** `coding` must be that of the shape in the header; `fingerprint` is the table's own. */
+/** The shape that a full packet stores for part p, if it stores one. `shapes` are those of section 8.2 that are left. */
+function storedDims({ form, parts, dims }: Header, prior: PartPrior, shapes: (readonly number[])[], p: number) {
+  if (form !== "full") return undefined;
+  if (parts === 1) return dims;
+  if (prior.kind !== "channels") return undefined;
+  return shapes.shift() ?? fail("SHAPE_MISMATCH", `part ${p} has no shape`);
+}
+
+/** The shape of part p where the packet does not store it. */
+function knownDims({ parts }: Header, prior: PartPrior, agreed: readonly number[] | undefined, p: number) {
+  if (agreed) return agreed;
+  const count = countOf(prior);
+  if (parts === 1 || count === undefined) throw new TypeError(`part ${p}: a compact packet does not say its shape`);
+  return [count];
+}
+
+/** Whether the priors, and in a compact packet the shapes, are the writer's. */
+function checkPriors(bytes: Uint8Array, { form, check, fingerprint, n }: Header, parts: readonly KnownPart[]): void {
+  if (form === "compact" && check > 0) verifyCheck(bytes, check, compactSeed(parts, n !== undefined));
+  if (fingerprint !== undefined && fingerprint !== packetFingerprint(parts.map(({ prior }) => prior)))
+    fail("WRONG_PRIOR", `fingerprint ${fingerprint.toString(16)}`);
+}
+
+interface KnownPart {
+  readonly prior: PartPrior;
+  readonly dims: readonly number[];
+}
+
+/**
+ * What codes one part after the other, with all checks that a reader makes who learns of a prior only behind the part before. `known` is filled
+ * with the parts.
+ */
+function* codingsOf(
+  bytes: Uint8Array,
+  header: Header,
+  priors: readonly PartPrior[],
+  agreed: ReadOptions["dims"],
+  known: KnownPart[],
+): Generator<PartCoding> {
+  const { n, parts, corrections, indexChecks } = header;
+  const shapes = [...header.shapes];
+  let symbols = 0;
+  let parameters = 0;
+  for (const [p, prior] of priors.entries()) {
+    const stored = storedDims(header, prior, shapes, p);
+    const dims = stored ?? knownDims(header, prior, agreed?.[p], p);
+    known.push({ prior, dims });
+    if (parts === 1) checkPriors(bytes, header, known);
+    if (stored && agreed && String(stored) !== String(agreed[p]))
+      fail("SHAPE_MISMATCH", `part ${p}: [${stored}], not [${agreed[p]}]`);
+    symbols += productOf(dims);
+    if (n !== undefined && symbols > n) fail("SHAPE_MISMATCH", `part ${p} ends behind the last of ${n} symbols`);
+    const first = parameters;
+    parameters += parametersOf(prior, productOf(dims));
+    const own = corrections.filter((at) => at >= first && at < parameters).map((at) => at - first);
+    const coding = partCoding(prior, dims, own);
+    if (indexChecks && indexCheck(coding.checked) !== indexChecks[p]) fail("MODEL_MISMATCH", `part ${p}`);
+    yield coding;
+  }
+  if (n !== undefined && symbols !== n) fail("SHAPE_MISMATCH", `${symbols} symbols, not ${n}`);
+  if (shapes.length > 0) fail("SHAPE_MISMATCH", "a shape without its part");
+  if (parts !== 1) checkPriors(bytes, header, known);
+  if (corrections.some((at) => at >= parameters)) corrupted("a correction behind the last parameter");
+}
+
 export function decodePacket(
   bytes: Uint8Array,
-  coding: Coding,
-  fingerprint: string,
-): { dims: number[]; symbols: Int32Array } {
-  const header = parsePacket(bytes);
-  if (header.fingerprint !== undefined && header.fingerprint !== fingerprint.slice(8))
-    throw new FormatError("WRONG_TABLES", header.fingerprint);
-  const n = header.dims.reduce((a, b) => a * b, 1);
-  if (n !== coding.index.length) throw new FormatError("SHAPE_MISMATCH", `${n} symbols, ${coding.index.length} known`);
-  const symbols =
-    header.kind === "native"
-      ? decodeNative(header.stream, header.form, n, coding)
-      : decodeCompressai(header.stream, n, coding);
-  return { dims: header.dims, symbols };
+  priors: readonly PartPrior[],
+  options: ReadOptions = {},
+): { dims: number[][]; symbols: Int32Array[] } {
+  const header = parsePacket(bytes, options);
+  const { dims } = options;
+  if (header.parts !== priors.length)
+    fail("SHAPE_MISMATCH", `the packet has ${header.parts} parts, not ${priors.length}`);
+  if (dims && dims.length !== priors.length) fail("SHAPE_MISMATCH", `${dims.length} shapes, ${priors.length} parts`);
+  const known: KnownPart[] = [];
+  const codings = codingsOf(bytes, header, priors, dims, known);
+  const symbols = decodeStream(header, codings);
+  return { dims: known.map((part) => [...part.dims]), symbols };
 }
 
-export function encodeBare(symbols: ArrayLike<number>, coding: Coding, options: PacketOptions = {}): Uint8Array {
-  const { bits, stream } = code(symbols, coding, options);
-  return options.stream === "compressai" ? stream : concat([bits], stream);
-}
-
-export function decodeBare(bytes: Uint8Array, n: number, coding: Coding, kind: StreamKind = "native"): Int32Array {
-  if (kind === "compressai") return decodeCompressai(bytes, n, coding);
-  if (bytes.length < 1) truncated("no control byte");
-  return decodeNative(bytes.subarray(1), formOf(bytes[0]), n, coding);
+function decodeStream(header: Header, codings: Iterable<PartCoding>): Int32Array[] {
+  if (header.parts !== 1) return decodeNative(header.stream, header, header.n!, codings);
+  // All checks of the only part come before its stream.
+  const [coding] = [...codings];
+  const n = coding.index.length;
+  if (header.kind === "compressai") return [decodeCompressai(header.stream, n, coding)];
+  return decodeNative(header.stream, header, n, [coding]);
 }

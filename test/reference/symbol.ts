@@ -1,12 +1,45 @@
-// Symbols under a row: entries and escapes; docs/format.md section 1.
-import { corrupted } from "./errors.js";
+// From a float32 to a symbol and from a symbol to an entry; docs/format.md sections 6 and 1.
+import { corrupted, fail } from "./bytes.js";
 import type { Row } from "./table.js";
 
-/** Which row codes which symbol: `rows[index[i]]` codes symbol i. */
+const lowest = -(2 ** 31);
+const highest = 2 ** 31 - 128;
+
+export function nearest(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+// Math.fround after every operation is what makes it exact.
+
+/** `meanOf` is undefined where there are no means: then the subtraction is left out. */
+export function quantize(y: Float32Array, meanOf?: (i: number) => number, step = 1): Int32Array {
+  return Int32Array.from(y, (value, i) => {
+    if (!Number.isFinite(value)) fail("NON_FINITE", `${value} at position ${i}`);
+    let x = value;
+    if (meanOf) x = Math.fround(x - meanOf(i));
+    if (step !== 1) x = Math.fround(x / Math.fround(step));
+    const symbol = nearest(x);
+    if (!(symbol >= lowest && symbol <= highest)) fail("OUT_OF_RANGE", `${symbol} at position ${i}`);
+    return symbol;
+  });
+}
+
+export function dequantize(symbols: ArrayLike<number>, meanOf?: (i: number) => number, step = 1): Float32Array {
+  return Float32Array.from(symbols, (symbol, i) => {
+    let x = Math.fround(symbol);
+    if (step !== 1) x = Math.fround(x * Math.fround(step));
+    return meanOf ? Math.fround(x + meanOf(i)) : x;
+  });
+}
+
+/** Which row codes which symbol of a part: `rows[index[i]]` codes symbol i. */
 export interface Coding {
   readonly rows: readonly Row[];
   readonly index: ArrayLike<number>;
-  /** Symbols that share a row; only layout "runs" asks. */
+  /** Neighbours that share a row, where rows belong to channels. Otherwise 1. */
   readonly run: number;
 }
 

@@ -1,6 +1,5 @@
-// Tables: binary and JSON form, fingerprint; docs/format.md section 5.
-import { Reader, unzigzag, Writer, zigzag } from "./bytes.js";
-import { FormatError } from "./errors.js";
+// Tables: binary and JSON form, fingerprint; docs/format.md section 5. And CompressAI's way from probabilities to a row.
+import { FormatError, fail, Reader, unzigzag, Writer, zigzag } from "./bytes.js";
 import { xxh64 } from "./hash.js";
 
 export interface Row {
@@ -28,7 +27,7 @@ const maxEntries = 2 ** 24;
 const maxOffset = 2 ** 30;
 
 function invalid(message: string): never {
-  throw new FormatError("INVALID_TABLE", message);
+  fail("INVALID_TABLE", message);
 }
 
 function check(table: ReferenceTable): ReferenceTable {
@@ -79,7 +78,7 @@ export function tableToBytes(table: ReferenceTable): Uint8Array {
     out.varint(cdf.length - 1);
     for (let k = 0; k < cdf.length - 2; k++) out.varint(cdf[k + 1] - cdf[k] - 1);
   }
-  if (table.medians) out.all(new Uint8Array(Float32Array.from(table.medians).buffer));
+  if (table.medians) out.float32(table.medians);
   const hash = xxh64(out.done());
   out.u32(Number(hash & 0xffffffffn));
   out.u32(Number(hash >> 32n));
@@ -106,7 +105,7 @@ function parse(bytes: Uint8Array): ReferenceTable {
   if (count < 1 || count > maxRows) invalid(`${count} rows`);
   const rows: Row[] = [];
   for (let r = 0; r < count; r++) {
-    const offset = unzigzag(body.varint());
+    const offset = unzigzag(body.varint(zigzag(maxOffset)));
     const m = body.varint();
     if (m < 1 || m > total) invalid(`row ${r}: ${m} entries`);
     const cdf = [0];
@@ -114,7 +113,7 @@ function parse(bytes: Uint8Array): ReferenceTable {
     cdf.push(total);
     rows.push({ offset, cdf });
   }
-  const medians = flags & 1 ? new Float32Array(body.take(4 * count).slice().buffer) : undefined;
+  const medians = flags & 1 ? body.float32(count) : undefined;
   if (body.left !== 0) invalid("bytes left over");
   const hash = new Reader(bytes.subarray(bytes.length - 8));
   if (BigInt(hash.u32()) + (BigInt(hash.u32()) << 32n) !== xxh64(body.bytes)) invalid("fingerprint");
@@ -127,4 +126,46 @@ export function fingerprint(table: ReferenceTable): string {
   return xxh64(bytes.subarray(0, bytes.length - 8))
     .toString(16)
     .padStart(16, "0");
+}
+
+function invalidPmf(message: string): never {
+  fail("INVALID_PMF", message);
+}
+
+/** C's `round`: halves away from zero. Never called with a negative number. */
+function roundHalfAway(x: number): number {
+  const floor = Math.floor(x);
+  return x - floor >= 0.5 ? floor + 1 : floor;
+}
+
+/** CompressAI's pmf_to_quantized_cdf: nothing gets frequency 0. */
+export function pmfToQuantizedCdf(pmf: Float32Array, precision = 16): number[] {
+  const whole = 2 ** precision;
+  pmf.forEach((p, i) => {
+    if (!Number.isFinite(p) || p < 0) invalidPmf(`element ${i} is ${p}`);
+  });
+  const rounded = Array.from(pmf, (p) => roundHalfAway(Math.fround(p * whole)));
+  const sum = rounded.reduce((a, b) => a + b, 0);
+  if (sum === 0) invalidPmf("all probabilities are zero");
+
+  const cdf = [0];
+  for (const f of rounded) cdf.push(cdf[cdf.length - 1] + Number((BigInt(whole) * BigInt(f)) / BigInt(sum)));
+  cdf[cdf.length - 1] = whole;
+
+  for (let i = 0; i < pmf.length; i++) {
+    if (cdf[i] !== cdf[i + 1]) continue;
+    let giver = -1;
+    let smallest = Number.POSITIVE_INFINITY;
+    for (let j = 0; j < pmf.length; j++) {
+      const freq = cdf[j + 1] - cdf[j];
+      if (freq > 1 && freq < smallest) {
+        smallest = freq;
+        giver = j;
+      }
+    }
+    if (giver < 0) invalidPmf("more elements than frequencies");
+    if (giver < i) for (let k = giver + 1; k <= i; k++) cdf[k]--;
+    else for (let k = i + 1; k <= giver; k++) cdf[k]++;
+  }
+  return cdf;
 }

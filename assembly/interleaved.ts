@@ -1,0 +1,476 @@
+// The native stream on 8, 16 or 32 lanes (docs/format.md section 3.2): a stretch of a part's symbols, tile by tile, by
+// the widest kernel that suits, and the scalar loops
+// that are the whole scalar build and finish what lanes.ts leaves. States lie in the stream's structure here; lanes.ts
+// keeps them in locals while it runs.
+
+import { AGAIN, CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
+import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
+import { ESCAPE_CUM, mixtureValue } from "./mixture";
+import {
+  KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, PART_ENTRY_CUM, PART_ENTRY_FREQ, PART_KIND, PART_LOW, PART_ROWS, PART_RUN,
+  PART_SIZE, PART_TABLE, readRows, readSymbols, rowOfRun, symbolsAt, TILE, tileRows, writeElements,
+} from "./part";
+import {
+  readEscape, seedBytes, seedsFromStates, statesFromSeeds, STREAM_CODED, STREAM_COUNT, STREAM_END, STREAM_ERROR,
+  STREAM_LANES, STREAM_POSITION, STREAM_SEEDS, STREAM_STATES, STREAM_TAIL, STREAM_TAIL_DONE, STREAM_WORDS, writeEscape,
+} from "./stream";
+import {
+  BUCKET_BITS, BUCKET_SHIFT, FLAG_ONE_ENTRY_ROW, findEntry, SIMD_ROWS, TABLE_BUCKETS, TABLE_DECODE_WINDOWS,
+  TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS, WINDOW_BYTES, WINDOW_PAYS,
+} from "./table";
+
+/** A constant of the format: the tail is a multiple of 32 symbols. */
+export const TAIL_UNIT: u32 = 32;
+const MAX_LANES: u32 = 32;
+
+// Strides of what says the entries of a tile: rows (u16) one each, or one for all.
+const EACH: usize = 2;
+const ONE: usize = 0;
+// Entries (freq | cum << 16) that were made at run time, one each.
+const ENTRY: usize = 4;
+// No rows: the parameters of a mixture, by the number of the symbol.
+const MIXTURE: usize = 1;
+
+/** Whether a tail code says t: constants of the format. */
+export function hasTailCode(t: u32): bool {
+  if (t <= 16) return (t & 1) == 0;
+  return t > 64 || (t <= 24 ? (t & 3) == 0 : (t & 7) == 0 && t != 56);
+}
+
+/**
+ * Whether the lanes restart with lane 0 at each run of a part: a constant of the format. Shorter runs would leave too
+ * many lanes idle in their last round.
+ */
+// @ts-ignore: decorator
+@inline
+function restarts(part: usize, lanes: u32): bool {
+  return load<u32>(part, PART_KIND) == KIND_CHANNELS && load<u32>(part, PART_RUN) >= 2 * lanes;
+}
+
+// The kernels with a row per symbol can run: freq = 65536 does not fit their 16-bit lanes, nor a bucket's number of
+// many rows.
+// @ts-ignore: decorator
+@inline
+function hasRowKernels(table: usize): bool {
+  return (load<u32>(table, TABLE_FLAGS) & FLAG_ONE_ENTRY_ROW) == 0 && load<u32>(table, TABLE_ROWS) <= SIMD_ROWS;
+}
+
+// The narrowest SIMD kernel that can code a tile; 0: none.
+function narrowestKernel(part: usize, stride: usize, window: usize): u32 {
+  if (window) return 16;
+  return stride == EACH && hasRowKernels(<usize>load<u32>(part, PART_TABLE)) ? 8 : 0;
+}
+
+// The window of a row that all symbols of a tile share, or 0. The window kernels have 16 lanes and more: with 8 there
+// is one vector and nothing to overlap.
+// @ts-ignore: decorator
+@inline
+function windowOf(table: usize, windows: usize, row: u32, lanes: u32): usize {
+  const window = <usize>load<u32>(table + windows) + <usize>row * WINDOW_BYTES;
+  return lanes > 8 && load<u32>(window, WINDOW_PAYS) ? window : 0;
+}
+
+// Puts `row` at `tileRows`: once for scalar loops and windows, for each of `count` symbols where a kernel wants that.
+function spreadRow(row: u32, count: u32): void {
+  const eight = i16x8.splat(<i16>row);
+  for (let at: usize = 0; at < <usize>count << 1; at += 16) v128.store(tileRows + at, eight);
+}
+
+// ---- encoding
+
+/**
+ * Codes symbols [from, to) of a part backward. Returns 0, AGAIN where the tail cannot fill the seeds, or the code of an
+ * element without a symbol.
+ */
+export function encodeInterleaved(stream: usize, part: usize, from: u32, to: u32): i32 {
+  const lanes = load<u32>(stream, STREAM_LANES);
+  const run = restarts(part, lanes) ? load<u32>(part, PART_RUN) : 0;
+  const kind = load<u32>(part, PART_KIND);
+  const table = <usize>load<u32>(part, PART_TABLE);
+  // j of docs/format.md counts from `first`; `row` is that of its run. Both are divisions, which cost a run as much as
+  // 30 of its symbols: done once.
+  let first = run && to > from ? ((to - 1) / run) * run : 0;
+  let row = run && to > from ? rowOfRun(part, first) : 0;
+  while (to > from) {
+    if (to <= first) {
+      first -= run;
+      row = (row ? row : load<u32>(table, TABLE_ROWS)) - 1;
+    }
+    let inTail = load<u32>(stream, STREAM_TAIL_DONE) == 0;
+    if (inTail) {
+      const outcome = endTail(stream);
+      if (outcome < 0) return AGAIN;
+      inTail = outcome == 0;
+    }
+    let low = first + ((to - 1 - first) & ~(TILE - 1));
+    if (inTail) {
+      // Not beyond the run, so that `first` need not look back further.
+      const left = TAIL_UNIT - (load<u32>(stream, STREAM_TAIL) % TAIL_UNIT);
+      low = to - first > left ? to - left : first;
+    }
+    low = max<u32>(low, from);
+    const count = to - low;
+    const symbols = readSymbols(part, low, to);
+    if (symbols == 0) return load<i32>(faultCode);
+    if (inTail || run == 0) {
+      const rows = kind == KIND_ENTRIES ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : readRows(part, low, to);
+      if (rows == 0) return load<i32>(faultCode);
+      const stride = kind == KIND_ENTRIES ? ENTRY : EACH;
+      // Mask 0: every symbol of the tail on lane 0.
+      if (inTail) encodeScalar(stream, part, symbols, rows, stride, 0, count, 0, 0);
+      else encodeTile(stream, part, symbols, rows, stride, 0, count, low - first, lanes);
+    } else {
+      const window = ASC_FEATURE_SIMD ? windowOf(table, TABLE_ENCODE_WINDOWS, row, lanes) : 0;
+      if (ASC_FEATURE_SIMD && window == 0) spreadRow(row, count);
+      else store<u16>(tileRows, <u16>row);
+      encodeTile(stream, part, symbols, tileRows, ASC_FEATURE_SIMD && window == 0 ? EACH : ONE, window, count, low - first, lanes);
+    }
+    if (inTail) store<u32>(stream, load<u32>(stream, STREAM_TAIL) + count, STREAM_TAIL);
+    to = low;
+  }
+  return OK;
+}
+
+/** Whether the tail is complete, and then the seeds are made. 1: yes, 0: not yet, -1: it cannot be. */
+export function endTail(stream: usize): i32 {
+  const coded = load<u32>(stream, STREAM_TAIL);
+  if (coded % TAIL_UNIT != 0) return 0;
+  const lanes = load<u32>(stream, STREAM_LANES);
+  const words = <usize>load<u32>(stream, STREAM_WORDS);
+  const end = <usize>load<u32>(stream, STREAM_END);
+  const seedsStart = end - seedBytes(lanes);
+  if (words > seedsStart || !hasTailCode(coded / TAIL_UNIT))
+    return coded + TAIL_UNIT >= load<u32>(stream, STREAM_COUNT) ? -1 : 0;
+  statesFromSeeds(stream, seedsStart, lanes);
+  // The seeds are no words any more: what the tail emitted beyond them closes the gap.
+  const extra = seedsStart - words;
+  memory.copy(end - extra, words, extra);
+  store<u32>(stream, <u32>(end - extra), STREAM_WORDS);
+  store<u32>(stream, 1, STREAM_TAIL_DONE);
+  return 1;
+}
+
+// A tile of the body whose first symbol is number `origin` of its part or run. What does not fill all lanes goes to
+// kernels of half the width, and only a rest below the
+// narrowest one to the scalar loop.
+function encodeTile(
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32, lanes:
+  u32,
+): void {
+  const phase = origin & (lanes - 1);
+  // Symbols before the first one on lane 0; they come last.
+  const head = phase ? min<u32>(lanes - phase, count) : 0;
+  if (head < count)
+    encodeAligned(stream, part, symbols + (<usize>head << 2), rows + <usize>head * stride, stride, window, count - head, lanes);
+  if (head) encodeScalar(stream, part, symbols, rows, stride, 0, head, phase, lanes - 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function encodeAligned(
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, lanes: u32,
+): void {
+  const narrowest = ASC_FEATURE_SIMD ? narrowestKernel(part, stride, window) : 0;
+  const full = narrowest ? count & ~(lanes - 1) : 0;
+  // The lanes of the rest, widest group first, so backward the narrowest first.
+  let to = narrowest ? full + ((count - full) & ~(narrowest - 1)) : 0;
+  encodeScalar(stream, part, symbols, rows, stride, to, count, 0 - full, lanes - 1);
+  if (ASC_FEATURE_SIMD) {
+    if (narrowest == 0) return;
+    for (let width = narrowest; width < lanes; width <<= 1) {
+      if (((to - full) & width) == 0) continue;
+      to -= width;
+      encodeKernel(stream, part, symbols + (<usize>to << 2), rows + <usize>to * stride, stride, window, width, width, to - full);
+    }
+    if (full) encodeKernel(stream, part, symbols, rows, stride, window, full, lanes, 0);
+  }
+}
+
+// `count` symbols, a multiple of `width`, whose lanes begin with number `lane`.
+function encodeKernel(
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32, lane:
+  u32,
+): void {
+  const states = stream + STREAM_STATES + (<usize>lane << 2);
+  const table = <usize>load<u32>(part, PART_TABLE);
+  for (let to = count; to > 0; ) {
+    const words = <usize>load<u32>(stream, STREAM_WORDS);
+    const next = window
+      ? encodeWindow(symbols, to, width, window, words, stream, states)
+      : encodeRows(symbols, rows, to, width, table, words, stream, states);
+    store<u32>(stream, <u32>next, STREAM_WORDS);
+    to -= load<u32>(stream, STREAM_CODED);
+    if (to == 0) return;
+    // The kernels leave at a group that has a symbol for the slow path.
+    const from = to - (window ? 16 : 8);
+    encodeScalar(stream, part, symbols, rows, stride, from, to, 0, width - 1, lane);
+    to = from;
+  }
+}
+
+// Symbols [from, to) backward, symbol i on lane `base + ((i + origin) & mask)`: C(x) with renormalisation. An entry's
+// reciprocal gives floor(x / freq) up to 1
+// (docs/math.md 3).
+function encodeScalar(
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
+  base: u32 = 0,
+): void {
+  const records: usize = stride == ENTRY ? 0 : <usize>load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_RECORDS);
+  const states = stream + STREAM_STATES + (<usize>base << 2);
+  let words = <usize>load<u32>(stream, STREAM_WORDS);
+  for (let i = to; i > from; ) {
+    i--;
+    const value = load<i32>(symbols + (<usize>i << 2));
+    const at = rows + <usize>i * stride;
+    let entry: u64;
+    if (records) {
+      const record = records + (<usize>load<u16>(at) << 4);
+      const max = load<u32>(record, 4);
+      const offset = load<i32>(record, 8);
+      let k = <u32>(value - offset);
+      if (k >= max) {
+        writeEscape(stream, value, offset, max);
+        k = max;
+      }
+      entry = load<u64>(<usize>load<u32>(record) + (<usize>k << 3));
+    } else {
+      entry = <u64>load<u32>(at);
+      if (entry >> 16 == <u64>ESCAPE_CUM)
+        writeEscape(stream, value, load<i32>(part, PART_LOW), load<u32>(part, PART_SIZE));
+      entry |= <u64>(0xffffffff / (<u32>entry & 0xffff)) << 32;
+    }
+    const freq = <u32>entry & 0xffff;
+    if (freq == 0) continue; // freq = 65536: C(x) = x
+    const lane = states + (<usize>((i + origin) & mask) << 2);
+    let x = load<u32>(lane);
+    if (x >> 16 >= freq) {
+      words -= 2;
+      store<u16>(words, <u16>x);
+      x >>= 16;
+    }
+    let q = <u32>((<u64>x * (entry >> 32)) >> 32);
+    let rest = x - q * freq;
+    if (rest >= freq) {
+      rest -= freq;
+      q++;
+    }
+    store<u32>(lane, (q << 16) + rest + (<u32>entry >> 16));
+  }
+  store<u32>(stream, <u32>words, STREAM_WORDS);
+}
+
+// ---- decoding
+
+/**
+ * Decodes elements [from, to) of a part, the stream's next symbols. Not more than remain: the caller counts. Returns 0
+ * or a code.
+ */
+export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32): i32 {
+  const lanes = load<u32>(stream, STREAM_LANES);
+  const run = restarts(part, lanes) ? load<u32>(part, PART_RUN) : 0;
+  const kind = load<u32>(part, PART_KIND);
+  const table = <usize>load<u32>(part, PART_TABLE);
+  const body = load<u32>(stream, STREAM_COUNT) - load<u32>(stream, STREAM_TAIL);
+  let first = run ? (from / run) * run : 0;
+  let row = run ? rowOfRun(part, from) : 0;
+  while (from < to) {
+    const position = load<u32>(stream, STREAM_POSITION);
+    const inBody = position < body;
+    let high = first + ((from - first) & ~(TILE - 1)) + TILE;
+    if (run) high = min<u32>(high, first + run);
+    if (inBody) high = min<u32>(high, from + (body - position));
+    high = min<u32>(high, to);
+    const count = high - from;
+    const out = symbolsAt(part, from);
+    let code = OK;
+    if (!inBody) code = beginTail(stream);
+    if (code) return code;
+    if (kind == KIND_MIXTURE) {
+      // The number of its first symbol stands where rows would: nothing is looked up.
+      if (inBody) decodeTile(stream, part, out, from, MIXTURE, 0, count, from - first, lanes);
+      else decodeTail(stream, part, out, from, MIXTURE, count);
+    } else if (run == 0 || !inBody) {
+      const rows = readRows(part, from, high);
+      if (rows == 0) return load<i32>(faultCode);
+      if (inBody) decodeTile(stream, part, out, rows, EACH, 0, count, from - first, lanes);
+      else decodeTail(stream, part, out, rows, EACH, count);
+    } else {
+      const window = ASC_FEATURE_SIMD ? windowOf(table, TABLE_DECODE_WINDOWS, row, lanes) : 0;
+      if (ASC_FEATURE_SIMD && window == 0) spreadRow(row, count);
+      else store<u16>(tileRows, <u16>row);
+      decodeTile(stream, part, out, tileRows, ASC_FEATURE_SIMD && window == 0 ? EACH : ONE, window, count, from - first, lanes);
+    }
+    if (load<u32>(stream, STREAM_WORDS) > load<u32>(stream, STREAM_END) && inBody) return TRUNCATED;
+    if (load<i32>(stream, STREAM_ERROR)) return load<i32>(stream, STREAM_ERROR);
+    if (!writeElements(part, from, high)) return OUT_OF_RANGE;
+    store<u32>(stream, position + count, STREAM_POSITION);
+    from = high;
+    if (run && from == first + run) {
+      first = from;
+      if (++row == load<u32>(table, TABLE_ROWS)) row = 0;
+    }
+  }
+  return OK;
+}
+
+/** The lanes become seeds before the first symbol of the tail. 0 or a code. */
+export function beginTail(stream: usize): i32 {
+  if (load<u32>(stream, STREAM_TAIL_DONE)) return OK;
+  if (!seedsFromStates(stream, load<u32>(stream, STREAM_LANES))) return CORRUPTED;
+  store<u32>(stream, 1, STREAM_TAIL_DONE);
+  return OK;
+}
+
+// D(x) on the state at `lane`, without renormalisation; the value is returned.
+// @ts-ignore: decorator
+@inline
+function takeSymbol(stream: usize, table: usize, lane: usize, row: usize): i32 {
+  const x = load<u32>(lane);
+  const slot = x & 0xffff;
+  const bucket = load<u64>(<usize>load<u32>(table, TABLE_BUCKETS) + (row << (BUCKET_BITS + 3)) + (<usize>(slot >> BUCKET_SHIFT) << 3));
+  let freq = <u32>bucket & 0xffff;
+  let rest = slot - (<u32>bucket >> 16);
+  let value = <i32>(<i64>bucket >> 48);
+  if (rest >= freq) {
+    rest -= freq;
+    freq = <u32>(bucket >> 32) & 0xffff;
+    value++;
+    if (freq == 0) return searchSymbol(stream, lane, <usize>load<u32>(table, TABLE_RECORDS) + (row << 4));
+  }
+  store<u32>(lane, freq * (x >> 16) + rest);
+  return value;
+}
+
+function searchSymbol(stream: usize, lane: usize, record: usize): i32 {
+  const x = load<u32>(lane);
+  const slot = x & 0xffff;
+  const max = load<u32>(record, 4);
+  const offset = load<i32>(record, 8);
+  const k = findEntry(record, slot);
+  const entry = load<u32>(<usize>load<u32>(record) + (<usize>k << 3));
+  const freq = entry & 0xffff;
+  if (freq != 0) store<u32>(lane, freq * (x >> 16) + slot - (entry >> 16));
+  return k == max ? readEscape(stream, offset, max) : offset + <i32>k;
+}
+
+// See encodeTile.
+function decodeTile(
+  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32, lanes: u32,
+): void {
+  const phase = origin & (lanes - 1);
+  const head = phase ? min<u32>(lanes - phase, count) : 0;
+  if (head) decodeScalar(stream, part, out, rows, stride, 0, head, phase, lanes - 1);
+  if (head < count)
+    decodeAligned(stream, part, out + (<usize>head << 2), rows + <usize>head * stride, stride, window, count - head, lanes);
+}
+
+// @ts-ignore: decorator
+@inline
+function decodeAligned(
+  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, lanes: u32,
+): void {
+  const end = load<u32>(stream, STREAM_END);
+  let full: u32 = 0;
+  let from: u32 = 0;
+  if (ASC_FEATURE_SIMD) {
+    const narrowest = narrowestKernel(part, stride, window);
+    if (narrowest) {
+      full = count & ~(lanes - 1);
+      if (full) decodeKernel(stream, part, out, rows, stride, window, full, lanes, 0);
+      from = full;
+      for (let width = lanes >> 1; width >= narrowest; width >>= 1) {
+        if (((count - full) & width) == 0) continue;
+        decodeKernel(stream, part, out + (<usize>from << 2), rows + <usize>from * stride, stride, window, width, width, from - full);
+        from += width;
+      }
+    }
+  }
+  // In blocks, so that a damaged stream is noticed before the word pointer can leave the padding behind `end`.
+  while (from < count && load<u32>(stream, STREAM_WORDS) <= end) {
+    const to = min<u32>(from + MAX_LANES, count);
+    decodeScalar(stream, part, out, rows, stride, from, to, 0 - full, lanes - 1);
+    from = to;
+  }
+}
+
+function decodeKernel(
+  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32, lane: u32,
+): void {
+  const states = stream + STREAM_STATES + (<usize>lane << 2);
+  const end = <usize>load<u32>(stream, STREAM_END);
+  let words = <usize>load<u32>(stream, STREAM_WORDS);
+  if (window == 0) {
+    const next = decodeGroups(out, rows, count, width, <usize>load<u32>(part, PART_TABLE), words, end, stream, states);
+    store<u32>(stream, <u32>next, STREAM_WORDS);
+    return;
+  }
+  for (let at: u32 = 0; at < count && words <= end; at += width) {
+    words = decodeWindow(out + (<usize>at << 2), count - at, width, window, words, end, stream, states);
+    store<u32>(stream, <u32>words, STREAM_WORDS);
+    at += load<u32>(stream, STREAM_CODED);
+    if (at >= count || words > end) return;
+    decodeScalar(stream, part, out, rows, ONE, at, at + width, 0, width - 1, lane);
+    words = <usize>load<u32>(stream, STREAM_WORDS);
+  }
+}
+
+// Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
+function decodeScalar(
+  stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32, base:
+  u32 = 0,
+): void {
+  const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
+  const states = stream + STREAM_STATES + (<usize>base << 2);
+  let words = <usize>load<u32>(stream, STREAM_WORDS);
+  for (let i = from; i < to; i++) {
+    const lane = states + (<usize>((i + origin) & mask) << 2);
+    const at = rows + <usize>i * stride;
+    const symbol = table
+      ? takeSymbol(stream, table, lane, <usize>load<u16>(at))
+      : takeMixture(stream, part, lane, <u32>at);
+    store<i32>(out + (<usize>i << 2), symbol);
+    const x = load<u32>(lane);
+    if (x < 0x10000) {
+      store<u32>(lane, (x << 16) | <u32>load<u16>(words));
+      words += 2;
+    }
+  }
+  store<u32>(stream, <u32>words, STREAM_WORDS);
+}
+
+// The tail, on lane 0 alone.
+function decodeTail(stream: usize, part: usize, out: usize, rows: usize, stride: usize, count: u32): void {
+  const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
+  const lane = stream + STREAM_STATES;
+  for (let i: usize = 0; i < <usize>count; i++) {
+    const at = rows + i * stride;
+    store<i32>(out + (i << 2), table ? takeSymbol(stream, table, lane, <usize>load<u16>(at)) : takeMixture(stream, part, lane, <u32>at));
+    refillTail(stream);
+  }
+}
+
+// D(x) under the mixture of symbol i.
+function takeMixture(stream: usize, part: usize, lane: usize, i: u32): i32 {
+  const x = load<u32>(lane);
+  const value = mixtureValue(part, i, x & 0xffff);
+  const cum = load<u32>(part, PART_ENTRY_CUM);
+  store<u32>(lane, load<u32>(part, PART_ENTRY_FREQ) * (x >> 16) + (x & 0xffff) - cum);
+  return cum == ESCAPE_CUM ? readEscape(stream, load<i32>(part, PART_LOW), load<u32>(part, PART_SIZE)) : value;
+}
+
+// Takes the word that a state below 2^16 needs, from the words or, behind them, from the seeds.
+function refillTail(stream: usize): void {
+  const x = load<u32>(stream, STREAM_STATES);
+  if (x >= 0x10000) return;
+  const seeds = stream + STREAM_SEEDS;
+  const seedsEnd = seeds + seedBytes(load<u32>(stream, STREAM_LANES));
+  let words = <usize>load<u32>(stream, STREAM_WORDS);
+  // The change-over is exact: `end` and `words` are even distances apart. Once: afterwards `end` is the seeds' own.
+  if (words == <usize>load<u32>(stream, STREAM_END) && words != seedsEnd) {
+    words = seeds;
+    store<u32>(stream, <u32>seedsEnd, STREAM_END);
+  }
+  if (words == <usize>load<u32>(stream, STREAM_END)) return;
+  store<u32>(stream, (x << 16) | <u32>load<u16>(words), STREAM_STATES);
+  store<u32>(stream, <u32>words + 2, STREAM_WORDS);
+}

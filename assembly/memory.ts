@@ -1,0 +1,130 @@
+// Memory of the module: [static data][blocks][scratch]. Tables and open writers and readers lie in blocks; scratch is
+// laid out anew by each call, and every block
+// that is taken from fresh memory moves its beginning.
+
+import { fail, FIELD_NONE, LIMIT_EXCEEDED } from "./codes";
+
+/** Kernels read up to 128 bytes behind an input and write a little below an output. */
+export const PADDING: usize = 256;
+
+let blocksEnd: usize = (__heap_base + 63) & ~63;
+// The first free block of each power of two; a free block's first word is the next one.
+const freeLists: usize = memory.data(128, 16);
+const BLOCK_HEADER: usize = 64;
+
+// @ts-ignore: decorator
+@inline
+export function align(address: usize): usize {
+  return (address + 63) & ~63;
+}
+
+/** Makes [0, end) addressable. False if there is no such memory; the fault says so. */
+function reserve(end: u64): bool {
+  const have = <u64>memory.size() << 16;
+  if (end <= have) return true;
+  // One page less than 4 GB, so that no address behind a structure wraps.
+  if (end <= 65535 << 16 && memory.grow(<i32>((end - have + 65535) >> 16)) >= 0) return true;
+  fail(LIMIT_EXCEEDED, FIELD_NONE);
+  return false;
+}
+
+/** Memory that stays for good, or 0. */
+export function keep(bytes: u64): usize {
+  const address = blocksEnd;
+  if (!reserve(<u64>address + bytes + PADDING)) return 0;
+  blocksEnd = align(address + <usize>bytes);
+  return address;
+}
+
+/**
+ * A block of at least so many bytes, or 0. Sizes are powers of two, so that what one packet gives back suits the next.
+ */
+export function allocate(bytes: u64): usize {
+  const power = bytes <= 1024 ? 10 : 64 - <i32>clz<u64>(bytes - 1);
+  // More than there is: reserve says so.
+  if (power > 31) return keep(bytes);
+  const list = freeLists + (<usize>power << 2);
+  let block = <usize>load<u32>(list);
+  if (block) {
+    store<u32>(list, load<u32>(block, BLOCK_HEADER));
+  } else {
+    block = keep(((<u64>1) << power) + BLOCK_HEADER + PADDING);
+    if (block == 0) return 0;
+    store<u32>(block, power);
+  }
+  return block + BLOCK_HEADER;
+}
+
+/** Gives a block back. Once only. */
+export function release(address: usize): void {
+  if (address == 0) return;
+  const list = freeLists + (<usize>load<u32>(address - BLOCK_HEADER) << 2);
+  store<u32>(address, load<u32>(list));
+  store<u32>(list, <u32>(address - BLOCK_HEADER));
+}
+
+/** The beginning of so many bytes of scratch, or 0. What lay there is lost when a block is taken. */
+export function scratch(bytes: u64): usize {
+  return reserve(<u64>blocksEnd + bytes + PADDING) ? blocksEnd : 0;
+}
+
+// ---- lists of bytes that grow: u32 address, u32 length, u32 capacity
+
+/** Where `bytes` more can be written, or 0. The list's length is the caller's to raise. */
+export function room(list: usize, bytes: u32): usize {
+  const address = <usize>load<u32>(list);
+  const length = load<u32>(list, 4);
+  if (length + bytes <= load<u32>(list, 8)) return address + length;
+  const capacity = max<u32>(1024, 2 * (length + bytes));
+  const larger = allocate(capacity);
+  if (larger == 0) return 0;
+  memory.copy(larger, address, length);
+  release(address);
+  store<u32>(list, <u32>larger);
+  store<u32>(list, capacity, 8);
+  return larger + length;
+}
+
+// ---- varints: a cursor is u32 position, u32 end, u32 "it failed"
+
+/**
+ * Reads a minimal LEB128 number below 2^32. Where there is none it sets the cursor's third word (1: the input ends, 2:
+ * not minimal or too large) and gives 0, so that
+ * a caller checks several at once.
+ */
+export function readVarint(cursor: usize): u32 {
+  let at = <usize>load<u32>(cursor);
+  const end = <usize>load<u32>(cursor, 4);
+  let value: u64 = 0;
+  for (let shift: u64 = 0; shift <= 28; shift += 7) {
+    if (at >= end) {
+      store<u32>(cursor, 1, 8);
+      return 0;
+    }
+    const byte = <u64>load<u8>(at++);
+    value |= (byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      if ((byte == 0 && shift != 0) || value > 0xffffffff) break;
+      store<u32>(cursor, <u32>at);
+      return <u32>value;
+    }
+  }
+  store<u32>(cursor, 2, 8);
+  return 0;
+}
+
+/** Writes a minimal LEB128 number; returns the address behind it. */
+export function writeVarint(p: usize, value: u64): usize {
+  while (value >= 0x80) {
+    store<u8>(p++, <u8>value | 0x80);
+    value >>= 7;
+  }
+  store<u8>(p, <u8>value);
+  return p + 1;
+}
+
+export function varintLength(value: u64): u32 {
+  let length: u32 = 1;
+  for (let rest = value >> 7; rest != 0; rest >>= 7) length++;
+  return length;
+}

@@ -1,0 +1,189 @@
+/** Tables: JSON form <-> binary form (docs/format.md section 5), and what a codec has loaded. The binary form is validated in Wasm. */
+import * as abi from "./abi.js";
+import { CodecError } from "./errors.js";
+import type { Memory } from "./memory.js";
+import { isBytes } from "./tensor.js";
+import type { Bytes, Table, TableJson, TableSource } from "./types.js";
+
+const HEADER = [0x4c, 0x57, 0x54, 1];
+const FINGERPRINT_BYTES = 8;
+const MAX_ROWS = 65535;
+const MAX_ENTRIES = 65536;
+const MAX_OFFSET = 2 ** 30;
+
+export const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
+
+const invalid = (message: string): never => {
+  throw new CodecError("INVALID_TABLE", message);
+};
+
+/** What a caller holds of a loaded table. */
+export class TableHandle implements Table {
+  readonly rows: number;
+  readonly fingerprint: string;
+  readonly medians: Float32Array | undefined;
+  readonly #bytes: Uint8Array;
+  readonly #memory: Memory;
+  readonly #address: number;
+
+  constructor(memory: Memory, address: number, bytes: Uint8Array) {
+    this.rows = memory.word(address, abi.TABLE_ROWS);
+    const [low, high] = memory.words(address, abi.TABLE_FINGERPRINT, 2) as [number, number];
+    this.fingerprint = hex(high, 8) + hex(low, 8);
+    this.medians = mediansOf(bytes, this.rows);
+    this.#bytes = bytes;
+    this.#memory = memory;
+    this.#address = address;
+  }
+
+  /** Where it lies, if in this memory. */
+  addressIn(memory: Memory): number | undefined {
+    return this.#memory === memory ? this.#address : undefined;
+  }
+
+  bytes(): Bytes {
+    return this.#bytes.slice();
+  }
+
+  toJSON(): TableJson {
+    return tableToJson(this.#bytes);
+  }
+}
+
+/** The tables of a codec. Loading the same one twice costs no memory. */
+export class Tables {
+  readonly #memory: Memory;
+  readonly #handles = new Map<number, TableHandle>();
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /** @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is none. */
+  load(source: TableSource): TableHandle {
+    if (source === null || typeof source !== "object")
+      throw new TypeError("table must be a Table, its JSON form or its binary form");
+    if (source instanceof TableHandle) {
+      // A handle of another codec is loaded here from its bytes.
+      return source.addressIn(this.#memory) === undefined ? this.#loadBytes(source.bytes(), false) : source;
+    }
+    if (isBytes(source)) return this.#loadBytes(source.slice(), false);
+    return this.#loadBytes(tableToBinary(source as TableJson), true);
+  }
+
+  #loadBytes(bytes: Uint8Array, seal: boolean): TableHandle {
+    const memory = this.#memory;
+    const { wasm } = memory;
+    const source = memory.address(wasm.tableSource(bytes.length));
+    memory.u8.set(bytes, source);
+    if (seal) {
+      wasm.sealTable(source, bytes.length);
+      bytes.set(memory.u8.subarray(source, source + bytes.length));
+    }
+    const address = wasm.loadTable(source, bytes.length) >>> 0;
+    if (address === 0) {
+      const reasons: Record<number, string> = {
+        [abi.TRUNCATED]: "ends too early",
+        [abi.UNSUPPORTED_VERSION]: "has another version",
+      };
+      invalid(`the binary form ${reasons[memory.faultCode] ?? "breaks docs/format.md section 5"}`);
+    }
+    let handle = this.#handles.get(address);
+    if (!handle) {
+      handle = new TableHandle(memory, address, bytes);
+      this.#handles.set(address, handle);
+    }
+    return handle;
+  }
+}
+
+/**
+ * The binary form without a valid fingerprint: its last 8 bytes are zero. Checks what the binary form cannot express (non-integers,
+ * cdfs that do not ascend), naming the row.
+ */
+function tableToBinary(json: TableJson): Uint8Array {
+  const { offsets, cdfs, medians } = json;
+  if (json.format !== undefined && json.format !== "latentwire-tables")
+    invalid(`format is ${JSON.stringify(json.format)}, not "latentwire-tables"`);
+  if (json.version !== undefined && json.version !== 1) invalid(`table version ${json.version}; this release reads 1`);
+  if (!Array.isArray(offsets) || !Array.isArray(cdfs)) invalid("a table needs the arrays offsets and cdfs");
+  const rows = cdfs.length;
+  if (rows < 1 || rows > MAX_ROWS) invalid(`${rows} rows; a table has 1 .. ${MAX_ROWS}`);
+  if (offsets.length !== rows) invalid(`${offsets.length} offsets for ${rows} rows`);
+  if (medians !== undefined && medians.length !== rows) invalid(`${medians.length} medians for ${rows} rows`);
+
+  const out = [...HEADER, medians === undefined ? 0 : 1];
+  pushVarint(out, rows);
+  for (let r = 0; r < rows; r++) {
+    const offset = offsets[r]!;
+    const cdf = cdfs[r]!;
+    if (!Number.isInteger(offset) || Math.abs(offset) > MAX_OFFSET)
+      invalid(`row ${r}: offset ${offset} is not an integer within +-2^30`);
+    const entries = (cdf?.length ?? 0) - 1;
+    if (!(entries >= 1 && entries <= MAX_ENTRIES)) invalid(`row ${r}: a cdf has 2 .. ${MAX_ENTRIES + 1} numbers`);
+    if (cdf[0] !== 0 || cdf[entries] !== 65536)
+      invalid(`row ${r}: a cdf goes from 0 to 65536, not ${cdf[0]} to ${cdf[entries]}; cut rows to _cdf_length`);
+    pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
+    pushVarint(out, entries);
+    for (let k = 0; k < entries; k++) {
+      const freq = cdf[k + 1]! - cdf[k]!;
+      if (!Number.isInteger(freq) || freq < 1) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
+      if (k < entries - 1) pushVarint(out, freq - 1);
+    }
+  }
+  const head = out.length;
+  const bytes = new Uint8Array(head + (medians === undefined ? 0 : 4 * rows) + FINGERPRINT_BYTES);
+  bytes.set(out);
+  if (medians !== undefined) {
+    const view = new DataView(bytes.buffer);
+    for (let r = 0; r < rows; r++) {
+      const median = Math.fround(medians[r]!);
+      if (!Number.isFinite(median)) invalid(`row ${r}: median ${medians[r]} is not a finite float32`);
+      view.setFloat32(head + 4 * r, median, true);
+    }
+  }
+  return bytes;
+}
+
+function pushVarint(target: number[], value: number): void {
+  while (value >= 0x80) {
+    target.push((value % 0x80) | 0x80);
+    value = Math.floor(value / 0x80);
+  }
+  target.push(value);
+}
+
+/** The JSON form of a binary form that has been validated. */
+function tableToJson(bytes: Uint8Array): TableJson {
+  let at = HEADER.length + 1;
+  const varint = (): number => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = bytes[at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+  };
+  const rows = varint();
+  const offsets: number[] = [];
+  const cdfs: number[][] = [];
+  for (let r = 0; r < rows; r++) {
+    const zigzag = varint();
+    offsets.push(zigzag % 2 === 1 ? -(zigzag + 1) / 2 : zigzag / 2);
+    const entries = varint();
+    const cdf = [0];
+    for (let k = 1; k < entries; k++) cdf.push(cdf[k - 1]! + varint() + 1);
+    cdf.push(65536);
+    cdfs.push(cdf);
+  }
+  const medians = mediansOf(bytes, rows);
+  const json: TableJson = { format: "latentwire-tables", version: 1, offsets, cdfs };
+  return medians === undefined ? json : { ...json, medians: [...medians] };
+}
+
+function mediansOf(bytes: Uint8Array, rows: number): Float32Array | undefined {
+  if ((bytes[HEADER.length]! & 1) === 0) return undefined;
+  const start = bytes.length - FINGERPRINT_BYTES - 4 * rows;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: rows }, (_, r) => view.getFloat32(start + 4 * r, true));
+}

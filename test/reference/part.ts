@@ -1,0 +1,150 @@
+// A part of a packet: its prior, the fingerprint of that, and which rows code its symbols; docs/format.md sections 8 and 9.
+import { corrupted, fail, Writer } from "./bytes.js";
+import { xxh32, xxh64 } from "./hash.js";
+import { type Mixture, mixtureKinds, mixtureRow, quantizeMixture } from "./mixture.js";
+import { compressaiScales, correctedRow, rowsOfAxis, rowsOfScales } from "./rows.js";
+import type { Coding } from "./symbol.js";
+import { type ReferenceTable, tableToBytes } from "./table.js";
+
+/** In the order of their numbers. */
+const centres = ["none", "medians", "means"] as const;
+export type Centre = (typeof centres)[number];
+
+interface TablePrior {
+  readonly table: ReferenceTable;
+  /** Default: 1. */
+  readonly step?: number;
+  /** What is subtracted. Default: the medians where rows belong to channels and the table has them, otherwise nothing. */
+  readonly centre?: Centre;
+}
+
+export type PartPrior =
+  | (TablePrior & { readonly kind: "channels"; readonly axis: number })
+  | (TablePrior & { readonly kind: "rows"; readonly index: ArrayLike<number> })
+  | (TablePrior & { readonly kind: "scales"; readonly scales: Float32Array; readonly scaleTable: Float32Array })
+  | {
+      readonly kind: "mixture";
+      readonly mixture: Mixture;
+      /** The format knows one, CompressAI's. */
+      readonly scaleTable?: Float32Array;
+    };
+
+const kinds: readonly PartPrior["kind"][] = ["channels", "rows", "scales", "mixture"];
+const P1 = 0x9e3779b1;
+const P2 = 0x85ebca77;
+
+export function productOf(dims: readonly number[]): number {
+  return dims.reduce((a, b) => a * b, 1);
+}
+
+/** The 32 bits of a float32, as a u32. */
+function bitsOf(value: number): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setFloat32(0, value);
+  return view.getUint32(0);
+}
+
+/** T: the low 32 bits of the table's fingerprint. */
+function tableHash(prior: PartPrior): number {
+  if (prior.kind === "mixture") return 0;
+  const bytes = tableToBytes(prior.table);
+  return Number(xxh64(bytes.subarray(0, bytes.length - 8)) & 0xffffffffn);
+}
+
+/** X: what makes rows of parameters. */
+function rowsHash(prior: PartPrior): number {
+  if (prior.kind === "scales") {
+    const out = new Writer();
+    out.float32(prior.scaleTable);
+    return xxh32(out.done());
+  }
+  if (prior.kind !== "mixture") return 0;
+  const { kind, components, support } = prior.mixture;
+  const [low, high] = support;
+  const ends = (low & 0xffff) + 65536 * (high & 0xffff);
+  return ends ^ Math.imul(mixtureKinds.indexOf(kind) + 4 * components, P2);
+}
+
+function centreOf(prior: PartPrior): Centre {
+  if (prior.kind === "mixture") return "none";
+  return prior.centre ?? (prior.kind === "channels" && prior.table.medians ? "medians" : "none");
+}
+
+/** f of section 8.1. */
+export function partFingerprint(prior: PartPrior): number {
+  const axis = prior.kind === "channels" ? prior.axis : 0;
+  const step = prior.kind === "mixture" ? 1 : (prior.step ?? 1);
+  const a = kinds.indexOf(prior.kind) + 4 * centres.indexOf(centreOf(prior)) + 16 * axis;
+  return (tableHash(prior) ^ rowsHash(prior) ^ Math.imul(bitsOf(step) ^ Math.imul(a, P2), P1)) >>> 0;
+}
+
+/** (h * P1) ^ value, for one value after the other. */
+function chain(values: readonly number[]): number {
+  return values.reduce((h, value) => Math.imul(h, P1) ^ value, 0) >>> 0;
+}
+
+export function packetFingerprint(priors: readonly PartPrior[]): number {
+  return chain(priors.map(partFingerprint));
+}
+
+/** Seed of a compact packet's check, section 2.4. `counted`: the packet holds the number of symbols. */
+export function compactSeed(
+  parts: readonly { prior: PartPrior; dims: readonly number[] }[],
+  counted = parts.length !== 1,
+): number {
+  return chain(
+    parts.flatMap(({ prior, dims }) => [
+      partFingerprint(prior),
+      ...(!counted || prior.kind === "channels" ? [dims.length, ...dims] : [productOf(dims)]),
+    ]),
+  );
+}
+
+/** How many symbols the prior says there are. Undefined where rows belong to channels. */
+export function countOf(prior: PartPrior): number | undefined {
+  if (prior.kind === "rows") return prior.index.length;
+  if (prior.kind === "scales") return prior.scales.length;
+  return prior.kind === "mixture" ? prior.mixture.means.length / prior.mixture.components : undefined;
+}
+
+/** Parameters of a part of n symbols: what section 8.3 counts. */
+export function parametersOf(prior: PartPrior, n: number): number {
+  return prior.kind === "mixture" ? 3 * prior.mixture.components * n : n;
+}
+
+/** One part, ready to be coded. */
+export interface PartCoding extends Coding {
+  /** What section 8.4 hashes. */
+  readonly checked: ArrayLike<number>;
+}
+
+/** `corrections`: positions of parameters within the part. */
+export function partCoding(prior: PartPrior, dims: readonly number[], corrections: readonly number[]): PartCoding {
+  const n = countOf(prior) ?? productOf(dims);
+  if (n !== productOf(dims)) fail("SHAPE_MISMATCH", `the shape [${dims}], but ${n} symbols`);
+  if (corrections.length > 0 && (prior.kind === "channels" || prior.kind === "rows"))
+    corrupted("a correction of a part without scales");
+  if (prior.kind === "mixture") {
+    const { mixture, scaleTable = compressaiScales } = prior;
+    const symbols = quantizeMixture(mixture, scaleTable, corrections);
+    return {
+      rows: symbols.map((own) => mixtureRow(own, mixture, scaleTable)),
+      index: symbols.map((_, i) => i),
+      run: 1,
+      checked: symbols.flat().flatMap(({ weight, mean, scale }) => [weight, mean + 2 ** 21, scale]),
+    };
+  }
+  const { rows } = prior.table;
+  if (prior.kind === "channels") {
+    if (dims[prior.axis] !== rows.length)
+      fail("SHAPE_MISMATCH", `${rows.length} rows along axis ${prior.axis} of [${dims}]`);
+    const { index, run } = rowsOfAxis(dims, prior.axis);
+    return { rows, index, run, checked: index };
+  }
+  if (prior.kind === "rows") return { rows, index: prior.index, run: 1, checked: prior.index };
+  const { scales, scaleTable } = prior;
+  if (corrections.length > 0 && scaleTable.length === 1) corrupted("a correction under a table of one row");
+  const index = rowsOfScales(scales, scaleTable);
+  for (const at of corrections) index[at] = correctedRow(scales[at], index[at], scaleTable);
+  return { rows, index, run: 1, checked: index };
+}
