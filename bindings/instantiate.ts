@@ -1,5 +1,6 @@
 /** Chooses, unpacks and compiles a build of assembly/. */
 import { scalarBinary, simdBinary } from "./binary.js";
+import { isModule } from "./memory.js";
 import type { CreateOptions } from "./types.js";
 
 // A module whose only function has v128 in it: valid exactly where the engine has fixed-width SIMD.
@@ -16,9 +17,6 @@ function simdSupported(): boolean {
 
 // One compilation per build and realm, shared by all codecs.
 const modules: { simd?: WebAssembly.Module; scalar?: WebAssembly.Module } = {};
-
-const isModule = (value: unknown): value is WebAssembly.Module =>
-  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
 
 /** The build that the package carries as text, compiled when first asked for, or what the caller has. */
 export async function moduleOf({ module, simd = true }: CreateOptions): Promise<WebAssembly.Module> {

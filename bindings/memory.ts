@@ -10,6 +10,10 @@ export const CHUNK = 65536;
 const LARGEST = 2 ** 32 - 2 ** 17;
 const BYTES = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 
+/** Whether it is compiled Wasm, of any realm. */
+export const isModule = (value: unknown): value is WebAssembly.Module =>
+  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
+
 export class Memory {
   readonly wasm: Exports;
   readonly simd: boolean;

@@ -171,6 +171,7 @@ export class Reader implements PartReader {
   }
 
   get remaining(): number | undefined {
+    if (this.#closed) return 0;
     if (this.#strings || (!this.#stored && !this.#word(abi.READER_SEVERAL))) return undefined;
     return this.#word(abi.READER_COUNT) - this.#word(abi.READER_POSITION) - this.#word(abi.READER_DONE);
   }

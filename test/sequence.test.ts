@@ -8,7 +8,8 @@ import { builds, laneCounts } from "./builds.js";
 import { gaussianSample, indexedSample, makeTable, random, scaledTable } from "./cases.js";
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
 import { fieldOf, naturalScale } from "./guard-trial.js";
-import { readPart, writeParts } from "./io.js";
+import { readPart, toReference, writeParts } from "./io.js";
+import { decodePacket, encodePacket } from "./reference.js";
 import { watched } from "./watched.js";
 
 const channels = 192;
@@ -164,6 +165,24 @@ for (const { name, codec } of builds) {
       sequences[i].end();
       readers[i].finish();
       sameNumbers(results[i], expected);
+    }
+  });
+
+  test(`${name}: a sequence alone, in compact form: the bytes of the reference codec, which reads it`, () => {
+    const own = scaledTable(random(34), 15);
+    const one = gaussianSample(random(35), own, [1001], { escapeRate: 0.02, float: true });
+    const { scales: sigmas } = one.reference;
+    for (const check of [4, 2, 0] as const) {
+      const writer = codec.writer({ header: "compact", checksum: check === 0 ? false : check, lanes: 1 });
+      const sequence = writer.sequence(own);
+      const data = one.latent.data as Float32Array;
+      for (const [a, b] of pieces(1001, 100))
+        sequence.next(data.subarray(a, b), sigmas.subarray(a, b), undefined, new Float32Array(b - a));
+      const packet = writer.finish();
+      const agreement = { form: "compact", check } as const;
+      sameNumbers(packet, encodePacket(toReference([one]), { ...agreement, sequence: true }));
+      const { symbols } = decodePacket(packet, [one.reference], { ...agreement, dims: [[1001]] });
+      sameNumbers(symbols[0], one.symbols);
     }
   });
 
