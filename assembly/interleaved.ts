@@ -154,8 +154,8 @@ export function endTail(stream: usize): i32 {
 // kernels of half the width, and only a rest below the
 // narrowest one to the scalar loop.
 function encodeTile(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32, lanes:
-  u32,
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32,
+  lanes: u32,
 ): void {
   const phase = origin & (lanes - 1);
   // Symbols before the first one on lane 0; they come last.
@@ -188,8 +188,8 @@ function encodeAligned(
 
 // `count` symbols, a multiple of `width`, whose lanes begin with number `lane`.
 function encodeKernel(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32, lane:
-  u32,
+  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32,
+  lane: u32,
 ): void {
   const states = stream + STREAM_STATES + (<usize>lane << 2);
   const table = <usize>load<u32>(part, PART_TABLE);
@@ -416,8 +416,8 @@ function decodeKernel(
 
 // Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
 function decodeScalar(
-  stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32, base:
-  u32 = 0,
+  stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
+  base: u32 = 0,
 ): void {
   const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
   const states = stream + STREAM_STATES + (<usize>base << 2);

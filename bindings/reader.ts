@@ -50,6 +50,9 @@ export function openPacket(memory: Memory, packet: Uint8Array, options: Agreemen
   return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
 }
 
+/** A packet of more bytes is judged by its first ones before it is copied. */
+const COPIED_UNSEEN = 65536;
+
 function load(
   memory: Memory,
   packet: Uint8Array,
@@ -60,7 +63,7 @@ function load(
   inspect: boolean,
 ): number {
   const { wasm } = memory;
-  if (form === abi.FORM_FULL) {
+  if (form === abi.FORM_FULL && packet.length > COPIED_UNSEEN) {
     // What is no packet is not copied.
     const at = memory.scratch(64);
     const length = Math.min(packet.length, 4);

@@ -220,16 +220,20 @@ class Rows {
   }
 }
 
-// Both loops take four elements a turn: 0.7 ns an element instead of 1.2 with one.
+// Loops move float32 as integers: V8 converts every float32 that it moves to float64 and back.
+const bitsOf = (data: LatentData): LatentData =>
+  data.BYTES_PER_ELEMENT === 4 ? new Int32Array(data.buffer, data.byteOffset, data.length) : data;
 
-/** Copies elements [begin, end) of the span to `target`. */
-export function gather(span: Span, target: LatentData, begin = 0, end = span.n): void {
-  const { data, strides } = span;
-  if (strides === undefined) {
-    target.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
+/** Copies elements [begin, end) of the span to `dense`. */
+export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): void {
+  if (span.strides === undefined) {
+    const { data } = span;
+    dense.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
     return;
   }
   if (begin === end) return;
+  const data = bitsOf(span.data);
+  const target = bitsOf(dense);
   const rows = new Rows(span as Span & { strides: number[] }, begin);
   const { length, stride } = rows;
   do {
@@ -251,15 +255,16 @@ export function gather(span: Span, target: LatentData, begin = 0, end = span.n):
   } while (rows.next() && rows.at < end);
 }
 
-/** Copies `source` to the elements [begin, begin + length of source) of the span. */
-export function scatter(source: LatentData, span: Span, begin = 0): void {
-  const { data, strides } = span;
-  if (strides === undefined) {
-    data.set(source, begin);
+/** Copies `dense` to the elements [begin, begin + length of dense) of the span. */
+export function scatter(dense: LatentData, span: Span, begin = 0): void {
+  if (span.strides === undefined) {
+    span.data.set(dense, begin);
     return;
   }
-  const end = begin + source.length;
+  const end = begin + dense.length;
   if (begin === end) return;
+  const data = bitsOf(span.data);
+  const source = bitsOf(dense);
   const rows = new Rows(span as Span & { strides: number[] }, begin);
   const { length, stride } = rows;
   do {
