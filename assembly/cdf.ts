@@ -1,7 +1,6 @@
 // Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All in f64 with functions
-// compiled into this
-// module, so that every machine builds the same table: a JavaScript engine's Math.exp differs from it in
-// 9 % of inputs. docs/math.md 1 and 2.
+// compiled into this module, so that every machine builds the same table: a JavaScript engine's Math.exp differs from
+// it in 9 % of inputs. docs/math.md 1 and 2.
 
 import { INVALID_PMF, NON_FINITE } from "./codes";
 

@@ -1,6 +1,5 @@
 // XXH32, and XXH64 with seed 0 (Collet, xxHash specification 0.1.1). The four accumulators of a loop are independent,
-// so a packet's check costs about
-// 2 % of decoding it.
+// so a packet's check costs about 2 % of decoding it.
 
 const P32_1: u32 = 0x9e3779b1;
 const P32_2: u32 = 0x85ebca77;

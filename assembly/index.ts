@@ -1,11 +1,10 @@
 // The exported functions: docs/abi.md. A host copies bytes in, calls, copies bytes out and turns codes into its own
-// errors; it is responsible for the
-// addresses and lengths that it hands over.
+// errors; it is responsible for the addresses and lengths that it hands over.
 
 import { ABI_VERSION, fault } from "./codes";
 
 export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
-export { release, scratch } from "./memory";
+export { copyGrid, pieceAddress, release, scratch } from "./memory";
 export {
   beginPart, checkMagic, endPart, finishReader, freeReader, newReader, nextShape, openReader, readPart, stageRead,
 } from "./packet-reader";

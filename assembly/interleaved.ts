@@ -1,7 +1,6 @@
 // The native stream on 8, 16 or 32 lanes (docs/format.md section 3.2): a stretch of a part's symbols, tile by tile, by
-// the widest kernel that suits, and the scalar loops
-// that are the whole scalar build and finish what lanes.ts leaves. States lie in the stream's structure here; lanes.ts
-// keeps them in locals while it runs.
+// the widest kernel that suits, and the scalar loops that are the whole scalar build and finish what lanes.ts leaves.
+// States lie in the stream's structure here; lanes.ts keeps them in locals while it runs.
 
 import { AGAIN, CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
 import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";

@@ -1,6 +1,5 @@
 // Memory of the module: [static data][blocks][scratch]. Tables and open writers and readers lie in blocks; scratch is
-// laid out anew by each call, and every block
-// that is taken from fresh memory moves its beginning.
+// laid out anew by each call, and every block that is taken from fresh memory moves its beginning.
 
 import { fail, FIELD_NONE, LIMIT_EXCEEDED } from "./codes";
 
@@ -127,4 +126,40 @@ export function varintLength(value: u64): u32 {
   let length: u32 = 1;
   for (let rest = value >> 7; rest != 0; rest >>= 7) length++;
   return length;
+}
+
+/** Where a piece of a host's strided tensor passes. */
+export const piece: usize = memory.data(65536, 16);
+
+export function pieceAddress(): usize {
+  return piece;
+}
+
+/**
+ * Moves elements of 4 bytes between `dense`, where they lie in order, and a grid of blocks x rows x columns that begins
+ * at `first`. Steps are in elements.
+ */
+export function copyGrid(
+  dense: usize, first: usize, blocks: u32, rows: u32, columns: u32, blockStep: i32, rowStep: i32, columnStep: i32,
+  scatter: bool,
+): void {
+  const step: usize = columnStep << 2;
+  for (let b: u32 = 0; b < blocks; b++) {
+    for (let r: u32 = 0; r < rows; r++) {
+      let at = first + ((b * blockStep + r * rowStep) << 2);
+      const end = dense + (<usize>columns << 2);
+      if (ASC_FEATURE_SIMD && step == 8)
+        for (; dense + 16 <= end; dense += 16, at += 32) {
+          const low = v128.load(at);
+          const high = v128.load(at, 16);
+          if (scatter) {
+            const values = v128.load(dense);
+            v128.store(at, v128.shuffle<u32>(low, values, 4, 1, 5, 3));
+            v128.store(at, v128.shuffle<u32>(high, values, 6, 1, 7, 3), 16);
+          } else v128.store(dense, v128.shuffle<u32>(low, high, 0, 2, 4, 6));
+        }
+      if (scatter) for (; dense < end; dense += 4, at += step) store<u32>(at, load<u32>(dense));
+      else for (; dense < end; dense += 4, at += step) store<u32>(dense, load<u32>(at));
+    }
+  }
 }

@@ -1,7 +1,6 @@
 // Rows made at run time (docs/format.md section 9): a mixture per symbol, evaluated where it is needed and nowhere
-// stored. An encoder evaluates the two
-// edges of its symbol; a decoder gallops from the heaviest component's mean and bisects: 4 to 8 edges instead of the
-// hundreds of a row.
+// stored. An encoder evaluates the two edges of its symbol; a decoder gallops from the heaviest component's mean and
+// bisects: 4 to 8 edges instead of the hundreds of a row.
 
 import { erfc, exp, GAUSSIAN, LAPLACE, sigmoid } from "./cdf";
 import { failAt, FIELD_MEAN, FIELD_SCALE, FIELD_WEIGHT, GUARD_TOO_WIDE, NON_FINITE, OK } from "./codes";

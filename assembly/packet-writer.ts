@@ -1,6 +1,5 @@
 // Writes packets (docs/format.md section 2). Parts are kept as symbols and rows until the last one is there, because
-// coding begins with it; the single
-// part of `codec.encode` passes in chunks instead and is never stored.
+// coding begins with it; the single part of `codec.encode` passes in chunks instead and is never stored.
 
 import { xxh32 } from "./checksum";
 import { AGAIN, fail, faultCode, FIELD_COUNT, LIMIT_EXCEEDED, OK } from "./codes";

@@ -1,7 +1,6 @@
 // A part: a tensor with its prior, and the one way from its elements to symbols and rows and back. Both pass in tiles
-// of 2,048, so that quantizing and
-// dequantizing stay in L1: as separate passes over W1 they cost a quarter of encoding it (measured). int32 elements are
-// used in place.
+// of 2,048, so that quantizing and dequantizing stay in L1: as separate passes over W1 they cost a quarter of encoding
+// it (measured). int32 elements are used in place.
 
 import {
   failAt, faultCode, FIELD_ELEMENT, FIELD_MEAN, FIELD_SCALE, FIELD_SYMBOL, LIMIT_EXCEEDED, NON_FINITE, OK, OUT_OF_RANGE,

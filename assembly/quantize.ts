@@ -1,6 +1,5 @@
 // float32 <-> symbols, docs/format.md section 6. SIMD and scalar do the same IEEE operations in the same order; relaxed
-// SIMD and fused
-// operations differ between engines and must not appear here.
+// SIMD and fused operations differ between engines and must not appear here.
 
 // The largest float32 below 2^31.
 const HIGHEST: f32 = 2147483520;

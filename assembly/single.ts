@@ -1,6 +1,6 @@
 // One lane with a 64-bit state: the native one-lane stream (docs/format.md section 3.1) and CompressAI's stream
-// (section 4). Both share C and D and the
-// renormalisation by 32-bit words; they differ in the start value, in escapes and in how the state is stored.
+// (section 4). Both share C and D and the renormalisation by 32-bit words; they differ in the start value, in escapes
+// and in how the state is stored.
 
 import { CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
 import { ESCAPE_CUM, mixtureValue } from "./mixture";
@@ -189,20 +189,16 @@ export function decodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
   const run = longRun(part);
   store<u32>(stream, load<u32>(stream, STREAM_POSITION) + (to - from), STREAM_POSITION);
   while (from < to) {
-    const high = min<u32>(to, (from & ~(TILE - 1)) + TILE);
+    const first = run ? (from / run) * run : 0;
+    let high = min<u32>(to, first + ((from - first) & ~(TILE - 1)) + TILE);
+    if (run) high = min<u32>(high, first + run);
     const out = symbolsAt(part, from);
     const rows: usize = run || mixture ? 0 : readRows(part, from, high);
     if (rows == 0 && !run && !mixture) return load<i32>(faultCode);
     resume(stream);
-    let code = OK;
-    if (run) {
-      // Runs share a tile: short ones would pay for its beginning and end.
-      for (let at = from; at < high && code == OK; ) {
-        const end = min<u32>(high, at - (at % run) + run);
-        code = decodeRun(stream, part, out + (<usize>(at - from) << 2), rowOfRun(part, at), end - at);
-        at = end;
-      }
-    } else code = decodeEach(stream, part, out, rows, from, high - from);
+    let code = run
+      ? decodeRun(stream, part, out, rowOfRun(part, from), high - from)
+      : decodeEach(stream, part, out, rows, from, high - from);
     suspend(stream);
     if (code == OK) code = load<i32>(stream, STREAM_ERROR);
     if (code) return code;

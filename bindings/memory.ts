@@ -2,11 +2,13 @@
 import { ABI_VERSION, type Exports, LIMIT_EXCEEDED } from "./abi.js";
 import { CodecError } from "./errors.js";
 import { throwFault } from "./faults.js";
-import { gather, type Span, scatter } from "./tensor.js";
+import { gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
 import type { LatentData, LatentType } from "./types.js";
 
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2 (14 W1 in one piece ran at 0.70 of W1's speed). */
 export const CHUNK = 65536;
+/** Elements of the piece: `piece` of assembly/memory.ts. */
+const PIECE = 16384;
 const LARGEST = 2 ** 32 - 2 ** 17;
 const BYTES = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 
@@ -83,13 +85,51 @@ export class Memory {
   /** Copies elements [from, to) of a span to an address. */
   place(span: Span, address: number, from: number, to: number): void {
     const at = address / span.data.BYTES_PER_ELEMENT;
-    gather(span, this.#byType[span.type].subarray(at, at + to - from), from, to);
+    const target = this.#byType[span.type].subarray(at, at + to - from);
+    if (!span.strides) gather(span, target, from, to);
+    else {
+      const [first, end] = this.#copyBlocks(span as Strided, address, from, to, false);
+      gather(span, target, from, first);
+      gather(span, target.subarray(end - from), end, to);
+    }
   }
 
   /** Copies elements [from, to) of a span from an address. */
   take(span: Span, address: number, from: number, to: number): void {
     const at = address / span.data.BYTES_PER_ELEMENT;
-    scatter(this.#byType[span.type].subarray(at, at + to - from), span, from);
+    const source = this.#byType[span.type].subarray(at, at + to - from);
+    if (!span.strides) scatter(source, span, from);
+    else {
+      const [first, end] = this.#copyBlocks(span as Strided, address, from, to, true);
+      scatter(source.subarray(0, first - from), span, from);
+      scatter(source.subarray(end - from), span, end);
+    }
+  }
+
+  // Moves whole blocks of a grid through a piece of Wasm memory: 0.3 ns an element, 1.0 with a loop in JavaScript (V8). Returns which elements it has moved.
+  #copyBlocks(span: Strided, address: number, from: number, to: number, back: boolean): [number, number] {
+    const grid = gridOf(span);
+    if (!grid) return [from, from];
+    const { rows, columns, steps, low, high } = grid;
+    const block = rows * columns;
+    const first = Math.ceil(from / block);
+    const end = Math.floor(to / block);
+    const most = Math.floor((PIECE - 1 - high + low) / steps[0]) + 1;
+    // Of a wide piece too little would be used. Shared memory may change meanwhile beside the elements.
+    const suits = end > first && most > 0 && steps[0] + high - low <= 8 * block;
+    if (!suits || !(span.data.buffer instanceof ArrayBuffer)) return [from, from];
+    const at = this.wasm.pieceAddress();
+    for (let b = first; b < end; b += most) {
+      const blocks = Math.min(most, end - b);
+      const start = span.offset + b * steps[0] + low;
+      const outside = span.data.subarray(start, start + (blocks - 1) * steps[0] + high - low + 1);
+      const inside = this.#byType[span.type].subarray(at / 4, at / 4 + outside.length);
+      inside.set(outside);
+      const dense = address + 4 * (b * block - from);
+      this.wasm.copyGrid(dense, at - 4 * low, blocks, rows, columns, ...steps, back ? 1 : 0);
+      if (back) outside.set(inside);
+    }
+    return [first * block, end * block];
   }
 
   /** Copies n elements of type `from` to an array of `type`. Throws OUT_OF_RANGE where one does not fit. */

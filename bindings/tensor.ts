@@ -166,36 +166,73 @@ export function targetOf(
   return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
 }
 
+export type Strided = Span & { strides: number[] };
+
+/** Dimensions that continue one another as one; those of 1 are left out. */
+function merged({ dims, strides }: Strided): { sizes: number[]; steps: number[] } {
+  const sizes: number[] = [];
+  const steps: number[] = [];
+  for (let d = 0; d < dims.length; d++) {
+    const size = dims[d]!;
+    if (size === 1) continue;
+    const last = sizes.length - 1;
+    if (last >= 0 && steps[last] === strides[d]! * size) {
+      sizes[last]! *= size;
+      steps[last] = strides[d]!;
+    } else {
+      sizes.push(size);
+      steps.push(strides[d]!);
+    }
+  }
+  return { sizes, steps };
+}
+
+/** Blocks of rows of columns, at three distances. */
+export interface Grid {
+  readonly blocks: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly steps: readonly [number, number, number];
+  /** The first and the last place of a block, from its first element. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** A view as a grid, if it is one of 4-byte elements whose columns do not lie in a row. */
+export function gridOf(span: Strided): Grid | undefined {
+  const { sizes, steps } = merged(span);
+  if (sizes.length < 2 || sizes.length > 3 || span.data.BYTES_PER_ELEMENT !== 4) return undefined;
+  if (sizes.length === 2) {
+    sizes.splice(1, 0, 1);
+    steps.splice(1, 0, 0);
+  }
+  const [blocks, rows, columns] = sizes as [number, number, number];
+  const [a, b, c] = steps as [number, number, number];
+  if (a <= 0 || c === 1) return undefined;
+  const reach = [(rows - 1) * b, (columns - 1) * c];
+  const low = reach.reduce((sum, x) => sum + Math.min(x, 0), 0);
+  const high = reach.reduce((sum, x) => sum + Math.max(x, 0), 0);
+  return { blocks, rows, columns, steps: [a, b, c], low, high };
+}
+
 /** The stretches of a view that lie at one distance: elements [at, at + length) are data[from + i * stride]. */
 class Rows {
   readonly length: number;
   readonly stride: number;
   at = 0;
   from: number;
-  readonly #sizes: number[] = [];
-  readonly #steps: number[] = [];
+  readonly #sizes: number[];
+  readonly #steps: number[];
   readonly #counters: number[];
 
   /** Begins at the stretch that holds element `first`. */
-  constructor({ dims, strides, offset }: Span & { strides: number[] }, first: number) {
-    const sizes = this.#sizes;
-    const steps = this.#steps;
-    // Dimensions that continue one another are one.
-    for (let d = 0; d < dims.length; d++) {
-      const size = dims[d]!;
-      if (size === 1) continue;
-      const last = sizes.length - 1;
-      if (last >= 0 && steps[last] === strides[d]! * size) {
-        sizes[last]! *= size;
-        steps[last] = strides[d]!;
-      } else {
-        sizes.push(size);
-        steps.push(strides[d]!);
-      }
-    }
+  constructor(span: Strided, first: number) {
+    const { sizes, steps } = merged(span);
+    this.#sizes = sizes;
+    this.#steps = steps;
     this.length = sizes.pop() ?? 1;
     this.stride = steps.pop() ?? 1;
-    this.from = offset;
+    this.from = span.offset;
     this.#counters = sizes.map(() => 0);
     let row = Math.floor(first / this.length);
     this.at = row * this.length;
@@ -220,10 +257,6 @@ class Rows {
   }
 }
 
-// Loops move float32 as integers: V8 converts every float32 that it moves to float64 and back.
-const bitsOf = (data: LatentData): LatentData =>
-  data.BYTES_PER_ELEMENT === 4 ? new Int32Array(data.buffer, data.byteOffset, data.length) : data;
-
 /** Copies elements [begin, end) of the span to `dense`. */
 export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): void {
   if (span.strides === undefined) {
@@ -232,9 +265,8 @@ export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): 
     return;
   }
   if (begin === end) return;
-  const data = bitsOf(span.data);
-  const target = bitsOf(dense);
-  const rows = new Rows(span as Span & { strides: number[] }, begin);
+  const { data } = span;
+  const rows = new Rows(span as Strided, begin);
   const { length, stride } = rows;
   do {
     const skipped = Math.max(begin - rows.at, 0);
@@ -242,16 +274,16 @@ export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): 
     let at = rows.at + skipped - begin;
     let from = rows.from + skipped * stride;
     if (stride === 1) {
-      target.set(data.subarray(from, from + stop - at), at);
+      dense.set(data.subarray(from, from + stop - at), at);
       continue;
     }
     for (; at + 4 <= stop; at += 4, from += 4 * stride) {
-      target[at] = data[from]!;
-      target[at + 1] = data[from + stride]!;
-      target[at + 2] = data[from + 2 * stride]!;
-      target[at + 3] = data[from + 3 * stride]!;
+      dense[at] = data[from]!;
+      dense[at + 1] = data[from + stride]!;
+      dense[at + 2] = data[from + 2 * stride]!;
+      dense[at + 3] = data[from + 3 * stride]!;
     }
-    for (; at < stop; at++, from += stride) target[at] = data[from]!;
+    for (; at < stop; at++, from += stride) dense[at] = data[from]!;
   } while (rows.next() && rows.at < end);
 }
 
@@ -263,9 +295,8 @@ export function scatter(dense: LatentData, span: Span, begin = 0): void {
   }
   const end = begin + dense.length;
   if (begin === end) return;
-  const data = bitsOf(span.data);
-  const source = bitsOf(dense);
-  const rows = new Rows(span as Span & { strides: number[] }, begin);
+  const { data } = span;
+  const rows = new Rows(span as Strided, begin);
   const { length, stride } = rows;
   do {
     const skipped = Math.max(begin - rows.at, 0);
@@ -273,16 +304,16 @@ export function scatter(dense: LatentData, span: Span, begin = 0): void {
     let at = rows.at + skipped - begin;
     let to = rows.from + skipped * stride;
     if (stride === 1) {
-      data.set(source.subarray(at, stop), to);
+      data.set(dense.subarray(at, stop), to);
       continue;
     }
     for (; at + 4 <= stop; at += 4, to += 4 * stride) {
-      data[to] = source[at]!;
-      data[to + stride] = source[at + 1]!;
-      data[to + 2 * stride] = source[at + 2]!;
-      data[to + 3 * stride] = source[at + 3]!;
+      data[to] = dense[at]!;
+      data[to + stride] = dense[at + 1]!;
+      data[to + 2 * stride] = dense[at + 2]!;
+      data[to + 3 * stride] = dense[at + 3]!;
     }
-    for (; at < stop; at++, to += stride) data[to] = source[at]!;
+    for (; at < stop; at++, to += stride) data[to] = dense[at]!;
   } while (rows.next() && rows.at < end);
 }
 
