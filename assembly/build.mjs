@@ -81,7 +81,7 @@ function abi() {
       return `  ${name}(${list}): ${types[result] ?? "number"};`;
     }),
   );
-  const constants = ["codes", "part", "packet-writer", "packet-reader", "guard", "rows", "table"].flatMap((name) =>
+  const constants = ["codes", "part", "packet-writer", "packet-header", "guard", "rows", "table"].flatMap((name) =>
     [...source(name).matchAll(/^export const ([A-Z]\w+): (?:u32|i32|usize) = (\w+);/gm)].map(
       ([, key, value]) => `export const ${key} = ${value};`,
     ),

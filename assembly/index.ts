@@ -5,9 +5,8 @@ import { ABI_VERSION, fault } from "./codes";
 
 export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
 export { copyGrid, pieceAddress, release, scratch } from "./memory";
-export {
-  beginPart, checkMagic, endPart, finishReader, freeReader, newReader, nextShape, openReader, readPart, stageRead,
-} from "./packet-reader";
+export { checkMagic, freeReader, newReader, nextShape, openReader } from "./packet-header";
+export { beginPart, endPart, finishReader, readPart, stageRead } from "./packet-reader";
 export {
   beginEncode, closePart, dropPart, encodeChunk, endEncode, finishWriter, freeWriter, newWriter, openPart, stagePart,
   writePart,

@@ -7,14 +7,19 @@ import {
   checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_LIST, GUARD_NEXT, isGuarded,
   NO_CORRECTION, restoreGuard, saveGuard,
 } from "./guard";
-import { encodeInterleaved, endTail, hasTailCode, TAIL_UNIT } from "./interleaved";
-import { align, allocate, PADDING, release, room, scratch, varintLength, writeVarint } from "./memory";
+import { encodeInterleaved, endTail, TAIL_UNIT } from "./interleaved";
+import { align, allocate, keep, PADDING, release, room, scratch, writeVarint } from "./memory";
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
-  chain, dequantizePart, elementBytes, KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, KIND_ROWS, KIND_SCALES,
-  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS, PART_BYTES, PART_CAPACITY, PART_COMPONENTS, PART_COUNT, PART_DIMS,
-  PART_ELEMENTS, PART_GUARD, PART_KIND, PART_BEFORE, PART_RANK, PART_ROWS, PART_TYPE, parametersOf, partFingerprint,
-  placeChunk, quantizePart, readRows, readSymbols, stageBytes, stageElements, TILE, TYPE_FLOAT32, TYPE_INT32,
+  BATCH_OF_ONE, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT, HAS_SECTIONS, HAS_SHAPES,
+  MAGIC_0, MAGIC_1, MOST_ELEMENTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SEVERAL, SHAPE_BATCH_OF_ONE,
+  SHAPE_FOLLOWS, VERSION,
+} from "./packet-header";
+import {
+  chain, dequantizePart, elementBytes, KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf,
+  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS, PART_BEFORE, PART_BYTES, PART_CAPACITY, PART_COUNT, PART_DIMS,
+  PART_ELEMENTS, PART_GUARD, PART_KIND, PART_RANK, PART_ROWS, PART_TYPE, partFingerprint, placeChunk, quantizePart,
+  readRows, readSymbols, seedOfPart, stageBytes, stageElements, TILE, TYPE_FLOAT32, TYPE_INT32,
 } from "./part";
 import { beginSingle, encodeSingle, endSingle } from "./single";
 import {
@@ -51,30 +56,6 @@ const WRITER_PAYLOAD: usize = 196;
 const WRITER_HEADROOM: usize = 200;
 const WRITER_COUNTED: usize = 204; // a part was a sequence, whose length the reader does not know
 const WRITER_BYTES: usize = 256;
-
-// Constants of the format.
-export const FORM_FULL: u32 = 0;
-export const FORM_COMPACT: u32 = 1;
-/** CompressAI's stream alone. */
-export const FORM_STRING: u32 = 2;
-export const MAGIC_0: u8 = 0x6c;
-export const MAGIC_1: u8 = 0x70;
-export const HAS_CHECK: u32 = 1;
-export const HAS_FINGERPRINT: u32 = 2;
-export const BATCH_OF_ONE: u32 = 4;
-export const VERSION: u32 = 1;
-export const SEVERAL: u32 = 64;
-export const HAS_SHAPES: u32 = 128;
-export const HAS_SECTIONS: u32 = 4;
-export const HAS_ESCAPES: u32 = 8;
-export const SECTION_CORRECTIONS: u32 = 1;
-export const SECTION_CHECKS: u32 = 2;
-export const SECTION_CONTEXT: u32 = 4;
-export const SECTION_HASHES: u32 = 8;
-export const SECTION_SEVERAL: u32 = 16;
-export const SHAPE_BATCH_OF_ONE: u32 = 8;
-export const SHAPE_FOLLOWS: u32 = 16;
-export const MOST_ELEMENTS: u32 = 0x7fffffff;
 
 /** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
 const BYTES_PER_SYMBOL: u64 = 7;
@@ -143,16 +124,6 @@ function countPart(writer: usize, part: usize, count: u32, kept: bool): i32 {
   store<u32>(writer, load<u32>(writer, WRITER_COUNT) + count, WRITER_COUNT);
   store<u32>(guard, load<u32>(guard, GUARD_FIRST) + <u32>parameters, GUARD_FIRST);
   return OK;
-}
-
-/** One part's share of the seed of a compact check: docs/format.md section 2.4. */
-export function seedOfPart(seed: u32, fingerprint: u32, part: usize, count: u32, only: bool): u32 {
-  let s = chain(seed, fingerprint);
-  if (!only && load<u32>(part, PART_KIND) != KIND_CHANNELS) return chain(s, count);
-  const rank = load<u32>(part, PART_RANK);
-  s = chain(s, rank);
-  for (let d: u32 = 0; d < rank; d++) s = chain(s, load<u32>(part + (<usize>d << 2), PART_DIMS));
-  return s;
 }
 
 function addShape(writer: usize, part: usize, at: usize): void {

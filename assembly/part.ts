@@ -3,9 +3,9 @@
 // it (measured). int32 elements are used in place.
 
 import {
-  failAt, faultCode, FIELD_ELEMENT, FIELD_MEAN, FIELD_SCALE, FIELD_SYMBOL, LIMIT_EXCEEDED, NON_FINITE, OK, OUT_OF_RANGE,
+  failAt, FIELD_ELEMENT, FIELD_MEAN, FIELD_SCALE, FIELD_SYMBOL, LIMIT_EXCEEDED, NON_FINITE, OK, OUT_OF_RANGE,
 } from "./codes";
-import { GUARD_HASHED, guardRows, GUARD_HASH, hashRows } from "./guard";
+import { GUARD_HASH, GUARD_HASHED, guardRows, hashRows } from "./guard";
 import { allocate, PADDING, release, scratch } from "./memory";
 import { dequantize, narrow, quantize, widen } from "./quantize";
 import { expandRows, SCALES_HASH, scaleToRow } from "./rows";
@@ -335,4 +335,14 @@ export function partFingerprint(part: usize): u32 {
 @inline
 export function chain(h: u32, f: u32): u32 {
   return (h * P1) ^ f;
+}
+
+/** One part's share of the seed of a compact check: docs/format.md section 2.4. */
+export function seedOfPart(seed: u32, fingerprint: u32, part: usize, count: u32, only: bool): u32 {
+  let s = chain(seed, fingerprint);
+  if (!only && load<u32>(part, PART_KIND) != KIND_CHANNELS) return chain(s, count);
+  const rank = load<u32>(part, PART_RANK);
+  s = chain(s, rank);
+  for (let d: u32 = 0; d < rank; d++) s = chain(s, load<u32>(part + (<usize>d << 2), PART_DIMS));
+  return s;
 }

@@ -77,7 +77,7 @@ test("one file instantiates Wasm and holds its memory, and the others are handed
 test("assembly/ has the files that docs/architecture.md draws", () => {
   const names = sources.filter((file) => /^assembly\/[^/]+\.ts$/.test(file)).map((file) => basename(file, ".ts"));
   const expected =
-    "cdf checksum codes guard index interleaved lanes memory mixture packet-reader packet-writer part quantize rows single stream table";
+    "cdf checksum codes guard index interleaved lanes memory mixture packet-header packet-reader packet-writer part quantize rows single stream table";
   assert.equal(names.sort().join(" "), expected);
 });
 

@@ -1,0 +1,351 @@
+// The header of a packet (docs/format.md section 2): its constants, and reading it. Nothing of the size that a header
+// names is allocated before the header is known to be right.
+
+import { xxh32 } from "./checksum";
+import {
+  CORRUPTED, fail, failAt, FIELD_CHECK, FIELD_CONTEXT, FIELD_CONTROL, FIELD_CORRECTIONS, FIELD_COUNT, FIELD_ESCAPES,
+  FIELD_FILE_HASHES, FIELD_FINGERPRINT, FIELD_HEADER, FIELD_INDEX_CHECKS, FIELD_PARTS, FIELD_SECTIONS, FIELD_SHAPE,
+  FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, NOT_A_PACKET, OK, TRUNCATED, UNSUPPORTED_VERSION,
+} from "./codes";
+import { GUARD_COUNT, GUARD_LIST, GUARD_NEXT, nextCorrection, NO_CORRECTION } from "./guard";
+import { TAIL_UNIT } from "./interleaved";
+import { allocate, readVarint, release, room, scratch } from "./memory";
+import { openSingle } from "./single";
+import {
+  STREAM_COMPRESSAI, STREAM_COUNT, STREAM_END, STREAM_ESCAPES, STREAM_ESCAPES_END, STREAM_LANES, STREAM_TAIL,
+  STREAM_WORDS, unpackStates,
+} from "./stream";
+
+// Constants of the format.
+export const FORM_FULL: u32 = 0;
+export const FORM_COMPACT: u32 = 1;
+/** CompressAI's stream alone. */
+export const FORM_STRING: u32 = 2;
+export const MAGIC_0: u8 = 0x6c;
+export const MAGIC_1: u8 = 0x70;
+export const HAS_CHECK: u32 = 1;
+export const HAS_FINGERPRINT: u32 = 2;
+export const BATCH_OF_ONE: u32 = 4;
+export const VERSION: u32 = 1;
+export const SEVERAL: u32 = 64;
+export const HAS_SHAPES: u32 = 128;
+export const HAS_SECTIONS: u32 = 4;
+export const HAS_ESCAPES: u32 = 8;
+export const SECTION_CORRECTIONS: u32 = 1;
+export const SECTION_CHECKS: u32 = 2;
+export const SECTION_CONTEXT: u32 = 4;
+export const SECTION_HASHES: u32 = 8;
+export const SECTION_SEVERAL: u32 = 16;
+export const SHAPE_BATCH_OF_ONE: u32 = 8;
+export const SHAPE_FOLLOWS: u32 = 16;
+export const MOST_ELEMENTS: u32 = 0x7fffffff;
+
+// The structure of a reader, docs/abi.md: u32 each. What the host fills in:
+export const READER_FORM: usize = 0;
+/** Bytes of a compact packet's check. */
+export const READER_CHECK: usize = 4;
+/** The most elements that are accepted. */
+export const READER_LIMIT: usize = 8;
+/** Only the header is wanted; a wrong check is no error. */
+export const READER_INSPECT: usize = 12;
+// What it finds there:
+export const READER_PARTS: usize = 16;
+/** Symbols of all parts; of a compact packet of one part 0 until the part begins. */
+export const READER_COUNT: usize = 20;
+/** Shape of the only part, or the one that nextShape found; rank 0: there is none. */
+export const READER_RANK: usize = 24;
+export const READER_DIMS: usize = 28;
+export const READER_SEVERAL: usize = 56;
+export const READER_LANES: usize = 60;
+export const READER_COMPRESSAI: usize = 64;
+export const READER_ESCAPE_BYTES: usize = 68;
+export const READER_FINGERPRINTED: usize = 72;
+export const READER_FINGERPRINT: usize = 76;
+/** 0: there is none, or it is compact; 1: valid, 2: wrong. */
+export const READER_CHECK_STATE: usize = 80;
+export const READER_HEADER_BYTES: usize = 84;
+const READER_STREAM_BYTES: usize = 88;
+export const READER_CORRECTIONS: usize = 92;
+/**
+ * Whether there are index checks: then a part is staged whole, because its rows are checked before a symbol is decoded.
+ * So is a mixture.
+ */
+export const READER_CHECKED: usize = 96;
+export const READER_PART: usize = 100;
+/** Symbols of the parts before, and of the present one. */
+export const READER_POSITION: usize = 104;
+export const READER_DONE: usize = 108;
+/** Where the host puts the packet. */
+export const READER_START: usize = 112;
+// The module's own:
+export const READER_LENGTH: usize = 116;
+const READER_TAIL: usize = 120;
+const READER_BODY: usize = 124;
+const READER_CURSOR: usize = 128;
+export const READER_SHAPES: usize = 140; // a cursor
+export const READER_CHECKS: usize = 152; // address
+export const READER_HASH: usize = 156;
+export const READER_SEED: usize = 160;
+export const READER_STAGE: usize = 164; // address and size
+export const READER_BASE: usize = 172;
+const READER_ERROR: usize = 176;
+export const READER_SEQUENCE: usize = 180;
+export const READER_GUARD: usize = 192;
+export const READER_STREAM: usize = 256;
+const READER_BYTES: usize = 512;
+
+const decoder: usize = memory.data(512, 16);
+
+/**
+ * A reader of packets of at most `length` bytes, or 0. `kept`: until freeReader; otherwise the reader of single
+ * tensors, whose packet is scratch.
+ */
+export function newReader(length: u32, kept: bool): usize {
+  const room = READER_BYTES + <u64>length + 256;
+  const reader = kept ? allocate(room) : scratch(room) ? decoder : 0;
+  if (reader == 0) return 0;
+  memory.fill(reader, 0, READER_BYTES);
+  const start = kept ? reader + READER_BYTES : scratch(0);
+  store<u32>(reader, <u32>start, READER_START);
+  store<u32>(reader, kept ? 0 : <u32>((start + length + 319) & ~63), READER_BASE);
+  store<u32>(reader, length, READER_LENGTH);
+  return reader;
+}
+
+export function freeReader(reader: usize): void {
+  release(<usize>load<u32>(reader, READER_STAGE));
+  release(reader);
+}
+
+/** Judges the first bytes of a full packet, four or all there are, before the rest is copied. Returns 0 or a code. */
+export function checkMagic(start: usize, length: u32): i32 {
+  if (length < 4) return fail(TRUNCATED, FIELD_HEADER);
+  if (load<u8>(start) != MAGIC_0 || (load<u8>(start, 1) & 0xf8) != MAGIC_1) return fail(NOT_A_PACKET, FIELD_HEADER);
+  const version = <u32>load<u8>(start, 2) & 7;
+  return version == VERSION ? OK : failAt(UNSUPPORTED_VERSION, FIELD_HEADER, version, 0);
+}
+
+// ---- the header: fields are read one after the other, and the first thing that is wrong is kept in READER_ERROR
+
+function refuse(reader: usize, code: i32, field: u32): void {
+  if (load<i32>(reader, READER_ERROR) == OK) store<i32>(reader, fail(code, field), READER_ERROR);
+}
+
+function require(reader: usize, valid: bool, field: u32): void {
+  if (!valid) refuse(reader, CORRUPTED, field);
+}
+
+// A number of at most 2^31 - 1; 0 where there is none.
+function number(reader: usize, field: u32): u32 {
+  const cursor = reader + READER_CURSOR;
+  const value = readVarint(cursor);
+  const wrong = load<u32>(cursor, 8);
+  if (wrong) refuse(reader, wrong == 1 ? TRUNCATED : CORRUPTED, field);
+  require(reader, value <= MOST_ELEMENTS, field);
+  return value;
+}
+
+// Goes on by so many bytes; returns where they begin.
+function skip(reader: usize, bytes: u32, field: u32): usize {
+  const at = <usize>load<u32>(reader, READER_CURSOR);
+  if (bytes > left(reader)) refuse(reader, TRUNCATED, field);
+  else store<u32>(reader, <u32>at + bytes, READER_CURSOR);
+  return at;
+}
+
+function left(reader: usize): u32 {
+  return load<u32>(reader, READER_CURSOR + 4) - load<u32>(reader, READER_CURSOR);
+}
+
+/** Reads the header of the packet that the host has put in place. Returns 0 or a code. */
+export function openReader(reader: usize): i32 {
+  const form = load<u32>(reader, READER_FORM);
+  const start = <usize>load<u32>(reader, READER_START);
+  const length = load<u32>(reader, READER_LENGTH);
+  store<u32>(reader + READER_GUARD, NO_CORRECTION, GUARD_NEXT);
+  store<u32>(reader, 1, READER_LANES);
+  store<u32>(reader, 1, READER_PARTS);
+  store<u32>(reader, <u32>start, READER_CURSOR);
+  store<u32>(reader, <u32>start + length, READER_CURSOR + 4);
+  store<u32>(reader, form == FORM_STRING ? 1 : 0, READER_COMPRESSAI);
+  if (form == FORM_FULL) {
+    const code = checkStart(reader, start, length);
+    if (code) return code;
+    readHeader(reader, load<u8>(start, 1), load<u8>(start, 2));
+  } else if (form == FORM_COMPACT) {
+    const check = load<u32>(reader, READER_CHECK);
+    if (length < 1 + check) return fail(TRUNCATED, FIELD_HEADER);
+    store<u32>(reader, <u32>(start + length - check), READER_CURSOR + 4);
+    readHeader(reader, 0, 0);
+  }
+  if (load<i32>(reader, READER_ERROR)) return load<i32>(reader, READER_ERROR);
+  store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_BODY);
+  store<u32>(reader, left(reader), READER_STREAM_BYTES);
+  if (load<u32>(reader, READER_INSPECT)) return OK;
+  const n = load<u32>(reader, READER_COUNT);
+  if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
+  // One part in compact form, or a string: its number of symbols is still unknown.
+  return form == FORM_FULL || load<u32>(reader, READER_SEVERAL) ? openStream(reader) : OK;
+}
+
+// Magic, version and check of a full packet.
+function checkStart(reader: usize, start: usize, length: u32): i32 {
+  const code = checkMagic(start, length);
+  if (code) return code;
+  store<u32>(reader, <u32>start + 3, READER_CURSOR);
+  if ((load<u8>(start, 1) & HAS_CHECK) == 0) return OK;
+  if (length < 8) return fail(TRUNCATED, FIELD_CHECK);
+  const end = start + length - 4;
+  const valid = xxh32(start, length - 4, 0) == load<u32>(end);
+  store<u32>(reader, valid ? 1 : 2, READER_CHECK_STATE);
+  store<u32>(reader, <u32>end, READER_CURSOR + 4);
+  return valid || load<u32>(reader, READER_INSPECT) ? OK : fail(CORRUPTED, FIELD_CHECK);
+}
+
+// `flags` and `third` are the second and third byte of a full packet, 0 of a compact one.
+function readHeader(reader: usize, flags: u32, third: u32): void {
+  const compact = third == 0;
+  const c = (third >> 3) & 7;
+  const valid = third & SEVERAL ? !(flags & BATCH_OF_ONE) && c != 1 : c != 0 && !(third & HAS_SHAPES);
+  require(reader, compact || valid, FIELD_HEADER);
+  const control = <u32>load<u8>(skip(reader, 1, FIELD_CONTROL));
+  const code = control >> 4;
+  require(reader, control & 3 ? code != 0 : code <= (control & HAS_ESCAPES ? 0 : 1), FIELD_CONTROL);
+  let sections: u32 = 0;
+  if (control & HAS_SECTIONS) {
+    sections = load<u8>(skip(reader, 1, FIELD_SECTIONS));
+    require(reader, sections != 0, FIELD_SECTIONS);
+    if (sections & SECTION_CONTEXT) refuse(reader, UNSUPPORTED_VERSION, FIELD_CONTEXT);
+    if (sections & 0xe0) refuse(reader, UNSUPPORTED_VERSION, FIELD_SECTIONS);
+    require(reader, compact || (sections & SECTION_SEVERAL) == 0, FIELD_SECTIONS);
+  }
+  const several = ((third & SEVERAL) | (sections & SECTION_SEVERAL)) != 0;
+  require(reader, !several || control & 3 || code == 0, FIELD_CONTROL);
+  if (flags & HAS_FINGERPRINT) {
+    store<u32>(reader, 1, READER_FINGERPRINTED);
+    store<u32>(reader, load<u32>(skip(reader, 4, FIELD_FINGERPRINT)), READER_FINGERPRINT);
+  }
+  store<u32>(reader, u32(several), READER_SEVERAL);
+  if (several) {
+    const parts = compact || c == 7 ? number(reader, FIELD_PARTS) : c;
+    require(reader, compact || c < 7 || parts >= 7, FIELD_PARTS);
+    store<u32>(reader, parts, READER_PARTS);
+    store<u32>(reader, number(reader, FIELD_COUNT), READER_COUNT);
+  } else if (!compact) store<u32>(reader, readDims(reader, c, (flags & BATCH_OF_ONE) != 0), READER_COUNT);
+  store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_SHAPES);
+  // Shapes are read again one by one: there may be as many as the packet has bytes.
+  if (third & HAS_SHAPES) while (readShape(reader) & SHAPE_FOLLOWS && load<i32>(reader, READER_ERROR) == OK);
+  store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_SHAPES + 4);
+  if (sections & SECTION_CORRECTIONS) readCorrections(reader);
+  if (sections & SECTION_CHECKS) {
+    const parts = load<u32>(reader, READER_PARTS);
+    require(reader, parts != 0, FIELD_INDEX_CHECKS);
+    store<u32>(reader, 1, READER_CHECKED);
+    store<u32>(reader, <u32>skip(reader, parts > left(reader) ? parts : 2 * parts, FIELD_INDEX_CHECKS), READER_CHECKS);
+  }
+  if (sections & SECTION_HASHES) {
+    const bytes = number(reader, FIELD_FILE_HASHES);
+    require(reader, bytes != 0 && bytes % 9 == 0, FIELD_FILE_HASHES);
+    skip(reader, bytes, FIELD_FILE_HASHES);
+  }
+  store<u32>(reader, load<u32>(reader, READER_CURSOR) - load<u32>(reader, READER_START), READER_HEADER_BYTES);
+  readControl(reader, control);
+}
+
+// Dimensions to READER_DIMS; returns their product.
+function readDims(reader: usize, rank: u32, batchOfOne: bool): u32 {
+  let n: u64 = 1;
+  let zero = false;
+  store<u32>(reader, rank, READER_RANK);
+  for (let d: u32 = 0; d < rank; d++) {
+    const size = d == 0 && batchOfOne ? 1 : number(reader, FIELD_SHAPE);
+    require(reader, d != 0 || size != 1 || batchOfOne, FIELD_SHAPE);
+    store<u32>(reader + (<usize>d << 2), size, READER_DIMS);
+    zero = zero || size == 0;
+    // A product that is too large stays so, without overflow.
+    n = min<u64>(n * max<u32>(size, 1), <u64>MOST_ELEMENTS + 1);
+  }
+  require(reader, rank != 0 && (zero || n <= MOST_ELEMENTS), FIELD_SHAPE);
+  return zero ? 0 : <u32>n;
+}
+
+// A shape's first byte and its dimensions; returns that byte.
+function readShape(reader: usize): u32 {
+  const code = <u32>load<u8>(skip(reader, 1, FIELD_SHAPE));
+  require(reader, code < 2 * SHAPE_FOLLOWS, FIELD_SHAPE);
+  readDims(reader, code & 7, (code & SHAPE_BATCH_OF_ONE) != 0);
+  return code;
+}
+
+/** The next shape of a packet of several parts, to READER_RANK and READER_DIMS; rank 0 behind the last one. */
+export function nextShape(reader: usize): void {
+  store<u32>(reader, 0, READER_RANK);
+  if (load<u32>(reader, READER_SHAPES) == load<u32>(reader, READER_SHAPES + 4)) return;
+  memory.copy(reader + READER_CURSOR, reader + READER_SHAPES, 12);
+  readShape(reader);
+  memory.copy(reader + READER_SHAPES, reader + READER_CURSOR, 12);
+}
+
+function readCorrections(reader: usize): void {
+  const guard = reader + READER_GUARD;
+  const count = number(reader, FIELD_CORRECTIONS);
+  // Each takes at least a byte.
+  require(reader, count != 0 && count <= left(reader), FIELD_CORRECTIONS);
+  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_LIST);
+  let last: u64 = 0;
+  for (let i: u32 = 0; i < count && load<i32>(reader, READER_ERROR) == OK; i++)
+    last += <u64>number(reader, FIELD_CORRECTIONS) + 1;
+  require(reader, last < NO_CORRECTION, FIELD_CORRECTIONS);
+  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_LIST + 4);
+  store<u32>(guard, count, GUARD_COUNT);
+  store<u32>(reader, count, READER_CORRECTIONS);
+  if (load<i32>(reader, READER_ERROR) == OK) nextCorrection(guard);
+}
+
+// The control byte, and t and E, which stand behind all sections.
+function readControl(reader: usize, control: u32): void {
+  const lanes: u32 = (control & 3) == 0 ? 1 : 4 << (control & 3);
+  const code = control >> 4;
+  store<u32>(reader, lanes, READER_LANES);
+  if (lanes == 1) store<u32>(reader, code, READER_COMPRESSAI);
+  else {
+    let t: u32 = code <= 8 ? 2 * code : code <= 10 ? 4 * (code - 4) : code <= 13 ? 8 * (code - 7) : 64;
+    if (code == 15) {
+      t = number(reader, FIELD_TAIL);
+      require(reader, t > 64, FIELD_TAIL);
+    }
+    store<u32>(reader, t, READER_TAIL);
+  }
+  if (control & HAS_ESCAPES) {
+    const bytes = number(reader, FIELD_ESCAPES);
+    require(reader, bytes != 0, FIELD_ESCAPES);
+    if (bytes > left(reader)) refuse(reader, TRUNCATED, FIELD_ESCAPES);
+    store<u32>(reader, bytes, READER_ESCAPE_BYTES);
+  }
+}
+
+export function openStream(reader: usize): i32 {
+  const stream = reader + READER_STREAM;
+  const body = <usize>load<u32>(reader, READER_BODY);
+  const lanes = load<u32>(reader, READER_LANES);
+  const escapesEnd = body + load<u32>(reader, READER_STREAM_BYTES);
+  const end = escapesEnd - load<u32>(reader, READER_ESCAPE_BYTES);
+  store<u32>(stream, <u32>end, STREAM_END);
+  store<u32>(stream, <u32>end, STREAM_ESCAPES);
+  store<u32>(stream, <u32>escapesEnd, STREAM_ESCAPES_END);
+  store<u32>(stream, load<u32>(reader, READER_COUNT), STREAM_COUNT);
+  store<u32>(stream, lanes, STREAM_LANES);
+  store<u32>(stream, load<u32>(reader, READER_COMPRESSAI), STREAM_COMPRESSAI);
+  if (lanes == 1) {
+    const code = openSingle(stream, body);
+    return code ? fail(code, FIELD_STREAM) : OK;
+  }
+  const tail = <u64>load<u32>(reader, READER_TAIL) * TAIL_UNIT;
+  if (tail >= load<u32>(reader, READER_COUNT)) return fail(CORRUPTED, FIELD_TAIL);
+  const words = unpackStates(stream, body, end, lanes);
+  if (words <= <usize>CORRUPTED) return fail(<i32>words, FIELD_STREAM);
+  if ((end - words) & 1) return fail(CORRUPTED, FIELD_STREAM);
+  store<u32>(stream, <u32>tail, STREAM_TAIL);
+  store<u32>(stream, <u32>words, STREAM_WORDS);
+  return OK;
+}
