@@ -8,7 +8,7 @@ import { moduleOf, moduleOfSync } from "./instantiate.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
-export { channels, checkerboard, permute } from "./tensor.js";
+export { channels, checkerboardHalf, permute } from "./tensor.js";
 export type * from "./types.js";
 
 /**

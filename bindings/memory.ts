@@ -115,7 +115,8 @@ export class Memory {
     const first = Math.ceil(from / block);
     const end = Math.floor(to / block);
     const most = Math.floor((PIECE - 1 - high + low) / steps[0]) + 1;
-    // Of a wide piece too little would be used. Shared memory may change meanwhile beside the elements.
+    // A grid whose places lie far apart would waste most of a piece. Shared memory is left out: another thread may write
+    // beside the elements meanwhile, and its values would be lost.
     const suits = end > first && most > 0 && steps[0] + high - low <= 8 * block;
     if (!suits || !(span.data.buffer instanceof ArrayBuffer)) return [from, from];
     const at = this.wasm.pieceAddress();

@@ -360,7 +360,7 @@ export function permute(tensor: TensorLike | TensorView, order: readonly number[
  *
  * @throws RangeError where H or W is odd, or the tensor has fewer than 2 or more than 6 dimensions.
  */
-export function checkerboard(tensor: TensorLike | TensorView, parity: 0 | 1): TensorView {
+export function checkerboardHalf(tensor: TensorLike | TensorView, parity: 0 | 1): TensorView {
   const view = asView(tensor, "tensor");
   const rank = view.dims.length;
   const [height, width] = view.dims.slice(-2);

@@ -28,7 +28,7 @@ export interface TensorLike {
 
 /**
  * Part of a tensor, or a tensor in another order, without a copy: element `(i, j, ..)` is `data[offset + i * strides[0] + j * strides[1] + ..]`.
- * Made by `channels`, `checkerboard`, `permute`, or by hand.
+ * Made by `channels`, `checkerboardHalf`, `permute`, or by hand.
  */
 export interface TensorView extends TensorLike {
   /** Elements between neighbours along each dimension; integers, as many as `dims`. */

@@ -5,7 +5,7 @@ import { isModule } from "./memory.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
-export { channels, checkerboard, permute } from "./tensor.js";
+export { channels, checkerboardHalf, permute } from "./tensor.js";
 export type * from "./types.js";
 
 // Nothing of instantiate.ts: it carries both builds as text.

@@ -1,5 +1,5 @@
 // Views: parts of tensors and tensors in another order are coded in place, and the same as copies.
-import { type Codec, channels, checkerboard, permute, type TensorLike, type TensorView } from "latentwire";
+import { type Codec, channels, checkerboardHalf, permute, type TensorLike, type TensorView } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
@@ -70,13 +70,13 @@ const named: Record<string, (t: TensorLike) => TensorView> = {
   "no channels": (t) => channels(t, 4, 4),
   rows: (t) => channels(t, 2, 7, 2),
   columns: (t) => channels(t, 1, 10, 3),
-  anchors: (t) => checkerboard(t, 0),
-  "the others": (t) => checkerboard(t, 1),
+  anchors: (t) => checkerboardHalf(t, 0),
+  "the others": (t) => checkerboardHalf(t, 1),
   NHWC: (t) => permute(t, [0, 2, 3, 1]),
   "width first": (t) => permute(t, [3, 0, 2, 1]),
-  "anchors of a group of channels": (t) => checkerboard(channels(t, 4, 8), 0),
+  "anchors of a group of channels": (t) => checkerboardHalf(channels(t, 4, 8), 0),
   "a group of channels, pixel by pixel": (t) => permute(channels(t, 4, 8), [0, 2, 3, 1]),
-  "a permuted half": (t) => permute(checkerboard(t, 1), [0, 2, 3, 4, 1]),
+  "a permuted half": (t) => permute(checkerboardHalf(t, 1), [0, 2, 3, 4, 1]),
 };
 
 for (const { name, codec } of builds) {
@@ -118,7 +118,7 @@ for (const { name, codec } of builds) {
     const target = tensor(new Float32Array(n));
     const writer = codec.writer();
     const sliceViews = (t: TensorLike) =>
-      [0, 4, 8].flatMap((c) => ([0, 1] as const).map((parity) => checkerboard(channels(t, c, c + 4), parity)));
+      [0, 4, 8].flatMap((c) => ([0, 1] as const).map((parity) => checkerboardHalf(channels(t, c, c + 4), parity)));
     const [latents, ss, ms, outs] = [y, scales, means, target].map(sliceViews);
     const sent = new Float32Array(n);
     const sentViews = sliceViews(tensor(sent));
@@ -185,7 +185,7 @@ for (const { name, codec } of builds) {
     for (const [view, axis] of [
       [permute(symbols, [0, 2, 3, 1]), 3],
       [channels(symbols, 2, 7, 2), 1],
-      [checkerboard(symbols, 1), 1],
+      [checkerboardHalf(symbols, 1), 1],
     ] as const) {
       const packet = write(view, axis);
       sameNumbers(packet, write(copyOf(view), axis));
@@ -229,8 +229,8 @@ for (const { name, codec } of builds) {
     throwsMistake(() => channels(y, 0, 1, 4), RangeError, "4");
     throwsMistake(() => permute(y, [0, 1, 2]), RangeError, "order");
     throwsMistake(() => permute(y, [0, 1, 2, 2]), RangeError, "order");
-    throwsMistake(() => checkerboard(tensor(new Float32Array(15), [1, 3, 5]), 0), RangeError, "even");
-    throwsMistake(() => checkerboard(y, 2 as 1), RangeError, "parity");
+    throwsMistake(() => checkerboardHalf(tensor(new Float32Array(15), [1, 3, 5]), 0), RangeError, "even");
+    throwsMistake(() => checkerboardHalf(y, 2 as 1), RangeError, "parity");
     // A target in which two elements share a place, or of another type.
     const writer = codec.writer();
     const latent = { type: "float32", dims: [24], data };
@@ -258,7 +258,7 @@ test("checkerboard halves are those with (h + w) even and odd, row by row", () =
     for (let c = 0; c < 2; c++)
       for (let h = 0; h < 4; h++)
         for (let w = 0; w < 6; w++) if ((h + w) % 2 === parity) expected.push(24 * c + 6 * h + w);
-    const view = checkerboard(board, parity);
+    const view = checkerboardHalf(board, parity);
     assert.equal(view.dims, [2, 2, 2, 3]);
     assert.equal([...copyOf(view).data], expected);
   }

@@ -1,6 +1,6 @@
 /** Families in which a part of y is known before the next: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
-import { channels, checkerboard as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
+import { channels, checkerboardHalf as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
 import type { Latent, TensorLike, TensorView } from "../types.js";
 import {
   both,

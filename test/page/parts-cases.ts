@@ -1,5 +1,5 @@
 // As cases.ts, for packets of several parts: what every engine must agree on, byte for byte.
-import { type Codec, channels, checkerboard, type MixtureOptions, permute } from "latentwire";
+import { type Codec, channels, checkerboardHalf, type MixtureOptions, permute } from "latentwire";
 import { fnv, generator, hex, latent, type Outcome, testTable } from "./cases.js";
 
 const dims = [1, 12, 8, 8];
@@ -27,8 +27,10 @@ export function partsOutcomes(codec: Codec): Outcome[] {
   const priors = [
     codec.factorized(table, { step: 0.5 }),
     codec.gaussian(channels(scales, 0, 5), { means: channels(means, 0, 5) }),
-    codec.gaussian(checkerboard(channels(scales, 5, 12), 0), { means: checkerboard(channels(means, 5, 12), 0) }),
-    codec.gaussian(checkerboard(channels(scales, 5, 12), 1), { table: codec.laplaceTable() }),
+    codec.gaussian(checkerboardHalf(channels(scales, 5, 12), 0), {
+      means: checkerboardHalf(channels(means, 5, 12), 0),
+    }),
+    codec.gaussian(checkerboardHalf(channels(scales, 5, 12), 1), { table: codec.laplaceTable() }),
     codec.gaussian(permute(scales, [0, 2, 3, 1]), { table: codec.logisticTable() }),
     mixtureOf("gaussian"),
     mixtureOf("laplace"),
@@ -37,8 +39,8 @@ export function partsOutcomes(codec: Codec): Outcome[] {
   const tensors = [
     z,
     channels(y, 0, 5),
-    checkerboard(channels(y, 5, 12), 0),
-    checkerboard(channels(y, 5, 12), 1),
+    checkerboardHalf(channels(y, 5, 12), 0),
+    checkerboardHalf(channels(y, 5, 12), 1),
     permute(y, [0, 2, 3, 1]),
     y,
     y,
