@@ -264,4 +264,36 @@ test("checkerboard halves are those with (h + w) even and odd, row by row", () =
   }
 });
 
+for (const { name, codec } of builds) {
+  test(`${name}: grids of blocks, rows and columns at any distances, longer than what passes through Wasm at once`, () => {
+    const rng = random(71);
+    const table = { offsets: [-2], cdfs: [[0, 9000, 20000, 40000, 55000, 65000, 65536]] };
+    for (let round = 0; round < 120; round++) {
+      const dims = [1 + rng(round % 10 === 0 ? 6000 : 300), 1 + rng(4), 1 + rng(40)];
+      const steps = [(1 + rng(50)) * (rng(2) * 2 - 1), (1 + rng(3)) * (rng(2) * 2 - 1)];
+      const reach = steps.map((step, d) => step * (dims[d + 1] - 1));
+      const width = reach.reduce((sum, x) => sum + Math.abs(x), 1);
+      const strides = [width + rng(20), ...steps];
+      const offset = reach.reduce((sum, x) => sum - Math.min(x, 0), rng(5));
+      const length = offset + dims[0] * strides[0] + width;
+      const data = Float32Array.from({ length }, () => rng(5) - 2);
+      const view = { type: "float32", dims, data, strides, offset };
+      const dense = copyOf(view);
+      const prior = codec.indexed(table, new Uint16Array(dense.data.length));
+      const packet = codec.encode(view, prior);
+      sameNumbers(packet, codec.encode(dense, prior));
+      const target = new Float32Array(length).fill(9);
+      const reader = codec.reader(packet);
+      reader.read(prior, { out: { ...view, data: target } });
+      reader.finish();
+      const places = copyOf({ ...view, type: "int32", data: Int32Array.from(data, (_, i) => i) }).data;
+      const expected = new Float32Array(length).fill(9);
+      places.forEach((at, i) => {
+        expected[at] = dense.data[i];
+      });
+      sameNumbers(target, expected);
+    }
+  });
+}
+
 test.run();
