@@ -8,10 +8,8 @@ import { INVALID_PMF, NON_FINITE } from "./codes";
  * CompressAI's pmf_to_quantized_cdf. pmf: n float32, cdf: n + 1 u32 (0 .. 2^precision). Returns 0 or an error code.
  *
  * The original searches all bins for the smallest frequency above 1 whenever it must widen an empty bin: O(n^2), 128 ms
- * for the stock
- * table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins in order of
- * (freq, index),
- * each drained to 1: one pass per distinct frequency that gives.
+ * for the stock table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins
+ * in order of (freq, index), each drained to 1: one pass per distinct frequency that gives.
  */
 export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i32 {
   const one: u64 = <u64>1 << precision;
@@ -115,8 +113,7 @@ export function sigmoid(x: f64): f64 {
 }
 
 // s = ln(1 + e^x) solves e^s = 1 + e^x; Halley's iteration from within 0.4 of it is exact to 1e-15 after four steps. A
-// logarithm of its
-// own would cost 250 bytes of the module.
+// logarithm of its own would cost 250 bytes of the module.
 function softplus(x: f64): f64 {
   if (x > 36) return x;
   const z = 1 + exp(x);
@@ -182,8 +179,7 @@ function logits(x: f64, p: usize, layers: u32, filters: usize, work: usize): f64
 }
 
 // exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own
-// has a 2 KB look-up
-// table, which no caller here is fast enough to need.
+// has a 2 KB look-up table, which no caller here is fast enough to need.
 export function exp(x: f64): f64 {
   if (x > 709) return Infinity;
   if (x < -745) return 0;

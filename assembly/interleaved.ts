@@ -150,8 +150,7 @@ export function endTail(stream: usize): i32 {
 }
 
 // A tile of the body whose first symbol is number `origin` of its part or run. What does not fill all lanes goes to
-// kernels of half the width, and only a rest below the
-// narrowest one to the scalar loop.
+// kernels of half the width, and only a rest below the narrowest one to the scalar loop.
 function encodeTile(
   stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32,
   lanes: u32,

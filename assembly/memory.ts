@@ -88,8 +88,7 @@ export function room(list: usize, bytes: u32): usize {
 
 /**
  * Reads a minimal LEB128 number below 2^32. Where there is none it sets the cursor's third word (1: the input ends, 2:
- * not minimal or too large) and gives 0, so that
- * a caller checks several at once.
+ * not minimal or too large) and gives 0, so that a caller checks several at once.
  */
 export function readVarint(cursor: usize): u32 {
   let at = <usize>load<u32>(cursor);

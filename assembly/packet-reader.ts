@@ -8,7 +8,7 @@ import {
 } from "./codes";
 import { checkOfHash, GUARD_FIRST, GUARD_HASH, GUARD_HASHED, GUARD_NEXT, NO_CORRECTION } from "./guard";
 import { beginTail, decodeInterleaved } from "./interleaved";
-import { keep, scratch } from "./memory";
+import { scratch } from "./memory";
 import { quantizeMixture } from "./mixture";
 import {
   FORM_COMPACT, FORM_FULL, FORM_STRING, openStream, READER_BASE, READER_CHECK, READER_CHECKED, READER_CHECKS,

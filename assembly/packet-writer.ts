@@ -8,7 +8,7 @@ import {
   NO_CORRECTION, restoreGuard, saveGuard,
 } from "./guard";
 import { encodeInterleaved, endTail, TAIL_UNIT } from "./interleaved";
-import { align, allocate, keep, PADDING, release, room, scratch, writeVarint } from "./memory";
+import { align, allocate, PADDING, release, room, scratch, writeVarint } from "./memory";
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
   BATCH_OF_ONE, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT, HAS_SECTIONS, HAS_SHAPES,
@@ -199,8 +199,8 @@ export function dropPart(writer: usize): void {
 
 /**
  * Room for `count` more elements of the open part: sets the addresses at which the host puts them and what belongs to
- * them. `keep`: of the writer's own, so that they stay
- * the same for steps of one size; otherwise scratch. Returns 0 or a code.
+ * them. `keep`: of the writer's own, so that they stay the same for steps of one size; otherwise scratch. Returns 0 or
+ * a code.
  */
 export function stagePart(writer: usize, part: usize, count: u32, keep: bool): i32 {
   const have = load<u32>(part, PART_COUNT);

@@ -230,8 +230,8 @@ export function stageBytes(part: usize, count: u32, stored: bool): u64 {
 
 /**
  * Sets the addresses of `count` elements and what belongs to them. `block`: where the owner keeps address and size of a
- * stage of its own, so that they stay the same for
- * steps of one size; 0: scratch, `before` bytes behind its beginning. Returns 0 or a code.
+ * stage of its own, so that they stay the same for steps of one size; 0: scratch, `before` bytes behind its beginning.
+ * Returns 0 or a code.
  */
 export function stageElements(part: usize, count: u32, stored: bool, block: usize, before: usize): i32 {
   const size = stageBytes(part, count, stored);

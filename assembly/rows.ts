@@ -28,8 +28,8 @@ export function newScales(count: u32): usize {
 
 /**
  * Builds the bins: for each upper part of a float32, the first scale that is not below its smallest member (float32,
- * infinity behind the last one that counts) and
- * that scale's row. Then row + (scale < sigma) is the row, if a bin holds one scale.
+ * infinity behind the last one that counts) and that scale's row. Then row + (scale < sigma) is the row, if a bin holds
+ * one scale.
  */
 export function buildScales(scales: usize): void {
   const values = scales + SCALES_VALUES;

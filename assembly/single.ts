@@ -19,8 +19,7 @@ const LOW: u64 = 1 << 31;
 const LONG_RUN: u32 = 16;
 
 // While a tile is coded, state and word pointer lie in globals: decoding W1 192 and W2 525 Msym/s; with both in locals
-// 155 and 358, with words alone in a
-// global 189 and 430 (V8, Zen 5). Between calls they lie in the stream.
+// 155 and 358, with words alone in a global 189 and 430 (V8, Zen 5). Between calls they lie in the stream.
 let state: u64 = 0;
 let words: usize = 0;
 

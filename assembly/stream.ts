@@ -94,10 +94,9 @@ export const slowValues: usize = memory.data(128, 16);
 
 /**
  * Decodes the lanes of a group whose F is 0 by searching their rows: escapes, and a third entry in a bucket. Leaves F
- * and E in `slowGroup` and the values in
- * `slowValues`. Returns a mask of these lanes. Only the kernels with a row per symbol call it; the others leave their
- * loop at such a symbol, because theirs are rarer and a
- * call in a loop costs V8 its registers.
+ * and E in `slowGroup` and the values in `slowValues`. Returns a mask of these lanes. Only the kernels with a row per
+ * symbol call it; the others leave their loop at such a symbol, because theirs are rarer and a call in a loop costs V8
+ * its registers.
  */
 export function searchGroup(stream: usize, F: v128, L: v128, E: v128, records: usize, rows: usize, lane: usize): u32 {
   v128.store(slowGroup, F);

@@ -31,8 +31,8 @@ const TABLE_HEADER: usize = 64;
 export const FLAG_ONE_ENTRY_ROW: u32 = 2;
 
 // 256 buckets of 256 slots: 64 rows fill 128 KB. A constant of the kernels, not of the format. 128 buckets are as fast
-// on a latent that is decoded again and
-// again, because the processor learns where its rare symbols are; on 4 million fresh ones 256 are 8 % faster.
+// on a latent that is decoded again and again, because the processor learns where its rare symbols are; on 4 million
+// fresh ones 256 are 8 % faster.
 export const BUCKET_BITS: u32 = 8;
 export const BUCKET_SHIFT: u32 = 16 - BUCKET_BITS;
 /** Kernels with a row per symbol compute a bucket's number in 16 bits. */
@@ -212,13 +212,11 @@ function buildWindows(table: usize, windows: usize, encode: bool): void {
 }
 
 /**
- * Builds the decode buckets at `buckets`. Bucket b of a row covers the slots b * 256 .. b * 256 + 255 and holds
- * {freqA, cumA, freqB, valueA}: A is the first entry that reaches into it, B the next one, so cumB = cumA + freqA and
- * valueB =
+ * Builds the decode buckets at `buckets`. Bucket b of a row covers the slots b * 256 .. b * 256 + 255 and holds {freqA,
+ * cumA, freqB, valueA}: A is the first entry that reaches into it, B the next one, so cumB = cumA + freqA and valueB =
  * valueA + 1. freqB = 0 says that entry B does not decide (it is the escape, or a third entry begins in this bucket);
- * both 0 that A
- * does not either. So slot - cumA >= freqA selects B, and a selected freq of 0 means "search": one test for every rare
- * case.
+ * both 0 that A does not either. So slot - cumA >= freqA selects B, and a selected freq of 0 means "search": one test
+ * for every rare case.
  */
 function buildBuckets(table: usize, buckets: usize): void {
   const rows = load<u32>(table, TABLE_ROWS);
