@@ -17,7 +17,7 @@ import {
   Scales,
 } from "./prior.js";
 import { rateOf } from "./rate.js";
-import { inspectPacket, openPacket, Reader } from "./reader.js";
+import { inspectPacket, openPacket, Reader, readElements } from "./reader.js";
 import { type TableHandle, Tables } from "./tables.js";
 import {
   checkDims,
@@ -57,7 +57,7 @@ import type {
   TensorView,
   WriterOptions,
 } from "./types.js";
-import { checkWriteOptions, Writer } from "./writer.js";
+import { checkWriteOptions, fillWriter, Writer } from "./writer.js";
 
 const NO_ELEMENTS: Span = {
   type: "float32",
@@ -185,10 +185,8 @@ class CodecImplementation {
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
     const span = spanOf(latent, "latent");
-    const checked = checkWriteOptions(options);
-    const packet = source.mixture
-      ? this.#encodeKept(span, prior, options)
-      : this.#encodeInChunks(span, source, options, checked);
+    const form = checkWriteOptions(options);
+    const packet = source.mixture ? this.#encodeKept(span, prior, options) : this.#encodeInChunks(span, source, form);
     if (options.out === undefined) return packet.slice();
     if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
     if (options.out.length < packet.length)
@@ -198,22 +196,13 @@ class CodecImplementation {
   }
 
   /** A view of the packet, valid until the next call. */
-  #encodeInChunks(
-    span: Span,
-    source: PriorSource,
-    options: EncodeOptions,
-    { form, check, lanes }: ReturnType<typeof checkWriteOptions>,
-  ): Uint8Array {
+  #encodeInChunks(span: Span, source: PriorSource, form: ReturnType<typeof checkWriteOptions>): Uint8Array {
     const memory = this.#memory;
     const { wasm, part } = memory;
     const { n } = span;
     memory.address(wasm.prepareTable(source.table, 1));
     const writer = wasm.newWriter(0);
-    memory.setWord(writer, abi.WRITER_FORM, form);
-    memory.setWord(writer, abi.WRITER_CHECK, check);
-    memory.setWord(writer, abi.WRITER_FINGERPRINT, (options.fingerprint ?? true) ? 1 : 0);
-    memory.setWord(writer, abi.WRITER_LANES, lanes);
-    memory.setWord(writer, abi.WRITER_COMPRESSAI, options.stream === "compressai" ? 1 : 0);
+    fillWriter(memory, writer, form);
     fillPart(memory, part, source, span.dims, n, span.type);
     const chunk = chunkOf(source, n);
     memory.check(wasm.beginEncode(writer, part, n, chunk));
@@ -271,14 +260,7 @@ class CodecImplementation {
     fillPart(memory, part, source, dims, n, type);
     memory.check(wasm.beginPart(reader, part, 0));
     const out = { type, data: outArray(type, n, options.out), dims: [...dims], strides: undefined, offset: 0, n };
-    const chunk = memory.word(reader, abi.READER_CHECKED) ? n : chunkOf(source, n);
-    memory.check(wasm.stageRead(reader, part, chunk, 0));
-    for (let from = 0; from < n; from += chunk) {
-      const to = Math.min(from + chunk, n);
-      placeParameters(memory, part, source, from, to);
-      memory.check(wasm.readPart(reader, part, to - from), type);
-      memory.take(out, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
-    }
+    readElements(memory, reader, source, out);
     memory.check(wasm.endPart(reader, part, 0));
     memory.check(wasm.finishReader(reader));
     return { type, dims: out.dims, data: out.data };

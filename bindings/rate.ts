@@ -1,9 +1,10 @@
 /** What a latent costs, without coding it. Numbers for people: nothing here touches the coded path. */
 import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
-import { chunkOf, fillPart, OwnPrior, placeParameters } from "./prior.js";
+import { fillPart, OwnPrior } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
+import { writeElements } from "./writer.js";
 
 interface Cost {
   bits: number;
@@ -22,14 +23,7 @@ export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: P
   const writer = memory.address(wasm.newWriter(1));
   try {
     memory.check(wasm.openPart(writer, part, n));
-    const chunk = chunkOf(source, n);
-    for (let from = 0; from < n; from += chunk) {
-      const to = Math.min(from + chunk, n);
-      memory.check(wasm.stagePart(writer, part, to - from, 0));
-      placeParameters(memory, part, source, from, to);
-      memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
-      memory.check(wasm.writePart(writer, part, to - from, 0));
-    }
+    writeElements(memory, writer, source, span);
     memory.check(wasm.closePart(writer, part));
     const kept = keptPart(memory, memory.word(writer, abi.WRITER_LAST), n, prior.table.toJSON());
     const { total, channels } = costs(kept, dims, axis);

@@ -19,7 +19,7 @@ import type {
   SequenceReader,
   TensorView,
 } from "./types.js";
-import { checkBytes, checkChoice, checkStepArrays, Held, Step } from "./writer.js";
+import { checkBytes, checkChoice, checkStepArrays, formOf, HEADERS, Held, Step } from "./writer.js";
 
 /** How a packet is to be understood, besides what it says. */
 interface Agreement {
@@ -35,18 +35,13 @@ interface Agreement {
  */
 export function openPacket(memory: Memory, packet: Uint8Array, options: Agreement, kept: boolean): number {
   const { header = "packet", stream = "native", maxElements = 2 ** 24 } = options;
-  checkChoice("header", header, ["packet", "compact", "none"]);
+  checkChoice("header", header, HEADERS);
   checkChoice("stream", stream, ["native", "compressai"]);
   // Not "< 0": NaN would switch the limit off.
   if (!(typeof maxElements === "number" && maxElements >= 0))
     throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
   const check = checkBytes(header, options.checksum);
-  const form =
-    header === "packet"
-      ? abi.FORM_FULL
-      : header === "none" && stream === "compressai"
-        ? abi.FORM_STRING
-        : abi.FORM_COMPACT;
+  const form = formOf(header, stream);
   return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
 }
 
@@ -115,6 +110,20 @@ export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
     streamBytes: packet.length - word(abi.READER_HEADER_BYTES) - (word(abi.READER_CHECK_STATE) ? 4 : 0),
     totalBytes: packet.length,
   };
+}
+
+/** Reads the elements of a part that has begun, in chunks. */
+export function readElements(memory: Memory, reader: number, source: PriorSource, span: Span): void {
+  const { wasm, part } = memory;
+  const { n, type } = span;
+  const chunk = memory.word(reader, abi.READER_CHECKED) ? n : chunkOf(source, n);
+  memory.check(wasm.stageRead(reader, part, chunk, 0));
+  for (let from = 0; from < n; from += chunk) {
+    const to = Math.min(from + chunk, n);
+    placeParameters(memory, part, source, from, to);
+    memory.check(wasm.readPart(reader, part, to - from), type);
+    memory.take(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+  }
 }
 
 interface ReadArguments {
@@ -238,26 +247,12 @@ export class Reader implements PartReader {
       fillPart(memory, memory.part, source, dims, n, type);
       memory.check(memory.wasm.beginPart(this.#address, memory.part, 0));
       const { span, result } = targetOf(out, type, dims, n);
-      this.#readChunks(span, source, type);
+      readElements(memory, this.#address, source, span);
       memory.check(memory.wasm.endPart(this.#address, memory.part, 0));
       this.#endPart();
       return result;
     });
     return result as Latent<ArrayByType[T]> & TensorView;
-  }
-
-  #readChunks(span: Span, source: PriorSource, type: LatentType): void {
-    const memory = this.#memory;
-    const { wasm, part } = memory;
-    const { n } = span;
-    const chunk = memory.word(this.#address, abi.READER_CHECKED) ? n : chunkOf(source, n);
-    memory.check(wasm.stageRead(this.#address, part, chunk, 0));
-    for (let from = 0; from < n; from += chunk) {
-      const to = Math.min(from + chunk, n);
-      placeParameters(memory, part, source, from, to);
-      memory.check(wasm.readPart(this.#address, part, to - from), type);
-      memory.take(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
-    }
   }
 
   /** The end of a part is the end of a string. */

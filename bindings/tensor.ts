@@ -189,7 +189,6 @@ function merged({ dims, strides }: Strided): { sizes: number[]; steps: number[] 
 
 /** Blocks of rows of columns, at three distances. */
 export interface Grid {
-  readonly blocks: number;
   readonly rows: number;
   readonly columns: number;
   readonly steps: readonly [number, number, number];
@@ -206,13 +205,13 @@ export function gridOf(span: Strided): Grid | undefined {
     sizes.splice(1, 0, 1);
     steps.splice(1, 0, 0);
   }
-  const [blocks, rows, columns] = sizes as [number, number, number];
+  const [, rows, columns] = sizes as [number, number, number];
   const [a, b, c] = steps as [number, number, number];
   if (a <= 0 || c === 1) return undefined;
   const reach = [(rows - 1) * b, (columns - 1) * c];
   const low = reach.reduce((sum, x) => sum + Math.min(x, 0), 0);
   const high = reach.reduce((sum, x) => sum + Math.max(x, 0), 0);
-  return { blocks, rows, columns, steps: [a, b, c], low, high };
+  return { rows, columns, steps: [a, b, c], low, high };
 }
 
 /** The stretches of a view that lie at one distance: elements [at, at + length) are data[from + i * stride]. */

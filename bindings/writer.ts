@@ -20,27 +20,74 @@ import type {
 } from "./types.js";
 
 const LANES: readonly Lanes[] = [1, 8, 16, 32];
-const HEADERS = ["packet", "compact", "none"];
+export const HEADERS = ["packet", "compact", "none"];
+
+/** What a packet looks like, in the numbers of docs/abi.md 3.2. */
+interface Form {
+  readonly form: number;
+  readonly check: number;
+  readonly lanes: number;
+  readonly fingerprint: boolean;
+  readonly compressai: boolean;
+}
+
+const STRINGS: Form = { form: abi.FORM_STRING, check: 0, lanes: 1, fingerprint: false, compressai: true };
 
 /** What `encode` and `writer` share. Throws TypeError, RangeError. */
 export function checkWriteOptions(options: {
   header?: string | undefined;
   stream?: string | undefined;
   checksum?: boolean | number | undefined;
+  fingerprint?: boolean | undefined;
   lanes?: Lanes | "auto" | undefined;
-}): { form: number; check: number; lanes: number } {
+}): Form {
   const { header = "packet", stream = "native", lanes = "auto" } = options;
   checkChoice("header", header, HEADERS);
   checkChoice("stream", stream, ["native", "compressai"]);
   if (lanes !== "auto" && !LANES.includes(lanes))
     throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
-  const check = checkBytes(header, options.checksum);
-  if (header === "none")
-    return { form: stream === "compressai" ? abi.FORM_STRING : abi.FORM_COMPACT, check: 0, lanes: laneCount(lanes) };
-  return { form: header === "compact" ? abi.FORM_COMPACT : abi.FORM_FULL, check, lanes: laneCount(lanes) };
+  return {
+    form: formOf(header, stream),
+    check: checkBytes(header, options.checksum),
+    lanes: lanes === "auto" ? 0 : lanes,
+    fingerprint: options.fingerprint ?? true,
+    compressai: stream === "compressai",
+  };
 }
 
-const laneCount = (lanes: Lanes | "auto"): number => (lanes === "auto" ? 0 : lanes);
+/** FORM_* of the options of either end. */
+export function formOf(header: string, stream: string): number {
+  if (header === "packet") return abi.FORM_FULL;
+  return header === "none" && stream === "compressai" ? abi.FORM_STRING : abi.FORM_COMPACT;
+}
+
+/** Fills in a writer: the fields that docs/abi.md 3.2 gives to the host, but for a guard. */
+export function fillWriter(
+  memory: Memory,
+  writer: number,
+  { form, check, lanes, fingerprint, compressai }: Form,
+): void {
+  memory.setWord(writer, abi.WRITER_FORM, form);
+  memory.setWord(writer, abi.WRITER_CHECK, check);
+  memory.setWord(writer, abi.WRITER_LANES, lanes);
+  memory.setWord(writer, abi.WRITER_FINGERPRINT, fingerprint ? 1 : 0);
+  memory.setWord(writer, abi.WRITER_COMPRESSAI, compressai ? 1 : 0);
+}
+
+/** Hands an open part its elements in chunks; `target` takes what a reader will see. */
+export function writeElements(memory: Memory, writer: number, source: PriorSource, span: Span, target?: Span): void {
+  const { wasm, part } = memory;
+  const { n } = span;
+  const chunk = chunkOf(source, n);
+  for (let from = 0; from < n; from += chunk) {
+    const to = Math.min(from + chunk, n);
+    memory.check(wasm.stagePart(writer, part, to - from, 0));
+    placeParameters(memory, part, source, from, to);
+    memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
+    memory.check(wasm.writePart(writer, part, to - from, target ? 1 : 0));
+    if (target) memory.take(target, memory.word(part, abi.PART_AT_OUT), from, to);
+  }
+}
 
 /** Bytes of a packet's check. Throws TypeError. */
 export function checkBytes(header: string, checksum: boolean | number | undefined): number {
@@ -89,8 +136,7 @@ interface Margins {
 
 export class Writer implements PartWriter {
   readonly #memory: Memory;
-  readonly #options: WriterOptions;
-  readonly #form: { form: number; check: number; lanes: number };
+  readonly #form: Form;
   readonly #margins: Margins | undefined;
   readonly #hashed: boolean;
   readonly #sequencePrior: (options: SequenceOptions) => Prior;
@@ -109,9 +155,10 @@ export class Writer implements PartWriter {
     const { indexChecks = this.#margins !== undefined } = options;
     if (format === "strings" && (this.#margins || indexChecks))
       throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
-    this.#form = format === "strings" ? { form: abi.FORM_STRING, check: 0, lanes: 1 } : checkWriteOptions(options);
+    const form = format === "strings" ? STRINGS : checkWriteOptions(options);
+    // A packet that may have several parts has the native stream.
+    this.#form = { ...form, compressai: form.form === abi.FORM_STRING };
     this.#memory = memory;
-    this.#options = options;
     this.#hashed = indexChecks;
     this.#sequencePrior = sequencePrior;
     [this.#address, this.#held] = this.#open();
@@ -121,12 +168,7 @@ export class Writer implements PartWriter {
     const memory = this.#memory;
     const { wasm } = memory;
     const address = memory.address(wasm.newWriter(1));
-    const { form, check, lanes } = this.#form;
-    memory.setWord(address, abi.WRITER_FORM, form);
-    memory.setWord(address, abi.WRITER_CHECK, check);
-    memory.setWord(address, abi.WRITER_LANES, lanes);
-    memory.setWord(address, abi.WRITER_FINGERPRINT, (this.#options.fingerprint ?? true) ? 1 : 0);
-    memory.setWord(address, abi.WRITER_COMPRESSAI, form === abi.FORM_STRING ? 1 : 0);
+    fillWriter(memory, address, this.#form);
     memory.setWord(address, abi.WRITER_GUARD + abi.GUARD_HASHED, this.#hashed ? 1 : 0);
     memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_RELATIVE) >>> 3] = this.#margins?.relative ?? 0;
     memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_ABSOLUTE) >>> 3] = this.#margins?.absolute ?? 0;
@@ -168,7 +210,7 @@ export class Writer implements PartWriter {
     fillPart(memory, part, source, span.dims, span.n, span.type);
     try {
       memory.check(memory.wasm.openPart(this.#address, part, span.n));
-      this.#writeChunks(span, source, target?.span);
+      writeElements(memory, this.#address, source, span, target?.span);
       memory.check(memory.wasm.closePart(this.#address, part));
     } catch (error) {
       memory.wasm.dropPart(this.#address);
@@ -176,21 +218,6 @@ export class Writer implements PartWriter {
     }
     this.#endPart();
     return target?.result as Latent<Float32Array> | TensorView | undefined;
-  }
-
-  #writeChunks(span: Span, source: PriorSource, target: Span | undefined): void {
-    const memory = this.#memory;
-    const { wasm, part } = memory;
-    const { n } = span;
-    const chunk = chunkOf(source, n);
-    for (let from = 0; from < n; from += chunk) {
-      const to = Math.min(from + chunk, n);
-      memory.check(wasm.stagePart(this.#address, part, to - from, 0));
-      placeParameters(memory, part, source, from, to);
-      memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), from, to);
-      memory.check(wasm.writePart(this.#address, part, to - from, target ? 1 : 0));
-      if (target) memory.take(target, memory.word(part, abi.PART_AT_OUT), from, to);
-    }
   }
 
   /** A string is complete with its part. */
