@@ -65,3 +65,16 @@ export async function pictureNear(
   }
   return best;
 }
+
+/** Mean magnitude of the features at each place: what the receiver's network gets to see. */
+export async function heat(dims: readonly number[], data: Float32Array): Promise<Buffer> {
+  const [, channels, height, width] = dims;
+  const plane = height * width;
+  const sums = new Float64Array(plane);
+  for (let i = 0; i < channels * plane; i++) sums[i % plane] += Math.abs(data[i]);
+  const [low, high] = [Math.min(...sums), Math.max(...sums)];
+  const grey = Uint8Array.from(sums, (sum) => (255 * (sum - low)) / (high - low || 1));
+  return sharp(grey, { raw: { width, height, channels: 1 } })
+    .png()
+    .toBuffer();
+}

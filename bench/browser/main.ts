@@ -1,6 +1,5 @@
 import { milliseconds, number } from "../numbers.js";
-import { escapeHtml } from "../report/escape.js";
-import { table } from "../report/table.js";
+import { escapeHtml, table } from "../report/html.js";
 import { type BrowserResults, compare } from "./compare.js";
 import type { BrowserSetup } from "./setup.js";
 

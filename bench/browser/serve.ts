@@ -8,7 +8,7 @@ import { listImages } from "../images.js";
 import { backboneFiles } from "../offload/backbone.js";
 import { withLabels } from "../offload/labels.js";
 import { pointFolders } from "../offload/model.js";
-import { STYLE } from "../report/style.js";
+import { STYLE } from "../report/html.js";
 import type { BrowserSetup } from "./setup.js";
 
 export interface Sources {

@@ -1,9 +1,8 @@
 import sharp from "sharp";
 import { type Picture, SIDE } from "../images.js";
 import { number } from "../numbers.js";
-import { type Format, pictureNear } from "../pictures.js";
-import { escapeHtml } from "../report/escape.js";
-import { dataUri, figure, heat } from "../report/gallery.js";
+import { type Format, heat, pictureNear } from "../pictures.js";
+import { dataUri, escapeHtml, figure } from "../report/html.js";
 import type { Way } from "./way.js";
 
 const SHOWN = 4;
@@ -20,7 +19,7 @@ async function card(picture: Picture, own: Way): Promise<string> {
   const figures = [figure(dataUri("png", png), `as it is<br>${number(png.length)} B as PNG`)];
   if (features !== null) {
     const dims = [1, features.length / PLACES ** 2, PLACES, PLACES];
-    const map = dataUri("png", await heat({ dims, data: features }));
+    const map = dataUri("png", await heat(dims, features));
     figures.push(figure(map, `features from the packet<br>${number(message.length)} B`, "heat"));
   }
   for (const format of FORMATS) {

@@ -1,11 +1,8 @@
 import { type Picture, SIDE } from "../images.js";
 import { endToEnd, type Link } from "../links.js";
 import { milliseconds, number } from "../numbers.js";
-import { accuracyChart, type Curve } from "../report/accuracy.js";
-import { linkChart, linkLegend } from "../report/charts.js";
-import { escapeHtml } from "../report/escape.js";
-import { STYLE } from "../report/style.js";
-import { table } from "../report/table.js";
+import { accuracyChart, type Curve, linkChart, linkLegend } from "../report/charts.js";
+import { escapeHtml, STYLE, table } from "../report/html.js";
 import { BYTE_RULE } from "../rules.js";
 import type { EqualAccuracy } from "./equal-accuracy.js";
 import { offloadGallery } from "./gallery.js";

@@ -1,14 +1,16 @@
-import { type Picture, PREPARATION } from "../images.js";
+import { readFileSync } from "node:fs";
+import sharp from "sharp";
+import { type Picture, PREPARATION, SIDE } from "../images.js";
 import type { Machine } from "../machine.js";
 import { milliseconds, number } from "../numbers.js";
+import { heat, pictureNear } from "../pictures.js";
 import { BYTE_RULE, LINK_RULE, TIME_RULE } from "../rules.js";
 import type { ImageResult, Summary } from "../summary.js";
-import { accuracySection } from "./accuracy.js";
-import { bytesChart, linkChart, linkLegend } from "./charts.js";
-import { escapeHtml } from "./escape.js";
-import { gallery } from "./gallery.js";
-import { STYLE } from "./style.js";
-import { table } from "./table.js";
+import { accuracyChart, bytesChart, type Curve, linkChart, linkLegend } from "./charts.js";
+import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";
+
+/** Pictures make the file large; a long list shows its first ones. */
+const SHOWN = 12;
 
 function facts(summary: Summary): string {
   const { bytes, images, symbols, idealBytes, exact, ms } = summary;
@@ -57,6 +59,45 @@ function senderTable({ senders }: Summary): string {
 function escapes({ escapes: count, escapeBytes }: Summary): string {
   if (count === 0) return "No symbol had to be escaped.";
   return `${count} symbols were escaped; their values take ${escapeBytes} bytes, which are not part of the ideal.`;
+}
+
+interface Accuracy {
+  readonly images: string;
+  readonly network: string;
+  readonly curves: readonly Curve[];
+}
+
+/** The curves as the model card has them: known beforehand, not measured by this run. */
+export function accuracySection(): string {
+  const file = new URL("../model/accuracy.json", import.meta.url);
+  const { images, network, curves }: Accuracy = JSON.parse(readFileSync(file, "utf8"));
+  return `${accuracyChart(curves)}
+<p class="rules">Top-1 accuracy against mean bytes per image. Measured once, when the model was trained, and not by this run: ${escapeHtml(images)}; ${escapeHtml(network)}.</p>`;
+}
+
+async function card(picture: Picture, { name, passed }: ImageResult): Promise<string> {
+  const raw = { raw: { width: SIDE, height: SIDE, channels: 3 as const } };
+  const png = await sharp(picture.rgb, raw).png().toBuffer();
+  const bytes = passed.packet.length;
+  const jpeg = await pictureNear(picture.rgb, "JPEG", bytes);
+  const features = await heat(passed.features.dims, passed.features.data);
+  return (
+    `<h3>${escapeHtml(name)}</h3><div class="trio">` +
+    figure(dataUri("png", png), `what the encoder sees<br>${SIDE}x${SIDE}, ${number(png.length)} B as PNG`) +
+    figure(
+      dataUri("jpeg", jpeg.file),
+      `JPEG of about that size<br>${number(jpeg.file.length)} B, quality ${jpeg.quality}`,
+    ) +
+    figure(dataUri("png", features), `features decoded from the latent<br>${number(bytes)} B packet`, "heat") +
+    "</div>"
+  );
+}
+
+export async function gallery(pictures: readonly Picture[], results: readonly ImageResult[]): Promise<string> {
+  const cards: string[] = [];
+  for (let i = 0; i < Math.min(results.length, SHOWN); i++) cards.push(await card(pictures[i], results[i]));
+  if (results.length > SHOWN) cards.push(`<p>The first ${SHOWN} of ${results.length} images are shown.</p>`);
+  return cards.join("");
 }
 
 /** One HTML file with everything in it. */

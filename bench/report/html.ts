@@ -1,3 +1,27 @@
+// The pieces of every page: style, text, tables and figures. A browser loads this file too.
+
+/** Text as HTML and SVG show it. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+/** A number keeps its unit, and "top-1" its 1, when a narrow screen breaks lines. */
+const unbroken = (text: string) => text.replace(/(\d) (%|ms|B)/g, "$1\u00a0$2").replaceAll("top-1", "top\u20111");
+
+/** An HTML table that scrolls sideways where it is wider than the screen; the last `sums` rows stand out. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], sums = 0): string {
+  const cells = (row: readonly string[], tag: string) =>
+    row.map((cell) => `<${tag}>${escapeHtml(unbroken(cell))}</${tag}>`).join("");
+  const body = rows.map((row, r) => `<tr${r >= rows.length - sums ? ' class="sum"' : ""}>${cells(row, "td")}</tr>`);
+  return `<div class="scroll"><table><thead><tr>${cells(head, "th")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+}
+
+export const dataUri = (type: string, bytes: Buffer) => `data:image/${type};base64,${bytes.toString("base64")}`;
+
+export function figure(source: string, caption: string, css = ""): string {
+  return `<figure><img src="${source}" alt="" class="${css}"><figcaption>${caption}</figcaption></figure>`;
+}
+
 export const STYLE = `
 :root { color-scheme: light dark; --bg: #fbfbf9; --card: #fff; --ink: #1d2126; --soft: #5d6670; --line: #dfe2e0;
   --own: #0b7a75; --jpeg: #c0704d; --webp: #8a7fb8; --mozjpeg: #d9a441; --avif: #5f8f4e; --latent: #7d868e; --send: #2d6a9f; --transfer: #dba33a; --rtt: #c3c8cc; --receive: #86b4da; }
