@@ -3,12 +3,10 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { type Codec, createSync, type EncodeOptions, type Prior, type TensorLike } from "latentwire";
-import { median } from "./averages.js";
-import { columns } from "./columns.js";
 import { ideal } from "./ideal.js";
-import { program } from "./program.js";
-import { bar } from "./progress.js";
-import { inTurns, medianRatio } from "./rounds.js";
+import { median } from "./numbers.js";
+import { bar, columns, program } from "./terminal.js";
+import { inTurns, medianRatio } from "./timing.js";
 import { type Workload, w1, w2, w4 } from "./workloads.js";
 
 const HELP = `npm run bench:builds -- --other DIR [options]

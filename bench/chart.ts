@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { program } from "./program.js";
+import { program } from "./terminal.js";
 
 const HELP = `node --import tsx bench/chart.ts FILE.. --out CHART.svg
 

@@ -2,14 +2,12 @@ import { parseArgs } from "node:util";
 import { create } from "latentwire";
 import { BASELINE_STEPS, type BaselineFigure, beside, loadBaseline, printBaseline } from "./baseline/beside.js";
 import { KEPT_COMMIT, keptRatio } from "./baseline/kept.js";
-import { columns } from "./columns.js";
 import { choices } from "./contenders.js";
 import { KERNEL_STEPS, kernels, longTensor, printKernels } from "./kernels.js";
 import { latents } from "./latents.js";
 import { packageVersion } from "./machine.js";
-import { program } from "./program.js";
-import { bar } from "./progress.js";
 import { measure, OPS, prepare, type Result } from "./tasks.js";
+import { bar, columns, program } from "./terminal.js";
 import { type Workload, w1, w2, w4 } from "./workloads.js";
 
 const HELP = `npm run bench -- [options]

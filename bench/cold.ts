@@ -5,13 +5,11 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { create } from "latentwire";
-import { median } from "./averages.js";
 import { findChromium, inChromium } from "./cold/browser.js";
 import type { Op, Steps } from "./cold/steps.js";
-import { columns } from "./columns.js";
 import { packageVersion } from "./machine.js";
-import { program } from "./program.js";
-import { bar } from "./progress.js";
+import { median } from "./numbers.js";
+import { bar, columns, program } from "./terminal.js";
 import { w2 } from "./workloads.js";
 
 const HELP = `npm run bench:cold -- [options]

@@ -1,9 +1,7 @@
 import type { Codec, LatentType, Prior, TensorLike } from "latentwire";
-import { median } from "./averages.js";
-import { columns } from "./columns.js";
-import type { Progress } from "./progress.js";
-import { inTurns, medianRatio } from "./rounds.js";
-import { medianMs } from "./timing.js";
+import { median } from "./numbers.js";
+import { columns, type Progress } from "./terminal.js";
+import { inTurns, medianMs, medianRatio } from "./timing.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const LANES = [1, 8, 16, 32] as const;

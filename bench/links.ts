@@ -44,3 +44,8 @@ export function endToEnd(link: Link, bytes: number, senderMs: number, receiverMs
   const { rttMs } = link;
   return { senderMs, transferMs, rttMs, receiverMs, totalMs: senderMs + transferMs + rttMs + receiverMs };
 }
+
+/** What the times over links mean, in the words of the terminal and of the reports. */
+export const LINK_RULE =
+  "end to end: arithmetic, not a measured link: sender + bytes x 8 / rate + round trip + receiver; " +
+  "the answer's own bytes and the rest of the network are left out for all alike";

@@ -1,6 +1,6 @@
 import sharp from "sharp";
-import { median } from "./averages.js";
 import { SIDE } from "./images.js";
+import { median } from "./numbers.js";
 
 export type Format = "PNG" | "JPEG" | "mozjpeg" | "WebP" | "AVIF";
 

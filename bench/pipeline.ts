@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { type Codec, create, type Prior } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { median } from "./averages.js";
 import { type Ideal, ideal } from "./ideal.js";
 import { type Picture, SIDE } from "./images.js";
+import { median } from "./numbers.js";
 import { quantize as plainQuantize } from "./plain/index.js";
 
 /** Medians over the passes of one image. */
@@ -31,6 +31,15 @@ export interface Passed {
 export const PASSES = 9;
 /** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */
 const WARM_UP_CALLS = 40;
+
+// What the figures mean, in the words of the terminal and of the reports.
+
+export const BYTE_RULE =
+  "bytes: the packet as it would be sent: header with shape and table fingerprint, stream and checksum";
+
+export const TIME_RULE =
+  `milliseconds: medians of ${PASSES} passes after a warm-up, on this machine for both ends; ` +
+  "encoder and decoder are the networks, encode and decode the codec";
 
 const model = (name: string) => new URL(`model/points/mid/${name}`, import.meta.url);
 

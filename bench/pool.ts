@@ -1,12 +1,10 @@
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
-import { columns } from "./columns.js";
 import { echo } from "./pool-echo.js";
 import { type Load, loads, type Rate, runDirect, runPooled } from "./pool-load.js";
 import { soak } from "./pool-soak.js";
-import { program } from "./program.js";
-import { bar } from "./progress.js";
+import { bar, columns, program } from "./terminal.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const HELP = `npm run bench:pool -- [options]

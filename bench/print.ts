@@ -1,9 +1,10 @@
-import { columns } from "./columns.js";
 import { PREPARATION } from "./images.js";
+import { LINK_RULE } from "./links.js";
 import type { Machine } from "./machine.js";
 import { number } from "./numbers.js";
-import { BYTE_RULE, LINK_RULE, TIME_RULE } from "./rules.js";
+import { BYTE_RULE, TIME_RULE } from "./pipeline.js";
 import type { ImageResult, Summary } from "./summary.js";
+import { columns } from "./terminal.js";
 
 function imageTable(results: readonly ImageResult[], summary: Summary): string[] {
   const head = [

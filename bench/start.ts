@@ -9,10 +9,9 @@ import { machine } from "./machine.js";
 import { measurePicture, PICTURE_CODECS } from "./pictures.js";
 import { Pipeline } from "./pipeline.js";
 import { report } from "./print.js";
-import { program } from "./program.js";
-import { bar } from "./progress.js";
 import { page } from "./report/page.js";
 import { type ImageResult, summarize } from "./summary.js";
+import { bar, program } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 

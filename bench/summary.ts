@@ -1,5 +1,5 @@
-import { mean } from "./averages.js";
 import { type EndToEnd, endToEnd, type Link } from "./links.js";
+import { mean } from "./numbers.js";
 import type { Format, PictureResult } from "./pictures.js";
 import type { Milliseconds, Passed } from "./pipeline.js";
 

@@ -38,11 +38,14 @@ export const printJson = (value: unknown): Promise<void> => print(JSON.stringify
 /** A remark beside the output. */
 export const remark = (line: string): void => console.error(`latentwire: ${line}`);
 
-/** Columns, aligned: the first to the left, the others to the right. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/** Columns, aligned: the first `left` ones to the left, the others to the right. */
+export function table(rows: readonly (readonly string[])[], left = 1): string[] {
   const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]!.length))) ?? [];
   return rows.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  "),
+    row
+      .map((cell, i) => (i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
   );
 }
 

@@ -22,7 +22,7 @@ import { fromHalf, toHalf } from "../bench/offload/half.js";
 import { readLabels, withLabels } from "../bench/offload/labels.js";
 import type { Point } from "../bench/offload/points.js";
 import type { Way } from "../bench/offload/way.js";
-import { duration } from "../bench/progress.js";
+import { duration } from "../bench/terminal.js";
 import { onnxModel } from "./onnx-model.js";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));

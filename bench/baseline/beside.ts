@@ -2,10 +2,9 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Codec } from "latentwire";
-import { columns } from "../columns.js";
 import { latentwire } from "../contenders.js";
-import type { Progress } from "../progress.js";
-import { inTurns, medianRatio } from "../rounds.js";
+import { columns, type Progress } from "../terminal.js";
+import { inTurns, medianRatio } from "../timing.js";
 import type { Workload } from "../workloads.js";
 
 /** How much faster this build is than another one of the package. */

@@ -1,5 +1,5 @@
 import { type Codec, create, type Prior } from "latentwire";
-import { mean, median } from "../averages.js";
+import { mean, median } from "../numbers.js";
 import { canEncode, centre, DIMS, decodePlanes, encodeCanvas, planesOf } from "./canvas.js";
 import { Network } from "./runtime.js";
 import type { BrowserSetup } from "./setup.js";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bundledModel, whole } from "../offload/options.js";
-import { program } from "../program.js";
+import { program } from "../terminal.js";
 import { serveBrowser } from "./serve.js";
 
 const HELP = `npm run bench:browser -- [options]

@@ -1,6 +1,6 @@
 import type { Codec, Prior, TensorLike } from "latentwire";
-import { mean, median } from "../averages.js";
-import { inTurns } from "../rounds.js";
+import { mean, median } from "../numbers.js";
+import { inTurns } from "../timing.js";
 import { type Coded, coded, idealBytes } from "./ideal.js";
 import type { Job } from "./jobs.js";
 import { recording, type Step } from "./recorder.js";

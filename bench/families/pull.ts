@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Codec } from "latentwire";
-import { median } from "../averages.js";
+import { median } from "../numbers.js";
 import { coded, idealBytes } from "./ideal.js";
 import { type Result, SHARE } from "./measure.js";
 import type { Piece, Step } from "./recorder.js";

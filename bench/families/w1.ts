@@ -12,10 +12,9 @@ import {
   scale,
 } from "latentwire/onnx";
 import { stockScales } from "../../bindings/cdfs.js";
-import { median } from "../averages.js";
-import { columns } from "../columns.js";
-import { number } from "../numbers.js";
-import { inTurns, medianRatio } from "../rounds.js";
+import { median, number } from "../numbers.js";
+import { columns } from "../terminal.js";
+import { inTurns, medianRatio } from "../timing.js";
 import { w1 } from "../workloads.js";
 import { coded } from "./ideal.js";
 import { type Job, job } from "./jobs.js";

@@ -1,5 +1,5 @@
 import type { Picture } from "../images.js";
-import { bar } from "../progress.js";
+import { bar } from "../terminal.js";
 import { type Cache, hashOf, keyOf } from "./cache.js";
 import { type ClientMs, nameOf, type Way } from "./way.js";
 

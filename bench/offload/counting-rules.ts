@@ -1,6 +1,6 @@
 import type { Codec } from "latentwire";
-import { mean } from "../averages.js";
 import type { Picture } from "../images.js";
+import { mean } from "../numbers.js";
 import type { Model } from "./model.js";
 
 /** The same latents, counted as three groups of people count. */

@@ -1,4 +1,4 @@
-import { mean } from "../averages.js";
+import { mean } from "../numbers.js";
 import { type Interval, interval } from "./bootstrap.js";
 import type { Outcome } from "./cache.js";
 import { bytesAt, type RatePoint } from "./curve.js";

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { loadPrepared, type Picture } from "../images.js";
-import { bar } from "../progress.js";
+import { bar } from "../terminal.js";
 import { type Cache, hashOf, keyOf, type Outcome } from "./cache.js";
 import { nameOf, type Way } from "./way.js";
 

@@ -1,9 +1,9 @@
 import { type Picture, SIDE } from "../images.js";
 import { endToEnd, type Link } from "../links.js";
 import { milliseconds, number } from "../numbers.js";
+import { BYTE_RULE } from "../pipeline.js";
 import { accuracyChart, type Curve, linkChart, linkLegend } from "../report/charts.js";
 import { escapeHtml, STYLE, table } from "../report/html.js";
-import { BYTE_RULE } from "../rules.js";
 import type { EqualAccuracy } from "./equal-accuracy.js";
 import { offloadGallery } from "./gallery.js";
 import type { OffloadRun } from "./offload-run.js";

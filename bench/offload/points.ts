@@ -1,5 +1,5 @@
-import { mean, median } from "../averages.js";
 import { type EndToEnd, endToEnd, type Link } from "../links.js";
+import { mean, median } from "../numbers.js";
 import { type Interval, interval } from "./bootstrap.js";
 import type { Outcome } from "./cache.js";
 import type { Evaluation } from "./evaluate.js";

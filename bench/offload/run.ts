@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { listImages, loadPrepared } from "../images.js";
 import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
-import { program } from "../program.js";
+import { program } from "../terminal.js";
 import { Cache } from "./cache.js";
 import { timeClients } from "./clients.js";
 import { countingRules } from "./counting-rules.js";

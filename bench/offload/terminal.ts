@@ -1,7 +1,7 @@
-import { columns } from "../columns.js";
 import type { Link } from "../links.js";
 import { number } from "../numbers.js";
-import { BYTE_RULE } from "../rules.js";
+import { BYTE_RULE } from "../pipeline.js";
+import { columns } from "../terminal.js";
 import type { AtPoint, EqualAccuracy, Ratio } from "./equal-accuracy.js";
 import type { OffloadRun } from "./offload-run.js";
 import type { Point } from "./points.js";

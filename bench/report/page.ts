@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { type Picture, PREPARATION, SIDE } from "../images.js";
+import { LINK_RULE } from "../links.js";
 import type { Machine } from "../machine.js";
 import { milliseconds, number } from "../numbers.js";
 import { heat, pictureNear } from "../pictures.js";
-import { BYTE_RULE, LINK_RULE, TIME_RULE } from "../rules.js";
+import { BYTE_RULE, TIME_RULE } from "../pipeline.js";
 import type { ImageResult, Summary } from "../summary.js";
 import { accuracyChart, bytesChart, type Curve, linkChart, linkLegend } from "./charts.js";
 import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";

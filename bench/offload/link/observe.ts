@@ -1,7 +1,7 @@
-import { median } from "../../averages.js";
 import type { Picture } from "../../images.js";
 import { endToEnd, type Link } from "../../links.js";
-import { bar } from "../../progress.js";
+import { median } from "../../numbers.js";
+import { bar } from "../../terminal.js";
 import { nameOf, type Way } from "../way.js";
 import type { Setup } from "../ways.js";
 import { Connection, startServer } from "./client.js";

@@ -1,0 +1,91 @@
+/** What the commands of this folder share: how they end, their tables, their progress. */
+import { Presets, SingleBar } from "cli-progress";
+import { table } from "../tables/cli-files.js";
+
+/** Runs a command: a mistake of the user ends in one line, not in a stack; a closed pipe (`| head`) ends it quietly. */
+export function program(main: () => Promise<void>): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit();
+  });
+  main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });
+}
+
+/** A whole number from 1, as the option `--NAME` gives it. */
+export function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${text}: a whole number from 1 is wanted`);
+  return value;
+}
+
+/** Milliseconds, as the option `--time` gives them. */
+export function timeOption(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--time ${text}: a number of milliseconds is wanted`);
+  return value;
+}
+
+/** Lines of a text table; the first `left` columns are aligned to the left, the others to the right. */
+export const columns = (head: readonly string[], rows: readonly (readonly string[])[], left = 1): string[] =>
+  table([head, ...rows], left);
+
+export interface Progress {
+  /** Called before a step, so that the bar shows what is going on now. */
+  step(doing: string): void;
+  stop(): void;
+}
+
+/** Where no bar can be drawn, a line as often as this: enough to see that it goes on, and few enough for a log. */
+const LINE_MS = 15_000;
+
+/** 42 s, 3:05 min, 1:20 h; "?" as long as nothing is known. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const whole = Math.round(seconds);
+  const parts = (large: number, small: number) => `${large}:${String(small).padStart(2, "0")}`;
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${parts(Math.floor(whole / 60), whole % 60)} min`;
+  return `${parts(Math.floor(whole / 3600), Math.floor((whole % 3600) / 60))} h`;
+}
+
+/** For a file or a pipe. The time left is estimated from the steps since the line before. */
+function lines(title: string, steps: number): Progress {
+  let done = 0;
+  let last = { done: 0, time: performance.now() };
+  return {
+    step(doing) {
+      const time = performance.now();
+      if (time - last.time > LINE_MS) {
+        const left = ((time - last.time) / (done - last.done) / 1000) * (steps - done);
+        console.error(`${title} ${done}/${steps}, ${duration(left)} left, ${doing}`);
+        last = { done, time };
+      }
+      done++;
+    },
+    stop() {},
+  };
+}
+
+/** A bar on standard error, or a line now and then where that is no terminal; nothing where `quiet` is set. */
+export function bar(title: string, steps: number, quiet = false): Progress {
+  if (quiet) return { step() {}, stop() {} };
+  if (!process.stderr.isTTY) return lines(title, steps);
+  const single = new SingleBar(
+    {
+      format: `${title} {bar} {value}/{total}  {eta_formatted} left  {doing}`,
+      formatTime: duration,
+      stream: process.stderr,
+      // Work that a cache spares is over at once; a short memory would take its speed for that of the rest.
+      etaBuffer: 50,
+      clearOnComplete: true,
+      hideCursor: true,
+    },
+    Presets.shades_classic,
+  );
+  single.start(steps, 0, { doing: "" });
+  let done = 0;
+  return { step: (doing) => single.update(done++, { doing }), stop: () => single.stop() };
+}
