@@ -263,7 +263,7 @@ class CodecImplementation {
     readElements(memory, reader, source, out);
     memory.check(wasm.endPart(reader, part, 0));
     memory.check(wasm.finishReader(reader));
-    return { type, dims: out.dims, data: out.data };
+    return { type, dims: out.dims, data: out.data, location: "cpu" };
   }
 
   inspect(packet: Uint8Array): PacketInfo {
@@ -314,7 +314,7 @@ class CodecImplementation {
     } finally {
       wasm.freeWriter(writer);
     }
-    return { type, dims, data };
+    return { type, dims, data, location: "cpu" };
   }
 
   // ---- several parts

@@ -163,7 +163,8 @@ export function targetOf(
     return { span, result: out };
   }
   const data = outArray(type, n, out as LatentData | undefined);
-  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result: { type, dims, data } };
+  const result: Latent = { type, dims, data, location: "cpu" };
+  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result };
 }
 
 export type Strided = Span & { strides: number[] };

@@ -37,11 +37,16 @@ export interface TensorView extends TensorLike {
   readonly offset?: number;
 }
 
-/** A tensor the codec returns; `session.run` of every ONNX runtime accepts it once wrapped in the runtime's own Tensor. */
+/**
+ * A tensor the codec returns. `session.run` of `onnxruntime-node` and `onnxruntime-web` takes it as it is. Their TypeScript types
+ * want a Tensor of their own: `new Tensor(latent.type, latent.data, latent.dims)`, which copies nothing.
+ */
 export interface Latent<D extends LatentData = LatentData> {
   readonly type: LatentType;
   readonly dims: number[];
   readonly data: D;
+  /** Where `data` is. ONNX runtimes refuse a tensor that does not say so. */
+  readonly location: "cpu";
 }
 
 /** JSON form of a table; docs/format.md section 5. */

@@ -56,7 +56,12 @@ export const readCases = (file: string | URL): FamilyCase[] => JSON.parse(readFi
 export const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
 export const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 export const floatsOf = ({ f32 }: Hex) => new Float32Array(bytesOf(f32).buffer);
-export const tensorOf = (hex: Hex): Latent<Float32Array> => ({ type: "float32", dims: hex.dims, data: floatsOf(hex) });
+export const tensorOf = (hex: Hex): Latent<Float32Array> => ({
+  type: "float32",
+  dims: hex.dims,
+  data: floatsOf(hex),
+  location: "cpu",
+});
 
 /** A network that gives its answers in turn, over and over. */
 function recorded(calls: readonly Record<string, Hex>[]): Net {

@@ -48,6 +48,29 @@ for (const [name, ort] of Object.entries(runtimes)) {
     assert.equal(outputs.features.dims, [2, 2, 6, 10]);
   });
 
+  test(`${name}: what the codec returns goes into session.run as it is`, async () => {
+    const decoder = await ort.InferenceSession.create(decoderModel());
+    const y: TensorLike = {
+      type: "float32",
+      dims: [1, 4, 2, 3],
+      data: Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
+    };
+    const packet = codec.encode(y, prior);
+    const restored = codec.decode(packet, prior);
+    const writer = codec.writer();
+    const latents = {
+      decode: restored,
+      dequantize: codec.dequantize(codec.quantize(y, prior), prior),
+      write: writer.write(y, prior, { dequantize: true }),
+      read: codec.reader(writer.finish()).read(prior),
+    };
+    const { features } = await decoder.run({ latent: new ort.Tensor("float32", restored.data, restored.dims) });
+    for (const [made, latent] of Object.entries(latents)) {
+      const found = await decoder.run({ latent: latent as TensorLike as Tensor });
+      assert.equal(found.features.data, features.data, made);
+    }
+  });
+
   test(`${name}: chosen outputs, encode and decode options`, async () => {
     const encoder = await ort.InferenceSession.create(richEncoderModel);
     const decoder = await ort.InferenceSession.create(decoderModel());

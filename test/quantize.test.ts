@@ -119,9 +119,14 @@ for (const { name, codec } of builds) {
       for (const step of [1, 0.7]) {
         const prior = codec.factorized(table, { step });
         const symbols = codec.quantize(float(y, dims), prior);
-        assert.equal(symbols, { type: "int32", dims, data: quantize(y, medianOf, step) });
+        assert.equal(symbols, { type: "int32", dims, data: quantize(y, medianOf, step), location: "cpu" });
         const restored = codec.dequantize(symbols, prior);
-        assert.equal(restored, { type: "float32", dims, data: dequantize(symbols.data, medianOf, step) });
+        assert.equal(restored, {
+          type: "float32",
+          dims,
+          data: dequantize(symbols.data, medianOf, step),
+          location: "cpu",
+        });
         const packet = codec.encode(float(y, dims), prior);
         assert.equal(codec.decode(packet, prior), restored, "decode dequantizes likewise");
         assert.equal(packet, codec.encode(symbols, prior), "encode quantizes likewise");
@@ -179,7 +184,7 @@ for (const { name, codec } of builds) {
         y[n - 1] = n > 1 ? high + 0.25 : low - 0.5;
         const prior = bare(codec, n);
         const symbols = codec.quantize(float(y), prior, { type });
-        assert.equal(symbols, { type, dims: [n], data: Kind.from(quantize(y)) });
+        assert.equal(symbols, { type, dims: [n], data: Kind.from(quantize(y)), location: "cpu" });
         const packet = codec.encode(float(y), prior);
         assert.equal(codec.decode(packet, prior, { type }).data, symbols.data);
         for (const [at, value] of [

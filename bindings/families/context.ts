@@ -150,6 +150,7 @@ const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   type: "float32",
   dims: [...dims],
   data: new Float32Array(dims.reduce((a, b) => a * b, 1)),
+  location: "cpu",
 });
 
 /** The first channels, dense as a network takes them. */

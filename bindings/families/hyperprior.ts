@@ -184,5 +184,5 @@ function multiplied({ dims, data }: TensorLike, factors: ArrayLike<number>, name
     const factor = Math.fround(factors[p % c]!);
     for (let i = p * plane; i < (p + 1) * plane; i++) out[i]! *= factor;
   }
-  return { type: "float32", dims: [...dims], data: out };
+  return { type: "float32", dims: [...dims], data: out, location: "cpu" };
 }
