@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { CodecError, create, type TensorLike } from "latentwire";
+import { loadBundle } from "latentwire/bundle";
 import { type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
 import { Tensor } from "onnxruntime-common";
 import * as ortNode from "onnxruntime-node";
@@ -200,7 +201,9 @@ test("the bundled model, in both runtimes", async () => {
   const file = (name: string) => new URL(`../bench/model/points/mid/${name}`, import.meta.url);
   if (!existsSync(file("encoder.onnx"))) return console.log("skipped: no bench/model/points");
   const tables = codec.table(JSON.parse(readFileSync(file("tables.json"), "utf8")));
-  const learned = codec.factorized(tables);
+  const bundle = await loadBundle(readFileSync(file("model.lwb")));
+  assert.is(bundle.table(codec, "latent").fingerprint, tables.fingerprint, "model.lwb and tables.json");
+  const learned = bundle.factorized(codec, "latent");
   const image: TensorLike = {
     type: "float32",
     dims: [1, 3, 224, 224],

@@ -1,4 +1,4 @@
-"""Exports a checkpoint: encoder.onnx, decoder.onnx, tables.json, and its point of the curve on labelled images.
+"""Exports a checkpoint: encoder.onnx, decoder.onnx, tables.json, the same as a bundle model.lwb, and its point of the curve on labelled images.
 
     python export.py --run RUN/last.pt --images DIR [DIR ...] --backbone backbone.onnx --eval DIR CSV --out MODEL [--step 1.25]
 
@@ -8,6 +8,7 @@ shipped latents are always rounded to integers. Medians are zero: the encoder's 
 import argparse
 import json
 import pathlib
+import sys
 
 import numpy as np
 import onnxruntime as ort
@@ -18,6 +19,9 @@ from data import Crops, load_labelled
 from networks import build
 from onnx_export import save_decoder, save_encoder
 from rate import OVERHEAD, count_tables, measure, symbols
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "tables"))
+from latentwire_bundle import bundle_bytes, table_bytes  # noqa: E402
 
 
 def fold(enc, dec, step):
@@ -76,8 +80,12 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     save_encoder(out / "encoder.onnx", enc, channels)
     save_decoder(out / "decoder.onnx", dec, channels)
+    medians = [0.0] * channels
     json.dump({"format": "latentwire-tables", "version": 1, "offsets": tables["offsets"], "cdfs": tables["cdfs"],
-               "medians": [0.0] * channels}, open(out / "tables.json", "w"))
+               "medians": medians}, open(out / "tables.json", "w"))
+    entry = {"name": "latent", "kind": "factorized", "shape": [None, channels, None, None],
+             "table": table_bytes(tables["offsets"], tables["cdfs"], medians)}
+    (out / "model.lwb").write_bytes(bundle_bytes([entry]))
     json.dump(point, open(out / "point.json", "w"), indent=1)
     u = x[:4].float().contiguous().numpy()
     lat = ort.InferenceSession(str(out / "encoder.onnx")).run(None, {"image": u})[0]
