@@ -7,12 +7,12 @@ export type LatentType = "float32" | "int32" | "int16" | "int8";
 export type LatentData = Float32Array | Int32Array | Int16Array | Int8Array;
 
 /**
- * A Uint8Array over an ArrayBuffer of its own: what `fetch`, `Blob`, `Response` and `WebSocket` take. TypeScript 5.9 and later ask for that;
- * before 5.7 it is plain Uint8Array.
+ * A Uint8Array over an ArrayBuffer, not a SharedArrayBuffer: `fetch`, `Blob`, `Response` and `WebSocket` take it.
+ * TypeScript 5.9 and later want to see that in the type. Before 5.7 it is plain Uint8Array.
  */
 export type Bytes = ReturnType<Uint8Array["slice"]>;
 
-/** `WebAssembly.Module` where the program's types have it: those of Node alone, without the library `dom`, have not. */
+/** `WebAssembly.Module`; `object` where the program's types lack it, as Node's do without the library `dom`. */
 export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
 
 /**
@@ -22,24 +22,25 @@ export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { pr
 export interface TensorLike {
   readonly type: string;
   readonly dims: readonly number[];
-  /** Typed as unknown because each runtime declares a different union here. */
+  /** A typed array. The type is unknown because each runtime declares another union here. */
   readonly data: unknown;
 }
 
 /**
- * Part of a tensor, or a tensor in another order, without a copy: element `(i, j, ..)` is `data[offset + i * strides[0] + j * strides[1] + ..]`.
- * Made by `channels`, `checkerboardHalf`, `permute`, or by hand.
+ * Part of a tensor, or a tensor in another order, without a copy: element `(i, j, ..)` is `data[offset + i * strides[0]
+ * + j * strides[1] + ..]`. Made by `channels`, `checkerboardHalf`, `permute`, or by hand.
  */
 export interface TensorView extends TensorLike {
-  /** Elements between neighbours along each dimension; integers, as many as `dims`. */
+  /** For each dimension: how far apart neighbours are in `data`, in elements. Integers, as many as `dims`. */
   readonly strides: readonly number[];
-  /** First element. Default 0. */
+  /** Where element (0, 0, ..) is in `data`. Default 0. */
   readonly offset?: number;
 }
 
 /**
- * A tensor the codec returns. `session.run` of `onnxruntime-node` and `onnxruntime-web` takes it as it is. Their TypeScript types
- * want a Tensor of their own: `new Tensor(latent.type, latent.data, latent.dims)`, which copies nothing.
+ * A tensor the codec returns. `session.run` of `onnxruntime-node` and `onnxruntime-web` takes it as it is. Their
+ * TypeScript types want a Tensor of their own: `new Tensor(latent.type, latent.data, latent.dims)`, which copies
+ * nothing.
  */
 export interface Latent<D extends LatentData = LatentData> {
   readonly type: LatentType;
@@ -61,7 +62,7 @@ export interface TableJson {
   readonly medians?: readonly number[];
 }
 
-/** A table loaded into a codec. Plain data: to move one to a Worker send `bytes()`. */
+/** A table loaded into a codec. To move one to a Worker, send `bytes()`. */
 export interface Table {
   /** Number of rows. */
   readonly rows: number;
@@ -70,7 +71,7 @@ export interface Table {
   readonly medians: Float32Array | undefined;
   /** The canonical binary form. */
   bytes(): Bytes;
-  /** The JSON form, so that `JSON.stringify` writes it. */
+  /** The JSON form; `JSON.stringify` calls this. */
   toJSON(): TableJson;
 }
 
@@ -85,15 +86,15 @@ export interface FactorizedOptions {
   step?: number;
 }
 
-/** What is subtracted and divided by, where rows are given per symbol. */
+/** How a latent is quantized where each symbol has a row of its own: symbol = round((y - mean) / step). */
 export interface IndexedOptions {
-  /** Mean of every symbol, as many as the latent has elements; default none. */
+  /** The mean of every element, as many as the latent has. Default: none is subtracted. */
   means?: Float32Array | TensorLike | TensorView;
   /** Quantization step, a positive float32. Default 1. */
   step?: number;
 }
 
-/** Which rows belong to which scales. */
+/** Which row belongs to which scale, and how the latent is quantized. */
 export interface GaussianOptions extends IndexedOptions {
   /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
   table?: TableSource;
@@ -102,45 +103,58 @@ export interface GaussianOptions extends IndexedOptions {
 }
 
 /**
- * Says which row codes which symbol and what is subtracted before quantizing.
- * Made by a codec and used with the codec that made it.
+ * Says which row codes which symbol, and how elements become symbols.
+ * Use it with the codec that made it.
  */
 export interface Prior {
   readonly kind: "factorized" | "gaussian" | "indexed" | "mixture";
-  /** Of a mixture, which has no rows of its own: that of the scales it is rounded to. */
+  /** The rows. A mixture has none; its table is that of the 64 scales to which its scales are rounded. */
   readonly table: Table;
   readonly step: number;
 }
 
-/** Interleaved states of the native stream: more are faster and cost a few bytes; docs/format.md section 3.2. */
+/**
+ * Number of coder states that run side by side in a native stream. More are faster and cost a few bytes; docs/format.md
+ * section 3.2.
+ */
 export type Lanes = 1 | 8 | 16 | 32;
 
-/** Which stream is written and how much is written around it. */
+/** Which stream is written, and what stands around it. */
 export interface EncodeOptions {
   /** `native` (default) or `compressai`, byte for byte what CompressAI's rANS coder writes. */
   stream?: "native" | "compressai";
   /**
-   * `packet` (default): shape, fingerprint of the prior and checksum are stored. `compact`: for two ends that agree on everything; one byte and a check that covers prior,
-   * shape and bytes. `none`: as `compact` without a check; with `compressai` the stream alone, byte for byte CompressAI's string.
+   * `packet` (default): stores shape, fingerprint of the prior and checksum. `compact`: one byte, and a check of prior,
+   * shape and bytes; the reader must know prior and shape. `none`: `compact` without a check, or with `stream:
+   * "compressai"` the stream alone, which is CompressAI's string.
    */
   header?: "packet" | "compact" | "none";
   /** Lane count of the native stream. `auto` (default) weighs size against speed. */
   lanes?: Lanes | "auto";
-  /** Append a check of 4 bytes, XXH32. Default true. With `compact` 2 asks for 2 bytes: one mistake in 65,536 then passes. */
+  /**
+   * Append a check of 4 bytes, XXH32. Default true. With `compact`, 2 makes it 2 bytes: one damaged packet in 65,536
+   * then passes.
+   */
   checksum?: boolean | 2 | 4;
-  /** Store 32 bits that identify the prior: its table, axis, step and what it subtracts. Default true; only in `packet`. */
+  /**
+   * Store 4 bytes that identify the prior: its table, axis, step and what it subtracts. Default true. Only with
+   * `header: "packet"`.
+   */
   fingerprint?: boolean;
-  /** Buffer that takes the packet; the result is a view of it. RangeError if it is too small. */
+  /** Takes the packet; the result is a view of it. RangeError if it is too small. */
   out?: Uint8Array;
 }
 
-/** What comes out, and what is known of the input beforehand. */
+/** What a packet is decoded to, and how it was encoded. */
 export interface DecodeOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
   type?: T;
-  /** Array that takes the elements; its length must be at least their number. After an error its contents are unspecified. */
+  /** Takes the elements; it must have room for them. After an error it holds anything. */
   out?: LatentData;
-  /** Needed with `header: "compact"` and `"none"`; for packets, the shape that is expected (`SHAPE_MISMATCH` otherwise). */
+  /**
+   * Shape. Needed with `header: "compact"` and `"none"`. For a packet: the shape you expect; another one is
+   * `SHAPE_MISMATCH`.
+   */
   dims?: readonly number[];
   /** With `header: "none"`: `compressai` for CompressAI's stream alone. Default `native`. */
   stream?: "native" | "compressai";
@@ -148,7 +162,7 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   header?: "packet" | "compact" | "none";
   /** As it was encoded with `compact`: `true` or 4 (default), 2, or `false`. */
   checksum?: boolean | 2 | 4;
-  /** More elements than this are refused before anything is allocated. Default 2^24. */
+  /** Most elements of a packet; more are refused before memory is taken. Default 2^24. */
   maxElements?: number;
 }
 
@@ -160,7 +174,7 @@ export interface ArrayByType {
   int8: Int8Array;
 }
 
-/** What symbols are returned as; default a new int32 array. */
+/** What `quantize` returns: by default a new int32 array. */
 export interface QuantizeOptions {
   type?: "int32" | "int16" | "int8";
   out?: Int32Array | Int16Array | Int8Array;
@@ -173,17 +187,17 @@ export interface PacketInfo {
   readonly parts: number;
   /** Shape of the only part; undefined with several. */
   readonly dims: number[] | undefined;
-  /** Shape of the only part, or those of the factorized ones among several, in order. */
+  /** The shape of the only part. Of several parts: the shapes of the factorized ones, in order. */
   readonly shapes: number[][];
   /** Symbols of all parts. */
   readonly elements: number;
   readonly stream: "native" | "compressai";
   readonly lanes: Lanes;
   readonly escapes: boolean;
-  /** Parameters whose positions the packet carries because of a guard. */
+  /** Number of scales (or parameters of mixtures) that the packet lists because of a guard. */
   readonly corrections: number;
   readonly indexChecks: boolean;
-  /** 8 hex digits that identify the priors of all parts, or undefined. */
+  /** 8 hex digits that identify the priors of all parts; undefined if the packet has none. */
   readonly fingerprint: string | undefined;
   readonly checksum: "valid" | "invalid" | "absent";
   readonly headerBytes: number;
@@ -203,7 +217,10 @@ export interface FactorizedParameters {
   quantiles: Float32Array;
 }
 
-/** The parameters of a mixture: component k of element i is at `k * n + i`, n being the number of elements ([K, C, H, W] order). */
+/**
+ * The parameters of a mixture of K components, [K, C, H, W]: component k of element i is at `k * n + i`, where n is the
+ * number of elements.
+ */
 export interface MixtureParameters {
   /** Relative weights, 0 .. 1 (more counts as 1, less as 0); they need not sum to 1. Left out: all are 1. */
   weights?: Float32Array | TensorLike | TensorView;
@@ -219,22 +236,33 @@ export interface MixtureOptions {
   kind?: "gaussian" | "laplace" | "logistic";
   /** Smallest and largest symbol that needs no escape. Default [-128, 127]. */
   support?: readonly [number, number];
-  /** Shape of the part, where the parameters' own is not it: [K, C, H, W] or [1, K * C, H, W]. */
+  /**
+   * Shape of the part. Needed where it does not follow from the shape of the parameters: [K, C, H, W] or [1, K * C, H,
+   * W].
+   */
   dims?: readonly number[];
 }
 
-/** How far the parameters of two machines may differ; docs/determinism.md. */
+/**
+ * How far the parameters of two machines may differ; docs/determinism.md. A difference is covered if it is at most
+ * `relative * |value| + absolute`. For networks of onnxruntime or torch on CPUs take 1e-5 for both.
+ */
 export interface Guard {
-  /** Largest relative difference of two scales (and of a mixture's weights and means). Default 0. */
+  /**
+   * Largest relative difference of two scales (and of a mixture's weights and means). Default 0. Less than 0.0307 for
+   * CompressAI's 64 scales.
+   */
   relative?: number;
-  /** Largest absolute difference of the same. Default 0. */
+  /** Largest absolute difference of the same. Default 0. Less than 0.0035 for CompressAI's 64 scales. */
   absolute?: number;
 }
 
 /** How a packet of several parts is written. */
 export interface WriterOptions {
   /**
-   * `packet` (default): one packet. `strings`: one CompressAI string per part, as its `compress()` returns.
+   * `packet` (default): one packet. `strings`: one CompressAI string per part, as its `compress()` returns. Strings
+   * have no guard and no checks. They decode only where both ends have equal scales, which networks in two runtimes do
+   * not give (docs/compressai.md).
    */
   format?: "packet" | "strings";
   /** As of {@link EncodeOptions}. */
@@ -243,14 +271,18 @@ export interface WriterOptions {
   lanes?: Lanes | "auto";
   /** As of {@link EncodeOptions}. */
   checksum?: boolean | 2 | 4;
-  /** Store 32 bits that identify the priors. Default true. */
+  /** Store 4 bytes that identify the priors. Default true. */
   fingerprint?: boolean;
   /**
-   * Bound on the difference of the scales (and of a mixture's weights and means) that writer and reader compute: a relative one, or both kinds. Default 0:
-   * they are equal. `write` throws RangeError for one that is too wide for the scales' table or for a mixture's means.
+   * How far the scales (and a mixture's weights and means) of writer and reader may differ: a relative bound, or a
+   * relative and an absolute one. Within it the reader decodes the same symbols. Default 0. `write` throws RangeError
+   * for a bound that is too wide for the table's scales or for a mixture's means.
    */
   guard?: number | Guard;
-  /** Store two bytes per part that let a reader notice rows other than the writer's before it returns a symbol. Default: with a guard. */
+  /**
+   * Store two bytes per part by which a reader finds that its rows are not the writer's, before it returns a symbol
+   * (`MODEL_MISMATCH`). Default: true with a guard.
+   */
   indexChecks?: boolean;
 }
 
@@ -267,7 +299,7 @@ export interface ReaderOptions {
 /** Where dequantized elements go: a float32 array as long as the part, or a view of one. */
 export type PartTarget = Float32Array | TensorView;
 
-/** Whether `write` gives back what the reader will see; that costs about as much as the rest of it. */
+/** Whether `write` returns what the reader will see. That takes about as long as the rest of the call. */
 export interface WriteOptions {
   /** Returns the dequantized part as a new tensor. Default false. */
   dequantize?: boolean;
@@ -279,13 +311,15 @@ export interface WriteOptions {
 export interface ReadOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
   type?: T;
-  /** Takes the elements. A view must be float32, and so must then be `type`. */
+  /** Takes the elements. A view must be float32, and `type` must be float32 with it. */
   out?: ArrayByType[T] | TensorView;
-  /** Shape, where neither prior nor packet know it: factorized parts of `strings`, priors made of plain arrays. */
+  /**
+   * Shape. Needed where neither prior nor packet holds it: factorized parts of `strings`, priors made of plain arrays.
+   */
   dims?: readonly number[];
 }
 
-/** What all steps of a sequence share. */
+/** What all pieces of a sequence share. */
 export interface SequenceOptions {
   /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
   table?: TableSource;
@@ -298,20 +332,21 @@ export interface SequenceOptions {
 /** One part, written piece by piece: an autoregressive prior's pixels. */
 export interface SequenceWriter {
   /**
-   * Quantizes and keeps `values.length` elements; `out` gets what the reader will see. Allocates nothing but room for the symbols.
+   * Quantizes and keeps `values.length` elements. `out` gets what the reader will see. Allocates nothing but room for
+   * the symbols.
    *
-   * @param means - undefined for zero means; given in every step or in none.
+   * @param means - undefined for zero means; given with every piece or with none.
    */
   next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void;
-  /** Ends the part; the next `write` or `sequence` does it as well. */
+  /** Ends the part. The next `write` or `sequence` does it as well. */
   end(): void;
 }
 
-/** One part, read piece by piece. Pieces need not be those that were written. */
+/** One part, read piece by piece. The pieces may be cut in another way than they were written. */
 export interface SequenceReader {
   /** Decodes `scales.length` elements into `out`. Allocates nothing. */
   next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void;
-  /** Ends the part. @throws CodecError `MODEL_MISMATCH` where the packet has index checks and this part's does not fit. */
+  /** Ends the part. @throws CodecError `MODEL_MISMATCH` if the part's index check does not fit. */
   end(): void;
 }
 
@@ -324,27 +359,30 @@ export interface PartWriter {
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; the writer stays as it was.
    */
   write(latent: TensorLike | TensorView, prior: Prior, options: { out: TensorView }): TensorView;
-  /** Gives back what the reader will see. */
+  /** Adds a part and returns what the reader will see. */
   write(
     latent: TensorLike | TensorView,
     prior: Prior,
     options: WriteOptions & ({ out: Float32Array } | { dequantize: true }),
   ): Latent<Float32Array>;
-  /** Gives back nothing. */
+  /** Adds a part. */
   write(latent: TensorLike | TensorView, prior: Prior, options?: WriteOptions): undefined;
-  /** Begins a part that is given piece by piece, in the reader's order. */
+  /** Begins a part that is written piece by piece, in the reader's order. */
   sequence(options?: SequenceOptions): SequenceWriter;
   /** The packet. The writer cannot be used afterwards. */
   finish(): Bytes;
   /** With `format: "strings"`: one string per part, in the order written. */
   finishStrings(): Bytes[];
-  /** Frees a writer that is not finished. Any number of times. */
+  /** Frees a writer that is not finished. A second call does nothing. */
   close(): void;
-  /** Parameters of the parts so far whose positions the packet will carry, at about two bytes each. 0 without `guard`. */
+  /**
+   * Number of scales (or parameters of mixtures) so far that the packet will list because of `guard`, at about two
+   * bytes each. 0 without it.
+   */
   readonly corrections: number;
 }
 
-/** Gives back the parts of a packet, in the order in which they were written. */
+/** Reads the parts of a packet, in the order in which they were written. */
 export interface PartReader {
   /**
    * The next part, dequantized.
@@ -367,15 +405,17 @@ export interface PartReader {
   read<T extends LatentType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
   /** Begins a part that is read piece by piece. */
   sequence(options?: SequenceOptions): SequenceReader;
-  /** Symbols that are still to be read. Undefined with strings and compact packets of one part, which do not say. */
+  /**
+   * Symbols that are still to be read. Undefined with strings and compact packets of one part, which do not hold it.
+   */
   readonly remaining: number | undefined;
   /**
-   * Checks what only the end can tell, and frees the reader. Until it has returned nothing that was read is certain.
+   * Checks the end of the packet, and frees the reader. What was read may be wrong until this has returned.
    *
    * @throws CodecError `WRONG_PRIOR`, `SHAPE_MISMATCH` where symbols are left, `CORRUPTED`, `TRUNCATED`.
    */
   finish(): void;
-  /** Frees the reader without checks. Any number of times. */
+  /** Frees the reader without checks. A second call does nothing. */
   close(): void;
 }
 
@@ -387,11 +427,11 @@ export interface Rate {
   readonly escapes: number;
   /** Along `axis`. */
   readonly channels?: { readonly bits: Float64Array; readonly escapes: Uint32Array };
-  /** Says so, in a sentence, where the table does not fit the latent. */
+  /** A sentence, if the table does not fit the latent. */
   readonly warning?: string;
 }
 
-/** What a rate is reported for. */
+/** How a rate is broken down. */
 export interface RateOptions {
   /** Dimension to report along, e.g. 1 for the channels of NCHW. Default: only the total. */
   axis?: number;
@@ -409,24 +449,24 @@ export interface Codec {
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
   /** A row per symbol, given directly. */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): Prior;
-  /** A distribution per symbol, its row made at run time: docs/format.md section 9. */
+  /** A mixture of distributions per symbol. Its row is made at run time: docs/format.md section 9. */
   mixture(parameters: MixtureParameters, options?: MixtureOptions): Prior;
   /**
    * Codes a latent: float32 is quantized first (docs/format.md section 6), integers are symbols already.
    *
    * @param latent - rank 1 to 7, row-major; the shape must be one the prior fits.
    * @returns the packet, a new array or a view of `options.out`.
-   * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for an argument that is none of what it should be.
+   * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for a wrong argument.
    */
   encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
-  /** Into `out`, over whatever memory that is. */
+  /** With `out`: the packet is a view of it. */
   encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions): Uint8Array;
   /**
    * Decodes what `encode` returned, with an equal prior.
    *
    * @returns float32, dequantized; or, with `type`, the symbols.
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_PRIOR`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
-   * `type` cannot hold a symbol; TypeError or RangeError for an argument that is none of what it should be.
+   * `type` cannot hold a symbol; TypeError or RangeError for a wrong argument.
    */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions<"float32">): Latent<Float32Array>;
   /** Symbols as int32. */
@@ -438,7 +478,7 @@ export interface Codec {
   /** A type that is known only at run time. */
   decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions): Latent;
   /**
-   * Explains a packet without its priors. A wrong checksum is reported in the result, not thrown.
+   * Reads what a packet says about itself; no prior is needed. A wrong checksum is in the result, and is not thrown.
    *
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read, `LIMIT_EXCEEDED` for more than 65,536
    * shapes.
