@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Format } from "./pictures.js";
 
 /** A link as links.json describes it: the uplink's rate and the time for there and back. */
 export interface Link {
@@ -45,7 +46,18 @@ export function endToEnd(link: Link, bytes: number, senderMs: number, receiverMs
   return { senderMs, transferMs, rttMs, receiverMs, totalMs: senderMs + transferMs + rttMs + receiverMs };
 }
 
-/** What the times over links mean, in the words of the terminal and of the reports. */
-export const LINK_RULE =
-  "end to end: arithmetic, not a measured link: sender + bytes x 8 / rate + round trip + receiver; " +
-  "the answer's own bytes and the rest of the network are left out for all alike";
+/** A way to send an image, averaged over the images. */
+export interface Sender {
+  /** `latentwire`, `JPEG 20`, .. */
+  readonly name: string;
+  readonly family: "latentwire" | "latent" | Format;
+  readonly bytes: number;
+  /** Milliseconds before the first byte can leave, and after the last has come. */
+  readonly senderMs: number;
+  readonly receiverMs: number;
+}
+
+export interface LinkRow {
+  readonly link: Link;
+  readonly ways: readonly { readonly sender: Sender; readonly time: EndToEnd }[];
+}

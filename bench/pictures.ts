@@ -1,24 +1,7 @@
 import sharp from "sharp";
 import { SIDE } from "./images.js";
-import { median } from "./numbers.js";
 
 export type Format = "PNG" | "JPEG" | "mozjpeg" | "WebP" | "AVIF";
-
-/** A picture codec at one quality, on one image. */
-export interface PictureResult {
-  readonly format: Format;
-  readonly quality: number;
-  readonly bytes: number;
-  readonly encodeMs: number;
-  readonly decodeMs: number;
-}
-
-const QUALITIES = [10, 20, 50, 75];
-const REPEATS = 9;
-
-export const PICTURE_CODECS = (["JPEG", "WebP"] as const).flatMap((format) =>
-  QUALITIES.map((quality) => ({ format, quality })),
-);
 
 /** As sharp calls the encoders: 4:2:0 (AVIF 4:4:4), JPEG with optimized Huffman tables, WebP effort 4, AVIF effort 2; PNG knows no quality. */
 export function encodePicture(rgb: Buffer, format: Format, quality: number): Promise<Buffer> {
@@ -33,22 +16,7 @@ export function encodePicture(rgb: Buffer, format: Format, quality: number): Pro
   return encoded[format]().toBuffer();
 }
 
-export async function measurePicture(rgb: Buffer, format: Format, quality: number): Promise<PictureResult> {
-  const encodeTimes: number[] = [];
-  const decodeTimes: number[] = [];
-  let file = await encodePicture(rgb, format, quality);
-  for (let repeat = 0; repeat < REPEATS; repeat++) {
-    const start = performance.now();
-    file = await encodePicture(rgb, format, quality);
-    const middle = performance.now();
-    await sharp(file).raw().toBuffer();
-    encodeTimes.push(middle - start);
-    decodeTimes.push(performance.now() - middle);
-  }
-  return { format, quality, bytes: file.length, encodeMs: median(encodeTimes), decodeMs: median(decodeTimes) };
-}
-
-/** The picture of this format whose size comes nearest to `bytes`. */
+/** The picture of this format whose size comes nearest to `bytes`: quality 1, the smallest there is, where all are larger. */
 export async function pictureNear(
   rgb: Buffer,
   format: Format,

@@ -1,47 +1,85 @@
 import { readFileSync } from "node:fs";
 import { type Codec, create, type Prior } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import sharp from "sharp";
+import { subgraph } from "./backbone/subgraph.js";
 import { type Ideal, ideal } from "./ideal.js";
-import { type Picture, SIDE } from "./images.js";
+import { type Picture, SIDE, toPlanes } from "./images.js";
 import { median } from "./numbers.js";
+import { encodePicture, type Format, pictureNear } from "./pictures.js";
 import { quantize as plainQuantize } from "./plain/index.js";
 
-/** Medians over the passes of one image. */
-export interface Milliseconds {
-  readonly encoder: number;
-  readonly encode: number;
-  readonly decode: number;
-  readonly decoder: number;
+/** The operating points of bench/model. */
+export const POINTS = ["low", "mid", "high"];
+/** The tensor of backbone.onnx that the decoder network restores. */
+const SPLIT = "v71";
+/** Passes that are timed, after one that is not. */
+export const PASSES = 15;
+/** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */
+const WARM_UP_CALLS = 40;
+
+/** What the bytes of a packet are, in the words of the terminal and of the reports. */
+export const BYTE_RULE =
+  "bytes: the packet as it would be sent: header with shape and table fingerprint, stream and checksum";
+
+/** Every step from the photograph to the label, in order. A picture needs neither the encoder network nor the decoder network. */
+export const STEPS = ["encoder", "encode", "decode", "decoder", "network"] as const;
+export type Milliseconds = Readonly<Record<(typeof STEPS)[number], number>>;
+
+export interface Answer {
+  /** 0..999. Two classes can have one name. */
+  readonly class: number;
+  readonly label: string;
+  readonly probability: number;
 }
 
-export interface Passed {
-  readonly packet: Uint8Array;
-  readonly dims: number[];
+export interface PacketResult {
+  readonly bytes: number;
+  readonly answer: Answer;
+  /** Medians over the passes of one image. */
+  readonly ms: Milliseconds;
+  readonly dims: readonly number[];
   readonly symbols: number;
   readonly lanes: number;
   readonly ideal: Ideal;
   /** The decoded symbols are those of the quantized latent, and the decoded latent is its dequantized form, bit for bit. */
   readonly exact: boolean;
-  readonly ms: Milliseconds;
   /** The decoder network's output. */
   readonly features: { readonly dims: readonly number[]; readonly data: Float32Array };
 }
 
-/** Passes that are timed, after one that is not. */
-export const PASSES = 9;
-/** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */
-const WARM_UP_CALLS = 40;
+export interface Quality {
+  readonly format: Format;
+  readonly quality: number;
+}
 
-// What the figures mean, in the words of the terminal and of the reports.
+export interface PictureResult extends Quality {
+  readonly file: Buffer;
+  readonly answer: Answer;
+  readonly ms: Milliseconds;
+}
 
-export const BYTE_RULE =
-  "bytes: the packet as it would be sent: header with shape and table fingerprint, stream and checksum";
+/** One image on every way to its label. */
+export interface ImageResult {
+  readonly name: string;
+  /** Of the whole network, on what the encoder network sees. */
+  readonly original: Answer;
+  readonly packet: PacketResult;
+  /** JPEG and WebP of about the packet's bytes; timed once. */
+  readonly sameBytes: readonly PictureResult[];
+  /** At the qualities that were asked for. */
+  readonly pictures: readonly PictureResult[];
+}
 
-export const TIME_RULE =
-  `milliseconds: medians of ${PASSES} passes after a warm-up, on this machine for both ends; ` +
-  "encoder and decoder are the networks, encode and decode the codec";
+const here = (name: string) => new URL(name, import.meta.url);
+const bytesOf = (name: string) => new Uint8Array(readFileSync(here(name)));
 
-const model = (name: string) => new URL(`model/points/mid/${name}`, import.meta.url);
+/** A network with one input and one output. */
+async function run(session: InferenceSession, data: Float32Array, dims: readonly number[]) {
+  const outputs = await session.run({ [session.inputNames[0]!]: new Tensor("float32", data, dims) });
+  const output = outputs[session.outputNames[0]!]!;
+  return { type: "float32" as const, dims: output.dims, data: output.data as Float32Array };
+}
 
 export class Pipeline {
   private warm = false;
@@ -49,94 +87,125 @@ export class Pipeline {
   private constructor(
     readonly codec: Codec,
     private readonly prior: Prior,
-    private readonly encoder: InferenceSession,
-    private readonly decoder: InferenceSession,
+    private readonly labels: readonly string[],
+    private readonly networks: Readonly<Record<"encoder" | "decoder" | "rest" | "whole", InferenceSession>>,
   ) {}
 
-  static async open(threads: number): Promise<Pipeline> {
+  static async open(point: string, threads: number): Promise<Pipeline> {
     const codec = await create();
-    const prior = codec.factorized(JSON.parse(readFileSync(model("tables.json"), "utf8")));
-    const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
-    const session = (name: string) => InferenceSession.create(new Uint8Array(readFileSync(model(name))), options);
-    return new Pipeline(codec, prior, await session("encoder.onnx"), await session("decoder.onnx"));
+    const folder = `model/points/${point}`;
+    const prior = codec.factorized(JSON.parse(readFileSync(here(`${folder}/tables.json`), "utf8")));
+    // Line 1 is the background class, which the network does not have; of several names the first is enough.
+    const lines = readFileSync(here("backbone/labels.txt"), "utf8").trim().split("\n").slice(1);
+    const labels = lines.map((line) => line.split(",")[0]!);
+    const whole = bytesOf("backbone/backbone.onnx");
+    const open = (model: Uint8Array) =>
+      InferenceSession.create(model, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+    return new Pipeline(codec, prior, labels, {
+      encoder: await open(bytesOf(`${folder}/encoder.onnx`)),
+      decoder: await open(bytesOf(`${folder}/decoder.onnx`)),
+      rest: await open(subgraph(whole, SPLIT, "logits")),
+      whole: await open(whole),
+    });
   }
 
-  /** Picture -> encoder -> packet -> decoder, several times over. */
-  async run(picture: Picture): Promise<Passed> {
+  /** One image as it is, as a packet, as JPEG and WebP of the packet's bytes, and as pictures of the given qualities. */
+  async run(picture: Picture, qualities: readonly Quality[]): Promise<ImageResult> {
     const { codec, prior } = this;
-    const times: Milliseconds[] = [];
-    let last = await this.pass(picture);
+    const first = await this.sendPacket(picture);
     if (!this.warm) {
-      for (let call = 0; call < WARM_UP_CALLS; call++) codec.decode(codec.encode(last.latent, prior), prior);
+      for (let call = 0; call < WARM_UP_CALLS; call++) codec.decode(codec.encode(first.latent, prior), prior);
       this.warm = true;
     }
-    for (let pass = 0; pass < PASSES; pass++) {
-      last = await this.pass(picture);
-      times.push(last.ms);
+    const sameBytes: PictureResult[] = [];
+    for (const format of ["JPEG", "WebP"] as const) {
+      const { quality } = await pictureNear(picture.rgb, format, first.packet.length);
+      sameBytes.push(await this.sendPicture(picture, { format, quality }));
     }
-    const { latent, packet, restored, features } = last;
-    const rows = this.rowsOf(latent.dims);
-    const symbols = this.quantized(latent.data as Float32Array);
-    const middle = (pick: (ms: Milliseconds) => number) => median(times.map(pick));
+    const pictures: PictureResult[] = [];
+    for (const quality of qualities) pictures.push(await this.sendPicture(picture, quality));
+    // The ways take turns, so that what disturbs the machine for a while meets all of them.
+    const times: Milliseconds[][] = [[], ...qualities.map(() => [])];
+    for (let pass = 0; pass < PASSES; pass++) {
+      times[0]!.push((await this.sendPacket(picture)).ms);
+      for (const [q, quality] of qualities.entries()) times[q + 1]!.push((await this.sendPicture(picture, quality)).ms);
+    }
+    const medians = times.map(
+      (passes) =>
+        Object.fromEntries(
+          STEPS.map((step) => [step, median(passes.map((ms) => ms[step]))]),
+        ) as unknown as Milliseconds,
+    );
     return {
-      packet,
-      dims: [...latent.dims],
-      symbols: symbols.length,
-      lanes: codec.inspect(packet).lanes,
-      ideal: ideal(symbols, rows, prior.table.toJSON()),
-      exact: this.isExact(packet, symbols, restored),
-      ms: {
-        encoder: middle((ms) => ms.encoder),
-        encode: middle((ms) => ms.encode),
-        decode: middle((ms) => ms.decode),
-        decoder: middle((ms) => ms.decoder),
-      },
-      features: { dims: features.dims, data: features.data as Float32Array },
+      name: picture.name,
+      original: this.answer(await run(this.networks.whole, picture.planes, [1, 3, SIDE, SIDE])),
+      packet: { ...this.judge(first), ms: medians[0]! },
+      sameBytes,
+      pictures: pictures.map((one, p) => ({ ...one, ms: medians[p + 1]! })),
     };
   }
 
-  private async pass(picture: Picture) {
-    const { codec, prior, encoder, decoder } = this;
-    const image = new Tensor("float32", picture.planes, [1, 3, SIDE, SIDE]);
+  private async sendPacket(picture: Picture) {
+    const { codec, prior, networks } = this;
     const t0 = performance.now();
-    const latent = (await encoder.run({ [encoder.inputNames[0]]: image }))[encoder.outputNames[0]];
+    const latent = await run(networks.encoder, picture.planes, [1, 3, SIDE, SIDE]);
     const t1 = performance.now();
     const packet = codec.encode(latent, prior);
     const t2 = performance.now();
     const restored = codec.decode(packet, prior);
     const t3 = performance.now();
-    const feeds = { [decoder.inputNames[0]]: new Tensor("float32", restored.data, restored.dims) };
-    const features = (await decoder.run(feeds))[decoder.outputNames[0]];
+    const features = await run(networks.decoder, restored.data, restored.dims);
     const t4 = performance.now();
-    const ms = { encoder: t1 - t0, encode: t2 - t1, decode: t3 - t2, decoder: t4 - t3 };
-    return { latent, packet, restored: restored.data, features, ms };
+    const answer = this.answer(await run(networks.rest, features.data, features.dims));
+    const t5 = performance.now();
+    const ms = { encoder: t1 - t0, encode: t2 - t1, decode: t3 - t2, decoder: t4 - t3, network: t5 - t4 };
+    return { latent, packet, restored: restored.data, features, answer, ms };
   }
 
-  /** The row of every symbol: its channel. */
-  private rowsOf(dims: readonly number[]): Uint16Array {
-    const [batch, channels, height, width] = dims;
-    const plane = height * width;
-    return Uint16Array.from({ length: batch * channels * plane }, (_, i) => Math.floor(i / plane) % channels);
+  private async sendPicture({ rgb }: Picture, { format, quality }: Quality): Promise<PictureResult> {
+    const t0 = performance.now();
+    const file = await encodePicture(rgb, format, quality);
+    const t1 = performance.now();
+    const planes = toPlanes(await sharp(file).toColourspace("srgb").removeAlpha().raw().toBuffer());
+    const t2 = performance.now();
+    const answer = this.answer(await run(this.networks.whole, planes, [1, 3, SIDE, SIDE]));
+    const ms = { encoder: 0, encode: t1 - t0, decode: t2 - t1, decoder: 0, network: performance.now() - t2 };
+    return { format, quality, file, answer, ms };
   }
 
-  /** Quantized by the plain TypeScript of this bench, so that the codec is not checked by itself. */
-  private quantized(latent: Float32Array): Int32Array {
-    const { medians, rows } = this.prior.table;
-    const symbols = new Int32Array(latent.length);
-    plainQuantize(latent, medians ?? new Float32Array(rows), latent.length / rows, symbols);
-    return symbols;
+  private answer({ data: logits }: { data: Float32Array }): Answer {
+    const highest = Math.max(...logits);
+    const found = logits.indexOf(highest);
+    const sum = logits.reduce((total, logit) => total + Math.exp(logit - highest), 0);
+    return { class: found, label: this.labels[found] ?? String(found), probability: 1 / sum };
   }
 
-  private isExact(packet: Uint8Array, symbols: Int32Array, restored: Float32Array): boolean {
-    const { medians, rows } = this.prior.table;
-    const decoded = this.codec.decode(packet, this.prior, { type: "int32" }).data;
-    const plane = symbols.length / rows;
-    return (
-      decoded.length === symbols.length &&
-      symbols.every((symbol, i) => {
-        const value = Math.fround(symbol + (medians?.[Math.floor(i / plane)] ?? 0));
-        return decoded[i] === symbol && restored[i] === value;
-      })
-    );
+  /** Sizes of a packet, and whether it decodes to what went in. */
+  private judge({ latent, packet, restored, features, answer }: Awaited<ReturnType<Pipeline["sendPacket"]>>) {
+    const { codec, prior } = this;
+    const { medians, rows } = prior.table;
+    const plane = latent.data.length / rows;
+    // Quantized by the plain TypeScript of this bench, so that the codec is not checked by itself.
+    const symbols = new Int32Array(latent.data.length);
+    plainQuantize(latent.data, medians ?? new Float32Array(rows), plane, symbols);
+    const decoded = codec.decode(packet, prior, { type: "int32" }).data;
+    const exact = symbols.every((symbol, i) => {
+      const value = Math.fround(symbol + (medians?.[Math.floor(i / plane)] ?? 0));
+      return decoded[i] === symbol && restored[i] === value;
+    });
+    return {
+      bytes: packet.length,
+      answer,
+      dims: latent.dims,
+      symbols: symbols.length,
+      lanes: codec.inspect(packet).lanes,
+      ideal: ideal(
+        symbols,
+        Uint16Array.from(symbols, (_, i) => Math.floor(i / plane)),
+        prior.table.toJSON(),
+      ),
+      exact: exact && decoded.length === symbols.length,
+      features,
+    };
   }
 }

@@ -6,18 +6,18 @@ import sharp from "sharp";
 import { listImages, loadImage, type Picture } from "./images.js";
 import { readLinks } from "./links.js";
 import { machine } from "./machine.js";
-import { measurePicture, PICTURE_CODECS } from "./pictures.js";
-import { Pipeline } from "./pipeline.js";
-import { report } from "./print.js";
+import { type ImageResult, type PictureResult, Pipeline, POINTS, type Quality } from "./pipeline.js";
 import { page } from "./report/page.js";
-import { type ImageResult, summarize } from "./summary.js";
+import { report } from "./report/terminal.js";
+import { equalTop1, summarize } from "./summary.js";
 import { bar, program } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 
-Sends images through a real encoder network, the codec and a real decoder network, beside JPEG and WebP.
+From photograph to label: an encoder network, a packet, a decoder network and the rest of MobileNetV2, beside JPEG and WebP.
 
   --images DIR     PNG, JPEG and WebP images of this folder (default: the bundled photographs)
+  --point NAME     low, mid or high: fewer bytes, or more labels right (default mid)
   --html FILE      also write a report that needs no other file
   --links FILE     link profiles to reckon with (default: bench/links.json)
   --threads N      threads of each network and of sharp (default 1)
@@ -32,9 +32,9 @@ interface Run {
   readonly skipped: string[];
 }
 
-async function runAll(files: readonly string[], pipeline: Pipeline, quiet: boolean): Promise<Run> {
+async function runAll(files: readonly string[], qualities: readonly Quality[], pipeline: Pipeline, quiet: boolean) {
   const run: Run = { pictures: [], results: [], skipped: [] };
-  const progress = bar("images", files.length * (1 + PICTURE_CODECS.length), quiet);
+  const progress = bar("photographs", files.length, quiet);
   for (const file of files) {
     progress.step(file);
     let picture: Picture;
@@ -44,23 +44,31 @@ async function runAll(files: readonly string[], pipeline: Pipeline, quiet: boole
       run.skipped.push(`${file}: ${(error as Error).message}`);
       continue;
     }
-    const passed = await pipeline.run(picture);
-    const pictures = [];
-    for (const { format, quality } of PICTURE_CODECS) {
-      progress.step(`${picture.name} ${format} ${quality}`);
-      pictures.push(await measurePicture(picture.rgb, format, quality));
-    }
     run.pictures.push(picture);
-    run.results.push({ name: picture.name, passed, pictures });
+    run.results.push(await pipeline.run(picture, qualities));
   }
   progress.stop();
   return run;
+}
+
+/** What `--json` says about an image: everything but the pictures and the features themselves. */
+function figures({ name, original, packet, sameBytes, pictures }: ImageResult) {
+  const sizes = ({ file, ...rest }: PictureResult) => ({ ...rest, bytes: file.length });
+  const { features, ...sent } = packet;
+  return {
+    name,
+    original,
+    packet: { ...sent, features: features.dims },
+    sameBytes: sameBytes.map(sizes).map(({ ms, ...rest }) => rest),
+    pictures: pictures.map(sizes),
+  };
 }
 
 async function main(): Promise<void> {
   const { values: args } = parseArgs({
     options: {
       images: { type: "string", default: here("photos") },
+      point: { type: "string", default: "mid" },
       html: { type: "string" },
       links: { type: "string", default: here("links.json") },
       threads: { type: "string", default: "1" },
@@ -72,6 +80,7 @@ async function main(): Promise<void> {
   const threads = Number(args.threads);
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`--threads ${args.threads}: a whole number from 1 is wanted`);
+  if (!POINTS.includes(args.point)) throw new Error(`--point ${args.point}: one of ${POINTS.join(", ")} is wanted`);
   // Before the work, not after it.
   if (args.html !== undefined && !existsSync(dirname(args.html)))
     throw new Error(`there is no folder ${dirname(args.html)}`);
@@ -79,23 +88,17 @@ async function main(): Promise<void> {
   const files = listImages(args.images);
   sharp.concurrency(threads);
 
-  const pipeline = await Pipeline.open(threads);
-  const { pictures, results, skipped } = await runAll(files, pipeline, args.json);
+  const equal = equalTop1(args.point);
+  const pipeline = await Pipeline.open(args.point, threads);
+  const { pictures, results, skipped } = await runAll(files, equal.pictures, pipeline, args.json);
   for (const line of skipped) console.error(`skipped ${line}`);
   if (results.length === 0) throw new Error(`no image in ${args.images} could be read`);
 
-  const summary = summarize(results, links);
+  const summary = summarize(results, equal, links);
   const setup = machine(threads, pipeline.codec.simd);
   if (args.html !== undefined) writeFileSync(args.html, await page(setup, pictures, results, summary));
   if (args.json) {
-    const images = results.map(({ name, passed: { packet, features, ...figures }, pictures: others }) => ({
-      name,
-      bytes: packet.length,
-      ...figures,
-      features: features.dims,
-      pictures: others,
-    }));
-    console.log(JSON.stringify({ ...setup, images, skipped, summary }));
+    console.log(JSON.stringify({ ...setup, images: results.map(figures), skipped, summary }));
   } else {
     const lines = report(setup, results, summary);
     if (args.html !== undefined) lines.push("", `report: ${args.html}`);

@@ -1,5 +1,5 @@
+import type { LinkRow, Sender } from "../links.js";
 import { milliseconds, number } from "../numbers.js";
-import type { LinkRow, Sender } from "../summary.js";
 import { escapeHtml } from "./html.js";
 
 // One narrow drawing serves phone and desk: at this width 13 units of type are 13 pixels on a phone.
@@ -53,7 +53,7 @@ function bars(title: string, rows: readonly Bar[]): string {
   return `<svg viewBox="0 0 ${WIDTH} ${rows.length * ROW}" role="img" aria-label="${escapeHtml(title)}">${drawn.join("")}</svg>`;
 }
 
-export function bytesChart(senders: readonly Sender[]): string {
+export function bytesChart(senders: readonly Pick<Sender, "name" | "family" | "bytes">[]): string {
   const rows = [...senders]
     .sort((a, b) => a.bytes - b.bytes)
     .map(({ name, family, bytes }) => {

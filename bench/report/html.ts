@@ -60,12 +60,14 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--bg); }
 th { color: var(--soft); font-weight: 500; }
 tr.sum td { font-weight: 600; }
-.trio { display: grid; grid-template-columns: repeat(3, 1fr); gap: .6rem; max-width: 46rem; }
+.trio, .quad { display: grid; grid-template-columns: repeat(3, 1fr); gap: .6rem; max-width: 46rem; }
+.quad { grid-template-columns: repeat(4, 1fr); max-width: none; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; border-radius: .3rem; background: var(--line); }
+.same { color: var(--own); } .other { color: var(--jpeg); }
 img.heat { image-rendering: pixelated; }
 figcaption { margin-top: .3rem; line-height: 1.35; }
-@media (max-width: 38rem) { .trio, .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.15rem; }
+@media (max-width: 38rem) { .trio, .quad, .facts { grid-template-columns: 1fr 1fr; } .facts dd { font-size: 1.15rem; }
   th, td { white-space: normal; padding: .35rem .4rem; } th { vertical-align: bottom; }
   table { font-size: .8125rem; } td:first-child { min-width: 6.5rem; } }
 `;

@@ -1,104 +1,68 @@
-import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { type Picture, PREPARATION, SIDE } from "../images.js";
-import { LINK_RULE } from "../links.js";
 import type { Machine } from "../machine.js";
-import { milliseconds, number } from "../numbers.js";
-import { heat, pictureNear } from "../pictures.js";
-import { BYTE_RULE, TIME_RULE } from "../pipeline.js";
-import type { ImageResult, Summary } from "../summary.js";
-import { accuracyChart, bytesChart, type Curve, linkChart, linkLegend } from "./charts.js";
+import { milliseconds, number, percent } from "../numbers.js";
+import { heat } from "../pictures.js";
+import { type ImageResult, STEPS } from "../pipeline.js";
+import type { Summary } from "../summary.js";
+import { accuracyChart, bytesChart, linkChart, linkLegend } from "./charts.js";
 import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";
+import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./terminal.js";
 
-/** Pictures make the file large; a long list shows its first ones. */
-const SHOWN = 12;
-
-function facts(summary: Summary): string {
-  const { bytes, images, symbols, idealBytes, exact, ms } = summary;
+function facts({ bytes, images, symbols, idealBytes, exact, equal }: Summary): string {
   const list: [string, string][] = [
-    ["bytes per image", number(bytes / images)],
-    ["bits per symbol", number((bytes * 8) / symbols, 3)],
+    ["bytes per packet", number(bytes / images)],
+    ...equal.pictures.map(({ format, ratio }): [string, string] => [
+      `of ${format}'s bytes at equal accuracy`,
+      percent(1 / ratio, 0),
+    ]),
+    [`of ${number(equal.count)} test images named correctly`, percent(equal.top1, 0)],
     [
-      "bytes over the ideal",
-      `${number((bytes - idealBytes) / images, 1)} (${number(((bytes - idealBytes) / idealBytes) * 100, 2)} %)`,
+      "bits per symbol, over the ideal",
+      `${number((bytes * 8) / symbols, 2)}, ${number((100 * (bytes - idealBytes)) / idealBytes, 1)} %`,
     ],
-    ["codec, there and back", milliseconds(ms.encode + ms.decode)],
-    ["networks, there and back", milliseconds(ms.encoder + ms.decoder)],
-    ["decoded = quantized", exact ? "exactly" : "NO"],
+    ["decoded exactly", exact ? "yes" : "NO"],
   ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
 }
 
-function imageTable(results: readonly ImageResult[], summary: Summary): string {
-  const row = (name: string, bytes: number, symbols: number, ideal: number, ms: Summary["ms"]) => [
-    name,
-    number(bytes),
-    number((bytes * 8) / symbols, 3),
-    number(bytes - ideal, 1),
-    ...[ms.encoder, ms.encode, ms.decode, ms.decoder].map(milliseconds),
-  ];
-  const rows = results.map(({ name, passed }) =>
-    row(name, passed.packet.length, passed.symbols, passed.ideal.bytes, passed.ms),
-  );
-  const { images, bytes, symbols, idealBytes, ms } = summary;
-  rows.push(row("mean", bytes / images, symbols / images, idealBytes / images, ms));
-  return table(["image", "bytes", "bits/symbol", "over ideal", "encoder", "encode", "decode", "decoder"], rows, 1);
-}
-
-function senderTable({ senders }: Summary): string {
-  const own = senders[0].bytes;
-  const rows = senders.map(({ name, bytes, senderMs, receiverMs }) => [
-    name,
-    number(bytes),
-    `${number(bytes / own, 2)}x`,
-    milliseconds(senderMs),
-    milliseconds(receiverMs),
-  ]);
-  return table(["mean per image", "bytes", "", "sender", "receiver"], rows);
-}
-
-function escapes({ escapes: count, escapeBytes }: Summary): string {
-  if (count === 0) return "No symbol had to be escaped.";
-  return `${count} symbols were escaped; their values take ${escapeBytes} bytes, which are not part of the ideal.`;
-}
-
-interface Accuracy {
-  readonly images: string;
-  readonly network: string;
-  readonly curves: readonly Curve[];
-}
-
-/** The curves as the model card has them: known beforehand, not measured by this run. */
-export function accuracySection(): string {
-  const file = new URL("../model/accuracy.json", import.meta.url);
-  const { images, network, curves }: Accuracy = JSON.parse(readFileSync(file, "utf8"));
-  return `${accuracyChart(curves)}
-<p class="rules">Top-1 accuracy against mean bytes per image. Measured once, when the model was trained, and not by this run: ${escapeHtml(images)}; ${escapeHtml(network)}.</p>`;
-}
-
-async function card(picture: Picture, { name, passed }: ImageResult): Promise<string> {
+async function card(picture: Picture, { name, original, packet, sameBytes }: ImageResult): Promise<string> {
   const raw = { raw: { width: SIDE, height: SIDE, channels: 3 as const } };
   const png = await sharp(picture.rgb, raw).png().toBuffer();
-  const bytes = passed.packet.length;
-  const jpeg = await pictureNear(picture.rgb, "JPEG", bytes);
-  const features = await heat(passed.features.dims, passed.features.data);
+  const features = await heat(packet.features.dims, packet.features.data);
+  const caption = (answer: typeof original, sent: string) =>
+    `<b class="${answer.class === original.class ? "same" : "other"}">${escapeHtml(labelled(answer))}</b><br>${sent}`;
+  const others = sameBytes.map(({ format, quality, file, answer }) => {
+    const smallest = quality === 1 && file.length > packet.bytes ? ", its smallest" : "";
+    const sent = `${format} quality ${quality}: ${number(file.length)} B${smallest}`;
+    return figure(dataUri(format.toLowerCase(), file), caption(answer, sent));
+  });
   return (
-    `<h3>${escapeHtml(name)}</h3><div class="trio">` +
-    figure(dataUri("png", png), `what the encoder sees<br>${SIDE}x${SIDE}, ${number(png.length)} B as PNG`) +
-    figure(
-      dataUri("jpeg", jpeg.file),
-      `JPEG of about that size<br>${number(jpeg.file.length)} B, quality ${jpeg.quality}`,
-    ) +
-    figure(dataUri("png", features), `features decoded from the latent<br>${number(bytes)} B packet`, "heat") +
-    "</div>"
+    `<h3>${escapeHtml(name)}</h3><div class="quad">` +
+    figure(dataUri("png", png), caption(original, `the original, ${number(png.length)} B as PNG`)) +
+    figure(dataUri("png", features), caption(packet.answer, `packet: ${number(packet.bytes)} B`), "heat") +
+    `${others.join("")}</div>`
   );
 }
 
-export async function gallery(pictures: readonly Picture[], results: readonly ImageResult[]): Promise<string> {
+async function gallery(pictures: readonly Picture[], results: readonly ImageResult[]): Promise<string> {
   const cards: string[] = [];
-  for (let i = 0; i < Math.min(results.length, SHOWN); i++) cards.push(await card(pictures[i], results[i]));
+  for (const [i, result] of results.slice(0, SHOWN).entries()) cards.push(await card(pictures[i]!, result));
   if (results.length > SHOWN) cards.push(`<p>The first ${SHOWN} of ${results.length} images are shown.</p>`);
   return cards.join("");
+}
+
+function stepTable({ ways }: Summary): string {
+  const rows = ways.map(({ name, bytes, ms, senderMs, receiverMs }) => [
+    name,
+    number(bytes),
+    ...STEPS.map((step) => (ms[step] === 0 ? "-" : milliseconds(ms[step]))),
+    milliseconds(senderMs + receiverMs),
+  ]);
+  return table(
+    ["", "bytes", "encoder network", "encode", "decode", "decoder network", "rest or whole network", "all"],
+    rows,
+  );
 }
 
 /** One HTML file with everything in it. */
@@ -109,34 +73,41 @@ export async function page(
   summary: Summary,
 ): Promise<string> {
   const { version, node, onnxruntime, threads, cpu, simd, date } = machine;
-  const { passed } = results[0];
+  const { equal, escapes, escapeBytes } = summary;
+  const [{ packet }] = results as [ImageResult];
   const links = summary.links.map(
     (row) =>
       `<div class="chart"><h3>${escapeHtml(row.link.name)} <span class="soft">${row.link.mbitPerSecond} Mbit/s, round trip ${row.link.rttMs} ms</span></h3>${linkChart(row)}</div>`,
   );
+  const equalBytes = [
+    { name: "latentwire", family: "latentwire" as const, bytes: equal.bytes },
+    ...equal.pictures.map(({ format, bytes }) => ({ name: format, family: format, bytes })),
+  ];
+  const title = `From a photograph to its label in ${number(summary.bytes / summary.images)} bytes`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>latentwire: ${summary.images} images over the wire</title><style>${STYLE}</style></head><body><main>
-<h1>${summary.images} images through an encoder, the codec and a decoder</h1>
-<p class="soft">latentwire ${escapeHtml(version)} (${simd ? "SIMD" : "scalar"}), Node ${escapeHtml(node)}, onnxruntime-node ${escapeHtml(onnxruntime)}, ${threads} thread(s), ${escapeHtml(cpu)}, ${date}</p>
-<p>Each image (${PREPARATION}) becomes a latent of ${passed.dims.join("x")}, a packet, and features of ${passed.features.dims.join("x")} for the rest of a network on the other side.</p>
+<title>latentwire: ${title}</title><style>${STYLE}</style></head><body><main>
+<h1>${title}</h1>
+<p>A small encoder network on the device turns a photograph (${PREPARATION}) into a latent of ${packet.dims.join("x")} numbers. latentwire turns the latent into a packet.
+On the server, a decoder network turns the packet's numbers into features of ${packet.features.dims.join("x")}, and the rest of the network (MobileNetV2) names what the photograph shows.</p>
 ${facts(summary)}
-<h2>Bytes</h2>
-<div class="chart wide">${bytesChart(summary.senders)}</div>
-<p>A JPEG or a WebP serves eyes and any network; this latent serves one network and shows no picture. So compare them at equal accuracy, not only at equal size:</p>
-${accuracySection()}
-<h2>End to end</h2>
+<h2>What is sent, and what the network makes of it</h2>
+<p>${sameLabelSentence(summary)} A few photographs decide nothing; the ${number(equal.count)} test images below do. The second picture of each row shows how strong the decoded features are at each place: no eye sees the photograph in them, the network does.</p>
+${await gallery(pictures, results)}
+<h2>Is that good? Bytes at equal accuracy</h2>
+<p>${bytesSentence(summary)}</p>
+<div class="chart wide">${bytesChart(equalBytes)}</div>
+${accuracyChart(equal.curves)}
+<p class="rules">Share of correct labels (top-1) against mean bytes per image. Measured once, when the model was trained, and not by this run: ${escapeHtml(equal.images)}; ${escapeHtml(equal.network)}.
+A JPEG or a WebP serves eyes and every network; the latent serves this one network.</p>
+<h2>How long? From photograph to label, at equal accuracy</h2>
+<p>${escapeHtml(timeSentence(summary))} JPEG and WebP have the quality (the number) at which the network is right as often as from the packet.</p>
 ${linkLegend()}
 <div class="charts">${links.join("")}</div>
-<p class="rules">${LINK_RULE}.</p>
-<h2>Pictures</h2>
-${await gallery(pictures, results)}
-<h2>Image by image</h2>
-${imageTable(results, summary)}
-<p class="rules">${escapes(summary)} ${BYTE_RULE}. ${TIME_RULE}.</p>
-<h2>Beside the picture codecs</h2>
-${senderTable(summary)}
-<p class="rules">JPEG and WebP by sharp, 4:2:0, WebP effort 4, on the same ${summary.images} crops; the number is the quality.</p>
+${stepTable(summary)}
+<p class="rules">${TIME_RULE}
+${escapes} symbols were escaped, in ${escapeBytes} bytes. JPEG and WebP by sharp, 4:2:0, WebP effort 4, means over the same ${summary.images} crops.
+latentwire ${escapeHtml(version)} (${simd ? "SIMD" : "scalar"}), Node ${escapeHtml(node)}, onnxruntime-node ${escapeHtml(onnxruntime)}, ${threads} thread(s), ${escapeHtml(cpu)}, ${date}.</p>
 </main></body></html>
 `;
 }
