@@ -15,10 +15,7 @@ for (const { name, codec } of builds) {
   const good = codec.encode(latent, prior, { lanes: 16 });
 
   test(`${name}: tensors that contradict themselves`, () => {
-    assert.match(
-      throwsCode(() => codec.encode({ type: "int32", dims, data: symbols.subarray(1) }, prior), "SHAPE_MISMATCH"),
-      /data/,
-    );
+    throwsCode(() => codec.encode({ type: "int32", dims, data: symbols.subarray(1) }, prior), "SHAPE_MISMATCH", /data/);
     throwsMistake(
       () => codec.encode({ type: "int32", dims, data: new Float32Array(symbols.length) }, prior),
       TypeError,

@@ -1,14 +1,40 @@
-// The two builds under test.
+// What is under test: the two builds, codecs whose memory can be measured, and how long a random test runs.
 import { type Codec, createSync } from "latentwire";
+import { test } from "uvu";
 
 export interface Build {
   readonly name: "simd" | "scalar";
   readonly codec: Codec;
 }
 
-export const builds: readonly Build[] = [
-  { name: "simd", codec: createSync() },
-  { name: "scalar", codec: createSync({ simd: false }) },
-];
+export const buildNames = ["simd", "scalar"] as const;
+const made = (name: Build["name"]) => createSync({ simd: name === "simd" });
+export const builds: readonly Build[] = buildNames.map((name) => ({ name, codec: made(name) }));
 
 export const laneCounts = [1, 8, 16, 32] as const;
+
+/** One test for each build. */
+export function both(what: string, run: (codec: Codec, name: Build["name"]) => void | Promise<void>): void {
+  for (const { name, codec } of builds) test(`${name}: ${what}`, () => run(codec, name));
+}
+
+/** A codec of its own, and the size of its memory: taken off the instance, because no API shows it. */
+export function watched(name: Build["name"]): { codec: Codec; bytes: () => number } {
+  const memories: WebAssembly.Memory[] = [];
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = new Proxy(Instance, {
+    construct: (target, [module, imports]) => {
+      const instance = new target(module, imports);
+      for (const value of Object.values(instance.exports))
+        if (value instanceof WebAssembly.Memory) memories.push(value);
+      return instance;
+    },
+  });
+  const codec = made(name);
+  WebAssembly.Instance = Instance;
+  if (memories.length !== 1) throw new Error(`${memories.length} memories of one codec`);
+  return { codec, bytes: () => memories[0].buffer.byteLength };
+}
+
+/** `npm run test:all`. run.mjs finds the files that have more to do there by this name. */
+export const isFull = process.env.LATENTWIRE_TIER === "full";

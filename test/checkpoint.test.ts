@@ -12,6 +12,7 @@ import { MemorySource } from "../tables/byte-source.js";
 import { openCheckpoint } from "../tables/checkpoint.js";
 import { importModels } from "../tables/entropy-models.js";
 import { writeNpy } from "../tables/npy.js";
+import { isFull } from "./builds.js";
 import { random } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { mutate } from "./mutate.js";
@@ -93,26 +94,11 @@ test("a model saved before update() is rebuilt, to the tables that update() make
 });
 
 test("what has no tables says why", () => {
-  assert.match(
-    throwsCode(() => imported(file("empty.pth")), "NO_TABLES"),
-    /^bottleneck: .*before update\(\).*update\(\)/,
-  );
-  assert.match(
-    throwsCode(() => imported(file("no-entropy-model.pth")), "NO_TABLES"),
-    /no entropy model/,
-  );
-  assert.match(
-    throwsCode(() => imported(file("factorized.pth.tar"), ["other"]), "NO_TABLES"),
-    /entropy_bottleneck/,
-  );
-  assert.match(
-    throwsCode(() => imported(file("big-endian.pth")), "UNSUPPORTED_FILE"),
-    /big-endian/,
-  );
-  assert.match(
-    throwsCode(() => imported(file("legacy.pth")), "UNSUPPORTED_FILE"),
-    /former format/,
-  );
+  throwsCode(() => imported(file("empty.pth")), "NO_TABLES", /^bottleneck: .*before update\(\).*update\(\)/);
+  throwsCode(() => imported(file("no-entropy-model.pth")), "NO_TABLES", /no entropy model/);
+  throwsCode(() => imported(file("factorized.pth.tar"), ["other"]), "NO_TABLES", /entropy_bottleneck/);
+  throwsCode(() => imported(file("big-endian.pth")), "UNSUPPORTED_FILE", /big-endian/);
+  throwsCode(() => imported(file("legacy.pth")), "UNSUPPORTED_FILE", /former format/);
   throwsCode(() => open(new Uint8Array(0)), "UNSUPPORTED_FILE");
   throwsCode(() => open(new TextEncoder().encode("not a checkpoint at all")), "UNSUPPORTED_FILE");
   throwsCode(() => open(Uint8Array.of(0x80, 4, 0x4e, 0x2e)), "UNSUPPORTED_FILE");
@@ -186,11 +172,7 @@ test("buffers that are no table are INVALID_TABLE, and the model is named", () =
     { _offset: npy("int32", [1], [-1]) },
     { quantiles: npy("float32", [1, 1, 3], [-5, 0, 5]) },
   ];
-  for (const change of broken)
-    assert.match(
-      throwsCode(() => imported(npz(change)), "INVALID_TABLE"),
-      /^eb: /,
-    );
+  for (const change of broken) throwsCode(() => imported(npz(change)), "INVALID_TABLE", /^eb: /);
   throwsCode(() => imported(npz({ quantiles: npy("float32", [2, 1, 3], [1, Number.NaN, 1, 1, 1, 1]) })), "NON_FINITE");
   throwsCode(() => imported(npz({ _offset: npy("float32", [2], [0.5, 1]) })), "INVALID_FILE");
 });
@@ -317,8 +299,8 @@ test("fuzz: damaged checkpoints end in an error with a code, or in tables that a
     file,
   );
   const outcomes: Record<string, number> = {};
-  const started = Date.now();
-  for (let i = 0; i < 1500; i++) {
+  const count = isFull ? 3000 : 400;
+  for (let i = 0; i < count; i++) {
     const bytes = mutate(sources[i % sources.length], rng, sources[rng(sources.length)]);
     let outcome = "imported";
     try {
@@ -329,9 +311,8 @@ test("fuzz: damaged checkpoints end in an error with a code, or in tables that a
     }
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   }
-  assert.ok((outcomes.imported ?? 0) > 20, JSON.stringify(outcomes));
-  assert.ok((outcomes.INVALID_FILE ?? 0) > 100, JSON.stringify(outcomes));
-  assert.ok(Date.now() - started < 120_000);
+  assert.ok((outcomes.imported ?? 0) > count / 75, JSON.stringify(outcomes));
+  assert.ok((outcomes.INVALID_FILE ?? 0) > count / 15, JSON.stringify(outcomes));
 });
 
 test.run();

@@ -15,9 +15,9 @@ import {
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { stockScales } from "../bindings/cdfs.js";
+import { watched } from "./builds.js";
 import { random } from "./cases.js";
 import { type FamilyCase, floatsOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
-import { watched } from "./watched.js";
 
 const codec = await create();
 const cases = readCases(new URL("./vectors/families.json", import.meta.url)).filter(({ packet }) => packet);
@@ -236,7 +236,7 @@ test("every recipe under a guard: parameters that are off decode exactly, withou
 });
 
 test("networks that fail in the middle, sequences that nobody ends: no Wasm memory stays behind", async () => {
-  const own = watched(true);
+  const own = watched("simd");
   const model = { ...raster, prior: own.codec.factorized(prior.table) };
   const { packet } = await autoregressive.encode(own.codec, model, y);
   let calls = 0;

@@ -1,7 +1,8 @@
-// Runs the vectors of a folder against the built package, through its public API, and against the reference.
+// Runs the vectors of a folder against the built package, through its public API, and against the reference: npm run -s golden -- DIR.
 // Formats: test/vectors/README.md.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { type Codec, CodecError, create } from "latentwire";
 import { decodeCompressai, encodeCompressai, FormatError, pmfToQuantizedCdf, tableFromJson } from "./reference.js";
 
@@ -141,4 +142,19 @@ export async function runGolden(folder: string): Promise<Report> {
     }
   }
   return report;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const [, , folder] = process.argv;
+  if (folder === undefined) {
+    console.error("usage: npm run -s golden -- DIR");
+    process.exit(2);
+  }
+  const { passed, failed, skipped } = await runGolden(folder);
+  for (const check of passed) console.log(`ok    ${check}`);
+  for (const file of skipped) console.log(`skip  ${file}: another kind of file`);
+  for (const { check, reason } of failed) console.log(`FAIL  ${check}: ${reason}`);
+  console.log(`${passed.length} passed, ${failed.length} failed`);
+  // A folder without a vector proves nothing.
+  process.exitCode = failed.length > 0 || passed.length === 0 ? 1 : 0;
 }

@@ -305,7 +305,7 @@ test("the first packet of a codec is like any other: its memory grows for correc
       [mixtureSample(rng, [900], { components: 3, weights: true, float: true }), 2e-4],
     ] as const)
       for (const header of ["packet", "compact"] as const) {
-        const packet = agree(createSync({ simd: name === "simd" }), [part], { header, guard, lanes: 8 });
+        const packet = agree([createSync({ simd: name === "simd" })], [part], { header, guard, lanes: 8 });
         assert.ok(parsePacket(packet, agreementOf({ header })).corrections.length > 0);
       }
 });

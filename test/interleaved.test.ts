@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import type { Codec, PartReader, Prior } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { builds } from "./builds.js";
+import { buildNames, builds, watched } from "./builds.js";
 import {
   anySample,
   featureMap,
@@ -19,7 +19,6 @@ import {
 } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { readPart, readParts, writeParts } from "./io.js";
-import { watched } from "./watched.js";
 
 setFlagsFromString("--expose-gc");
 const gc: () => void = runInNewContext("gc");
@@ -124,8 +123,7 @@ for (const { name, codec } of builds) {
   });
 }
 
-for (const simd of [true, false]) {
-  const name = simd ? "simd" : "scalar";
+for (const name of buildNames) {
   const rng = random(60);
   const table = makeTable(rng, { rows: 9, entries: 40, flavour: "random" });
   const parts = [
@@ -137,7 +135,7 @@ for (const simd of [true, false]) {
   /** What it does must leave the memory as large as the first hundred times left it. */
   const settles = (what: string, rounds: number, act: (codec: Codec, packet: Uint8Array, round: number) => void) =>
     test(`${name}: memory does not grow: ${what}`, () => {
-      const { codec, bytes } = watched(simd);
+      const { codec, bytes } = watched(name);
       const packet = writeParts(codec, parts, { lanes: 8 });
       const own = parts.map((part) => ({ ...part, prior: once(part, codec) }));
       for (let round = 0; round < 100; round++) act(codec, packet, round);
@@ -179,7 +177,7 @@ for (const simd of [true, false]) {
   /** What 300 of them keep is given back once they are collected. */
   const collects = (what: string, blockBytes: number, use: (codec: Codec) => () => void) =>
     test(`${name}: memory of what is dropped without a word is given back once it is collected: ${what}`, async () => {
-      const { codec, bytes } = watched(simd);
+      const { codec, bytes } = watched(name);
       const one = use(codec);
       const drop = async () => {
         for (let i = 0; i < 300; i++) one();

@@ -115,28 +115,30 @@ export function readByPackage(codec: Codec, packet: Uint8Array, parts: readonly 
   if (stream !== "compressai" || header !== "none") readParts(codec, packet, parts, { header, checksum });
 }
 
-/** A packet of the package is the reference's, and both read it. Returns the packet. */
-export function agree(codec: Codec, parts: readonly Sample[], options: Options, what = ""): Uint8Array {
+/** What the package writes, with `encode` and with a writer where both can. */
+function writeByPackage(codec: Codec, parts: readonly Sample[], options: Options): Uint8Array {
   const { guard, indexChecks, stream, ...common } = options;
-  const text = `${what} ${JSON.stringify(options)}`;
-  const isOne = parts.length === 1;
-  let packet: Uint8Array | undefined;
-  if (isOne && !guard && !indexChecks)
-    packet = codec.encode(parts[0].latent, parts[0].prior(codec), { ...common, stream });
-  if (stream !== "compressai") {
-    const written = writeParts(codec, parts, { ...common, guard, indexChecks });
-    if (packet) sameNumbers(written, packet, `${text}: writer and encode`);
-    packet = written;
-  }
-  sameNumbers(packet!, encodeByReference(parts, options, packet), text);
-  readByPackage(codec, packet!, parts, options);
-  const found = decodePacket(
-    packet!,
-    parts.map(({ reference }) => reference),
-    { ...agreementOf(options), dims: parts.map(({ dims }) => dims) },
-  );
+  const isEncoded = parts.length === 1 && !guard && !indexChecks;
+  const [one] = parts;
+  const encoded = isEncoded && codec.encode(one.latent, one.prior(codec), { ...common, stream });
+  if (stream === "compressai") return encoded as Uint8Array;
+  const written = writeParts(codec, parts, { ...common, guard, indexChecks });
+  if (encoded) sameNumbers(written, encoded, `${JSON.stringify(options)}: writer and encode`);
+  return written;
+}
+
+/** Every codec writes the reference's packet, and all of them read it. Returns the packet. */
+export function agree(codecs: readonly Codec[], parts: readonly Sample[], options: Options): Uint8Array {
+  const text = JSON.stringify(options);
+  const [packet, ...others] = codecs.map((codec) => writeByPackage(codec, parts, options));
+  for (const other of others) sameNumbers(other, packet, `${text}: the builds`);
+  sameNumbers(packet, encodeByReference(parts, options, packet), text);
+  for (const codec of codecs) readByPackage(codec, packet, parts, options);
+  const priors = parts.map(({ reference }) => reference);
+  const dims = parts.map((part) => part.dims);
+  const found = decodePacket(packet, priors, { ...agreementOf(options), dims });
   found.symbols.forEach((symbols, p) => {
     sameNumbers(symbols, parts[p].symbols, `${text}: the reference reads part ${p}`);
   });
-  return packet!;
+  return packet;
 }

@@ -2,13 +2,11 @@
 import type { Codec } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { buildNames, watched } from "./builds.js";
 import { featureMap, hyperprior, indexedSample, makeTable, random, type Sample } from "./cases.js";
 import { throwsCode } from "./expect.js";
-import { watched } from "./watched.js";
 
-for (const simd of [true, false]) {
-  const name = simd ? "simd" : "scalar";
-
+for (const name of buildNames) {
   const roundTrip = ({ latent, symbols, prior }: Sample, codec: Codec) => {
     const own = prior(codec);
     for (const stream of ["native", "compressai"] as const) {
@@ -17,7 +15,7 @@ for (const simd of [true, false]) {
   };
 
   test(`${name}: memory grows for a large tensor, with small ones before and after`, () => {
-    const { codec, bytes } = watched(simd);
+    const { codec, bytes } = watched(name);
     const small = featureMap(1, 8, 8);
     roundTrip(small, codec);
     const before = bytes();
@@ -33,13 +31,13 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: bytes that are no table take no more memory than the largest table`, () => {
-    const { codec, bytes } = watched(simd);
+    const { codec, bytes } = watched(name);
     throwsCode(() => codec.table(new Uint8Array(30_000_000)), "INVALID_TABLE");
     assert.ok(bytes() < 200e6, `${bytes()} bytes`);
   });
 
   test(`${name}: many calls do not grow memory`, () => {
-    const { codec, bytes } = watched(simd);
+    const { codec, bytes } = watched(name);
     const samples = [featureMap(1), hyperprior(2, 30000), featureMap(3, 48, 28, 0.2)];
     const priors = samples.map((sample) => sample.prior(codec));
     const y = samples.map(({ dims, symbols }) => ({ type: "float32", dims, data: Float32Array.from(symbols) }));
@@ -64,7 +62,7 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: the same table is loaded once`, () => {
-    const { codec, bytes } = watched(simd);
+    const { codec, bytes } = watched(name);
     const json = makeTable(random(5), { rows: 20, entries: 2000, flavour: "random" });
     const table = codec.table(json);
     // Loading again needs scratch for the bytes, once.
@@ -75,7 +73,7 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: refused tables and packets leave nothing behind`, () => {
-    const { codec, bytes } = watched(simd);
+    const { codec, bytes } = watched(name);
     const sample = featureMap(6, 12, 16);
     const prior = sample.prior(codec);
     const good = codec.encode(sample.latent, prior, { checksum: false });
@@ -104,7 +102,7 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: a result is the caller's: later calls do not change it`, () => {
-    const { codec } = watched(simd);
+    const { codec } = watched(name);
     const sample = featureMap(8);
     const prior = sample.prior(codec);
     const packet = codec.encode(sample.latent, prior);
@@ -116,8 +114,8 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: two codecs do not know of each other`, () => {
-    const first = watched(simd);
-    const second = watched(simd);
+    const first = watched(name);
+    const second = watched(name);
     const one = featureMap(10, 20, 12);
     const two = featureMap(11, 20, 12);
     const priorOne = one.prior(first.codec);
@@ -135,7 +133,7 @@ for (const simd of [true, false]) {
   });
 
   test(`${name}: many tables live side by side`, () => {
-    const { codec } = watched(simd);
+    const { codec } = watched(name);
     const samples = Array.from({ length: 60 }, (_, i) => featureMap(100 + i, 3 + (i % 9), 6));
     const priors = samples.map((sample) => sample.prior(codec));
     const packets = samples.map((sample, i) => codec.encode(sample.latent, priors[i]));

@@ -156,11 +156,12 @@ for (const { name, codec } of builds) {
     const reader = open(checked);
     readPart(reader, codec, parts[0], false);
     const out = new Float32Array(500).fill(7);
-    const message = throwsCode(
+    throwsCode(
       () => reader.read(codec.gaussian(scales, { table: scaled.table, scaleTable: scaled.scaleTable }), { out }),
       "MODEL_MISMATCH",
+      /part 1\b/,
     );
-    assert.match(message, /part 1\b/);
+
     assert.ok(
       out.every((value) => value === 7),
       "symbols of a part that does not fit",
@@ -168,10 +169,7 @@ for (const { name, codec } of builds) {
     const wrongRows = open(checked);
     readPart(wrongRows, codec, parts[0], false);
     readPart(wrongRows, codec, parts[1], false);
-    assert.match(
-      throwsCode(() => wrongRows.read(codec.indexed(other, new Uint16Array(400))), "MODEL_MISMATCH"),
-      /part 2\b/,
-    );
+    throwsCode(() => wrongRows.read(codec.indexed(other, new Uint16Array(400))), "MODEL_MISMATCH", /part 2\b/);
     good();
   });
 
@@ -243,16 +241,10 @@ for (const { name, codec } of builds) {
     scales[321] = Number.NaN;
     const reader = open();
     readPart(reader, codec, parts[0], false);
-    assert.match(
-      throwsCode(() => reader.read(codec.gaussian(scales)), "NON_FINITE"),
-      /321/,
-    );
+    throwsCode(() => reader.read(codec.gaussian(scales)), "NON_FINITE", /321/);
     const writer = codec.writer();
     const zeros = { type: "int32", dims: [500], data: new Int32Array(500) };
-    assert.match(
-      throwsCode(() => writer.write(zeros, codec.gaussian(scales)), "NON_FINITE"),
-      /321/,
-    );
+    throwsCode(() => writer.write(zeros, codec.gaussian(scales)), "NON_FINITE", /321/);
     writer.write(zeros, codec.gaussian(scales.fill(1)));
     assert.ok(writer.finish().length > 0);
     good();

@@ -120,7 +120,7 @@ for (const { name, codec } of builds) {
       mixtureSample(rng, [2, 300], { components: 16, kind: "laplace", float: true }),
     ];
     for (const lanes of [1, 8, 16, 32] as const) {
-      const packet = agree(codec, parts, { lanes, indexChecks: true });
+      const packet = agree([codec], parts, { lanes, indexChecks: true });
       assert.is(parsePacket(packet).lanes, lanes);
     }
   });

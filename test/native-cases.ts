@@ -1,4 +1,8 @@
 // The cases behind test/vectors/native-packets.json. Their names are in the file, so what makes them must not change.
+// `node --import tsx test/native-cases.ts` writes that file with the reference encoder: when docs/format.md changes its version, and for no other
+// reason. The file is there so that bytes never change silently.
+import { writeFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import {
   factorizedSample,
   featureMap,
@@ -11,7 +15,8 @@ import {
   type Sample,
   scaledTable,
 } from "./cases.js";
-import type { Options } from "./io.js";
+import { encodeByReference, type Options } from "./io.js";
+import { xxh64 } from "./reference.js";
 
 export interface NativeCase {
   readonly name: string;
@@ -60,4 +65,18 @@ export function nativeCases(): NativeCase[] {
     add("CompressAI stream", { stream: "compressai", lanes: 1 });
   }
   return cases;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const lines = nativeCases().map((item) => {
+    const packet = encodeByReference(item.parts, item.options);
+    // Short ones in full, so that a difference can be read.
+    const content =
+      packet.length <= 400
+        ? { hex: Buffer.from(packet).toString("hex") }
+        : { xxh64: xxh64(packet).toString(16).padStart(16, "0") };
+    return `  ${JSON.stringify({ name: item.name, bytes: packet.length, ...content })}`;
+  });
+  writeFileSync(new URL("vectors/native-packets.json", import.meta.url), `[\n${lines.join(",\n")}\n]\n`);
+  console.log(`${lines.length} packets`);
 }

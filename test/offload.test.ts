@@ -23,18 +23,22 @@ import { readLabels, withLabels } from "../bench/offload/labels.js";
 import type { Point } from "../bench/offload/points.js";
 import type { Way } from "../bench/offload/way.js";
 import { duration } from "../bench/terminal.js";
+import { isFull } from "./builds.js";
 import { onnxModel } from "./onnx-model.js";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "latentwire-offload-"));
 test.after(() => rmSync(scratch, { recursive: true, force: true }));
 
+/** Whole runs take some ten seconds each. */
+const inFull: typeof test | (() => void) = isFull ? test : () => {};
+
 function offload(...args: string[]) {
   const all = ["--import", "tsx", here("../bench/offload/run.ts"), "--cache", scratch, ...args];
   return spawnSync(process.execPath, all, { encoding: "utf8" });
 }
 
-test("without a backbone: bytes, times and feature error of every way, one JSON object", () => {
+inFull("without a backbone: bytes, times and feature error of every way, one JSON object", () => {
   const [html, csv] = ["report.html", "points.csv"].map((name) => join(scratch, name));
   const { status, stdout, stderr } = offload("--limit", "1", "--json", "--html", html, "--csv", csv);
   assert.is(status, 0, stderr);
@@ -61,7 +65,7 @@ test("without a backbone: bytes, times and feature error of every way, one JSON 
   assert.is(readFileSync(csv, "utf8").trim().split("\n").length, points.length + 1);
 });
 
-test("what the cache knows is not measured again", () => {
+inFull("what the cache knows is not measured again", () => {
   const first = JSON.parse(offload("--limit", "1", "--json", "--no-link").stdout);
   const second = JSON.parse(offload("--limit", "1", "--json", "--no-link").stdout);
   assert.equal(second.points, first.points);
@@ -88,7 +92,7 @@ function colourBackbone(folder: string): string {
   return folder;
 }
 
-test("a backbone that gives no image its label: nothing is compared, and the run says why", () => {
+inFull("a backbone that gives no image its label: nothing is compared, and the run says why", () => {
   const backbone = colourBackbone(join(scratch, "colours"));
   const labels = join(scratch, "wrong.csv");
   writeFileSync(labels, "file,label\nastronaut.png,999\n");
@@ -109,7 +113,7 @@ test("a backbone that gives no image its label: nothing is compared, and the run
   assert.not.match(readFileSync(html, "utf8").replace(/base64,[^"]*/g, ""), /NaN|Infinity|undefined/);
 });
 
-test("mistakes end in one line", () => {
+inFull("mistakes end in one line", () => {
   for (const [args, message] of [
     [["--cache", fileURLToPath(import.meta.url)], /--cache/],
     [["--labels", join(scratch, "none.csv")], /cannot read the labels/],
@@ -268,7 +272,7 @@ const executable = [
   "/usr/bin/google-chrome",
 ].find((path) => path !== undefined && existsSync(path));
 
-test("the page in Chromium: packets of the size that Node makes, and canvas pictures", async () => {
+inFull("the page in Chromium: packets of the size that Node makes, and canvas pictures", async () => {
   if (executable === undefined) return console.log("skipped: no chromium");
   const photos = { images: here("../bench/photos"), model: here("../bench/model/points/mid"), limit: 1 };
   const { server, url } = await serveBrowser(photos);

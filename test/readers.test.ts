@@ -11,6 +11,7 @@ import { safetensors } from "../tables/safetensors.js";
 import { floats, integers } from "../tables/stored-tensor.js";
 import { torchTensors } from "../tables/torch-file.js";
 import { ZipArchive } from "../tables/zip.js";
+import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { mutate } from "./mutate.js";
@@ -63,10 +64,7 @@ test("zip: what contradicts itself is refused", () => {
   const strange = writeZip([{ name: "m", data }]);
   for (let at = 0; at < strange.length - 4; at++)
     if (strange[at] === 0x50 && strange[at + 2] === 1 && strange[at + 3] === 2) strange[at + 10] = 99;
-  assert.match(
-    throwsCode(() => read(strange), "UNSUPPORTED_FILE"),
-    /method 99/,
-  );
+  throwsCode(() => read(strange), "UNSUPPORTED_FILE", /method 99/);
 });
 
 // ---- pickle
@@ -394,11 +392,11 @@ test("npy: what is written is read, and NumPy's headers are", () => {
 
 // ---- any bytes
 
-function survives(name: string, sources: Uint8Array[], read: (bytes: Uint8Array) => void, count: number): void {
+function survives(name: string, sources: Uint8Array[], read: (bytes: Uint8Array) => void, full: number): void {
+  const count = isFull ? full : full / 5;
   test(`fuzz: ${name}: any bytes end in a value or in an error with a code`, () => {
     const rng: Random = random(name.length * 1000 + 5);
     const outcomes = { read: 0, refused: 0 };
-    const started = Date.now();
     for (let i = 0; i < count; i++) {
       const bytes = mutate(sources[i % sources.length], rng, sources[rng(sources.length)]);
       try {
@@ -410,7 +408,6 @@ function survives(name: string, sources: Uint8Array[], read: (bytes: Uint8Array)
       }
     }
     assert.ok(outcomes.read > 0 && outcomes.refused > count / 20, JSON.stringify(outcomes));
-    assert.ok(Date.now() - started < 60_000);
   });
 }
 

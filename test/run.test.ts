@@ -13,10 +13,12 @@ const passing = `${uvu}test("one", () => assert.ok(true));\ntest("two", () => as
 
 function run(files: Record<string, string>, args: string[] = [], requireAll = false) {
   rmSync(root, { recursive: true, force: true });
-  mkdirSync(`${root}/test/inner`, { recursive: true });
-  copyFileSync(fileURLToPath(new URL("run.mjs", import.meta.url)), `${root}/test/run.mjs`);
+  for (const folder of ["test/inner", "dist/bindings", "dist/tables"])
+    mkdirSync(`${root}/${folder}`, { recursive: true });
+  for (const name of ["run.mjs", "coverage.mjs"])
+    copyFileSync(fileURLToPath(new URL(name, import.meta.url)), `${root}/test/${name}`);
   for (const [name, content] of Object.entries(files)) writeFileSync(`${root}/test/${name}`, content);
-  const env = { ...process.env, LATENTWIRE_REQUIRE_ALL: requireAll ? "1" : "" };
+  const env = { ...process.env, LATENTWIRE_REQUIRE_ALL: requireAll ? "1" : "", LATENTWIRE_COVERAGE: "" };
   const { status, stdout } = spawnSync(process.execPath, [`${root}/test/run.mjs`, ...args], { encoding: "utf8", env });
   return { status, stdout, last: stdout.trimEnd().split("\n").pop() };
 }
@@ -72,6 +74,36 @@ test("a skip is said, and is a failure where everything is required", () => {
   assert.match(relaxed.stdout, /skipped: no browser here/);
   const strict = run(files, [], true);
   assert.equal([strict.status, strict.last], [1, "3 passed, 2 failed, 2 skipped"]);
+});
+
+test("the full tier: files of its own, random tests at full length, the two commands, coverage", () => {
+  const says = (text: string) => `node -e "console.log('${text}')"`;
+  const scripts = (engines: string, bundlers: string) =>
+    JSON.stringify({ type: "module", scripts: { "test:engines": engines, "test:bundlers": bundlers } });
+  const tier = `const isFull = process.env.LATENTWIRE_TIER === "full";\n`;
+  const files = {
+    "../dist/bindings/a.js": "export const used = () => 1;\n",
+    "../dist/tables/b.js": `export const used = () => 1;\nexport const unused = () => {\n${"  console.log();\n".repeat(9)}};\n`,
+    "../package.json": scripts(says("5 passed, 0 failed"), says("6 passed, 0 failed, 1 skipped")),
+    "a.test.ts": `${passing}import { used } from "../dist/bindings/a.js";\nused();\n`,
+    "b.test.ts": `${uvu}${tier}test("x", () => assert.ok(isFull));\ntest.run();\n`,
+    "snippets.test.ts": `${passing}import { used } from "../dist/tables/b.js";\nused();\n`,
+  };
+  assert.is(run(files).last, "2 passed, 1 failed");
+  const all = run(files, ["--all"]);
+  // 2 + 1 + 2 of the files, 5 and 6 of the commands; half of b.js is not covered.
+  assert.equal([all.status, all.last], [1, "16 passed, 1 failed, 1 skipped"]);
+  assert.match(all.stdout, /tables\/b\.js: 2 of 11, not 3,4,5/);
+  const covered = { ...files, "../dist/tables/b.js": "export const used = () => 1;\n" };
+  assert.is(run(covered, ["--all"]).last, "17 passed, 0 failed, 1 skipped");
+  assert.is(run(covered, ["--all", "--after-quick"]).stdout.includes("a.test.ts"), false);
+  for (const broken of ["node -e 0", says("0 passed, 0 failed"), `${says("3 passed, 0 failed")} && exit 1`]) {
+    const { status, last } = run({ ...covered, "../package.json": scripts(broken, says("1 passed, 0 failed")) }, [
+      "--all",
+    ]);
+    assert.is(status, 1);
+    assert.match(last ?? "", /1 failed$/, broken);
+  }
 });
 
 test("test.only is a failure where everything is required", () => {
