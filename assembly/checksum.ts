@@ -23,10 +23,10 @@ export function xxh32(p: usize, length: usize, seed: u32): u32 {
     let d = seed - P32_1;
     const limit = end - 16;
     do {
-      a = round32(a, load<u32>(p));
-      b = round32(b, load<u32>(p, 4));
-      c = round32(c, load<u32>(p, 8));
-      d = round32(d, load<u32>(p, 12));
+      a = round32(a, load<u32>(p, 0, 1));
+      b = round32(b, load<u32>(p, 4, 1));
+      c = round32(c, load<u32>(p, 8, 1));
+      d = round32(d, load<u32>(p, 12, 1));
       p += 16;
     } while (p <= limit);
     h = rotl<u32>(a, 1) + rotl<u32>(b, 7) + rotl<u32>(c, 12) + rotl<u32>(d, 18);
@@ -35,7 +35,7 @@ export function xxh32(p: usize, length: usize, seed: u32): u32 {
   }
   h += <u32>length;
   while (p + 4 <= end) {
-    h = rotl<u32>(h + load<u32>(p) * P32_3, 17) * P32_4;
+    h = rotl<u32>(h + load<u32>(p, 0, 1) * P32_3, 17) * P32_4;
     p += 4;
   }
   while (p < end) {
@@ -70,16 +70,16 @@ export function xxh64(p: usize, length: usize): u64 {
     store<u64>(accumulators, 0 - P64_1, 24);
     for (; p + 32 <= end; p += 32) {
       for (let j: usize = 0; j < 32; j += 8)
-        store<u64>(accumulators + j, round64(load<u64>(accumulators + j), load<u64>(p + j)));
+        store<u64>(accumulators + j, round64(load<u64>(accumulators + j), load<u64>(p + j, 0, 1)));
     }
     h = rotl<u64>(load<u64>(accumulators), 1) + rotl<u64>(load<u64>(accumulators, 8), 7);
     h += rotl<u64>(load<u64>(accumulators, 16), 12) + rotl<u64>(load<u64>(accumulators, 24), 18);
     for (let j: usize = 0; j < 32; j += 8) h = (h ^ round64(0, load<u64>(accumulators + j))) * P64_1 + P64_4;
   }
   h += <u64>length;
-  for (; p + 8 <= end; p += 8) h = rotl<u64>(h ^ round64(0, load<u64>(p)), 27) * P64_1 + P64_4;
+  for (; p + 8 <= end; p += 8) h = rotl<u64>(h ^ round64(0, load<u64>(p, 0, 1)), 27) * P64_1 + P64_4;
   if (p + 4 <= end) {
-    h = rotl<u64>(h ^ (<u64>load<u32>(p) * P64_1), 23) * P64_2 + P64_3;
+    h = rotl<u64>(h ^ (<u64>load<u32>(p, 0, 1) * P64_1), 23) * P64_2 + P64_3;
     p += 4;
   }
   for (; p < end; p++) h = rotl<u64>(h ^ (<u64>load<u8>(p) * P64_5), 11) * P64_1;

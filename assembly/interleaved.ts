@@ -243,7 +243,7 @@ function encodeScalar(
     let x = load<u32>(lane);
     if (x >> 16 >= freq) {
       words -= 2;
-      store<u16>(words, <u16>x);
+      store<u16>(words, <u16>x, 0, 1);
       x >>= 16;
     }
     let q = <u32>((<u64>x * (entry >> 32)) >> 32);
@@ -429,7 +429,7 @@ function decodeScalar(
     store<i32>(out + (<usize>i << 2), symbol);
     const x = load<u32>(lane);
     if (x < 0x10000) {
-      store<u32>(lane, (x << 16) | <u32>load<u16>(words));
+      store<u32>(lane, (x << 16) | <u32>load<u16>(words, 0, 1));
       words += 2;
     }
   }
@@ -469,6 +469,6 @@ function refillTail(stream: usize): void {
     store<u32>(stream, <u32>seedsEnd, STREAM_END);
   }
   if (words == <usize>load<u32>(stream, STREAM_END)) return;
-  store<u32>(stream, (x << 16) | <u32>load<u16>(words), STREAM_STATES);
+  store<u32>(stream, (x << 16) | <u32>load<u16>(words, 0, 1), STREAM_STATES);
   store<u32>(stream, <u32>words + 2, STREAM_WORDS);
 }

@@ -196,7 +196,7 @@ function checkStart(reader: usize, start: usize, length: u32): i32 {
   if ((load<u8>(start, 1) & HAS_CHECK) == 0) return OK;
   if (length < 8) return fail(TRUNCATED, FIELD_CHECK);
   const end = start + length - 4;
-  const valid = xxh32(start, length - 4, 0) == load<u32>(end);
+  const valid = xxh32(start, length - 4, 0) == load<u32>(end, 0, 1);
   store<u32>(reader, valid ? 1 : 2, READER_CHECK_STATE);
   store<u32>(reader, <u32>end, READER_CURSOR + 4);
   return valid || load<u32>(reader, READER_INSPECT) ? OK : fail(CORRUPTED, FIELD_CHECK);
@@ -223,7 +223,7 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
   require(reader, !several || control & 3 || code == 0, FIELD_CONTROL);
   if (flags & HAS_FINGERPRINT) {
     store<u32>(reader, 1, READER_FINGERPRINTED);
-    store<u32>(reader, load<u32>(skip(reader, 4, FIELD_FINGERPRINT)), READER_FINGERPRINT);
+    store<u32>(reader, load<u32>(skip(reader, 4, FIELD_FINGERPRINT), 0, 1), READER_FINGERPRINT);
   }
   store<u32>(reader, u32(several), READER_SEVERAL);
   if (several) {

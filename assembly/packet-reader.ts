@@ -92,7 +92,7 @@ function fitsCheck(reader: usize, seed: u32): bool {
   const end = start + load<u32>(reader, READER_LENGTH) - check;
   if (check == 0) return true;
   const sum = xxh32(start, end - start, seed);
-  return check == 4 ? load<u32>(end) == sum : <u32>load<u16>(end) == (sum & 0xffff);
+  return check == 4 ? load<u32>(end, 0, 1) == sum : <u32>load<u16>(end, 0, 1) == (sum & 0xffff);
 }
 
 /**
@@ -163,7 +163,7 @@ function checkRows(reader: usize, part: usize, count: u32): i32 {
 
 function compareCheck(reader: usize): i32 {
   const number = load<u32>(reader, READER_PART);
-  const check = <u32>load<u16>(<usize>load<u32>(reader, READER_CHECKS) + (<usize>number << 1));
+  const check = <u32>load<u16>(<usize>load<u32>(reader, READER_CHECKS) + (<usize>number << 1), 0, 1);
   return check == checkOfHash(load<u32>(reader + READER_GUARD, GUARD_HASH)) ? OK : failAt(MODEL_MISMATCH, FIELD_INDEX_CHECKS, number, 0);
 }
 

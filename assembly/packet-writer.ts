@@ -424,8 +424,8 @@ function endPayload(writer: usize): i32 {
     const compact = load<u32>(writer, WRITER_FORM) == FORM_COMPACT;
     const seed = !compact ? 0 : storesNumbers(writer) ? load<u32>(writer, WRITER_SEED) : load<u32>(writer, WRITER_SEED_ONE);
     const sum = xxh32(first, stop - first, seed);
-    if (check == 4) store<u32>(stop, sum);
-    else store<u16>(stop, <u16>sum);
+    if (check == 4) store<u32>(stop, sum, 0, 1);
+    else store<u16>(stop, <u16>sum, 0, 1);
   }
   store<u32>(writer, <u32>first, WRITER_START);
   store<u32>(writer, <u32>(stop + check - first), WRITER_LENGTH);
@@ -477,7 +477,7 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
   store<u8>(p++, <u8>((lanes == 1 ? 0 : ctz(lanes) - 2) | flags | (code << 4)));
   if (sections) store<u8>(p++, <u8>sections);
   if (fingerprinted) {
-    store<u32>(p, load<u32>(writer, WRITER_HASH));
+    store<u32>(p, load<u32>(writer, WRITER_HASH), 0, 1);
     p += 4;
   }
   if (several) {

@@ -107,7 +107,7 @@ function put(entry: u32): void {
   if (freq == 0) freq = 65536;
   if (x >= freq << 47) {
     words -= 4;
-    store<u32>(words, <u32>x);
+    store<u32>(words, <u32>x, 0, 1);
     x >>= 32;
   }
   const q = x / freq;
@@ -134,7 +134,7 @@ function putNibble(v: u64): void {
   let x = state;
   if (x >= 1 << 59) {
     words -= 4;
-    store<u32>(words, <u32>x);
+    store<u32>(words, <u32>x, 0, 1);
     x >>= 32;
   }
   state = (x << 4) | v;
@@ -145,7 +145,7 @@ export function endSingle(stream: usize): usize {
   const x = load<u64>(stream, STREAM_STATES);
   let p = <usize>load<u32>(stream, STREAM_WORDS);
   if (load<u32>(stream, STREAM_COMPRESSAI)) {
-    store<u64>(p - 8, x);
+    store<u64>(p - 8, x, 0, 1);
     return p - 8;
   }
   let bytes: usize = p == <usize>load<u32>(stream, STREAM_END) ? 0 : 5;
@@ -166,7 +166,7 @@ export function openSingle(stream: usize, p: usize): i32 {
   if (load<u32>(stream, STREAM_COMPRESSAI)) {
     if (bytes < 8) return TRUNCATED;
     if (bytes & 3) return CORRUPTED;
-    x = load<u64>(p);
+    x = load<u64>(p, 0, 1);
     if (x < LOW || x >> 63 != 0) return CORRUPTED;
     p += 8;
   } else {
@@ -243,7 +243,7 @@ function decodeRun(stream: usize, part: usize, out: usize, row: usize, count: u3
     const x = state;
     if (x < LOW) {
       if (words < end) {
-        state = (x << 32) | <u64>load<u32>(words);
+        state = (x << 32) | <u64>load<u32>(words, 0, 1);
         words += 4;
       } else if (compressai) return TRUNCATED;
     }
@@ -284,7 +284,7 @@ function decodeEach(stream: usize, part: usize, out: usize, rows: usize, from: u
     }
     if (state < LOW) {
       if (words < end) {
-        state = (state << 32) | <u64>load<u32>(words);
+        state = (state << 32) | <u64>load<u32>(words, 0, 1);
         words += 4;
       } else if (compressai) return TRUNCATED;
     }
@@ -333,7 +333,7 @@ function refill(stream: usize, end: usize): void {
     streamError(stream, TRUNCATED);
     return;
   }
-  state = (state << 32) | <u64>load<u32>(words);
+  state = (state << 32) | <u64>load<u32>(words, 0, 1);
   words += 4;
 }
 

@@ -139,7 +139,7 @@ export function statesFromSeeds(stream: usize, seedsStart: usize, lanes: u32): v
   for (let j: u32 = 1; j < lanes; j++) {
     let high = nibble(nibbles, j);
     if (j == 1) high = nibble(nibbles, 0) | (high << 4);
-    store<u32>(stream + (<usize>j << 2), ((high + 1) << 16) | <u32>load<u16>(seedsStart + (<usize>(j - 1) << 1)), STREAM_STATES);
+    store<u32>(stream + (<usize>j << 2), ((high + 1) << 16) | <u32>load<u16>(seedsStart + (<usize>(j - 1) << 1), 0, 1), STREAM_STATES);
   }
 }
 
@@ -151,7 +151,7 @@ export function seedsFromStates(stream: usize, lanes: u32): bool {
   for (let j: u32 = 1; j < lanes; j++) {
     const x = load<u32>(stream + (<usize>j << 2), STREAM_STATES);
     const high = (x >> 16) - 1;
-    store<u16>(seeds + (<usize>(j - 1) << 1), <u16>x);
+    store<u16>(seeds + (<usize>(j - 1) << 1), <u16>x, 0, 1);
     if (j == 1) {
       if (high > 255) return false;
       store<u8>(nibbles, <u8>high);

@@ -57,7 +57,7 @@ export function tableSource(length: usize): usize {
 
 /** Writes the fingerprint of a binary form whose last 8 bytes are still to be filled in. */
 export function sealTable(source: usize, length: usize): void {
-  store<u64>(source + length - 8, xxh64(source, length - 8));
+  store<u64>(source + length - 8, xxh64(source, length - 8), 0, 1);
 }
 
 /**
@@ -87,7 +87,7 @@ function parseTable(source: usize, length: usize, table: usize): i32 {
   if (load<u8>(source, 3) != 1) return UNSUPPORTED_VERSION;
   const formFlags = load<u8>(source, 4);
   if (formFlags > 1) return INVALID_TABLE;
-  const fingerprint = load<u64>(source + length - 8);
+  const fingerprint = load<u64>(source + length - 8, 0, 1);
   if (xxh64(source, length - 8) != fingerprint) return INVALID_TABLE;
   store<u32>(cursor, <u32>source + 5);
   store<u32>(cursor, <u32>(source + length - 8), 4);
@@ -132,7 +132,7 @@ function parseTable(source: usize, length: usize, table: usize): i32 {
     if (end - p != <usize>rows << 2) return INVALID_TABLE;
     medians = entry;
     for (let r: u32 = 0; r < rows; r++) {
-      const median = load<f32>(p);
+      const median = load<f32>(p, 0, 1);
       if (!isFinite<f32>(median)) return INVALID_TABLE;
       store<f32>(entry, median);
       p += 4;
