@@ -1,15 +1,15 @@
-// Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All in f64 with functions
-// compiled into this module, so that every machine builds the same table: a JavaScript engine's Math.exp differs from
-// it in 9 % of inputs. docs/math.md 1 and 2.
+// Probabilities -> integer CDFs, and the probabilities of Gaussian and factorized priors. All is computed in f64 with
+// functions of this module, so that every machine builds the same table. A JavaScript engine's Math.exp gives another
+// result for 9 % of inputs. docs/math.md 1 and 2.
 
 import { INVALID_PMF, NON_FINITE } from "./codes";
 
 /**
  * CompressAI's pmf_to_quantized_cdf. pmf: n float32, cdf: n + 1 u32 (0 .. 2^precision). Returns 0 or an error code.
  *
- * The original searches all bins for the smallest frequency above 1 whenever it must widen an empty bin: O(n^2), 128 ms
- * for the stock table. A bin that has given stays the smallest until it is down to 1, so the donors are simply the bins
- * in order of (freq, index), each drained to 1: one pass per distinct frequency that gives.
+ * For each empty bin the original takes 1 from the bin with the smallest frequency above 1, and searches all bins for
+ * it: O(n^2), 128 ms for the stock table. A bin that has given stays the smallest until it is down to 1. So the bins
+ * give in the order of (freq, index), each down to 1: one pass per distinct frequency.
  */
 export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i32 {
   const one: u64 = <u64>1 << precision;
@@ -36,7 +36,7 @@ export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i3
     store<u32>(at, freq, 4);
   }
 
-  // Empty bins get their 1 in the prefix sum below; here the donors pay.
+  // Empty bins get their 1 in the prefix sum below. Here it is taken from the others.
   let owed = empty;
   for (let level: u32 = 2; owed > 0; ) {
     let next: u32 = 0xffffffff;
@@ -68,17 +68,17 @@ export function quantizedCdf(pmf: usize, n: u32, precision: u32, cdf: usize): i3
 export const GAUSSIAN: u32 = 0;
 export const LAPLACE: u32 = 1;
 
-// Tails of 1e-9 in all: exp(-x) = 1e-9 for Laplace, and 2 / (1 + exp(x)) = 1e-9 for the logistic.
+// Both tails together hold 1e-9: exp(-x) = 1e-9 for Laplace, and 2 / (1 + exp(x)) = 1e-9 for the logistic.
 const LAPLACE_TAIL: f64 = 20.723265836946414;
 const LOGISTIC_TAIL: f64 = 21.416413017506358;
 
-/** Half the width of a row whose tails hold 1e-9. Of a Gaussian in float32, as CompressAI computes it. */
+/** Half the width of a row whose tails hold 1e-9. A Gaussian's is computed in float32, as in CompressAI. */
 export function halfWidth(distribution: u32, scale: f32): u32 {
   if (distribution == GAUSSIAN) return <u32>ceil<f32>(scale * <f32>6.109410204869);
   return <u32>ceil<f64>(<f64>scale * (distribution == LAPLACE ? LAPLACE_TAIL : LOGISTIC_TAIL));
 }
 
-// The mass above x >= 0 where the scale is 1, from the side where no digits are lost.
+// The mass above x >= 0 for scale 1, computed without cancellation.
 function massAbove(distribution: u32, x: f64): f64 {
   if (distribution == GAUSSIAN) return phi(-x);
   return distribution == LAPLACE ? 0.5 * exp(-x) : sigmoid(-x);
@@ -112,8 +112,8 @@ export function sigmoid(x: f64): f64 {
   return 1 / (1 + exp(-x));
 }
 
-// s = ln(1 + e^x) solves e^s = 1 + e^x; Halley's iteration from within 0.4 of it is exact to 1e-15 after four steps. A
-// logarithm of its own would cost 250 bytes of the module.
+// s = ln(1 + e^x) solves e^s = 1 + e^x. Halley's iteration starts within 0.4 of s and is exact to 1e-15 after four
+// steps. A logarithm function would add 250 bytes to the module.
 function softplus(x: f64): f64 {
   if (x > 36) return x;
   const z = 1 + exp(x);
@@ -179,7 +179,7 @@ function logits(x: f64, p: usize, layers: u32, filters: usize, work: usize): f64
 }
 
 // exp after fdlibm's e_exp.c (Sun Microsystems 1993, freely redistributable), error below 1 ulp. AssemblyScript's own
-// has a 2 KB look-up table, which no caller here is fast enough to need.
+// is faster, but has a 2 KB look-up table, and no caller here is hot.
 export function exp(x: f64): f64 {
   if (x > 709) return Infinity;
   if (x < -745) return 0;

@@ -59,7 +59,7 @@ function round64(acc: u64, word: u64): u64 {
 
 const accumulators: usize = memory.data(32, 16);
 
-/** Of tables only, so it is written for few bytes, not for speed. */
+/** Only tables need it, so it is written for small size, not for speed. */
 export function xxh64(p: usize, length: usize): u64 {
   const end = p + length;
   let h = P64_5;

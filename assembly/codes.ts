@@ -1,5 +1,5 @@
-// Codes that calls return to a host, and what a failed call says besides. docs/abi.md lists both; hosts turn them into
-// errors of their own.
+// Codes that calls return to a host, and the fault: what else a failed call says. docs/abi.md lists both. Hosts turn
+// them into errors of their own.
 
 /** Raised by one when exported functions, structures or codes change. */
 export const ABI_VERSION: u32 = 1;
@@ -17,7 +17,7 @@ export const SHAPE_MISMATCH: i32 = 9;
 export const LIMIT_EXCEEDED: i32 = 10;
 export const MODEL_MISMATCH: i32 = 11;
 export const INVALID_PMF: i32 = 12;
-/** A guard is wider than a mixture's weights or means bear. */
+/** The guard is too wide for a weight or mean of a mixture. */
 export const GUARD_TOO_WIDE: i32 = 13;
 /** Not an error: the stream is coded again from its last symbol, with fewer lanes. */
 export const AGAIN: i32 = 14;

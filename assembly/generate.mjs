@@ -1,7 +1,6 @@
 // Writes assembly/lanes.ts: the SIMD kernels of the interleaved stream. They are generated because a decoder's lane
-// states must be
-// locals (in memory they cost 18 % of W1, measured) and because one shape serves several lane counts.
-// Read one generated function beside docs/math.md section 4.
+// states must be locals (in memory they cost 18 % of W1, measured), and because several lane counts share one shape.
+// To understand it, read one generated function beside docs/math.md section 4.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const range = (n) => [...Array(n).keys()];
@@ -24,9 +23,8 @@ import {
 
 // spread[m]: byte shuffle that moves the next words of the stream to the 16-bit lanes of mask m, zero elsewhere.
 const spread: usize = memory.data(4096, 16);
-// pack8[m]: byte shuffle that packs the 16-bit lanes of mask m into the top of 16 bytes; pack4[m]: the low halves of
-// the 32-bit lanes not
-// in m into the top of 8 bytes.
+// pack8[m]: byte shuffle that packs the 16-bit lanes of mask m into the top of 16 bytes. pack4[m]: the same for the low
+// halves of the 32-bit lanes not in m, into the top of 8 bytes.
 const pack8: usize = memory.data(4096, 16);
 const pack4: usize = memory.data(256, 16);
 
@@ -75,7 +73,7 @@ function storeStates(groups) {
   }
 }
 
-// One branch for all groups: F is 0 where a bucket does not decide the symbol.
+// One branch for all groups. F is 0 where a bucket does not decide the symbol.
 function slowPath(groups) {
   const least = groups.map((g) => `F${g}`).reduce((a, b) => `i16x8.min_u(${a}, ${b})`);
   emit(`    if (v128.any_true(i16x8.eq(${least}, zero))) {`);
@@ -168,11 +166,10 @@ function decodeRows${lanes}(out: usize, rows: usize, count: u32, table: usize, p
 `);
 }
 
-// One row whose window of 5 entries holds nearly all mass: no look-up at all. d_k = L - bound_k mod 2^16 is smallest
-// for the nearest bound below the slot
-// and largest for the nearest above (docs/math.md 4), so cum and freq come out of minima and maxima: W2 with 16 lanes
-// 962 -> 1283 Msym/s in the native
-// twin against comparing, counting and looking freq and cum up by byte shuffles.
+// One row whose window of 5 entries holds nearly all mass: nothing is looked up. d_k = L - bound_k mod 2^16 is smallest
+// for the nearest bound below the slot and largest for the nearest one above (docs/math.md 4), so cum and freq follow
+// from minima and maxima. The same algorithm in C++: W2 with 16 lanes 962 -> 1283 Msym/s, compared with counting bounds
+// and looking freq and cum up by byte shuffles.
 function decodeWindow(lanes) {
   const groups = range(lanes / 8);
   emit(`
@@ -196,8 +193,8 @@ function decodeWindow${lanes}(out: usize, count: u32, window: usize, p: usize, e
     const s${g} = i16x8.sub(i16x8.eq(E${g}, ${d(4)}), i16x8.eq(E${g}, ${d(0)}));
     const V${g} = i16x8.add(i16x8.sub(i16x8.sub(middle, s${g}), s${g}), i16x8.sub(i16x8.eq(E${g}, ${d(1)}), i16x8.eq(E${g}, ${d(3)})));`);
   }
-  // Leaves on a symbol outside the window: a call in the loop would keep V8 from holding states and bounds in registers
-  // (W2 5 % slower).
+  // Returns early on a symbol outside the window. With a call inside the loop V8 does not hold states and bounds in
+  // registers (W2 5 % slower).
   emit(`
     if (v128.any_true(i16x8.eq(${groups.map((g) => `I${g}`).reduce((a, b) => `i16x8.min_u(${a}, ${b})`)}, zero))) break;`);
   advance(groups);
@@ -215,15 +212,14 @@ function decodeWindow${lanes}(out: usize, count: u32, window: usize, p: usize, e
 for (const lanes of [8, 16, 32]) decodeRows(lanes);
 for (const lanes of [16, 32]) decodeWindow(lanes);
 
-// Encoders keep the states in memory: one kernel serves all lane counts, and W1 is 6 % faster than with 8 vectors of
-// states in locals, which spill.
+// Encoders keep the states in memory. So one kernel serves all lane counts, and W1 is 6 % faster than with 8 vectors of
+// states in locals, for which there are too few registers.
 const quads = [1, 0];
 emit(`
 /**
- * Codes \`count\` symbols (a multiple of \`lanes\`) backward, a row (u16) each. Writes below \`p\`, up to 6 bytes of it
- * not part of the stream.
- * Returns the word pointer; STREAM_CODED says how many symbols were coded: it leaves at a group that needs the slow
- * path.
+ * Codes \`count\` symbols (a multiple of \`lanes\`) backward, a row (u16) each. Writes below \`p\`; up to 6 bytes below
+ * the new word pointer are overwritten, too. Returns the word pointer. STREAM_CODED says how many symbols were coded: it
+ * returns early at a group that needs the slow path.
  */
 export function encodeRows(symbols: usize, rows: usize, count: u32, lanes: u32, table: usize, p: usize, stream: usize, states: usize): usize {
   const next = i32x4.splat(65536), low16 = i32x4.splat(0xffff), zero = i32x4.splat(0), half = i32x4.splat(ENCODE_WINDOW / 2), last = i32x4.splat(ENCODE_WINDOW - 1);
@@ -250,8 +246,8 @@ for (const g of quads) {
 emit(`    if (v128.any_true(v128.or(i32x4.eq(FC0, zero), i32x4.eq(FC1, zero)))) break;`);
 for (const g of quads) {
   emit(`
-    // lanes without x < freq << 16 (M) emit their low half, in lane order; V8 has one instruction for gt_s, three for
-    // ge_s
+    // lanes without x < freq << 16 (M) emit their low half, in lane order. V8 has one instruction for gt_s, and three
+    // for ge_s
     const X${g} = v128.load(lane, ${g * 16}), F${g} = v128.and(FC${g}, low16), h${g} = i32x4.shr_u(X${g}, 16), M${g} = i32x4.gt_s(F${g}, h${g}), m${g} = i32x4.bitmask(M${g});
     v128.store64_lane(p - 8, i8x16.swizzle(X${g}, v128.load(pack4 + (<usize>m${g} << 4))), 0);
     p += (<usize>popcnt<i32>(m${g}) << 1) - 8;
@@ -332,8 +328,7 @@ emit(`
 
 /**
  * Decodes \`count\` symbols (a multiple of \`lanes\`), a row (u16) each. Stops early when the word pointer has passed
- * \`end\`; reads at most 96 bytes
- * beyond it. Returns the word pointer.
+ * \`end\`; reads at most 96 bytes beyond it. Returns the word pointer.
  */
 // @ts-ignore: decorator
 @inline

@@ -1,27 +1,27 @@
-// Rows that two machines must agree on (docs/format.md sections 8.3 and 8.4, docs/determinism.md). All in f64, so that
-// both sides decide alike.
+// Rows near a boundary, on which two machines must agree (docs/format.md sections 8.3 and 8.4, docs/determinism.md).
+// All is computed in f64, so that both sides decide alike.
 
 import { readVarint, room, varintLength, writeVarint } from "./memory";
 import { SCALES_COUNT, SCALES_VALUES } from "./rows";
 
-// What a writer or reader keeps about parameters, docs/abi.md.
-/** f64: margins of a writer, both 0 without a guard and for a reader. */
+// The guard's state, in the structure of a writer or reader: docs/abi.md.
+/** f64: the writer's bounds. Both are 0 without a guard, and in a reader. */
 export const GUARD_RELATIVE: usize = 0;
 export const GUARD_ABSOLUTE: usize = 8;
 /** Whether rows feed the index check, and its hash so far. */
 export const GUARD_HASHED: usize = 16;
 export const GUARD_HASH: usize = 20;
-/** Parameters of the parts before. */
+/** Number of parameters of all parts before the present one. */
 export const GUARD_FIRST: usize = 24;
 /** Corrections written, or left to read. */
 export const GUARD_COUNT: usize = 28;
 /** One more than the last correction that was written or read. */
 export const GUARD_POSITION: usize = 32;
-/** A writer: its list of bytes (memory.ts). A reader: its cursor. */
+/** Writer: list of bytes (memory.ts). Reader: cursor. */
 export const GUARD_LIST: usize = 36;
-/** A list could not grow. */
+/** 1: the list could not grow. */
 export const GUARD_FULL: usize = 48;
-/** A reader: the next correction; NO_CORRECTION behind the last one, and for a writer. */
+/** Reader: the next correction. NO_CORRECTION behind the last one, and in a writer. */
 export const GUARD_NEXT: usize = 52;
 export const GUARD_BYTES: usize = 64;
 
@@ -31,10 +31,7 @@ export function isGuarded(guard: usize): bool {
   return load<f64>(guard, GUARD_RELATIVE) > 0 || load<f64>(guard, GUARD_ABSOLUTE) > 0;
 }
 
-/**
- * Keeps what a part adds to a writer's guard, 16 bytes at `saved`: count, position and length of the corrections, and
- * the hash.
- */
+/** Saves the state that a part changes (16 bytes at `saved`), so that a part that fails can be taken back. */
 export function saveGuard(guard: usize, saved: usize): void {
   store<u32>(saved, load<u32>(guard, GUARD_COUNT));
   store<u32>(saved, load<u32>(guard, GUARD_POSITION), 4);
@@ -65,7 +62,9 @@ export function recordCorrection(guard: usize, position: u32): void {
   store<u32>(guard, value + 1, GUARD_POSITION);
 }
 
-/** Whether a packet corrects parameter `position` of the present part; each correction is taken once, in order. */
+/**
+ * Whether the packet corrects parameter `position` of the present part. Ask in order: each correction is taken once.
+ */
 export function takeCorrection(guard: usize, position: u32): bool {
   const next = load<u32>(guard, GUARD_NEXT);
   if (next == NO_CORRECTION || next != load<u32>(guard, GUARD_FIRST) + position) return false;
@@ -73,7 +72,7 @@ export function takeCorrection(guard: usize, position: u32): bool {
   return true;
 }
 
-/** Goes on to the next correction of a reader; the section has been checked. */
+/** Reads the next correction. The section has been checked before. */
 export function nextCorrection(guard: usize): void {
   const left = load<u32>(guard, GUARD_COUNT);
   let next = NO_CORRECTION;
@@ -86,8 +85,8 @@ export function nextCorrection(guard: usize): void {
 }
 
 /**
- * Moves the rows of scales near a boundary: those that a writer's guard finds, which it records, or those that a packet
- * names. `first` is the number of the first scale.
+ * Corrects the rows of scales near a boundary. A writer finds these scales and records their positions; a reader takes
+ * the positions from the packet. `first` is the number of the first scale.
  */
 export function guardRows(guard: usize, sigmas: usize, first: u32, n: u32, scales: usize, rows: usize): void {
   if (load<u32>(scales, SCALES_COUNT) == 1 || (!isGuarded(guard) && load<u32>(guard, GUARD_NEXT) == NO_CORRECTION))
@@ -98,7 +97,7 @@ export function guardRows(guard: usize, sigmas: usize, first: u32, n: u32, scale
   }
 }
 
-/** The row of one scale, `row` being its own. */
+/** The corrected row of one scale. `row` is its row by section 7. */
 export function guardedRow(guard: usize, sigma: f64, row: u32, scales: usize, position: u32): u32 {
   if (isAmbiguous(sigma, row, scales, load<f64>(guard, GUARD_RELATIVE) * abs(sigma) + load<f64>(guard, GUARD_ABSOLUTE)))
     recordCorrection(guard, position);
@@ -106,14 +105,14 @@ export function guardedRow(guard: usize, sigma: f64, row: u32, scales: usize, po
   return correctedRow(sigma, row, scales);
 }
 
-/** Whether a scale that is `margin` smaller or larger has another row than `row`. */
+/** Whether a scale `margin` smaller or larger would have another row than `row`. */
 export function isAmbiguous(sigma: f64, row: u32, scales: usize, margin: f64): bool {
   const values = scales + SCALES_VALUES;
   if (row > 0 && <f64>load<f32>(values + (<usize>(row - 1) << 2)) >= sigma - margin) return true;
   return row + 1 < load<u32>(scales, SCALES_COUNT) && <f64>load<f32>(values + (<usize>row << 2)) < sigma + margin;
 }
 
-/** The row above the boundary nearest to sigma, whose own row is `row`. */
+/** The row above the boundary that is nearest to sigma. `row` is sigma's row by section 7. */
 export function correctedRow(sigma: f64, row: u32, scales: usize): u32 {
   const last = load<u32>(scales, SCALES_COUNT) - 1;
   if (row == last) return row;
@@ -122,13 +121,13 @@ export function correctedRow(sigma: f64, row: u32, scales: usize): u32 {
   return sigma * sigma < <f64>load<f32>(at - 4) * <f64>load<f32>(at) ? row : row + 1;
 }
 
-/** Feeds n rows (u16) to the index check. */
+/** Adds n rows (u16) to the hash of the index check. */
 export function hashRows(h: u32, rows: usize, n: u32): u32 {
   for (let i: u32 = 0; i < n; i++) h = (h ^ <u32>load<u16>(rows + (<usize>i << 1))) * 0x9e3779b1;
   return h;
 }
 
-/** The check of a part whose rows gave this hash. */
+/** The index check that follows from the hash of a part's rows. */
 export function checkOfHash(h: u32): u32 {
   h ^= h >> 15;
   h *= 0x85ebca77;

@@ -1,6 +1,6 @@
-// The native stream on 8, 16 or 32 lanes (docs/format.md section 3.2): a stretch of a part's symbols, tile by tile, by
-// the widest kernel that suits, and the scalar loops that are the whole scalar build and finish what lanes.ts leaves.
-// States lie in the stream's structure here; lanes.ts keeps them in locals while it runs.
+// The native stream on 8, 16 or 32 lanes (docs/format.md section 3.2). A piece of a part is coded tile by tile, each
+// by the widest SIMD kernel of lanes.ts that suits. The scalar loops here do the rest, and all of it in the scalar
+// build. States are stored in the stream's structure between calls; lanes.ts keeps them in locals while it runs.
 
 import { AGAIN, CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
 import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
@@ -22,15 +22,15 @@ import {
 export const TAIL_UNIT: u32 = 32;
 const MAX_LANES: u32 = 32;
 
-// Strides of what says the entries of a tile: rows (u16) one each, or one for all.
+// How the entries of a tile are given. Rows (u16): one per symbol, or one for all.
 const EACH: usize = 2;
 const ONE: usize = 0;
-// Entries (freq | cum << 16) that were made at run time, one each.
+// Entries (freq | cum << 16), made at run time: one per symbol.
 const ENTRY: usize = 4;
-// No rows: the parameters of a mixture, by the number of the symbol.
+// No rows: the mixture's parameters, found by the number of the symbol.
 const MIXTURE: usize = 1;
 
-/** Whether a tail code says t: constants of the format. */
+/** Whether there is a tail code for t: constants of the format. */
 export function hasTailCode(t: u32): bool {
   if (t <= 16) return (t & 1) == 0;
   return t > 64 || (t <= 24 ? (t & 3) == 0 : (t & 7) == 0 && t != 56);
@@ -46,22 +46,22 @@ function restarts(part: usize, lanes: u32): bool {
   return load<u32>(part, PART_KIND) == KIND_CHANNELS && load<u32>(part, PART_RUN) >= 2 * lanes;
 }
 
-// The kernels with a row per symbol can run: freq = 65536 does not fit their 16-bit lanes, nor a bucket's number of
-// many rows.
+// Whether the kernels with a row per symbol can run. They have 16-bit lanes: freq = 65536 does not fit these, nor the
+// bucket number of a table with many rows.
 // @ts-ignore: decorator
 @inline
 function hasRowKernels(table: usize): bool {
   return (load<u32>(table, TABLE_FLAGS) & FLAG_ONE_ENTRY_ROW) == 0 && load<u32>(table, TABLE_ROWS) <= SIMD_ROWS;
 }
 
-// The narrowest SIMD kernel that can code a tile; 0: none.
+// The width of the narrowest SIMD kernel that can code a tile; 0: none can.
 function narrowestKernel(part: usize, stride: usize, window: usize): u32 {
   if (window) return 16;
   return stride == EACH && hasRowKernels(<usize>load<u32>(part, PART_TABLE)) ? 8 : 0;
 }
 
-// The window of a row that all symbols of a tile share, or 0. The window kernels have 16 lanes and more: with 8 there
-// is one vector and nothing to overlap.
+// The window of the row that all symbols of a tile share, or 0. Window kernels need 16 lanes: with 8 there is only one
+// vector, and no work to overlap.
 // @ts-ignore: decorator
 @inline
 function windowOf(table: usize, windows: usize, row: u32, lanes: u32): usize {
@@ -69,7 +69,7 @@ function windowOf(table: usize, windows: usize, row: u32, lanes: u32): usize {
   return lanes > 8 && load<u32>(window, WINDOW_PAYS) ? window : 0;
 }
 
-// Puts `row` at `tileRows`: once for scalar loops and windows, for each of `count` symbols where a kernel wants that.
+// Writes `row` to `tileRows`: once for scalar loops and windows, `count` times for kernels with a row per symbol.
 function spreadRow(row: u32, count: u32): void {
   const eight = i16x8.splat(<i16>row);
   for (let at: usize = 0; at < <usize>count << 1; at += 16) v128.store(tileRows + at, eight);
@@ -86,8 +86,8 @@ export function encodeInterleaved(stream: usize, part: usize, from: u32, to: u32
   const run = restarts(part, lanes) ? load<u32>(part, PART_RUN) : 0;
   const kind = load<u32>(part, PART_KIND);
   const table = <usize>load<u32>(part, PART_TABLE);
-  // j of docs/format.md counts from `first`; `row` is that of its run. Both are divisions, which cost a run as much as
-  // 30 of its symbols: done once.
+  // The j of docs/format.md counts from `first`; `row` is the row of its run. Both need a division, which costs as much
+  // as 30 symbols, so they are computed once per run.
   let first = run && to > from ? ((to - 1) / run) * run : 0;
   let row = run && to > from ? rowOfRun(part, first) : 0;
   while (to > from) {
@@ -130,7 +130,7 @@ export function encodeInterleaved(stream: usize, part: usize, from: u32, to: u32
   return OK;
 }
 
-/** Whether the tail is complete, and then the seeds are made. 1: yes, 0: not yet, -1: it cannot be. */
+/** Makes the seeds if the tail is complete. Returns 1: done, 0: not yet, -1: the tail cannot be completed. */
 export function endTail(stream: usize): i32 {
   const coded = load<u32>(stream, STREAM_TAIL);
   if (coded % TAIL_UNIT != 0) return 0;
@@ -141,7 +141,7 @@ export function endTail(stream: usize): i32 {
   if (words > seedsStart || !hasTailCode(coded / TAIL_UNIT))
     return coded + TAIL_UNIT >= load<u32>(stream, STREAM_COUNT) ? -1 : 0;
   statesFromSeeds(stream, seedsStart, lanes);
-  // The seeds are no words any more: what the tail emitted beyond them closes the gap.
+  // Words that became seeds leave the stream: the words that the tail emitted beyond them close the gap.
   const extra = seedsStart - words;
   memory.copy(end - extra, words, extra);
   store<u32>(stream, <u32>(end - extra), STREAM_WORDS);
@@ -149,14 +149,14 @@ export function endTail(stream: usize): i32 {
   return 1;
 }
 
-// A tile of the body whose first symbol is number `origin` of its part or run. What does not fill all lanes goes to
-// kernels of half the width, and only a rest below the narrowest one to the scalar loop.
+// Codes a tile of the body. Its first symbol is number `origin` of its part or run. Symbols that do not fill all lanes
+// go to kernels of half the width, and what is left below the narrowest kernel to the scalar loop.
 function encodeTile(
   stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32,
   lanes: u32,
 ): void {
   const phase = origin & (lanes - 1);
-  // Symbols before the first one on lane 0; they come last.
+  // The symbols before the first one that is on lane 0. Coding is backward, so they come last.
   const head = phase ? min<u32>(lanes - phase, count) : 0;
   if (head < count)
     encodeAligned(stream, part, symbols + (<usize>head << 2), rows + <usize>head * stride, stride, window, count - head, lanes);
@@ -170,7 +170,7 @@ function encodeAligned(
 ): void {
   const narrowest = ASC_FEATURE_SIMD ? narrowestKernel(part, stride, window) : 0;
   const full = narrowest ? count & ~(lanes - 1) : 0;
-  // The lanes of the rest, widest group first, so backward the narrowest first.
+  // The rest. In symbol order the widest group comes first, so backward the narrowest.
   let to = narrowest ? full + ((count - full) & ~(narrowest - 1)) : 0;
   encodeScalar(stream, part, symbols, rows, stride, to, count, 0 - full, lanes - 1);
   if (ASC_FEATURE_SIMD) {
@@ -199,16 +199,15 @@ function encodeKernel(
     store<u32>(stream, <u32>next, STREAM_WORDS);
     to -= load<u32>(stream, STREAM_CODED);
     if (to == 0) return;
-    // The kernels leave at a group that has a symbol for the slow path.
+    // The kernels return early at a group that has a symbol for the slow path.
     const from = to - (window ? 16 : 8);
     encodeScalar(stream, part, symbols, rows, stride, from, to, 0, width - 1, lane);
     to = from;
   }
 }
 
-// Symbols [from, to) backward, symbol i on lane `base + ((i + origin) & mask)`: C(x) with renormalisation. An entry's
-// reciprocal gives floor(x / freq) up to 1
-// (docs/math.md 3).
+// Codes symbols [from, to) backward, symbol i on lane `base + ((i + origin) & mask)`: C(x) with renormalisation. An
+// entry's reciprocal gives floor(x / freq), or one less (docs/math.md 3).
 function encodeScalar(
   stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
   base: u32 = 0,
@@ -260,8 +259,8 @@ function encodeScalar(
 // ---- decoding
 
 /**
- * Decodes elements [from, to) of a part, the stream's next symbols. Not more than remain: the caller counts. Returns 0
- * or a code.
+ * Decodes elements [from, to) of a part: the stream's next symbols. The caller makes sure that so many remain. Returns
+ * 0 or a code.
  */
 export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32): i32 {
   const lanes = load<u32>(stream, STREAM_LANES);
@@ -284,7 +283,7 @@ export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32
     if (!inBody) code = beginTail(stream);
     if (code) return code;
     if (kind == KIND_MIXTURE) {
-      // The number of its first symbol stands where rows would: nothing is looked up.
+      // In place of rows the kernels get the number of the first symbol.
       if (inBody) decodeTile(stream, part, out, from, MIXTURE, 0, count, from - first, lanes);
       else decodeTail(stream, part, out, from, MIXTURE, count);
     } else if (run == 0 || !inBody) {
@@ -311,7 +310,7 @@ export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32
   return OK;
 }
 
-/** The lanes become seeds before the first symbol of the tail. 0 or a code. */
+/** Turns the lanes into seeds, before the first symbol of the tail. Returns 0 or a code. */
 export function beginTail(stream: usize): i32 {
   if (load<u32>(stream, STREAM_TAIL_DONE)) return OK;
   if (!seedsFromStates(stream, load<u32>(stream, STREAM_LANES))) return CORRUPTED;
@@ -319,7 +318,7 @@ export function beginTail(stream: usize): i32 {
   return OK;
 }
 
-// D(x) on the state at `lane`, without renormalisation; the value is returned.
+// D(x) on the state at `lane`, without renormalisation. Returns the value.
 // @ts-ignore: decorator
 @inline
 function takeSymbol(stream: usize, table: usize, lane: usize, row: usize): i32 {
@@ -383,7 +382,7 @@ function decodeAligned(
       }
     }
   }
-  // In blocks, so that a damaged stream is noticed before the word pointer can leave the padding behind `end`.
+  // In blocks: a damaged stream is found before the word pointer can leave the padding behind `end`.
   while (from < count && load<u32>(stream, STREAM_WORDS) <= end) {
     const to = min<u32>(from + MAX_LANES, count);
     decodeScalar(stream, part, out, rows, stride, from, to, 0 - full, lanes - 1);
@@ -412,7 +411,7 @@ function decodeKernel(
   }
 }
 
-// Symbols [from, to) forward; see encodeScalar. Reads at most 2 bytes a symbol beyond the words: the caller checks.
+// Decodes symbols [from, to); see encodeScalar. May read 2 bytes a symbol behind the words: the caller checks.
 function decodeScalar(
   stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
   base: u32 = 0,
@@ -436,7 +435,7 @@ function decodeScalar(
   store<u32>(stream, <u32>words, STREAM_WORDS);
 }
 
-// The tail, on lane 0 alone.
+// Decodes the tail, on lane 0 alone.
 function decodeTail(stream: usize, part: usize, out: usize, rows: usize, stride: usize, count: u32): void {
   const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
   const lane = stream + STREAM_STATES;
@@ -456,14 +455,14 @@ function takeMixture(stream: usize, part: usize, lane: usize, i: u32): i32 {
   return cum == ESCAPE_CUM ? readEscape(stream, load<i32>(part, PART_LOW), load<u32>(part, PART_SIZE)) : value;
 }
 
-// Takes the word that a state below 2^16 needs, from the words or, behind them, from the seeds.
+// Takes the next word for a state below 2^16: from the words and, when they are used up, from the seeds.
 function refillTail(stream: usize): void {
   const x = load<u32>(stream, STREAM_STATES);
   if (x >= 0x10000) return;
   const seeds = stream + STREAM_SEEDS;
   const seedsEnd = seeds + seedBytes(load<u32>(stream, STREAM_LANES));
   let words = <usize>load<u32>(stream, STREAM_WORDS);
-  // The change-over is exact: `end` and `words` are even distances apart. Once: afterwards `end` is the seeds' own.
+  // The words end exactly at `end`, because their distance is even. This happens once: then `end` is that of the seeds.
   if (words == <usize>load<u32>(stream, STREAM_END) && words != seedsEnd) {
     words = seeds;
     store<u32>(stream, <u32>seedsEnd, STREAM_END);

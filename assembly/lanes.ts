@@ -9,9 +9,8 @@ import {
 
 // spread[m]: byte shuffle that moves the next words of the stream to the 16-bit lanes of mask m, zero elsewhere.
 const spread: usize = memory.data(4096, 16);
-// pack8[m]: byte shuffle that packs the 16-bit lanes of mask m into the top of 16 bytes; pack4[m]: the low halves of
-// the 32-bit lanes not
-// in m into the top of 8 bytes.
+// pack8[m]: byte shuffle that packs the 16-bit lanes of mask m into the top of 16 bytes. pack4[m]: the same for the low
+// halves of the 32-bit lanes not in m, into the top of 8 bytes.
 const pack8: usize = memory.data(4096, 16);
 const pack4: usize = memory.data(256, 16);
 
@@ -563,10 +562,9 @@ function decodeWindow32(out: usize, count: u32, window: usize, p: usize, end: us
   return p;
 }
 /**
- * Codes `count` symbols (a multiple of `lanes`) backward, a row (u16) each. Writes below `p`, up to 6 bytes of it
- * not part of the stream.
- * Returns the word pointer; STREAM_CODED says how many symbols were coded: it leaves at a group that needs the slow
- * path.
+ * Codes `count` symbols (a multiple of `lanes`) backward, a row (u16) each. Writes below `p`; up to 6 bytes below
+ * the new word pointer are overwritten, too. Returns the word pointer. STREAM_CODED says how many symbols were coded: it
+ * returns early at a group that needs the slow path.
  */
 export function encodeRows(symbols: usize, rows: usize, count: u32, lanes: u32, table: usize, p: usize, stream: usize, states: usize): usize {
   const next = i32x4.splat(65536), low16 = i32x4.splat(0xffff), zero = i32x4.splat(0), half = i32x4.splat(ENCODE_WINDOW / 2), last = i32x4.splat(ENCODE_WINDOW - 1);
@@ -594,8 +592,8 @@ export function encodeRows(symbols: usize, rows: usize, count: u32, lanes: u32, 
     const eb0 = v128.load64_lane(<usize>i32x4.extract_lane(a0, 3), v128.load64_zero(<usize>i32x4.extract_lane(a0, 2)), 1);
     let FC0 = v128.shuffle<u32>(ea0, eb0, 0, 2, 4, 6), R0 = v128.shuffle<u32>(ea0, eb0, 1, 3, 5, 7);
     if (v128.any_true(v128.or(i32x4.eq(FC0, zero), i32x4.eq(FC1, zero)))) break;
-    // lanes without x < freq << 16 (M) emit their low half, in lane order; V8 has one instruction for gt_s, three for
-    // ge_s
+    // lanes without x < freq << 16 (M) emit their low half, in lane order. V8 has one instruction for gt_s, and three
+    // for ge_s
     const X1 = v128.load(lane, 16), F1 = v128.and(FC1, low16), h1 = i32x4.shr_u(X1, 16), M1 = i32x4.gt_s(F1, h1), m1 = i32x4.bitmask(M1);
     v128.store64_lane(p - 8, i8x16.swizzle(X1, v128.load(pack4 + (<usize>m1 << 4))), 0);
     p += (<usize>popcnt<i32>(m1) << 1) - 8;
@@ -605,8 +603,8 @@ export function encodeRows(symbols: usize, rows: usize, count: u32, lanes: u32, 
     const q1 = v128.shuffle<u32>(i64x2.extmul_low_i32x4_u(x1, R1), i64x2.extmul_high_i32x4_u(x1, R1), 1, 3, 5, 7);
     const s1 = i32x4.sub(x1, i32x4.mul(q1, F1)), k1 = i32x4.gt_s(F1, s1);
     v128.store(lane, i32x4.add(i32x4.shl(i32x4.add(q1, k1), 16), i32x4.add(i32x4.sub(s1, v128.andnot(F1, k1)), i32x4.add(next, i32x4.shr_u(FC1, 16)))), 16);
-    // lanes without x < freq << 16 (M) emit their low half, in lane order; V8 has one instruction for gt_s, three for
-    // ge_s
+    // lanes without x < freq << 16 (M) emit their low half, in lane order. V8 has one instruction for gt_s, and three
+    // for ge_s
     const X0 = v128.load(lane, 0), F0 = v128.and(FC0, low16), h0 = i32x4.shr_u(X0, 16), M0 = i32x4.gt_s(F0, h0), m0 = i32x4.bitmask(M0);
     v128.store64_lane(p - 8, i8x16.swizzle(X0, v128.load(pack4 + (<usize>m0 << 4))), 0);
     p += (<usize>popcnt<i32>(m0) << 1) - 8;
@@ -691,8 +689,7 @@ export function encodeWindow(symbols: usize, count: u32, lanes: u32, window: usi
 
 /**
  * Decodes `count` symbols (a multiple of `lanes`), a row (u16) each. Stops early when the word pointer has passed
- * `end`; reads at most 96 bytes
- * beyond it. Returns the word pointer.
+ * `end`; reads at most 96 bytes beyond it. Returns the word pointer.
  */
 // @ts-ignore: decorator
 @inline

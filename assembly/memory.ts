@@ -1,5 +1,5 @@
-// Memory of the module: [static data][blocks][scratch]. Tables and open writers and readers lie in blocks; scratch is
-// laid out anew by each call, and every block that is taken from fresh memory moves its beginning.
+// Memory of the module: [static data][blocks][scratch]. Tables, open writers and open readers are in blocks. Each call
+// lays out scratch anew. A new block is taken from the beginning of scratch, which then begins behind it.
 
 import { fail, FIELD_NONE, LIMIT_EXCEEDED } from "./codes";
 
@@ -7,7 +7,7 @@ import { fail, FIELD_NONE, LIMIT_EXCEEDED } from "./codes";
 export const PADDING: usize = 256;
 
 let blocksEnd: usize = (__heap_base + 63) & ~63;
-// The first free block of each power of two; a free block's first word is the next one.
+// The first free block of each power of two. The first word of a free block is the address of the next one.
 const freeLists: usize = memory.data(128, 16);
 const BLOCK_HEADER: usize = 64;
 
@@ -17,7 +17,7 @@ export function align(address: usize): usize {
   return (address + 63) & ~63;
 }
 
-/** Makes [0, end) addressable. False if there is no such memory; the fault says so. */
+/** Grows the memory to at least `end` bytes. False if that fails; the fault says so. */
 function reserve(end: u64): bool {
   const have = <u64>memory.size() << 16;
   if (end <= have) return true;
@@ -27,7 +27,7 @@ function reserve(end: u64): bool {
   return false;
 }
 
-/** Memory that stays for good, or 0. */
+/** Memory that is never given back; 0: there is none. */
 export function keep(bytes: u64): usize {
   const address = blocksEnd;
   if (!reserve(<u64>address + bytes + PADDING)) return 0;
@@ -36,11 +36,11 @@ export function keep(bytes: u64): usize {
 }
 
 /**
- * A block of at least so many bytes, or 0. Sizes are powers of two, so that what one packet gives back suits the next.
+ * A block of at least so many bytes; 0: there is none. Sizes are powers of two, so that a block can be used again.
  */
 export function allocate(bytes: u64): usize {
   const power = bytes <= 1024 ? 10 : 64 - <i32>clz<u64>(bytes - 1);
-  // More than there is: reserve says so.
+  // Too large: reserve fails and says so.
   if (power > 31) return keep(bytes);
   const list = freeLists + (<usize>power << 2);
   let block = <usize>load<u32>(list);
@@ -54,7 +54,7 @@ export function allocate(bytes: u64): usize {
   return block + BLOCK_HEADER;
 }
 
-/** Gives a block back. Once only. */
+/** Gives a block back. Never twice. */
 export function release(address: usize): void {
   if (address == 0) return;
   const list = freeLists + (<usize>load<u32>(address - BLOCK_HEADER) << 2);
@@ -62,14 +62,14 @@ export function release(address: usize): void {
   store<u32>(list, <u32>(address - BLOCK_HEADER));
 }
 
-/** The beginning of so many bytes of scratch, or 0. What lay there is lost when a block is taken. */
+/** Address of so many bytes of scratch; 0: there is none. Taking a block destroys what is there. */
 export function scratch(bytes: u64): usize {
   return reserve(<u64>blocksEnd + bytes + PADDING) ? blocksEnd : 0;
 }
 
 // ---- lists of bytes that grow: u32 address, u32 length, u32 capacity
 
-/** Where `bytes` more can be written, or 0. The list's length is the caller's to raise. */
+/** Address at which `bytes` more can be written; 0: no memory. The caller raises the list's length. */
 export function room(list: usize, bytes: u32): usize {
   const address = <usize>load<u32>(list);
   const length = load<u32>(list, 4);
@@ -84,11 +84,11 @@ export function room(list: usize, bytes: u32): usize {
   return larger + length;
 }
 
-// ---- varints: a cursor is u32 position, u32 end, u32 "it failed"
+// ---- varints: a cursor is u32 position, u32 end, u32 failure
 
 /**
- * Reads a minimal LEB128 number below 2^32. Where there is none it sets the cursor's third word (1: the input ends, 2:
- * not minimal or too large) and gives 0, so that a caller checks several at once.
+ * Reads a minimal LEB128 number below 2^32. On failure it sets the cursor's third word (1: the input ends, 2: not
+ * minimal or too large) and returns 0. So a caller can read several numbers and check once.
  */
 export function readVarint(cursor: usize): u32 {
   let at = <usize>load<u32>(cursor);
@@ -127,7 +127,7 @@ export function varintLength(value: u64): u32 {
   return length;
 }
 
-/** Where a piece of a host's strided tensor passes. */
+/** Room for a piece of a strided tensor on its way from or to the host. */
 export const piece: usize = memory.data(65536, 16);
 
 export function pieceAddress(): usize {
@@ -135,7 +135,7 @@ export function pieceAddress(): usize {
 }
 
 /**
- * Moves elements of 4 bytes between `dense`, where they lie in order, and a grid of blocks x rows x columns that begins
+ * Moves elements of 4 bytes between `dense`, where they are in order, and a grid of blocks x rows x columns that begins
  * at `first`. Steps are in elements.
  */
 export function copyGrid(

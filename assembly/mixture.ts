@@ -1,6 +1,6 @@
-// Rows made at run time (docs/format.md section 9): a mixture per symbol, evaluated where it is needed and nowhere
-// stored. An encoder evaluates the two edges of its symbol; a decoder gallops from the heaviest component's mean and
-// bisects: 4 to 8 edges instead of the hundreds of a row.
+// Rows made at run time (docs/format.md section 9): a mixture per symbol. A row is never stored; only the edges that
+// are needed are computed. An encoder needs the two edges of its symbol. A decoder searches outward from the mean of
+// the heaviest component in growing steps, then bisects: 4 to 8 edges instead of the hundreds of a row.
 
 import { erfc, exp, GAUSSIAN, LAPLACE, sigmoid } from "./cdf";
 import { failAt, FIELD_MEAN, FIELD_SCALE, FIELD_WEIGHT, GUARD_TOO_WIDE, NON_FINITE, OK } from "./codes";
@@ -12,22 +12,22 @@ import {
 import { SCALES_VALUES, scaleToRow } from "./rows";
 
 // Constants of the format.
-/** cum of the escape, entry m; its freq is 1. */
+/** cum of the escape (entry m). Its freq is 1. */
 export const ESCAPE_CUM: u32 = 65535;
 const MEAN_ONE: f64 = 64;
 const MEAN_LIMIT: f64 = 2097152;
 const WEIGHT_ONE: f64 = 256;
 const OFFSET: f64 = 0.6180339887498949;
 
-// A weight or mean on its grid of 1 / one; NaN where the guard is too wide for it. Corrected positions are the guard's
-// to find (a writer) or to say (a reader).
+// Rounds a weight or mean to the grid of 1 / one. NaN: the guard is too wide for it. In a writer the guard finds the
+// positions to correct; in a reader the packet says them.
 function quantizeParameter(guard: usize, v: f64, one: f64, low: f64, high: f64, position: u32): f64 {
   const x = v * one;
   const margin = (load<f64>(guard, GUARD_RELATIVE) * abs(v) + load<f64>(guard, GUARD_ABSOLUTE)) * one;
   let corrected = false;
-  // What is clamped on either machine needs no guard.
+  // A value that is clamped on both machines needs no guard.
   if (margin > 0 && x + margin >= low && x - margin <= high) {
-    // A reader, whose value may be as far from a boundary, must find the same one nearest.
+    // The reader's value may be off by the same margin, and must still have the same nearest boundary.
     if (margin >= 0.25) return NaN;
     corrected = abs(x - floor<f64>(x) - 0.5) <= margin;
     if (corrected) recordCorrection(guard, position);
@@ -38,9 +38,9 @@ function quantizeParameter(guard: usize, v: f64, one: f64, low: f64, high: f64, 
 }
 
 /**
- * Quantizes the parameters of the n symbols of a part, K float32 each (component k of symbol i at k * n + i), from
- * where the host has put them to PART_PARAMETERS:
- * per symbol and component 24 bytes. Feeds the index check. Returns 0 or a code.
+ * Quantizes the parameters of the n symbols of a part. The host has put them in place as float32, component k of symbol
+ * i at k * n + i. The result goes to PART_PARAMETERS, 24 bytes per symbol and component, and into the index check.
+ * Returns 0 or a code.
  */
 export function quantizeMixture(part: usize, n: u32): i32 {
   const guard = <usize>load<u32>(part, PART_GUARD);
@@ -76,7 +76,7 @@ export function quantizeMixture(part: usize, n: u32): i32 {
     }
     quantized = first;
     for (let k: u32 = 0; k < count; k++, quantized += COMPONENT_BYTES) {
-      // Weights of 0 alone count as equal.
+      // If all weights are 0, they count as equal.
       const weight = sum == 0 ? 1 : load<f64>(quantized);
       const mean = load<f64>(quantized, 8);
       const row = <u32>load<f64>(quantized, 16);
@@ -123,7 +123,7 @@ function parametersAt(part: usize, i: u32): usize {
   return <usize>load<u32>(part, PART_PARAMETERS) + <usize>i * load<u32>(part, PART_COMPONENTS) * COMPONENT_BYTES;
 }
 
-/** entries[i] = freq | cum << 16 of n symbols of a part, whose parameters are those of symbols `first` and on. */
+/** entries[i] = freq | cum << 16, for n symbols of a part from symbol `first` on. */
 export function mixtureEntries(part: usize, symbols: usize, first: u32, n: u32, entries: usize): void {
   const size = load<u32>(part, PART_SIZE);
   for (let i: u32 = 0; i < n; i++) {
@@ -139,8 +139,8 @@ export function mixtureEntries(part: usize, symbols: usize, first: u32, n: u32, 
 }
 
 /**
- * The value of the i-th symbol whose slot is given; its entry goes to PART_ENTRY_FREQ and PART_ENTRY_CUM. For an escape
- * the value means nothing.
+ * The value of the i-th symbol from its slot. Its entry goes to PART_ENTRY_FREQ and PART_ENTRY_CUM. For an escape the
+ * value has no meaning.
  */
 export function mixtureValue(part: usize, i: u32, slot: u32): i32 {
   if (slot == ESCAPE_CUM) {
@@ -152,7 +152,7 @@ export function mixtureValue(part: usize, i: u32, slot: u32): i32 {
   const components = load<u32>(part, PART_COMPONENTS);
   const size = <i32>load<u32>(part, PART_SIZE);
   const bottom = load<i32>(part, PART_LOW);
-  // Where the heaviest component has its middle.
+  // The mean of the heaviest component.
   let heaviest = p;
   for (let c: u32 = 1; c < components; c++) {
     if (load<f64>(p + <usize>c * COMPONENT_BYTES) > load<f64>(heaviest)) heaviest = p + <usize>c * COMPONENT_BYTES;

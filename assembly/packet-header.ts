@@ -1,5 +1,5 @@
-// The header of a packet (docs/format.md section 2): its constants, and reading it. Nothing of the size that a header
-// names is allocated before the header is known to be right.
+// The header of a packet (docs/format.md section 2): its constants, and reading it. A header is checked before memory
+// of the size that it names is taken.
 
 import { xxh32 } from "./checksum";
 import {
@@ -46,13 +46,13 @@ export const READER_FORM: usize = 0;
 export const READER_CHECK: usize = 4;
 /** The most elements that are accepted. */
 export const READER_LIMIT: usize = 8;
-/** Only the header is wanted; a wrong check is no error. */
+/** 1: only the header is read, and a wrong check is no error. */
 export const READER_INSPECT: usize = 12;
-// What it finds there:
+// What the host reads there:
 export const READER_PARTS: usize = 16;
-/** Symbols of all parts; of a compact packet of one part 0 until the part begins. */
+/** Symbols of all parts. In a compact packet of one part 0 until the part begins. */
 export const READER_COUNT: usize = 20;
-/** Shape of the only part, or the one that nextShape found; rank 0: there is none. */
+/** Shape of the only part, or the one that nextShape has read. Rank 0: there is none. */
 export const READER_RANK: usize = 24;
 export const READER_DIMS: usize = 28;
 export const READER_SEVERAL: usize = 56;
@@ -61,23 +61,23 @@ export const READER_COMPRESSAI: usize = 64;
 export const READER_ESCAPE_BYTES: usize = 68;
 export const READER_FINGERPRINTED: usize = 72;
 export const READER_FINGERPRINT: usize = 76;
-/** 0: there is none, or it is compact; 1: valid, 2: wrong. */
+/** The check. 0: none, or compact; 1: valid; 2: wrong. */
 export const READER_CHECK_STATE: usize = 80;
 export const READER_HEADER_BYTES: usize = 84;
 const READER_STREAM_BYTES: usize = 88;
 export const READER_CORRECTIONS: usize = 92;
 /**
- * Whether there are index checks: then a part is staged whole, because its rows are checked before a symbol is decoded.
- * So is a mixture.
+ * Whether the packet has index checks. Then the host puts in a whole part at once, because all its rows are checked
+ * before a symbol is decoded. It does so for a mixture, too.
  */
 export const READER_CHECKED: usize = 96;
 export const READER_PART: usize = 100;
-/** Symbols of the parts before, and of the present one. */
+/** Number of symbols of the parts before, and of the present part. */
 export const READER_POSITION: usize = 104;
 export const READER_DONE: usize = 108;
-/** Where the host puts the packet. */
+/** Address at which the host puts the packet. */
 export const READER_START: usize = 112;
-// The module's own:
+// For the module's own use:
 export const READER_LENGTH: usize = 116;
 const READER_TAIL: usize = 120;
 const READER_BODY: usize = 124;
@@ -97,8 +97,8 @@ const READER_BYTES: usize = 512;
 const decoder: usize = memory.data(512, 16);
 
 /**
- * A reader of packets of at most `length` bytes, or 0. `kept`: until freeReader; otherwise the reader of single
- * tensors, whose packet is scratch.
+ * A reader for packets of at most `length` bytes; 0: no memory. With `kept` it lives until freeReader. Otherwise it is
+ * the reader of single tensors, whose packet is in scratch.
  */
 export function newReader(length: u32, kept: bool): usize {
   const room = READER_BYTES + <u64>length + 256;
@@ -117,7 +117,7 @@ export function freeReader(reader: usize): void {
   release(reader);
 }
 
-/** Judges the first bytes of a full packet, four or all there are, before the rest is copied. Returns 0 or a code. */
+/** Checks the first 4 bytes of a full packet (or all, if there are fewer) before the rest is copied. 0 or a code. */
 export function checkMagic(start: usize, length: u32): i32 {
   if (length < 4) return fail(TRUNCATED, FIELD_HEADER);
   if (load<u8>(start) != MAGIC_0 || (load<u8>(start, 1) & 0xf8) != MAGIC_1) return fail(NOT_A_PACKET, FIELD_HEADER);
@@ -125,7 +125,7 @@ export function checkMagic(start: usize, length: u32): i32 {
   return version == VERSION ? OK : failAt(UNSUPPORTED_VERSION, FIELD_HEADER, version, 0);
 }
 
-// ---- the header: fields are read one after the other, and the first thing that is wrong is kept in READER_ERROR
+// ---- the header. Fields are read one after the other; READER_ERROR keeps the first failure.
 
 function refuse(reader: usize, code: i32, field: u32): void {
   if (load<i32>(reader, READER_ERROR) == OK) store<i32>(reader, fail(code, field), READER_ERROR);
@@ -135,7 +135,7 @@ function require(reader: usize, valid: bool, field: u32): void {
   if (!valid) refuse(reader, CORRUPTED, field);
 }
 
-// A number of at most 2^31 - 1; 0 where there is none.
+// Reads a number of at most 2^31 - 1. 0 on failure.
 function number(reader: usize, field: u32): u32 {
   const cursor = reader + READER_CURSOR;
   const value = readVarint(cursor);
@@ -145,7 +145,7 @@ function number(reader: usize, field: u32): u32 {
   return value;
 }
 
-// Goes on by so many bytes; returns where they begin.
+// Skips so many bytes. Returns their address.
 function skip(reader: usize, bytes: u32, field: u32): usize {
   const at = <usize>load<u32>(reader, READER_CURSOR);
   if (bytes > left(reader)) refuse(reader, TRUNCATED, field);
@@ -184,7 +184,7 @@ export function openReader(reader: usize): i32 {
   if (load<u32>(reader, READER_INSPECT)) return OK;
   const n = load<u32>(reader, READER_COUNT);
   if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
-  // One part in compact form, or a string: its number of symbols is still unknown.
+  // A compact packet of one part, or a string, does not say its number of symbols.
   return form == FORM_FULL || load<u32>(reader, READER_SEVERAL) ? openStream(reader) : OK;
 }
 
@@ -202,7 +202,7 @@ function checkStart(reader: usize, start: usize, length: u32): i32 {
   return valid || load<u32>(reader, READER_INSPECT) ? OK : fail(CORRUPTED, FIELD_CHECK);
 }
 
-// `flags` and `third` are the second and third byte of a full packet, 0 of a compact one.
+// `flags` and `third` are the second and third byte of a full packet; 0 for a compact one.
 function readHeader(reader: usize, flags: u32, third: u32): void {
   const compact = third == 0;
   const c = (third >> 3) & 7;
@@ -233,7 +233,7 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
     store<u32>(reader, number(reader, FIELD_COUNT), READER_COUNT);
   } else if (!compact) store<u32>(reader, readDims(reader, c, (flags & BATCH_OF_ONE) != 0), READER_COUNT);
   store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_SHAPES);
-  // Shapes are read again one by one: there may be as many as the packet has bytes.
+  // Shapes are only checked here and read again by nextShape: there may be as many as the packet has bytes.
   if (third & HAS_SHAPES) while (readShape(reader) & SHAPE_FOLLOWS && load<i32>(reader, READER_ERROR) == OK);
   store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_SHAPES + 4);
   if (sections & SECTION_CORRECTIONS) readCorrections(reader);
@@ -252,7 +252,7 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
   readControl(reader, control);
 }
 
-// Dimensions to READER_DIMS; returns their product.
+// Reads dimensions into READER_DIMS. Returns their product.
 function readDims(reader: usize, rank: u32, batchOfOne: bool): u32 {
   let n: u64 = 1;
   let zero = false;
@@ -262,14 +262,14 @@ function readDims(reader: usize, rank: u32, batchOfOne: bool): u32 {
     require(reader, d != 0 || size != 1 || batchOfOne, FIELD_SHAPE);
     store<u32>(reader + (<usize>d << 2), size, READER_DIMS);
     zero = zero || size == 0;
-    // A product that is too large stays so, without overflow.
+    // A product that is too large is not multiplied further, so it cannot overflow.
     n = min<u64>(n * max<u32>(size, 1), <u64>MOST_ELEMENTS + 1);
   }
   require(reader, rank != 0 && (zero || n <= MOST_ELEMENTS), FIELD_SHAPE);
   return zero ? 0 : <u32>n;
 }
 
-// A shape's first byte and its dimensions; returns that byte.
+// Reads a shape: its first byte and its dimensions. Returns that byte.
 function readShape(reader: usize): u32 {
   const code = <u32>load<u8>(skip(reader, 1, FIELD_SHAPE));
   require(reader, code < 2 * SHAPE_FOLLOWS, FIELD_SHAPE);
@@ -277,7 +277,7 @@ function readShape(reader: usize): u32 {
   return code;
 }
 
-/** The next shape of a packet of several parts, to READER_RANK and READER_DIMS; rank 0 behind the last one. */
+/** Reads the next shape of a packet of several parts into READER_RANK and READER_DIMS. Rank 0: there is none left. */
 export function nextShape(reader: usize): void {
   store<u32>(reader, 0, READER_RANK);
   if (load<u32>(reader, READER_SHAPES) == load<u32>(reader, READER_SHAPES + 4)) return;
@@ -289,7 +289,7 @@ export function nextShape(reader: usize): void {
 function readCorrections(reader: usize): void {
   const guard = reader + READER_GUARD;
   const count = number(reader, FIELD_CORRECTIONS);
-  // Each takes at least a byte.
+  // Each one takes at least a byte.
   require(reader, count != 0 && count <= left(reader), FIELD_CORRECTIONS);
   store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_LIST);
   let last: u64 = 0;
@@ -302,7 +302,7 @@ function readCorrections(reader: usize): void {
   if (load<i32>(reader, READER_ERROR) == OK) nextCorrection(guard);
 }
 
-// The control byte, and t and E, which stand behind all sections.
+// Reads the control byte, and t and E, which come after all sections.
 function readControl(reader: usize, control: u32): void {
   const lanes: u32 = (control & 3) == 0 ? 1 : 4 << (control & 3);
   const code = control >> 4;

@@ -1,4 +1,4 @@
-// Reads the parts of a packet, one after the other: docs/format.md section 2.5 has the order of the checks.
+// Reads the parts of a packet, one after the other. docs/format.md section 2.5 has the order of the checks.
 
 import { xxh32 } from "./checksum";
 import {
@@ -27,8 +27,8 @@ import {
 } from "./stream";
 
 /**
- * Begins the next part, whose settings and, but for a sequence, number of symbols the host has filled in. Returns 0 or
- * a code.
+ * Begins the next part. The host has filled in its settings and, unless it is a sequence, its number of symbols.
+ * Returns 0 or a code.
  */
 export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
   const guard = reader + READER_GUARD;
@@ -36,11 +36,11 @@ export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
   const count = load<u32>(reader, READER_COUNT);
   const several = load<u32>(reader, READER_SEVERAL) != 0;
   const unknown = !several && load<u32>(reader, READER_FORM) != FORM_FULL;
-  // A value of 2^32 - 1: a further part was asked for.
+  // The fault's value 2^32 - 1 says: a part too many was asked for.
   if (load<u32>(reader, READER_PART) >= load<u32>(reader, READER_PARTS))
     return failAt(SHAPE_MISMATCH, FIELD_PARTS, load<u32>(reader, READER_PARTS), 0xffffffff);
   if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
-  // The length of a tensor in compact form is not stored.
+  // A compact packet of one tensor does not hold its length.
   if (unknown && sequence && load<u32>(reader, READER_FORM) == FORM_COMPACT) return fail(SHAPE_MISMATCH, FIELD_TAIL);
   if (unknown) store<u32>(reader, sequence ? load<u32>(reader, READER_LIMIT) : n, READER_COUNT);
   else if (!sequence && (several ? n > count - load<u32>(reader, READER_POSITION) : n != count))
@@ -69,7 +69,7 @@ export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
   return OK;
 }
 
-// Says what differs, as far as the fingerprint of one part can tell: docs/format.md section 8.1.
+// Finds what differs, as far as the fingerprint of one part can tell: docs/format.md section 8.1.
 function failPrior(reader: usize, part: usize): i32 {
   const hash = load<u32>(reader, READER_FINGERPRINT) ^ tableHash(part);
   const kind = load<u32>(part, PART_KIND);
@@ -81,8 +81,8 @@ function failPrior(reader: usize, part: usize): i32 {
     if (settingsHash(kind, c, a, load<u32>(part, PART_STEP)) == hash)
       return failAt(WRONG_PRIOR, a != axis ? FIELD_AXIS : FIELD_CENTRE, a != axis ? a : c, 0);
   }
-  // The packet's step, if the tables are the same. If they are not it is a number that nobody would choose: the host
-  // judges.
+  // If the tables are equal this is the packet's step. If they are not it is a number that nobody would choose; the
+  // host decides which.
   return failAt(WRONG_PRIOR, FIELD_STEP, 0, stepOfHash(hash, kind, centre, axis));
 }
 
@@ -96,11 +96,12 @@ function fitsCheck(reader: usize, seed: u32): bool {
 }
 
 /**
- * Room for `count` elements, as stagePart of a writer; PART_AT_ELEMENTS is where they come out. Returns 0 or a code.
+ * Makes room for `count` elements, as a writer's stagePart does. They come out at PART_AT_ELEMENTS. Returns 0 or a
+ * code.
  */
 export function stageRead(reader: usize, part: usize, count: u32, keep: bool): i32 {
   const base = <usize>load<u32>(reader, READER_BASE);
-  // Rows that are checked before a symbol is decoded lie first.
+  // Rows that are checked before a symbol is decoded come first in memory.
   const rows: usize =
     load<u32>(reader, READER_CHECKED) && load<u32>(part, PART_KIND) == KIND_SCALES && !keep
       ? (2 * <usize>count + 319) & ~63
@@ -130,7 +131,7 @@ export function readPart(reader: usize, part: usize, count: u32): i32 {
   if (load<u32>(reader, READER_CHECKED) && load<u32>(reader, READER_SEQUENCE) == 0) {
     code = checkRows(reader, part, count);
     if (code) return code;
-    // The rows are known: scales are not looked at again, and nothing feeds the check twice.
+    // The rows are known by now: scales are not read again, and nothing enters the check twice.
     store<u32>(part, 0, PART_GUARD);
     if (kind == KIND_SCALES) {
       store<u32>(part, KIND_ROWS, PART_KIND);
@@ -143,11 +144,11 @@ export function readPart(reader: usize, part: usize, count: u32): i32 {
   store<u32>(part, kind, PART_KIND);
   store<u32>(part, guard, PART_GUARD);
   store<u32>(reader, from + count, READER_DONE);
-  // The reader's own findings; what an element's or a scale's failure is has been said.
+  // Failures of the stream. For an element or a scale the fault is already set.
   return code == TRUNCATED || code == CORRUPTED ? fail(code, FIELD_STREAM) : code;
 }
 
-// Before a symbol is decoded: all rows of the part, compared with the index check.
+// Compares all rows of the part with the index check, before a symbol is decoded.
 function checkRows(reader: usize, part: usize, count: u32): i32 {
   const stored = <usize>load<u32>(part, PART_STORED);
   if (load<u32>(part, PART_KIND) != KIND_MIXTURE) {
@@ -167,11 +168,11 @@ function compareCheck(reader: usize): i32 {
   return check == checkOfHash(load<u32>(reader + READER_GUARD, GUARD_HASH)) ? OK : failAt(MODEL_MISMATCH, FIELD_INDEX_CHECKS, number, 0);
 }
 
-/** Ends a part, of which all symbols have been read. Returns 0 or a code. */
+/** Ends a part. All its symbols have been read. Returns 0 or a code. */
 export function endPart(reader: usize, part: usize, sequence: bool): i32 {
   const guard = reader + READER_GUARD;
   const n = load<u32>(reader, READER_DONE);
-  // An empty part has no rows that readPart could check.
+  // An empty part was never read, so its index check is still to be compared.
   if (load<u32>(reader, READER_CHECKED) && (sequence || n == 0)) {
     const code = compareCheck(reader);
     if (code) return code;
@@ -186,12 +187,12 @@ export function endPart(reader: usize, part: usize, sequence: bool): i32 {
   store<u32>(reader, load<u32>(reader, READER_PART) + 1, READER_PART);
   store<u32>(reader, load<u32>(reader, READER_POSITION) + n, READER_POSITION);
   store<u32>(reader, 0, READER_DONE);
-  // Of a string only its end says how long it is.
+  // A string does not hold its length: only its end shows it.
   if (load<u32>(reader, READER_FORM) == FORM_STRING) store<u32>(reader, n, READER_COUNT);
   return OK;
 }
 
-/** The checks behind the last part. Returns 0 or a code. */
+/** Makes the checks that follow the last part. Returns 0 or a code. */
 export function finishReader(reader: usize): i32 {
   const stream = reader + READER_STREAM;
   const several = load<u32>(reader, READER_SEVERAL) != 0;

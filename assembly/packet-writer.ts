@@ -1,5 +1,5 @@
-// Writes packets (docs/format.md section 2). Parts are kept as symbols and rows until the last one is there, because
-// coding begins with it; the single part of `codec.encode` passes in chunks instead and is never stored.
+// Writes packets (docs/format.md section 2). Coding begins with the last part, so parts are kept as symbols and rows
+// until it is there. The single part of `codec.encode` passes in chunks instead, and is never stored.
 
 import { xxh32 } from "./checksum";
 import { AGAIN, fail, faultCode, FIELD_COUNT, LIMIT_EXCEEDED, OK } from "./codes";
@@ -34,11 +34,11 @@ export const WRITER_FINGERPRINT: usize = 8;
 export const WRITER_LANES: usize = 12;
 export const WRITER_COMPRESSAI: usize = 16;
 export const WRITER_GUARD: usize = 24;
-// What it finds there:
+// What the host reads there:
 export const WRITER_START: usize = 88;
 export const WRITER_LENGTH: usize = 92;
 export const WRITER_LAST: usize = 96;
-// The module's own:
+// For the module's own use:
 const WRITER_PARTS: usize = 100;
 const WRITER_COUNT: usize = 104;
 const WRITER_HASH: usize = 108;
@@ -54,15 +54,12 @@ const WRITER_SAVED: usize = 212; // of the guard, before the open part
 const WRITER_STAGE: usize = 188; // address and size
 const WRITER_PAYLOAD: usize = 196;
 const WRITER_HEADROOM: usize = 200;
-const WRITER_COUNTED: usize = 204; // a part was a sequence, whose length the reader does not know
+const WRITER_COUNTED: usize = 204; // there was a sequence; its reader learns the length from the packet
 const WRITER_BYTES: usize = 256;
 
-/** Most bytes of one coded symbol: 2 of words and 5 of escape; CompressAI's inline escapes need 7 too. */
+/** Most bytes of one coded symbol: 2 of words and 5 of escape. CompressAI's escapes need 7, too. */
 const BYTES_PER_SYMBOL: u64 = 7;
-/**
- * A stream with fewer bytes a lane than that pays too large a share for its lanes, and is coded with fewer
- * (docs/math.md 5).
- */
+/** A stream with fewer bytes a lane than this is coded again with fewer lanes: their states cost too much of it. */
 const BYTES_PER_LANE: usize = 40;
 
 const stream: usize = memory.data(256, 16);
@@ -70,7 +67,8 @@ const encoder: usize = memory.data(256, 16);
 const savedGuard: usize = memory.data(16, 16);
 
 /**
- * A writer without parts, until freeWriter; or, not `kept`, that of single tensors, which has no guard. 0: no memory.
+ * A writer without parts; 0: no memory. With `kept` it lives until freeWriter. Otherwise it is the writer of single
+ * tensors, which has no guard.
  */
 export function newWriter(kept: bool): usize {
   const writer = kept ? allocate(WRITER_BYTES) : encoder;
@@ -80,7 +78,7 @@ export function newWriter(kept: bool): usize {
   return writer;
 }
 
-/** Frees a writer and all that it holds. */
+/** Frees a writer and its blocks. */
 export function freeWriter(writer: usize): void {
   release(<usize>load<u32>(writer, WRITER_OPEN));
   for (let record = <usize>load<u32>(writer, WRITER_LAST); record != 0; ) {
@@ -95,7 +93,7 @@ export function freeWriter(writer: usize): void {
   release(writer);
 }
 
-/** Counts a part that is complete: what the header will say of it. `kept`: there may be others. Returns 0 or a code. */
+/** Records what the header will say of a complete part. `kept`: there may be others. Returns 0 or a code. */
 function countPart(writer: usize, part: usize, count: u32, kept: bool): i32 {
   const guard = writer + WRITER_GUARD;
   const kind = load<u32>(part, PART_KIND);
@@ -103,7 +101,7 @@ function countPart(writer: usize, part: usize, count: u32, kept: bool): i32 {
   const parameters = <u64>count * parametersOf(part);
   if (<u64>load<u32>(writer, WRITER_COUNT) + count > MOST_ELEMENTS || <u64>load<u32>(guard, GUARD_FIRST) + parameters >= 0xffffffff)
     return fail(LIMIT_EXCEEDED, FIELD_COUNT);
-  // Room for both before either is written, so that a part that fails leaves nothing behind.
+  // Room is made for both before either is written, so that a part that fails leaves nothing behind.
   const shape = kept && kind == KIND_CHANNELS ? room(writer + WRITER_SHAPES, 36) : 1;
   const check = load<u32>(guard, GUARD_HASHED) ? room(writer + WRITER_CHECKS, 2) : 1;
   if (shape == 0 || check == 0) return LIMIT_EXCEEDED;
@@ -148,7 +146,7 @@ function writeDims(p: usize, dims: usize, from: u32, rank: u32): usize {
 
 // ---- parts that are kept
 
-// Bytes of a stored row: none where the run says it, u16, or an entry of a mixture.
+// Bytes of a stored row: 0 where it follows from the run, 2 for a u16, 4 for an entry of a mixture.
 // @ts-ignore: decorator
 @inline
 function storedRowBytes(kind: u32): u32 {
@@ -156,8 +154,8 @@ function storedRowBytes(kind: u32): u32 {
 }
 
 /**
- * Begins a part whose settings the host has filled in, with room for so many symbols; PART_COUNT counts them from here
- * on. Returns 0 or a code.
+ * Begins a part, with room for so many symbols. The host has filled in its settings. PART_COUNT counts the symbols from
+ * here on. Returns 0 or a code.
  */
 export function openPart(writer: usize, part: usize, capacity: u32): i32 {
   const guard = writer + WRITER_GUARD;
@@ -169,7 +167,7 @@ export function openPart(writer: usize, part: usize, capacity: u32): i32 {
   return growRecord(writer, part, capacity);
 }
 
-// Room for so many symbols of the open part in all.
+// Makes room for so many symbols of the open part, in all.
 function growRecord(writer: usize, part: usize, capacity: u32): i32 {
   const bytes = elementBytes(load<u32>(part, PART_TYPE));
   const rowBytes = storedRowBytes(load<u32>(part, PART_KIND));
@@ -189,7 +187,7 @@ function growRecord(writer: usize, part: usize, capacity: u32): i32 {
   return OK;
 }
 
-/** Gives an open part up; the writer is as it was before. */
+/** Drops an open part. The writer is as it was before. */
 export function dropPart(writer: usize): void {
   const guard = writer + WRITER_GUARD;
   release(<usize>load<u32>(writer, WRITER_OPEN));
@@ -198,9 +196,9 @@ export function dropPart(writer: usize): void {
 }
 
 /**
- * Room for `count` more elements of the open part: sets the addresses at which the host puts them and what belongs to
- * them. `keep`: of the writer's own, so that they stay the same for steps of one size; otherwise scratch. Returns 0 or
- * a code.
+ * Makes room for `count` more elements of the open part: sets the addresses at which the host puts them, and their
+ * scales, means and rows. `keep`: in a block of the writer, so that the addresses stay the same for pieces of one size;
+ * otherwise in scratch. Returns 0 or a code.
  */
 export function stagePart(writer: usize, part: usize, count: u32, keep: bool): i32 {
   const have = load<u32>(part, PART_COUNT);
@@ -210,7 +208,7 @@ export function stagePart(writer: usize, part: usize, count: u32, keep: bool): i
     if (code) return code;
   }
   const record = <usize>load<u32>(writer, WRITER_OPEN);
-  // Corrections take blocks while elements are read, and those would lie where scratch begins.
+  // Corrections take blocks while elements are read, and a new block begins where scratch does.
   const code = stageElements(part, count, true, keep || isGuarded(writer + WRITER_GUARD) ? writer + WRITER_STAGE : 0, 0);
   if (code) return code;
   store<u32>(part, load<u32>(record, PART_ELEMENTS) + have * elementBytes(load<u32>(part, PART_TYPE)), PART_AT_ELEMENTS);
@@ -219,8 +217,8 @@ export function stagePart(writer: usize, part: usize, count: u32, keep: bool): i
 }
 
 /**
- * Takes the `count` elements that were staged. `restore`: leaves at PART_AT_OUT what a reader will see, float32.
- * Returns 0 or a code; then none of them counts.
+ * Adds the `count` elements that the host has put in place. `restore`: writes what a reader will see to PART_AT_OUT, as
+ * float32. Returns 0 or a code; after a code none of them counts.
  */
 export function writePart(writer: usize, part: usize, count: u32, restore: bool): i32 {
   saveGuard(writer + WRITER_GUARD, savedGuard);
@@ -270,7 +268,7 @@ function takeElements(writer: usize, part: usize, count: u32, restore: bool): i3
 export function closePart(writer: usize, part: usize): i32 {
   const count = load<u32>(part, PART_COUNT);
   if (load<u32>(part, PART_RANK) == 0) {
-    // Of a sequence nobody knows a shape.
+    // A sequence has no shape.
     store<u32>(part, 1, PART_RANK);
     store<u32>(part, count, PART_DIMS);
     store<u32>(writer, 1, WRITER_COUNTED);
@@ -294,7 +292,7 @@ export function closePart(writer: usize, part: usize): i32 {
 }
 
 /**
- * Codes all parts. WRITER_START and WRITER_LENGTH say where the packet lies, until the next call. Returns 0 or a code.
+ * Codes all parts. WRITER_START and WRITER_LENGTH say where the packet is, until the next call. Returns 0 or a code.
  */
 export function finishWriter(writer: usize): i32 {
   let code = beginPayload(writer, scratch(payloadBytes(writer)));
@@ -314,9 +312,8 @@ export function finishWriter(writer: usize): i32 {
 // ---- a single part that passes in chunks
 
 /**
- * Begins to encode one part of `count` elements, not a mixture, which come in chunks of at most `chunk`, the last ones
- * first. Sets the addresses at which the host puts each chunk.
- * Returns 0 or a code.
+ * Begins to encode one part of `count` elements, not a mixture. They come in chunks of at most `chunk`, the last chunk
+ * first. Sets the addresses at which the host puts each chunk. Returns 0 or a code.
  */
 export function beginEncode(writer: usize, part: usize, count: u32, chunk: u32): i32 {
   store<u32>(part, 0, PART_GUARD);
@@ -329,26 +326,26 @@ export function beginEncode(writer: usize, part: usize, count: u32, chunk: u32):
 }
 
 /**
- * Codes elements [from, to), which the host has put in place. AGAIN: it begins anew with the last chunk. Returns that,
- * 0 or a code.
+ * Codes elements [from, to), which the host has put in place. Returns 0, a code, or AGAIN: the host starts again with
+ * the last chunk.
  */
 export function encodeChunk(writer: usize, part: usize, from: u32, to: u32): i32 {
   placeChunk(part, from);
   return encodeStretch(writer, part, from, to);
 }
 
-/** Ends the packet behind the chunk of element 0, as finishWriter does; or AGAIN. */
+/** Ends the packet after the chunk of element 0, as finishWriter does. Or returns AGAIN. */
 export function endEncode(writer: usize): i32 {
   return endPayload(writer);
 }
 
 // ---- header, stream and check
 
-// The header but for its control byte's escapes and tail: twice, because it is written before its length is known.
+// Writes the header, except for escapes and tail in its control byte. Called twice: once to learn its length.
 function headroom(writer: usize): u64 {
   const corrections = load<u32>(writer + WRITER_GUARD, GUARD_LIST + 4);
   const lists = <u64>load<u32>(writer, WRITER_SHAPES + 4) + load<u32>(writer, WRITER_CHECKS + 4) + corrections;
-  // Numbers and dimensions; the states lie here too, at most 144 bytes.
+  // Numbers and dimensions. The states, at most 144 bytes, use the same room.
   return 2 * (lists + 96) + 256;
 }
 
@@ -438,8 +435,8 @@ function tailCode(t: u32): u32 {
   return t == 64 ? 14 : t > 64 ? 15 : 7 + (t >> 3);
 }
 
-// Whether the header holds the number of parts and of symbols: of several parts, and in compact form of a sequence,
-// whose length the reader does not know.
+// Whether the header holds the numbers of parts and symbols: for several parts, and in compact form for a sequence,
+// whose length its reader does not know.
 function storesNumbers(writer: usize): bool {
   return (
     load<u32>(writer, WRITER_PARTS) != 1 ||

@@ -1,6 +1,6 @@
-// A part: a tensor with its prior, and the one way from its elements to symbols and rows and back. Both pass in tiles
-// of 2,048, so that quantizing and dequantizing stay in L1: as separate passes over W1 they cost a quarter of encoding
-// it (measured). int32 elements are used in place.
+// A part: a tensor with its prior. Its elements become symbols and rows here, and elements again. This is done in tiles
+// of 2,048, so that quantized data stays in L1: as separate passes over W1 quantizing costs a quarter of encoding
+// (measured). int32 elements are used in place.
 
 import {
   failAt, FIELD_ELEMENT, FIELD_MEAN, FIELD_SCALE, FIELD_SYMBOL, LIMIT_EXCEEDED, NON_FINITE, OK, OUT_OF_RANGE,
@@ -11,7 +11,7 @@ import { dequantize, narrow, quantize, widen } from "./quantize";
 import { expandRows, SCALES_HASH, scaleToRow } from "./rows";
 import { TABLE_FINGERPRINT, TABLE_MEDIANS, TABLE_ROWS } from "./table";
 
-/** What `quantizeMixture` leaves of a component: w', m' / 64, s', f64 each. */
+/** Bytes of a component after `quantizeMixture`: w', m' / 64, s', f64 each. */
 export const COMPONENT_BYTES: usize = 24;
 /** Symbols of a tile; a multiple of all lane counts. */
 export const TILE: u32 = 2048;
@@ -37,14 +37,15 @@ export const PART_DISTRIBUTION: usize = 72;
 export const PART_LOW: usize = 76; // i32
 export const PART_SIZE: usize = 80;
 export const PART_WEIGHTED: usize = 84;
-// Where the host puts or finds the next elements, and what belongs to them:
+// Addresses at which the host puts or finds the next elements, and their scales, means and rows:
 export const PART_AT_ELEMENTS: usize = 88;
 export const PART_AT_MEANS: usize = 92;
 export const PART_AT_ROWS: usize = 96;
 export const PART_AT_WEIGHTS: usize = 100;
 export const PART_AT_CENTRES: usize = 104;
 export const PART_AT_OUT: usize = 108;
-// The module's own. The first three are addresses of element 0; they wrap where only later elements are in memory.
+// For the module's own use. The first three are addresses of element 0. They may wrap: where only later elements are in
+// memory, that of element 0 can be below 0.
 export const PART_ELEMENTS: usize = 112;
 export const PART_MEANS: usize = 116;
 export const PART_ROWS: usize = 120;
@@ -62,7 +63,7 @@ export const KIND_CHANNELS: u32 = 0;
 export const KIND_ROWS: u32 = 1;
 export const KIND_SCALES: u32 = 2;
 export const KIND_MIXTURE: u32 = 3;
-/** Not of the format: entries that were made of a mixture before. */
+/** Not in the format: entries of a mixture that are already made. */
 export const KIND_ENTRIES: u32 = 4;
 
 export const CENTRE_NONE: u32 = 0;
@@ -80,7 +81,7 @@ export function elementBytes(type: u32): u32 {
   return type >= TYPE_INT16 ? 4 - type : 4;
 }
 
-// The median of the r-th run of a part.
+// The median of run r of a part.
 // @ts-ignore: decorator
 @inline
 function medianOf(part: usize, r: u32): f32 {
@@ -89,8 +90,8 @@ function medianOf(part: usize, r: u32): f32 {
 }
 
 /**
- * Address of the symbols (int32) of elements [from, to), at most a tile. 0 where one of them has no symbol: `fault`
- * says which.
+ * Address of the symbols (int32) of elements [from, to), at most a tile. 0 if one of them has no symbol; the fault says
+ * which.
  */
 export function readSymbols(part: usize, from: u32, to: u32): usize {
   const type = load<u32>(part, PART_TYPE);
@@ -104,7 +105,7 @@ export function readSymbols(part: usize, from: u32, to: u32): usize {
   return quantizePart(part, from, to, tileSymbols) ? tileSymbols : 0;
 }
 
-/** Puts the symbols of float32 elements [from, to) at `target`, in place if that is where they lie. */
+/** Writes the symbols of float32 elements [from, to) to `target`, which may be where the elements are. */
 export function quantizePart(part: usize, from: u32, to: u32, target: usize): bool {
   const elements = <usize>load<u32>(part, PART_ELEMENTS);
   const step = load<f32>(part, PART_STEP);
@@ -133,14 +134,14 @@ function failElement(elements: usize, means: usize, i: u32): void {
   else failAt(OUT_OF_RANGE, FIELD_ELEMENT, i, reinterpret<u32>(value));
 }
 
-/** Where the symbols of a tile that begins at element `from` are to be put. */
+/** Address for the symbols of a tile that begins at element `from`. */
 // @ts-ignore: decorator
 @inline
 export function symbolsAt(part: usize, from: u32): usize {
   return load<u32>(part, PART_TYPE) == TYPE_INT32 ? <usize>load<u32>(part, PART_ELEMENTS) + (<usize>from << 2) : tileSymbols;
 }
 
-/** Turns the symbols of a tile into elements [from, to). False where one does not fit the type: `fault` says which. */
+/** Turns the symbols of a tile into elements [from, to). False if one does not fit the type; the fault says which. */
 export function writeElements(part: usize, from: u32, to: u32): bool {
   const type = load<u32>(part, PART_TYPE);
   if (type == TYPE_INT32) return true;
@@ -156,7 +157,7 @@ export function writeElements(part: usize, from: u32, to: u32): bool {
   return true;
 }
 
-/** Symbols of elements [from, to) to float32 at `target`. */
+/** Writes elements [from, to) as float32 to `target`, from their symbols. */
 export function dequantizePart(part: usize, symbols: usize, from: u32, to: u32, target: usize): void {
   const step = load<f32>(part, PART_STEP);
   const centre = load<u32>(part, PART_CENTRE);
@@ -173,7 +174,7 @@ export function dequantizePart(part: usize, symbols: usize, from: u32, to: u32, 
 }
 
 /**
- * Address of the rows (u16) of symbols [from, to), at most a tile. 0 where a scale is NaN: `fault` says which. Not for
+ * Address of the rows (u16) of symbols [from, to), at most a tile. 0 if a scale is NaN; the fault says which. Not for
  * mixtures.
  */
 export function readRows(part: usize, from: u32, to: u32): usize {
@@ -200,14 +201,14 @@ export function readRows(part: usize, from: u32, to: u32): usize {
   return rows;
 }
 
-/** The row that symbol i of a part of channels shares with its run. */
+/** The row of symbol i, in a part whose rows belong to channels. */
 // @ts-ignore: decorator
 @inline
 export function rowOfRun(part: usize, i: u32): u32 {
   return (i / load<u32>(part, PART_RUN)) % load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_ROWS);
 }
 
-/** Parameters of a symbol: docs/format.md section 8.3. */
+/** Number of parameters of a symbol: docs/format.md section 8.3. */
 export function parametersOf(part: usize): u32 {
   return load<u32>(part, PART_KIND) == KIND_MIXTURE ? 3 * load<u32>(part, PART_COMPONENTS) : 1;
 }
@@ -221,17 +222,17 @@ function padded(bytes: u64): u64 {
 }
 
 /**
- * Bytes that `count` elements and what belongs to them take. `stored`: the elements and given rows lie elsewhere, but
- * results come out beside them.
+ * Bytes for `count` elements with their scales, means and rows. `stored`: elements and given rows are elsewhere; room
+ * is needed for the rest and for results.
  */
 export function stageBytes(part: usize, count: u32, stored: bool): u64 {
   return layout(0, part, 0, count, stored);
 }
 
 /**
- * Sets the addresses of `count` elements and what belongs to them. `block`: where the owner keeps address and size of a
- * stage of its own, so that they stay the same for steps of one size; 0: scratch, `before` bytes behind its beginning.
- * Returns 0 or a code.
+ * Sets the addresses for `count` elements with their scales, means and rows. `block`: address and size of a block of
+ * the owner, which is used again for pieces of one size; 0: scratch, `before` bytes behind its beginning. Returns 0 or
+ * a code.
  */
 export function stageElements(part: usize, count: u32, stored: bool, block: usize, before: usize): i32 {
   const size = stageBytes(part, count, stored);
@@ -252,7 +253,7 @@ export function stageElements(part: usize, count: u32, stored: bool, block: usiz
   return OK;
 }
 
-// Goes through the arrays of a stage; the addresses are kept where there is a `target`. Returns the end.
+// Lays out the arrays one after the other, and stores their addresses if there is a `target`. Returns the end.
 function layout(target: usize, part: usize, base: u64, count: u32, stored: bool): u64 {
   const kind = load<u32>(part, PART_KIND);
   const components = <u64>load<u32>(part, PART_COMPONENTS) * count;
@@ -275,7 +276,7 @@ function place(target: usize, field: usize, at: u64, bytes: u64): u64 {
   return at + padded(bytes);
 }
 
-/** Makes `at` of the next elements, whose first is `from`, the addresses of element 0. */
+/** Turns the addresses of the next elements, the first of which is `from`, into addresses of element 0. */
 export function placeChunk(part: usize, from: u32): void {
   const rowBytes: u32 = load<u32>(part, PART_KIND) == KIND_SCALES ? 4 : 2;
   store<u32>(part, load<u32>(part, PART_AT_ELEMENTS) - from * elementBytes(load<u32>(part, PART_TYPE)), PART_ELEMENTS);
@@ -285,7 +286,7 @@ export function placeChunk(part: usize, from: u32): void {
 
 const single: usize = memory.data(192, 16);
 
-/** A part without settings: that of calls which need no other, or one until `release`; 0: no memory. */
+/** A part without settings; 0: no memory. With `kept` it lives until `release`, otherwise until the next such call. */
 export function newPart(kept: bool): usize {
   const part = kept ? allocate(PART_BYTES) : single;
   if (part) memory.fill(part, 0, PART_BYTES);
@@ -297,7 +298,7 @@ export function newPart(kept: bool): usize {
 const P1: u32 = 0x9e3779b1;
 const P2: u32 = 0x85ebca77;
 
-/** What a part of these settings adds to the fingerprint of its table. */
+/** How a part's settings enter its fingerprint, beside the table. */
 // @ts-ignore: decorator
 @inline
 export function settingsHash(kind: u32, centre: u32, axis: u32, step: u32): u32 {
@@ -306,13 +307,13 @@ export function settingsHash(kind: u32, centre: u32, axis: u32, step: u32): u32 
 
 /** The step (float32 bits) with which `settingsHash` gives `hash`. */
 export function stepOfHash(hash: u32, kind: u32, centre: u32, axis: u32): u32 {
-  // The inverse of P1 modulo 2^32, by Newton's iteration: each round doubles the right bits, 3 of them to begin with.
+  // The inverse of P1 modulo 2^32 by Newton's iteration: 3 bits are right at first, and each round doubles them.
   let inverse: u32 = P1;
   for (let i = 0; i < 4; i++) inverse *= 2 - P1 * inverse;
   return (hash * inverse) ^ ((kind + 4 * centre + 16 * axis) * P2);
 }
 
-/** T ^ X: what of the fingerprint neither step nor axis nor centre change. */
+/** T ^ X: the part of the fingerprint that does not depend on step, axis and centre. */
 export function tableHash(part: usize): u32 {
   const kind = load<u32>(part, PART_KIND);
   if (kind == KIND_MIXTURE) {
@@ -330,14 +331,14 @@ export function partFingerprint(part: usize): u32 {
   return tableHash(part) ^ settingsHash(kind, centre, load<u32>(part, PART_AXIS), load<u32>(part, PART_STEP));
 }
 
-/** One link of the packet's fingerprint. */
+/** Adds one part to the packet's fingerprint. */
 // @ts-ignore: decorator
 @inline
 export function chain(h: u32, f: u32): u32 {
   return (h * P1) ^ f;
 }
 
-/** One part's share of the seed of a compact check: docs/format.md section 2.4. */
+/** Adds one part to the seed of a compact check: docs/format.md section 2.4. */
 export function seedOfPart(seed: u32, fingerprint: u32, part: usize, count: u32, only: bool): u32 {
   let s = chain(seed, fingerprint);
   if (!only && load<u32>(part, PART_KIND) != KIND_CHANNELS) return chain(s, count);

@@ -1,11 +1,11 @@
-// float32 <-> symbols, docs/format.md section 6. SIMD and scalar do the same IEEE operations in the same order; relaxed
-// SIMD and fused operations differ between engines and must not appear here.
+// float32 <-> symbols, docs/format.md section 6. SIMD and scalar code do the same IEEE operations in the same order.
+// Relaxed SIMD and fused operations differ between engines, so they are not used.
 
 // The largest float32 below 2^31.
 const HIGHEST: f32 = 2147483520;
 const LOWEST: f32 = -2147483648;
 
-// 1.5 * 2^23: added to |v| < 2^22 it leaves the integer nearest to v, ties to even, in the low bits of the float32.
+// 1.5 * 2^23. In v + MAGIC, |v| < 2^22, the low bits of the float32 are the integer nearest to v, ties to even.
 const MAGIC: f32 = 12582912;
 const MAGIC_BITS: i32 = 0x4b400000;
 const MAGIC_LIMIT_BITS: i32 = 0x4a800000;
@@ -18,9 +18,8 @@ function centred(src: usize, mean: v128, step: v128, divide: bool): v128 {
 }
 
 /**
- * dst (int32) = nearest((src - mean) / step); `means` is the address of a mean per element, or 0 for `mean`. In place
- * is allowed.
- * Returns -1, or the position of the first value that is not finite or not an int32.
+ * dst (int32) = nearest((src - mean) / step). `means` is the address of a mean per element; if 0, `mean` is used. dst
+ * may be src. Returns -1, or the position of the first value that is not finite or not an int32.
  */
 export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32, step: f32): i32 {
   let i = 0;
@@ -39,9 +38,9 @@ export function quantize(src: usize, dst: usize, n: i32, means: usize, mean: f32
   return -1;
 }
 
-// From element i on, as long as 16 in a row are below 2^22: adding MAGIC takes a third of the time of nearest and
-// trunc_sat with their range checks.
-// Returns where it stopped; nothing of that block has been stored, so that in place the caller can read it again.
+// Quantizes from element i on, while all 16 values of a block are below 2^22. Adding MAGIC takes a third of the time of
+// nearest and trunc_sat with their range checks. Returns where it stopped. Nothing of that block has been stored, so
+// the caller can read it again, also where dst is src.
 function quantizeSmall(src: usize, dst: usize, i: i32, n: i32, means: usize, mean: f32, step: f32): i32 {
   const steps = f32x4.splat(step);
   const divide = step != 1;
@@ -65,7 +64,7 @@ function quantizeSmall(src: usize, dst: usize, i: i32, n: i32, means: usize, mea
     const b = centred(src + at + 16, m1, steps, divide);
     const c = centred(src + at + 32, m2, steps, divide);
     const d = centred(src + at + 48, m3, steps, divide);
-    // As integers magnitudes order like the floats, and NaN and infinity lie above all.
+    // Magnitudes compare as integers as they do as floats; NaN and infinity are above all.
     const ab = i32x4.max_s(v128.and(a, magnitude), v128.and(b, magnitude));
     const cd = i32x4.max_s(v128.and(c, magnitude), v128.and(d, magnitude));
     if (!i32x4.all_true(i32x4.lt_s(i32x4.max_s(ab, cd), limit))) break;
@@ -77,7 +76,7 @@ function quantizeSmall(src: usize, dst: usize, i: i32, n: i32, means: usize, mea
   return i;
 }
 
-/** dst (float32) = src (int32) * step + mean, each operation rounded. In place is allowed. */
+/** dst (float32) = src (int32) * step + mean, each operation rounded. dst may be src. */
 export function dequantize(src: usize, dst: usize, n: i32, means: usize, mean: f32, step: f32): void {
   let i = 0;
   if (ASC_FEATURE_SIMD) {
@@ -116,7 +115,7 @@ export function widen(src: usize, dst: usize, n: i32, bytes: i32): void {
   }
 }
 
-/** int32 -> int8 or int16. Returns -1, or the position of the first value that does not fit. In place is allowed. */
+/** int32 -> int8 or int16. Returns -1, or the position of the first value that does not fit. dst may be src. */
 export function narrow(src: usize, dst: usize, n: i32, bytes: i32): i32 {
   let i = 0;
   if (ASC_FEATURE_SIMD) {

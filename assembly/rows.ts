@@ -1,4 +1,4 @@
-// From a scale to a row (docs/format.md section 7), and rows of channels spread over symbols.
+// From a scale to a row (docs/format.md section 7). Rows of channels for every symbol.
 
 import { xxh32 } from "./checksum";
 import { keep } from "./memory";
@@ -7,18 +7,17 @@ import { keep } from "./memory";
 const BIN_SHIFT: u32 = 19;
 const BINS: u32 = 4096;
 
-// Ascending scales as they lie in memory: count, whether each bin holds one scale at most, XXH32 of the scales; then
-// the bins, then the scales.
+// The structure of ascending scales: their number, whether no bin holds more than one of them, their XXH32; then the
+// bins, then the scales.
 export const SCALES_COUNT: usize = 0;
 const SCALES_SINGLE: usize = 4;
 export const SCALES_HASH: usize = 8;
 const SCALES_BINS: usize = 64;
-/** Where the scales begin, float32. */
+/** Offset of the scales, float32. */
 export const SCALES_VALUES: usize = SCALES_BINS + 32768;
 
 /**
- * Memory for `count` scales, which the host puts behind its first SCALES_VALUES bytes before it calls buildScales. 0:
- * there is none.
+ * Memory for `count` scales; 0: there is none. The host puts them at SCALES_VALUES and then calls buildScales.
  */
 export function newScales(count: u32): usize {
   const scales = keep(SCALES_VALUES + (<usize>count << 2));
@@ -27,9 +26,9 @@ export function newScales(count: u32): usize {
 }
 
 /**
- * Builds the bins: for each upper part of a float32, the first scale that is not below its smallest member (float32,
- * infinity behind the last one that counts) and that scale's row. Then row + (scale < sigma) is the row, if a bin holds
- * one scale.
+ * Builds the bins. A bin stands for all float32 with the same upper bits. It holds the first scale that is not below
+ * its smallest member (infinity if there is none), and that scale's row. If a bin has one scale at most, the row of
+ * sigma is row + (scale < sigma).
  */
 export function buildScales(scales: usize): void {
   const values = scales + SCALES_VALUES;
@@ -38,9 +37,9 @@ export function buildScales(scales: usize): void {
   let single: u32 = 1;
   for (let b: u32 = 0; b < BINS; b++) {
     const before = row;
-    // From infinity on the bits are NaN or infinity; NaN is never looked up.
+    // These bits are infinity or NaN. NaN is never looked up.
     while (row + 1 < count && load<f32>(values + (<usize>row << 2)) < reinterpret<f32>(b << BIN_SHIFT)) row++;
-    // Bin b - 1 had more than one scale in it.
+    // There was more than one scale in bin b - 1.
     if (row > before + 1) single = 0;
     const bin = scales + SCALES_BINS + (<usize>b << 3);
     store<f32>(bin, row + 1 < count ? load<f32>(values + (<usize>row << 2)) : Infinity);
@@ -65,7 +64,7 @@ export function scaleToRow(sigmas: usize, n: i32, scales: usize, rows: usize): i
         const a = v128.load(sigmas + (<usize>i << 2));
         const b = v128.load(sigmas + (<usize>i << 2), 16);
         if (v128.any_true(v128.or(f32x4.ne(a, a), f32x4.ne(b, b)))) break;
-        // pmax(0, sigma) is sigma where it is greater: -0 and everything below become 0.
+        // pmax(0, sigma) turns -0 and everything below 0 into 0.
         const low = fourRows(f32x4.pmax(zero, a), base);
         const high = fourRows(f32x4.pmax(zero, b), base);
         v128.store(rows + (<usize>i << 1), v128.shuffle<u16>(low, high, 0, 2, 4, 6, 8, 10, 12, 14));
@@ -76,7 +75,7 @@ export function scaleToRow(sigmas: usize, n: i32, scales: usize, rows: usize): i
     const sigma = load<f32>(sigmas + (<usize>i << 2));
     if (sigma != sigma) return i;
     const bin = bins + (<usize>(sigma > 0 ? reinterpret<u32>(sigma) >> BIN_SHIFT : <u32>0) << 3);
-    // No branch: whether the scale within a bin lies below is a toss-up (encode of W1 by scales 123 -> 244 Msym/s,
+    // Without a branch, because no processor can predict this comparison (encode of W1 by scales 123 -> 244 Msym/s,
     // bench latentwire-gaussian).
     let row = load<u32>(bin, 4) + u32(load<f32>(bin) < sigma);
     if (!single) while (row < last && load<f32>(values + (<usize>row << 2)) < sigma) row++;

@@ -1,6 +1,6 @@
 // One lane with a 64-bit state: the native one-lane stream (docs/format.md section 3.1) and CompressAI's stream
-// (section 4). Both share C and D and the renormalisation by 32-bit words; they differ in the start value, in escapes
-// and in how the state is stored.
+// (section 4). C, D and the renormalisation by 32-bit words are the same. The start value, the escapes and the way to
+// store the state differ.
 
 import { CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
 import { ESCAPE_CUM, mixtureValue } from "./mixture";
@@ -15,11 +15,12 @@ import {
 import { BUCKET_BITS, BUCKET_SHIFT, findEntry, TABLE_BUCKETS, TABLE_RECORDS } from "./table";
 
 const LOW: u64 = 1 << 31;
-/** A run of that many symbols saves looking up rows; tiles of shorter ones would cost more than that. */
+/** Runs of so many symbols or more are decoded run by run, without looking up rows. For shorter ones that is slower. */
 const LONG_RUN: u32 = 16;
 
-// While a tile is coded, state and word pointer lie in globals: decoding W1 192 and W2 525 Msym/s; with both in locals
-// 155 and 358, with words alone in a global 189 and 430 (V8, Zen 5). Between calls they lie in the stream.
+// While a tile is coded, state and word pointer are in globals: decoding W1 192 and W2 525 Msym/s. With both in locals
+// it is 155 and 358, with the word pointer alone in a global 189 and 430 (V8, Zen 5). Between calls the stream has
+// them.
 let state: u64 = 0;
 let words: usize = 0;
 
@@ -37,7 +38,7 @@ function suspend(stream: usize): void {
   store<u32>(stream, <u32>words, STREAM_WORDS);
 }
 
-// The run length of a part whose tiles have one row each, else 0.
+// The run length of a part that is coded run by run, otherwise 0.
 // @ts-ignore: decorator
 @inline
 function longRun(part: usize): u32 {
@@ -47,7 +48,7 @@ function longRun(part: usize): u32 {
 
 // ---- encoding
 
-/** Begins a message behind which nothing comes. */
+/** Begins a stream, with its last symbol. */
 export function beginSingle(stream: usize, compressai: bool): void {
   store<u64>(stream, compressai ? LOW : 0, STREAM_STATES);
 }
@@ -61,8 +62,7 @@ export function encodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
     const low = max<u32>(from, first + ((to - 1 - first) & ~(TILE - 1)));
     const symbols = readSymbols(part, low, to);
     if (symbols == 0) return load<i32>(faultCode);
-    // Entries that were made at run time lie where rows would. A long run has one row, which is not spread over its
-    // symbols.
+    // Entries made at run time are where rows would be. A long run has one row, which is not repeated for its symbols.
     const entries = load<u32>(part, PART_KIND) == KIND_ENTRIES;
     const stride: usize = entries ? 4 : run ? 0 : 2;
     const rows = entries ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : run ? tileRows : readRows(part, low, to);
@@ -98,7 +98,7 @@ export function encodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
   return OK;
 }
 
-// C for an entry (freq | cum << 16; a freq of 0 is 65536), a word emitted before it where the state is too large.
+// C for an entry (freq | cum << 16; a freq of 0 is 65536). If the state is too large, a word is emitted first.
 // @ts-ignore: decorator
 @inline
 function put(entry: u32): void {
@@ -114,14 +114,13 @@ function put(entry: u32): void {
   state = (q << 16) + (x - q * freq) + <u64>(entry >> 16);
 }
 
-// What comes beside the escape's entry: nibbles in CompressAI's stream, a number in a section of its own in the native
-// one.
+// Writes the escaped value: as nibbles in CompressAI's stream, as a number in the escape section in the native one.
 function putEscape(stream: usize, value: i32, offset: i32, max: u32, compressai: bool): void {
   if (!compressai) {
     writeEscape(stream, value, offset, max);
     return;
   }
-  // Backward of what the decoder reads: the count of nibbles (15 = more follow), then the nibbles of raw, low first.
+  // The decoder reads the count of nibbles (15 = more follow), then the nibbles of raw, low first. This is backward.
   const raw = escapeToRaw(value, offset, max);
   let count: u32 = 0;
   while (raw >> (<u64>count << 2) != 0) count++;
@@ -140,7 +139,7 @@ function putNibble(v: u64): void {
   state = (x << 4) | v;
 }
 
-/** Puts the final state before the words; returns where it begins. */
+/** Writes the final state in front of the words. Returns its address. */
 export function endSingle(stream: usize): usize {
   const x = load<u64>(stream, STREAM_STATES);
   let p = <usize>load<u32>(stream, STREAM_WORDS);
@@ -172,7 +171,7 @@ export function openSingle(stream: usize, p: usize): i32 {
   } else {
     const stored = bytes <= 8 ? bytes : 5 + ((bytes - 5) & 3);
     for (let b: usize = 0; b < stored; b++) x |= <u64>load<u8>(p + b) << (<u64>b << 3);
-    // The least number of bytes, and never fewer than a state after renormalisation needs.
+    // The least number of bytes that hold the state; a renormalised state needs at least 5.
     if (stored > (bytes <= 8 ? <usize>0 : <usize>5) && x >> (<u64>(stored - 1) << 3) == 0) return CORRUPTED;
     if (x >> 63 != 0 || (bytes > 8 && x < LOW)) return CORRUPTED;
     p += stored;
@@ -182,7 +181,7 @@ export function openSingle(stream: usize, p: usize): i32 {
   return OK;
 }
 
-/** Decodes elements [from, to) of a part, the stream's next symbols. Returns 0 or a code. */
+/** Decodes elements [from, to) of a part: the stream's next symbols. Returns 0 or a code. */
 export function decodeSingle(stream: usize, part: usize, from: u32, to: u32): i32 {
   const mixture = load<u32>(part, PART_KIND) == KIND_MIXTURE;
   const run = longRun(part);
@@ -207,8 +206,8 @@ export function decodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
   return OK;
 }
 
-// `count` symbols of one run. The row's most probable entry is tried first, without a look-up: W2 347 Msym/s against
-// 206.
+// Decodes `count` symbols of one run. It tries the row's most probable entry first, without a look-up: W2 347 Msym/s
+// instead of 206.
 function decodeRun(stream: usize, part: usize, out: usize, row: usize, count: u32): i32 {
   const table = <usize>load<u32>(part, PART_TABLE);
   const record = <usize>load<u32>(table, TABLE_RECORDS) + (row << 4);
@@ -217,7 +216,7 @@ function decodeRun(stream: usize, part: usize, out: usize, row: usize, count: u3
   const end = <usize>load<u32>(stream, STREAM_END);
   const mode = load<u32>(record, 12);
   const entry = load<u32>(<usize>load<u32>(record) + (<usize>mode << 3));
-  // Not for a row of one entry, which is its own escape: a freq of 0 never fits.
+  // Never taken for a row of one entry, which is its own escape: its freq is stored as 0.
   const modeFreq = load<u32>(record, 4) ? entry & 0xffff : 0;
   const modeCum = entry >> 16;
   const modeValue = load<i32>(record, 8) + <i32>mode;
@@ -239,7 +238,7 @@ function decodeRun(stream: usize, part: usize, out: usize, row: usize, count: u3
     }
     if (freq == 0) value = searchEntry(stream, slot, record, end, compressai);
     else state = <u64>freq * (state >> 16) + <u64>rest;
-    // Not a function, even an inlined one: W2 would take a sixth longer (V8).
+    // Written out here: as a function, even an inlined one, W2 takes a sixth longer (V8).
     const x = state;
     if (x < LOW) {
       if (words < end) {
@@ -252,7 +251,7 @@ function decodeRun(stream: usize, part: usize, out: usize, row: usize, count: u3
   return OK;
 }
 
-// `count` symbols with a row (u16) each; rows 0: with one made at run time.
+// Decodes `count` symbols with a row (u16) each. rows = 0: rows are made at run time.
 function decodeEach(stream: usize, part: usize, out: usize, rows: usize, from: u32, count: u32): i32 {
   const compressai = load<u32>(stream, STREAM_COMPRESSAI) != 0;
   const end = <usize>load<u32>(stream, STREAM_END);
@@ -293,7 +292,7 @@ function decodeEach(stream: usize, part: usize, out: usize, rows: usize, from: u
   return OK;
 }
 
-// What a bucket does not decide: escapes, and a third entry in it.
+// Finds a symbol that its bucket does not decide: an escape, or a third entry of the bucket.
 function searchEntry(stream: usize, slot: u32, record: usize, end: usize, compressai: bool): i32 {
   const max = load<u32>(record, 4);
   const offset = load<i32>(record, 8);
@@ -304,17 +303,17 @@ function searchEntry(stream: usize, slot: u32, record: usize, end: usize, compre
   return k == max ? takeEscape(stream, offset, max, end, compressai) : offset + <i32>k;
 }
 
-// The value behind an escape's entry. 0 after an error.
+// Reads an escaped value. 0 after an error.
 function takeEscape(stream: usize, offset: i32, max: u32, end: usize, compressai: bool): i32 {
   if (!compressai) return readEscape(stream, offset, max);
-  // The nibbles come behind this symbol's renormalisation.
+  // The nibbles follow the renormalisation of this symbol.
   refill(stream, end);
   const count = takeNibble(stream, end);
   let raw: u64 = 0;
   let bad = count > 9;
   for (let j: u64 = 0; j < <u64>count && !bad; j++) raw |= <u64>takeNibble(stream, end) << (j << 2);
   const value = rawToEscape(raw, offset, max);
-  // A shorter count would have given the same raw: the encoder never writes a top nibble of 0.
+  // The count must be the least: an encoder never writes a top nibble of 0.
   bad = bad || (count != 0 && raw >> (<u64>(count - 1) << 2) == 0) || raw >> 34 != 0 || value != <i64>(<i32>value);
   return bad ? streamError(stream, CORRUPTED) : <i32>value;
 }
@@ -326,7 +325,7 @@ function takeNibble(stream: usize, end: usize): u32 {
   return v;
 }
 
-// Renormalises CompressAI's state; a missing word is an error of the stream.
+// Renormalises CompressAI's state. A missing word is an error.
 function refill(stream: usize, end: usize): void {
   if (state >= LOW) return;
   if (words >= end) {
@@ -337,7 +336,7 @@ function refill(stream: usize, end: usize): void {
   words += 4;
 }
 
-/** The checks behind the last symbol. Returns 0 or a code. */
+/** Makes the checks that follow the last symbol. Returns 0 or a code. */
 export function closeSingle(stream: usize): i32 {
   const ended =
     load<u64>(stream, STREAM_STATES) == (load<u32>(stream, STREAM_COMPRESSAI) ? LOW : 0) &&

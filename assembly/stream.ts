@@ -1,14 +1,15 @@
-// A stream in progress: one structure in memory for one lane and many, in either direction. docs/format.md section 3.
+// The state of a stream that is being coded: one structure for both directions, for one lane and for many.
+// docs/format.md section 3.
 //
-// An encoder runs from the last symbol to the first without interruption. A decoder is resumed for each part, and
-// others run between.
+// An encoder runs from the last symbol to the first at one go. A decoder stops after each part and goes on with the
+// next; other readers may run in between.
 
 import { CORRUPTED, TRUNCATED } from "./codes";
 import { findEntry } from "./table";
 
-// u32 each. Words: encoding, the first one so far; decoding, the next one.
+// u32 each. Address of the words. Encoding: of the first one so far. Decoding: of the next one.
 export const STREAM_WORDS: usize = 0;
-/** Behind the words; once the seeds are read, behind them. */
+/** End of the words; later, while the tail is decoded, end of the seeds. */
 export const STREAM_END: usize = 4;
 /** Symbols decoded so far. */
 export const STREAM_POSITION: usize = 8;
@@ -19,13 +20,13 @@ export const STREAM_TAIL: usize = 16;
 export const STREAM_LANES: usize = 20;
 /** Encoding: the seeds are made. Decoding: the lanes have become seeds. */
 export const STREAM_TAIL_DONE: usize = 24;
-/** The first error of an escape: one check after a tile instead of one a symbol. */
+/** The first error in an escape. It is checked once per tile, not once per symbol. */
 export const STREAM_ERROR: usize = 28;
-/** Encoding: the first escape so far. Decoding: the next one. */
+/** Address of the escapes. Encoding: of the first one so far. Decoding: of the next one. */
 export const STREAM_ESCAPES: usize = 32;
 export const STREAM_ESCAPES_END: usize = 36;
 export const STREAM_COMPRESSAI: usize = 40;
-/** Symbols that a kernel has coded: fewer than asked for where the next group has a symbol for the slow path. */
+/** How many symbols a kernel has coded. It stops early before a group that has a symbol for the slow path. */
 export const STREAM_CODED: usize = 44;
 /** A u32 per lane; with one lane a u64. */
 export const STREAM_STATES: usize = 48;
@@ -35,19 +36,19 @@ export const STREAM_BYTES: usize = 256;
 
 // ---- escapes: section 3.3, and the mapping of section 1
 
-/** raw of a value that its row cannot code. |value| < 2^31 and |offset| <= 2^30, so nothing overflows i64. */
+/** raw of an escaped value. |value| <= 2^31 and |offset| <= 2^30, so i64 does not overflow. */
 export function escapeToRaw(value: i32, offset: i32, max: u32): u64 {
   const u = <i64>value - <i64>offset;
   return u < 0 ? <u64>(-2 * u - 1) : <u64>(2 * (u - <i64>max));
 }
 
-/** The value for raw, in i64 so that the caller can refuse what int32 cannot hold. */
+/** The value for raw. i64, because it may be outside int32; the caller refuses that. */
 export function rawToEscape(raw: u64, offset: i32, max: u32): i64 {
   const u = raw & 1 ? -<i64>((raw + 1) >> 1) : <i64>(raw >> 1) + <i64>max;
   return u + <i64>offset;
 }
 
-/** Writes an escape before those that are there. */
+/** Writes an escape in front of the others. */
 export function writeEscape(stream: usize, value: i32, offset: i32, max: u32): void {
   let raw = escapeToRaw(value, offset, max);
   let length: usize = 1;
@@ -61,13 +62,13 @@ export function writeEscape(stream: usize, value: i32, offset: i32, max: u32): v
   store<u8>(p, <u8>raw);
 }
 
-/** Keeps the first error of a stream; 0 stands for the value. */
+/** Keeps the first error of a stream. Returns 0, in place of a value. */
 export function streamError(stream: usize, code: i32): i32 {
   if (load<i32>(stream, STREAM_ERROR) == 0) store<i32>(stream, code, STREAM_ERROR);
   return 0;
 }
 
-/** The next escaped value; 0 after an error. */
+/** Reads the next escaped value. 0 after an error. */
 export function readEscape(stream: usize, offset: i32, max: u32): i32 {
   let at = <usize>load<u32>(stream, STREAM_ESCAPES);
   const end = <usize>load<u32>(stream, STREAM_ESCAPES_END);
@@ -89,14 +90,14 @@ export function readEscape(stream: usize, offset: i32, max: u32): i32 {
 
 /** F, L, E of a group, 8 u16 each. */
 export const slowGroup: usize = memory.data(48, 16);
-/** Values that searching gave, by lane. */
+/** The values that were found by searching, by lane. */
 export const slowValues: usize = memory.data(128, 16);
 
 /**
- * Decodes the lanes of a group whose F is 0 by searching their rows: escapes, and a third entry in a bucket. Leaves F
- * and E in `slowGroup` and the values in `slowValues`. Returns a mask of these lanes. Only the kernels with a row per
- * symbol call it; the others leave their loop at such a symbol, because theirs are rarer and a call in a loop costs V8
- * its registers.
+ * Decodes those lanes of a group whose F is 0 by searching their rows: escapes, and third entries of a bucket. F and E
+ * go to `slowGroup`, the values to `slowValues`. Returns a mask of these lanes. Only kernels with a row per symbol call
+ * it. The others return early at such a symbol: it is rarer there, and a call inside the loop makes V8 move states and
+ * bounds out of registers.
  */
 export function searchGroup(stream: usize, F: v128, L: v128, E: v128, records: usize, rows: usize, lane: usize): u32 {
   v128.store(slowGroup, F);
@@ -128,12 +129,12 @@ export function seedBytes(lanes: u32): usize {
   return <usize>(lanes - 1 + (lanes >> 2)) << 1;
 }
 
-// The j-th of a row of nibbles, the even ones in the low halves: e_j and q_j of docs/format.md section 3.2.
+// Nibble j of a list, even ones in the low half of a byte: e_j and q_j of docs/format.md section 3.2.
 function nibble(nibbles: usize, j: u32): u32 {
   return (<u32>load<u8>(nibbles + <usize>(j >> 1)) >> ((j & 1) << 2)) & 15;
 }
 
-/** Makes lanes 1 .. N-1 of the seeds' words, which lie at seedsStart in the decoder's order. */
+/** Rebuilds lanes 1 .. N-1 from the seeds' words, which are at seedsStart in the decoder's order. */
 export function statesFromSeeds(stream: usize, seedsStart: usize, lanes: u32): void {
   const nibbles = seedsStart + (<usize>(lanes - 1) << 1);
   for (let j: u32 = 1; j < lanes; j++) {
@@ -164,7 +165,7 @@ export function seedsFromStates(stream: usize, lanes: u32): bool {
   return true;
 }
 
-/** Writes the states' section, exponents, then mantissas as one bit string, just below `words`; returns its start. */
+/** Writes the states just below `words`: exponents, then mantissas as one bit string. Returns their address. */
 export function packStates(stream: usize, words: usize, lanes: u32): usize {
   let bits: u32 = 0;
   for (let j: u32 = 0; j < lanes; j++) bits += 31 - clz<u32>(load<u32>(stream + (<usize>j << 2), STREAM_STATES));
@@ -191,7 +192,7 @@ export function packStates(stream: usize, words: usize, lanes: u32): usize {
   return start;
 }
 
-/** Reads the states from [p, end). Returns the address behind them, or a code: addresses are larger. */
+/** Reads the states from [p, end). Returns the address behind them, or a code (addresses are larger than codes). */
 export function unpackStates(stream: usize, p: usize, end: usize, lanes: u32): usize {
   const head = <usize>lanes >> 1;
   if (end - p < head) return TRUNCATED;

@@ -30,39 +30,39 @@ const TABLE_HEADER: usize = 64;
 
 export const FLAG_ONE_ENTRY_ROW: u32 = 2;
 
-// 256 buckets of 256 slots: 64 rows fill 128 KB. A constant of the kernels, not of the format. 128 buckets are as fast
-// on a latent that is decoded again and again, because the processor learns where its rare symbols are; on 4 million
-// fresh ones 256 are 8 % faster.
+// 256 buckets of 256 slots: 64 rows fill 128 KB. A constant of the kernels, not of the format. On 4 million symbols
+// that are decoded once, 256 buckets are 8 % faster than 128. On a latent that is decoded again and again both are
+// equal, because the processor learns where its rare symbols are.
 export const BUCKET_BITS: u32 = 8;
 export const BUCKET_SHIFT: u32 = 16 - BUCKET_BITS;
-/** Kernels with a row per symbol compute a bucket's number in 16 bits. */
+/** Most rows for kernels with a row per symbol: they compute a bucket's number in 16 bits. */
 export const SIMD_ROWS: u32 = 65536 >> BUCKET_BITS;
-// Entries of the values -128 .. 127, so that encoding a symbol needs one address and no record: 2 KB a row.
+// Entries of the values -128 .. 127 of each row, 2 KB a row: an encoder finds an entry without the row's record.
 export const ENCODE_WINDOW_BITS: u32 = 8;
 export const ENCODE_WINDOW: i32 = 1 << ENCODE_WINDOW_BITS;
 
 const cursor: usize = memory.data(12);
 
-/** The table that was loaded last; each has the address of the one before. */
+/** The table that was loaded last. Each table has the address of the one before. */
 let lastTable: usize = 0;
 
-/** Where the host puts a binary form of so many bytes, or 0. */
+/** Address at which the host puts a binary form of so many bytes; 0: no memory. */
 export function tableSource(length: usize): usize {
-  // A row takes at least 2 bytes of input and 16 + 8 + 4 of the table, a further entry 1 and 8; 2^24 entries and 65,535
-  // rows are the most.
+  // A row takes at least 2 bytes of input and 16 + 8 + 4 of the table; each further entry takes 1 and 8. There are at
+  // most 2^24 entries and 65,535 rows.
   const bound = min<u64>(32 * <u64>length, 1 << 27) + (1 << 21);
   const start = scratch(bound + length + PADDING);
   return start ? align(start + <usize>bound) : 0;
 }
 
-/** Writes the fingerprint of a binary form whose last 8 bytes are still to be filled in. */
+/** Fills in the fingerprint of a binary form: its last 8 bytes. */
 export function sealTable(source: usize, length: usize): void {
   store<u64>(source + length - 8, xxh64(source, length - 8), 0, 1);
 }
 
 /**
- * Address of the table whose binary form lies at `source`: a new one, or the one with the same fingerprint. 0: `fault`
- * says why.
+ * Address of the table whose binary form is at `source`: a new table, or the one with the same fingerprint. 0: failed,
+ * the fault says why.
  */
 export function loadTable(source: usize, length: usize): usize {
   const table = scratch(0);
@@ -160,8 +160,8 @@ function storeEntry(entry: usize, freq: u32, cum: u32): void {
 }
 
 /**
- * Builds what a direction needs beside the rows, when it is first needed: a client that only encodes never pays for
- * decoding. False: no memory.
+ * Builds what encoding or decoding needs beside the rows, when it is first needed: a client that only encodes never
+ * pays for decoding. False: no memory.
  */
 export function prepareTable(table: usize, encode: bool): bool {
   if (load<u32>(table + (encode ? TABLE_ENCODE_WINDOWS : TABLE_BUCKETS))) return true;
@@ -194,8 +194,8 @@ function prepareEncode(table: usize, at: usize): void {
   for (let r: usize = 0; r < <usize>rows; r++) {
     const record = <usize>load<u32>(table, TABLE_RECORDS) + (r << 4);
     const offset = load<i32>(record, 8);
-    // The values of [offset, offset + max) within -128 .. 127, without the first and the last: what lies outside is
-    // clamped to those two.
+    // The values of [offset, offset + max) within -128 .. 127, without these two: a value outside is clamped to one of
+    // them.
     const low = max<i32>(offset, 1 - ENCODE_WINDOW / 2);
     const high = min<i32>(offset + <i32>load<u32>(record, 4), ENCODE_WINDOW / 2 - 1);
     if (low < high) {
@@ -214,9 +214,9 @@ function buildWindows(table: usize, windows: usize, encode: bool): void {
 /**
  * Builds the decode buckets at `buckets`. Bucket b of a row covers the slots b * 256 .. b * 256 + 255 and holds {freqA,
  * cumA, freqB, valueA}: A is the first entry that reaches into it, B the next one, so cumB = cumA + freqA and valueB =
- * valueA + 1. freqB = 0 says that entry B does not decide (it is the escape, or a third entry begins in this bucket);
- * both 0 that A does not either. So slot - cumA >= freqA selects B, and a selected freq of 0 means "search": one test
- * for every rare case.
+ * valueA + 1. freqB = 0 if B does not decide, because it is the escape or a third entry begins in this bucket. Both are
+ * 0 if A does not decide either. So slot - cumA >= freqA selects B, and a selected freq of 0 means "search": one test
+ * finds all rare cases.
  */
 function buildBuckets(table: usize, buckets: usize): void {
   const rows = load<u32>(table, TABLE_ROWS);
@@ -233,7 +233,7 @@ function buildBuckets(table: usize, buckets: usize): void {
       let freqA: u32 = 0;
       let freqB: u32 = 0;
       const value = offset + <i32>k;
-      // A row of one entry (freq 65536) is its own escape and always searches; so does a value that int16 cannot hold.
+      // A row of one entry (freq 65536) is its own escape, so it always searches. So does a value outside int16.
       if (k < max && value >= -32768 && value < 32767) {
         freqA = load<u16>(entries + (<usize>k << 3));
         if (k + 1 < max && entryEnd(entries, k + 1, max) >= high) freqB = load<u16>(entries + (<usize>(k + 1) << 3));
@@ -267,28 +267,28 @@ export function findEntry(record: usize, slot: u32): u32 {
   return low;
 }
 
-// ---- windows: the few most probable, consecutive entries of a row in the form that a kernel holds in registers. For
-// runs of one row.
+// ---- windows: a few consecutive entries of a row, the most probable ones, as a kernel holds them in registers.
+// For runs of one row.
 
 /**
- * Decoding, 5 entries: u16 first slots of the entries and, sixth, the slot behind the last; 65535 for entries that do
- * not exist.
+ * Decoding, 5 entries: their first slots (u16) and, sixth, the slot behind the last entry. 65535 where there is no
+ * entry.
  */
 export const WINDOW_BOUNDS: usize = 0;
-/** u16: the slots that the window covers. */
+/** u16: how many slots the window covers. */
 export const WINDOW_WIDTH: usize = 12;
 /** int16: the value of the third entry. */
 export const WINDOW_MIDDLE: usize = 14;
 
-// Encoding, 15 entries: byte y of each list belongs to the value top - y, y = 1 .. 15. What does not exist has freq 0,
-// which means "search".
+// Encoding, 15 entries: byte y of each list belongs to the value top - y, y = 1 .. 15. Where there is no entry freq is
+// 0, which means "search".
 export const WINDOW_FREQ_LOW: usize = 0;
 export const WINDOW_FREQ_HIGH: usize = 16;
 export const WINDOW_CUM_LOW: usize = 32;
 export const WINDOW_CUM_HIGH: usize = 48;
-/** 4 lists, the reciprocals' bytes. */
+/** 4 lists: the bytes of the reciprocals. */
 export const WINDOW_RECIPROCAL: usize = 64;
-/** int16: the value that has y = 0. */
+/** int16: top, the value with y = 0. */
 export const WINDOW_TOP: usize = 128;
 
 /** u32: 1 if the window holds enough of the row's mass to pay. */
@@ -309,7 +309,7 @@ function cumAt(entries: usize, k: u32): u32 {
   return <u32>load<u16>(entries + (<usize>k << 3), 2);
 }
 
-/** Builds the window of the row with this record at `window`. */
+/** Builds the window of a row, given by its record, at `window`. */
 function buildWindow(record: usize, window: usize, encode: bool): void {
   const entries = <usize>load<u32>(record);
   const max = load<u32>(record, 4);
