@@ -2,10 +2,10 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { type Codec, createSync, type EncodeOptions, type Prior, type TensorLike } from "latentwire";
-import { ideal } from "./ideal.js";
+import { type Codec, createSync, type EncodeOptions } from "latentwire";
+import { OPS, tensorOf, wholeCalls } from "./kernels.js";
 import { median } from "./numbers.js";
-import { bar, columns, program } from "./terminal.js";
+import { bar, columns, program, timeOption, whole } from "./terminal.js";
 import { inTurns, medianRatio } from "./timing.js";
 import { type Workload, w1, w2, w4 } from "./workloads.js";
 
@@ -29,7 +29,13 @@ const FORMS: Readonly<Record<string, EncodeOptions>> = {
   "32 lanes": { lanes: 32 },
   compressai: { stream: "compressai", header: "none" },
 };
-const ARRAYS = { int32: Int32Array, float32: Float32Array };
+const HEADERS: Readonly<Record<string, EncodeOptions>> = {
+  packet: {},
+  compact: { header: "compact" },
+  "compact, 2-byte check": { header: "compact", checksum: 2 },
+};
+const TYPES = ["int32", "float32"] as const;
+const MAKERS: Readonly<Record<string, (codec: Codec) => Workload>> = { W1: w1, W2: w2, W4: w4 };
 
 /** A release as this benchmark uses it; the one before 2026-11-27 had its writer in an entry of its own. */
 async function otherBuild(folder: string): Promise<Codec> {
@@ -39,77 +45,78 @@ async function otherBuild(folder: string): Promise<Codec> {
   return build.createSync();
 }
 
-interface Case {
-  readonly workload: string;
-  readonly form: string;
-  readonly type: "int32" | "float32";
-  readonly op: "encode" | "decode";
+/** Every stream, element type and direction of both builds. A ratio above 1: this build is faster. */
+async function compare(
+  codecs: readonly Codec[],
+  names: readonly string[],
+  timeMs: number,
+  rounds: number,
+  json: boolean,
+) {
+  const cases = names.flatMap((workload) =>
+    Object.keys(FORMS).flatMap((form) => TYPES.map((type) => ({ workload, form, type }))),
+  );
+  const progress = bar("builds", cases.length, json);
+  const figures = [];
+  for (const one of cases) {
+    progress.step(`${one.workload} ${one.form}`);
+    const both = codecs.map((codec) => wholeCalls(codec, MAKERS[one.workload](codec), one.type, FORMS[one.form]));
+    for (const op of OPS) {
+      const calls = both.map((build) => build[op]);
+      const [ours, theirs] = await inTurns(calls, timeMs, rounds);
+      const [microseconds, otherMicroseconds] = [1e3 * median(ours), 1e3 * median(theirs)];
+      figures.push({ ...one, op, otherMicroseconds, microseconds, ratio: medianRatio(theirs, ours) });
+    }
+  }
+  progress.stop();
+  return figures;
 }
 
-function tensorOf({ items }: Workload, type: Case["type"]): TensorLike {
-  const { dims, symbols, latent } = items[0];
-  return type === "float32" ? latent : { type, dims, data: symbols };
-}
-
-/** A whole call, into buffers of the caller's. */
-function callOf(codec: Codec, make: (codec: Codec) => Workload, { form, type, op }: Case): () => void {
-  const workload = make(codec);
-  const prior = workload.prior(codec);
-  const tensor = tensorOf(workload, type);
-  const n = workload.rows.length;
-  const options = { ...FORMS[form], out: new Uint8Array(8 * n + 1024) };
-  if (op === "encode") return () => void codec.encode(tensor, prior, options);
-  const packet = codec.encode(tensor, prior, FORMS[form]);
-  const { stream, header } = FORMS[form];
-  const bare = header && { header, stream, dims: tensor.dims };
-  const decode = { type, ...bare, out: new ARRAYS[type](n) };
-  return () => void codec.decode(packet, prior, decode);
-}
-
-interface Figure extends Case {
-  readonly otherMicroseconds: number;
-  readonly microseconds: number;
-  /** Median over the rounds: above 1 this build is faster. */
-  readonly ratio: number;
-}
-
-/** The two directions of one tensor, as a packet of `encode` and as one part of a writer and reader. */
-function parts(codec: Codec, tensor: TensorLike, prior: Prior, type: Case["type"]): Record<string, (() => void)[]> {
-  const packet = codec.encode(tensor, prior);
-  const out = new ARRAYS[type]((tensor.data as ArrayLike<number>).length);
-  return {
-    encode: [
-      () => void codec.encode(tensor, prior),
-      () => {
-        const writer = codec.writer();
-        writer.write(tensor, prior);
-        writer.finish();
-      },
-    ],
-    decode: [
-      () => void codec.decode(packet, prior, { type, out }),
-      () => {
-        const reader = codec.reader(packet);
-        reader.read(prior, { type, out, dims: tensor.dims });
-        reader.finish();
-      },
-    ],
-  };
+/** The time of one tensor as the only part of a writer and reader, over that of `encode` and `decode`. */
+async function partOverWhole(codec: Codec, names: readonly string[], timeMs: number, rounds: number) {
+  const figures = [];
+  for (const workload of names)
+    for (const type of TYPES) {
+      const made = MAKERS[workload](codec);
+      const [prior, tensor] = [made.prior(codec), tensorOf(made, type)];
+      const packet = codec.encode(tensor, prior);
+      const out = type === "int32" ? new Int32Array(made.rows.length) : new Float32Array(made.rows.length);
+      const calls = {
+        encode: [
+          () => void codec.encode(tensor, prior),
+          () => {
+            const writer = codec.writer();
+            writer.write(tensor, prior);
+            writer.finish();
+          },
+        ],
+        decode: [
+          () => void codec.decode(packet, prior, { type, out }),
+          () => {
+            const reader = codec.reader(packet);
+            reader.read(prior, { type, out, dims: tensor.dims });
+            reader.finish();
+          },
+        ],
+      };
+      for (const op of OPS) {
+        const [single, part] = await inTurns(calls[op], timeMs, rounds);
+        figures.push({ workload, type, op, ratio: medianRatio(part, single) });
+      }
+    }
+  return figures;
 }
 
 /** Bytes over the ideal code length, by form of the header. */
-function overIdeal(codec: Codec, workload: Workload): Record<string, number> {
-  const { items, rows, table } = workload;
-  const prior = workload.prior(codec);
-  const least = ideal(items[0].symbols, rows, table.toJSON());
-  const over = (options: EncodeOptions) =>
-    codec.encode(items[0].latent, prior, options).length - least.bytes - least.escapeBytes;
-  return {
-    ideal: least.bytes,
-    packet: over({}),
-    compact: over({ header: "compact" }),
-    "compact, 2-byte check": over({ header: "compact", checksum: 2 }),
-  };
+function overIdeal(codec: Codec, { items, prior }: Workload): Record<string, number> {
+  const [{ latent }] = items;
+  const own = prior(codec);
+  const ideal = codec.rate(latent, own).bits / 8;
+  const over = Object.entries(HEADERS).map(([name, options]) => [
+    name,
+    codec.encode(latent, own, options).length - ideal,
+  ]);
+  return { ideal, ...Object.fromEntries(over) };
 }
 
 program(async () => {
@@ -124,64 +131,36 @@ program(async () => {
     },
   });
   if (args.help) return console.log(HELP);
-  const [timeMs, rounds] = [Number(args.time), Number(args.rounds)];
-  const makers: Record<string, (codec: Codec) => Workload> = { W1: w1, W2: w2, W4: w4 };
+  const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const names = args.only.split(",");
-  for (const name of names) if (!makers[name]) throw new Error(`--only ${name}: choose from W1 W2 W4`);
+  for (const name of names) if (!MAKERS[name]) throw new Error(`--only ${name}: choose from W1 W2 W4`);
   const codec = createSync();
-  const other = args.other === undefined ? undefined : await otherBuild(args.other);
-  const types = ["int32", "float32"] as const;
-  const ops = ["encode", "decode"] as const;
-  const cases = names.flatMap((workload) =>
-    Object.keys(FORMS).flatMap((form) => types.flatMap((type) => ops.map((op) => ({ workload, form, type, op })))),
+  const builds = args.other
+    ? await compare([codec, await otherBuild(args.other)], names, timeMs, rounds, args.json)
+    : [];
+  const parts = await partOverWhole(
+    codec,
+    names.filter((name) => name !== "W4"),
+    timeMs,
+    rounds,
   );
-  const progress = bar("builds", other ? cases.length : 1, args.json);
-  const builds: Figure[] = [];
-  for (const one of other ? cases : []) {
-    progress.step(`${one.workload} ${one.form}`);
-    const calls = [other!, codec].map((build) => callOf(build, makers[one.workload], one));
-    const [theirs, ours] = await inTurns(calls, timeMs, rounds);
-    const figures = { otherMicroseconds: 1e3 * median(theirs), microseconds: 1e3 * median(ours) };
-    builds.push({ ...one, ...figures, ratio: medianRatio(theirs, ours) });
-  }
-  progress.stop();
-  const partOverWhole: (Omit<Case, "form"> & { ratio: number })[] = [];
-  for (const workload of names.filter((name) => name !== "W4"))
-    for (const type of types) {
-      const made = makers[workload](codec);
-      for (const [op, calls] of Object.entries(parts(codec, tensorOf(made, type), made.prior(codec), type))) {
-        const [whole, part] = await inTurns(calls, timeMs, rounds);
-        partOverWhole.push({ workload, type, op: op as Case["op"], ratio: medianRatio(part, whole) });
-      }
-    }
-  const sizes = Object.fromEntries(names.map((name) => [name, overIdeal(codec, makers[name](codec))]));
-  if (args.json) return console.log(JSON.stringify({ builds, partOverWhole, overIdeal: sizes }, undefined, 1));
-  const table = (head: string[], rows: (string | number)[][]) =>
-    console.log(
-      `${columns(
-        head,
-        rows.map((row) => row.map(String)),
-      ).join("\n")}\n`,
-    );
-  if (other)
-    table(
+  const sizes = Object.fromEntries(names.map((name) => [name, overIdeal(codec, MAKERS[name](codec))]));
+  if (args.json) return console.log(JSON.stringify({ builds, partOverWhole: parts, overIdeal: sizes }, undefined, 1));
+  const print = (head: string[], rows: string[][]) => console.log(`${columns(head, rows).join("\n")}\n`);
+  if (args.other)
+    print(
       ["workload", "stream", "type", "op", "other us", "us", "x other"],
       builds.map((f) => [
-        f.workload,
-        f.form,
-        f.type,
-        f.op,
-        f.otherMicroseconds.toFixed(1),
-        f.microseconds.toFixed(1),
-        f.ratio.toFixed(3),
+        ...[f.workload, f.form, f.type, f.op],
+        ...[f.otherMicroseconds.toFixed(1), f.microseconds.toFixed(1), f.ratio.toFixed(3)],
       ]),
     );
-  table(
+  print(
     ["workload", "type", "op", "one part / encode or decode"],
-    partOverWhole.map((f) => [f.workload, f.type, f.op, f.ratio.toFixed(3)]),
+    parts.map((f) => [f.workload, f.type, f.op, f.ratio.toFixed(3)]),
   );
-  table(
-    ["workload", "ideal bytes", "packet over it", "compact", "compact, 2-byte check"],
+  print(
+    ["workload", "ideal bytes", ...Object.keys(HEADERS).map((name) => `${name} over it`)],
     names.map((name) => [name, ...Object.values(sizes[name]).map((value) => value.toFixed(1))]),
   );
 });

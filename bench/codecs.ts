@@ -1,14 +1,11 @@
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
-import { BASELINE_STEPS, type BaselineFigure, beside, loadBaseline, printBaseline } from "./baseline/beside.js";
-import { KEPT_COMMIT, keptRatio } from "./baseline/kept.js";
 import { choices } from "./contenders.js";
 import { KERNEL_STEPS, kernels, longTensor, printKernels } from "./kernels.js";
-import { latents } from "./latents.js";
 import { packageVersion } from "./machine.js";
 import { measure, OPS, prepare, type Result } from "./tasks.js";
-import { bar, columns, program } from "./terminal.js";
-import { type Workload, w1, w2, w4 } from "./workloads.js";
+import { bar, columns, program, timeOption } from "./terminal.js";
+import { latents, type Workload, w1, w2, w4 } from "./workloads.js";
 
 const HELP = `npm run bench -- [options]
 
@@ -18,7 +15,6 @@ const HELP = `npm run bench -- [options]
   --tables FILE      the table for --latents, JSON or binary form
   --time MS          how long each figure is measured (default 300)
   --kernels          instead: every lane count and element type, runs of 784, 196 and 49; 14 times W1 in one tensor
-  --baseline DIR     instead: another build of the package (its folder, built), in turns with this one
   --json             print one JSON object and nothing else
   --help`;
 
@@ -37,20 +33,8 @@ function filters(only: string | undefined, kinds: readonly (readonly string[])[]
 const ratio = (value: number) => value.toFixed(value < 0.1 ? 4 : 2);
 
 function print(results: readonly Result[]): void {
-  const head = [
-    "workload",
-    "op",
-    "codec",
-    "lanes",
-    "Msym/s",
-    "ns/symbol",
-    "bytes",
-    "over ideal",
-    "x reference-ts",
-    KEPT_COMMIT,
-  ];
-  const rows = results.map((result) => {
-    const { workload, op, codec, lanes, msymPerSecond, nsPerSymbol, bytes, idealBytes } = result;
+  const head = "workload,op,codec,lanes,Msym/s,ns/symbol,bytes,over ideal,x reference-ts".split(",");
+  const rows = results.map(({ workload, op, codec, lanes, msymPerSecond, nsPerSymbol, bytes, idealBytes }) => {
     const reference = results.find((r) => r.workload === workload && r.op === op && r.codec === "reference-ts");
     const over =
       bytes === null || idealBytes === null
@@ -66,7 +50,6 @@ function print(results: readonly Result[]): void {
       bytes === null ? "" : String(bytes),
       over,
       reference === undefined ? "" : ratio(msymPerSecond / reference.msymPerSecond),
-      keptRatio(result)?.toFixed(2) ?? "",
     ];
   });
   console.log(columns(head, rows, 3).join("\n"));
@@ -84,16 +67,6 @@ async function runKernels(timeMs: number, json: boolean): Promise<void> {
   else printKernels(figures, long);
 }
 
-async function runBaseline(folder: string, timeMs: number, json: boolean): Promise<void> {
-  const [codec, other] = [await create(), await loadBaseline(folder)];
-  const progress = bar("timing", 2 * BASELINE_STEPS, json);
-  const figures: BaselineFigure[] = [];
-  for (const make of [w1, w2]) figures.push(...(await beside(codec, other, make, timeMs, progress)));
-  progress.stop();
-  if (json) console.log(JSON.stringify({ ...about(), baseline: figures }));
-  else printBaseline(folder, figures);
-}
-
 async function run(): Promise<void> {
   const { values: args } = parseArgs({
     options: {
@@ -102,19 +75,16 @@ async function run(): Promise<void> {
       tables: { type: "string" },
       time: { type: "string", default: "300" },
       kernels: { type: "boolean", default: false },
-      baseline: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (args.help) return console.log(HELP);
-  const timeMs = Number(args.time);
-  if (!(timeMs > 0)) throw new Error(`--time ${args.time}: a number of milliseconds is wanted`);
+  const timeMs = timeOption(args.time);
   const { latents: npyFile, tables: tableFile } = args;
   if ((npyFile === undefined) !== (tableFile === undefined)) throw new Error("--latents and --tables go together");
 
   if (args.kernels) return runKernels(timeMs / 3, args.json);
-  if (args.baseline !== undefined) return runBaseline(args.baseline, timeMs / 3, args.json);
 
   const simd = await create();
   const scalar = await create({ simd: false });

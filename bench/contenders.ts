@@ -1,7 +1,7 @@
 import { brotliCompressSync, brotliDecompressSync, deflateRawSync, inflateRawSync, constants as zlib } from "node:zlib";
 import { compress as zstdCompress, decompress as zstdDecompress, init as zstdInit } from "@bokuweb/zstd-wasm";
 import type { Codec, DecodeOptions, EncodeOptions, Prior } from "latentwire";
-import { LANES as PLAIN_LANES, decode as plainDecode, encode as plainEncode, plainTable } from "./plain/index.js";
+import * as reference from "./plain.js";
 import type { Workload } from "./workloads.js";
 
 /** Something that turns the symbols of a workload's i-th item into bytes and back. */
@@ -10,12 +10,6 @@ export interface Coder {
   lanes(packet: Uint8Array): number | null;
   encode(i: number): Uint8Array;
   decode(packet: Uint8Array): ArrayLike<number>;
-}
-
-/** A codec that a workload cannot be given to, and why. */
-export interface Skipped {
-  readonly name: string;
-  readonly reason: string;
 }
 
 export interface Choice {
@@ -63,14 +57,15 @@ export function latentwire(
 }
 
 function plain(workload: Workload): Coder {
-  const table = plainTable(workload.table.toJSON());
-  const out = new Int32Array(workload.rows.length);
+  const { items, rows, run } = workload;
+  const table = reference.plainTable(workload.table.toJSON());
+  const out = new Int32Array(rows.length);
   return {
     name: "reference-ts",
-    lanes: () => PLAIN_LANES,
-    encode: (i) => plainEncode(workload.items[i].symbols, table, workload.rows, workload.run),
+    lanes: () => reference.LANES,
+    encode: (i) => reference.encode(items[i].symbols, table, rows, run),
     decode(packet) {
-      plainDecode(packet, table, workload.rows, workload.run, out);
+      reference.decode(packet, table, rows, run, out);
       return out;
     },
   };
@@ -141,18 +136,38 @@ export async function choices(simd: Codec, scalar: Codec): Promise<Choice[]> {
   ];
 }
 
-/** The coders for a workload, among `wanted` names; those that cannot take it are named with the reason. */
-export function coders(all: readonly Choice[], workload: Workload, wanted: (name: string) => boolean) {
-  const ready: Coder[] = [];
-  const skipped: Skipped[] = [];
-  for (const { name, make } of all) {
-    if (!wanted(name)) continue;
-    try {
-      ready.push(make(workload));
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      skipped.push({ name, reason: error.message });
-    }
-  }
-  return { ready, skipped };
+/** Something that turns the float32 latent of a workload's i-th item into symbols, and symbols back, without coding them. */
+export interface Quantizer {
+  readonly name: string;
+  quantize(i: number): ArrayLike<number>;
+  dequantize(i: number): ArrayLike<number>;
+}
+
+export function quantizers({ items, means, rows, run, prior }: Workload, simd: Codec, scalar: Codec): Quantizer[] {
+  const symbols = new Int32Array(rows.length);
+  const floats = new Float32Array(rows.length);
+  const tensors = items.map((item) => ({ type: "int32", dims: item.dims, data: item.symbols }));
+  const ours = (name: string, codec: Codec): Quantizer => {
+    const own = prior(codec);
+    return {
+      name,
+      quantize: (i) => codec.quantize(items[i].latent, own, { type: "int32", out: symbols }).data,
+      dequantize: (i) => codec.dequantize(tensors[i], own, { out: floats }).data,
+    };
+  };
+  return [
+    ours("latentwire", simd),
+    ours("latentwire-scalar", scalar),
+    {
+      name: "reference-ts",
+      quantize(i) {
+        reference.quantize(items[i].latent.data as Float32Array, means, run || rows.length, symbols);
+        return symbols;
+      },
+      dequantize(i) {
+        reference.dequantize(items[i].symbols, means, run || rows.length, floats);
+        return floats;
+      },
+    },
+  ];
 }

@@ -3,19 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Codec, create } from "latentwire";
-import { compileTwin } from "./compile.js";
-import { type Coder, latentwire } from "./contenders.js";
+import { latentwire } from "./contenders.js";
+import { OPS } from "./kernels.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { pythonPeers, runOutside } from "./outside.js";
-import { bar, columns, program } from "./terminal.js";
-import { medianMs } from "./timing.js";
-import { writeWorkload } from "./workload-file.js";
-import { type Workload, w1, w2 } from "./workloads.js";
+import { compileTwin, type Outside, pythonPeer, runOutside } from "./outside.js";
+import { bar, columns, program, timeOption, whole } from "./terminal.js";
+import { medianMs, medianRatio } from "./timing.js";
+import { type Workload, w1, w2, writeWorkload } from "./workloads.js";
 
 const HELP = `npm run bench:native -- [options]
 
-Ours and programs outside on the same symbols, in turns: bench/native (C++, the same streams), what Python has
+Ours and programs outside on the same symbols, in turns: bench/native (C++, the same streams), CompressAI where Python has it
 (bench/peers.py; PYTHON chooses the interpreter), and programs of yours.
 
   --only W1,W2        workloads
@@ -25,70 +24,59 @@ Ours and programs outside on the same symbols, in turns: bench/native (C++, the 
   --json              print one JSON object and nothing else
   --help`;
 
-/** Our codecs by the names of bench/native/twin.cpp's: the same streams byte for byte. */
+/** Our codecs and the names that bench/native/twin.cpp gives the same streams, byte for byte. */
 const SAME = [
-  { twin: "native-32", options: { header: "none", lanes: 32 } },
-  { twin: "native-16", options: { header: "none", lanes: 16 } },
-  { twin: "native-1", options: { header: "none", lanes: 1 } },
-  { twin: "native-compressai", options: { header: "none", stream: "compressai" } },
+  { ours: "latentwire-32", twin: "native-32", options: { header: "none", lanes: 32 } },
+  { ours: "latentwire-16", twin: "native-16", options: { header: "none", lanes: 16 } },
+  { ours: "latentwire-1", twin: "native-1", options: { header: "none", lanes: 1 } },
+  { ours: "compressai-stream", twin: "native-compressai", options: { header: "none", stream: "compressai" } },
 ] as const;
+const MAKERS: Record<string, (of: Codec) => Workload> = { W1: w1, W2: w2 };
 
-interface Figure {
+interface Figure extends Omit<Outside, "msymPerSecond"> {
   readonly workload: string;
-  readonly op: "encode" | "decode";
-  readonly codec: string;
-  readonly lanes: number | null;
-  readonly bytes: number;
   /** One per round, so that ratios are taken within a round. */
   readonly msymPerSecond: number[];
 }
 
-function ours(codec: Codec, workload: Workload): Coder[] {
-  return SAME.map(({ options }) => {
-    const name = "stream" in options ? "compressai-stream" : `latentwire-${options.lanes}`;
-    return latentwire(name, codec, workload, options);
-  });
-}
-
-/** A stream left by a program must be ours, if it is one of ours or CompressAI's. */
-function checkStream(codec: string, folder: string, mine: ReadonlyMap<string, Uint8Array>): void {
-  const twin = codec.startsWith("compressai") ? "native-compressai" : codec;
-  const expected = mine.get(twin);
-  const file = join(folder, `${codec}.bin`);
-  if (!expected || !existsSync(file)) return;
-  if (!readFileSync(file).equals(expected)) throw new Error(`${codec} writes other bytes than ours`);
-}
-
 async function compare(codec: Codec, workload: Workload, commands: string[], timeMs: number, rounds: number) {
   const folder = mkdtempSync(join(tmpdir(), "latentwire-bench-"));
-  const progress = bar(workload.name, rounds, false);
+  const progress = bar(workload.name, rounds);
+  const figures = new Map<string, Figure>();
+  const add = ({ msymPerSecond, ...of }: Outside) => {
+    const key = `${of.codec} ${of.op}`;
+    const figure = figures.get(key) ?? { workload: workload.name, ...of, msymPerSecond: [] };
+    figure.msymPerSecond.push(msymPerSecond);
+    figures.set(key, figure);
+  };
   try {
     const file = join(folder, "workload.bin");
     writeWorkload(workload, file);
-    const n = workload.rows.length;
-    const figures = new Map<string, Figure>();
-    const add = (of: Omit<Figure, "workload" | "msymPerSecond">, msymPerSecond: number) => {
-      const key = `${of.codec} ${of.op}`;
-      const figure = figures.get(key) ?? { workload: workload.name, ...of, msymPerSecond: [] };
-      figure.msymPerSecond.push(msymPerSecond);
-      figures.set(key, figure);
+    const own = SAME.map(({ ours, twin, options }) => {
+      const coder = latentwire(ours, codec, workload, options);
+      return { coder, twin, stream: coder.encode(0).slice() };
+    });
+    /** A stream left by a program must be ours, if it is one of ours or CompressAI's. */
+    const check = (name: string) => {
+      const twin = name.startsWith("compressai") ? "native-compressai" : name;
+      const expected = own.find((one) => one.twin === twin)?.stream;
+      const left = join(folder, `${name}.bin`);
+      if (expected && existsSync(left) && !readFileSync(left).equals(expected))
+        throw new Error(`${name} writes other bytes than ours`);
     };
-    const coders = ours(codec, workload);
-    const streams = coders.map((coder) => coder.encode(0).slice());
-    const mine = new Map(SAME.map(({ twin }, c) => [twin as string, streams[c]]));
     for (let round = 0; round < rounds; round++) {
       progress.step(`round ${round + 1}`);
-      for (const [c, coder] of coders.entries()) {
-        const of = { codec: coder.name, lanes: coder.lanes(streams[c]), bytes: streams[c].length };
-        const rate = async (call: () => unknown) => n / (await medianMs(call, timeMs)) / 1e3;
-        add({ ...of, op: "encode" }, await rate(() => coder.encode(0)));
-        add({ ...of, op: "decode" }, await rate(() => coder.decode(streams[c])));
+      for (const { coder, stream } of own) {
+        const calls = { encode: () => void coder.encode(0), decode: () => void coder.decode(stream) };
+        for (const op of OPS) {
+          const msymPerSecond = workload.rows.length / (await medianMs(calls[op], timeMs)) / 1e3;
+          add({ codec: coder.name, op, lanes: coder.lanes(stream), bytes: stream.length, msymPerSecond });
+        }
       }
       for (const command of commands)
-        for (const { codec: name, op, lanes, bytes, msymPerSecond } of runOutside(command, file, timeMs, folder)) {
-          if (op !== "encode" && op !== "decode") throw new Error(`${command}: ${op} is neither encode nor decode`);
-          if (round === 0) checkStream(name, folder, mine);
-          add({ codec: name, lanes, bytes, op }, msymPerSecond);
+        for (const figure of runOutside(command, file, timeMs, folder)) {
+          if (round === 0) check(figure.codec);
+          add(figure);
         }
     }
     return [...figures.values()];
@@ -98,39 +86,27 @@ async function compare(codec: Codec, workload: Workload, commands: string[], tim
   }
 }
 
-/** Median of the ratios round by round. */
-function times(a: Figure | undefined, b: Figure | undefined): string {
-  if (!a || !b) return "";
-  return median(a.msymPerSecond.map((rate, round) => rate / b.msymPerSecond[round])).toFixed(2);
-}
-
+/** Every figure, its speed over that of the twin's same stream and over that of each peer. */
 function print(figures: readonly Figure[]): void {
-  const twinOf = (codec: string) => {
-    const at = ["latentwire-32", "latentwire-16", "latentwire-1", "compressai-stream"].indexOf(codec);
-    return at < 0 ? undefined : SAME[at].twin;
-  };
-  const peers = [...new Set(figures.map((figure) => figure.codec))].filter(
-    (codec) => twinOf(codec) === undefined && !codec.startsWith("native-"),
-  );
+  const names = [...new Set(figures.map(({ codec }) => codec))];
+  const peers = names.filter((name) => !name.startsWith("native-") && !SAME.some(({ ours }) => ours === name));
   const head = ["workload", "op", "codec", "lanes", "Msym/s", "bytes", "x native", ...peers.map((name) => `x ${name}`)];
   const rows = figures.map((figure) => {
-    const other = (codec: string | undefined) =>
-      figures.find((one) => one.workload === figure.workload && one.op === figure.op && one.codec === codec);
+    const { workload, op, codec, lanes, bytes, msymPerSecond } = figure;
+    const times = (other: string | undefined) => {
+      const found = figures.find((one) => one.workload === workload && one.op === op && one.codec === other);
+      return found ? medianRatio(msymPerSecond, found.msymPerSecond).toFixed(2) : "";
+    };
     return [
-      figure.workload,
-      figure.op,
-      figure.codec,
-      figure.lanes === null ? "" : String(figure.lanes),
-      median(figure.msymPerSecond).toFixed(0),
-      String(figure.bytes),
-      times(figure, other(twinOf(figure.codec))),
-      ...peers.map((peer) => (peer === figure.codec ? "" : times(figure, other(peer)))),
+      ...[workload, op, codec, String(lanes ?? ""), median(msymPerSecond).toFixed(0), String(bytes)],
+      times(SAME.find(({ ours }) => ours === codec)?.twin),
+      ...peers.map((peer) => (peer === codec ? "" : times(peer))),
     ];
   });
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-async function run(): Promise<void> {
+program(async () => {
   const { values: args } = parseArgs({
     options: {
       only: { type: "string", default: "W1,W2" },
@@ -142,26 +118,19 @@ async function run(): Promise<void> {
     },
   });
   if (args.help) return console.log(HELP);
-  const [timeMs, rounds] = [Number(args.time), Number(args.rounds)];
-  if (!(timeMs > 0) || !(rounds >= 1)) throw new Error("--time and --rounds: numbers above 0 are wanted");
+  const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const codec = await create();
-  const makers: Record<string, (of: Codec) => Workload> = { W1: w1, W2: w2 };
   const commands: string[] = [];
-  const twin = compileTwin();
-  if ("program" in twin) commands.push(twin.program);
-  else console.error(`bench/native is left out: ${twin.reason}`);
-  const python = pythonPeers();
-  if ("command" in python) commands.push(python.command);
-  else console.error(`Python's coders are left out: ${python.reason}`);
+  for (const [what, found] of Object.entries({ "bench/native": compileTwin(), CompressAI: pythonPeer() }))
+    if ("command" in found) commands.push(found.command);
+    else console.error(`${what} is left out: ${found.reason}`);
   commands.push(...args["peer-command"]);
   const figures: Figure[] = [];
   for (const name of args.only.split(",")) {
-    if (!makers[name]) throw new Error(`--only ${name}: choose from ${Object.keys(makers).join(" ")}`);
-    figures.push(...(await compare(codec, makers[name](codec), commands, timeMs, rounds)));
+    if (!MAKERS[name]) throw new Error(`--only ${name}: choose from ${Object.keys(MAKERS).join(" ")}`);
+    figures.push(...(await compare(codec, MAKERS[name](codec), commands, timeMs, rounds)));
   }
   if (!args.json) return print(figures);
   const results = figures.map((figure) => ({ ...figure, msymPerSecond: median(figure.msymPerSecond) }));
   console.log(JSON.stringify({ node: process.version, version: packageVersion(), results }));
-}
-
-program(run);
+});

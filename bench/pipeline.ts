@@ -3,11 +3,10 @@ import { type Codec, create, type Prior } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
 import { subgraph } from "./backbone/subgraph.js";
-import { type Ideal, ideal } from "./ideal.js";
 import { type Picture, SIDE, toPlanes } from "./images.js";
 import { median } from "./numbers.js";
 import { encodePicture, type Format, pictureNear } from "./pictures.js";
-import { quantize as plainQuantize } from "./plain/index.js";
+import { quantize as plainQuantize } from "./plain.js";
 
 /** The operating points of bench/model. */
 export const POINTS = ["low", "mid", "high"];
@@ -41,7 +40,8 @@ export interface PacketResult {
   readonly dims: readonly number[];
   readonly symbols: number;
   readonly lanes: number;
-  readonly ideal: Ideal;
+  /** What the table allows (`codec.rate`), values of escapes included. */
+  readonly ideal: { readonly bytes: number; readonly escapes: number };
   /** The decoded symbols are those of the quantized latent, and the decoded latent is its dequantized form, bit for bit. */
   readonly exact: boolean;
   /** The decoder network's output. */
@@ -189,6 +189,7 @@ export class Pipeline {
     const symbols = new Int32Array(latent.data.length);
     plainQuantize(latent.data, medians ?? new Float32Array(rows), plane, symbols);
     const decoded = codec.decode(packet, prior, { type: "int32" }).data;
+    const rate = codec.rate(latent, prior);
     const exact = symbols.every((symbol, i) => {
       const value = Math.fround(symbol + (medians?.[Math.floor(i / plane)] ?? 0));
       return decoded[i] === symbol && restored[i] === value;
@@ -199,11 +200,7 @@ export class Pipeline {
       dims: latent.dims,
       symbols: symbols.length,
       lanes: codec.inspect(packet).lanes,
-      ideal: ideal(
-        symbols,
-        Uint16Array.from(symbols, (_, i) => Math.floor(i / plane)),
-        prior.table.toJSON(),
-      ),
+      ideal: { bytes: rate.bits / 8, escapes: rate.escapes },
       exact: exact && decoded.length === symbols.length,
       features,
     };

@@ -77,7 +77,6 @@ export interface Summary {
   readonly symbols: number;
   readonly idealBytes: number;
   readonly escapes: number;
-  readonly escapeBytes: number;
   readonly exact: boolean;
   /** Images whose label is the original's: from the packet, from JPEG and from WebP of the packet's bytes. */
   readonly sameLabel: readonly number[];
@@ -110,7 +109,6 @@ export function summarize(results: readonly ImageResult[], equal: EqualTop1, lin
     symbols: sum(packets.map(({ symbols }) => symbols)),
     idealBytes: sum(packets.map(({ ideal }) => ideal.bytes)),
     escapes: sum(packets.map(({ ideal }) => ideal.escapes)),
-    escapeBytes: sum(packets.map(({ ideal }) => ideal.escapeBytes)),
     exact: packets.every(({ exact }) => exact),
     sameLabel: [same(({ packet }) => packet), ...[0, 1].map((s) => same(({ sameBytes }) => sameBytes[s]))],
     equal,

@@ -1,7 +1,5 @@
 import type { Codec } from "latentwire";
-import { type Choice, coders } from "./contenders.js";
-import { ideal } from "./ideal.js";
-import { quantizers } from "./quantizers.js";
+import { type Choice, type Coder, quantizers } from "./contenders.js";
 import { medianMs } from "./timing.js";
 import type { Workload } from "./workloads.js";
 
@@ -16,6 +14,7 @@ export interface Task {
   readonly lanes: number | null;
   /** Of all items of the workload; null for quantize and dequantize, which write no stream. */
   readonly bytes: number | null;
+  /** What the rows allow, values of escapes included (`codec.rate`). */
   readonly idealBytes: number | null;
   readonly call: (i: number) => unknown;
 }
@@ -58,20 +57,26 @@ export function prepare(
   scalar: Codec,
 ): Prepared {
   const { name, items, rows } = workload;
-  const table = workload.table.toJSON();
-  const ideals = items.map((item) => ideal(item.symbols, rows, table));
-  const idealBytes = total(ideals, (one) => one.bytes);
+  const prior = workload.prior(simd);
+  const rates = items.map((item) => simd.rate(item.latent, prior));
+  const idealBytes = total(rates, ({ bits }) => bits) / 8;
   const symbols = items.length * rows.length;
-  const escapeBytes = total(ideals, (one) => one.escapeBytes);
   const notes = [
     `${name}: ${items.length} x ${rows.length} symbols, ideal ${idealBytes.toFixed(1)} bytes ` +
-      `(${((idealBytes * 8) / symbols).toFixed(3)} bits per symbol), ${total(ideals, (one) => one.escapes)} escapes` +
-      (escapeBytes > 0 ? `, whose values take ${escapeBytes} bytes more` : ""),
+      `(${((idealBytes * 8) / symbols).toFixed(3)} bits per symbol), ${total(rates, ({ escapes }) => escapes)} escapes`,
   ];
   const tasks: Task[] = [];
 
-  const { ready, skipped } = coders(all, workload, wanted);
-  for (const { name: codec, reason } of skipped) notes.push(`${codec} leaves out ${name}: ${reason}`);
+  const ready: Coder[] = [];
+  for (const { name: codec, make } of all) {
+    if (!wanted(codec)) continue;
+    try {
+      ready.push(make(workload));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      notes.push(`${codec} leaves out ${name}: ${error.message}`);
+    }
+  }
   for (const coder of ready) {
     // A copy each: a coder writes every packet into the same buffer.
     const packets = items.map((_, i) => coder.encode(i).slice());

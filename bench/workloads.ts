@@ -1,4 +1,9 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import type { Codec, LatentData, Prior, Table, TensorLike } from "latentwire";
+import { MemorySource } from "../tables/byte-source.js";
+import { readNpy } from "../tables/npy.js";
+import { floats, integers } from "../tables/stored-tensor.js";
 
 /** One tensor to code. */
 export interface Item {
@@ -145,4 +150,88 @@ export function w4(codec: Codec): Workload {
     items: [{ dims: [n], symbols: part, latent: { type: "float32", dims: [n], data } }],
     prior: (of) => of.indexed(whole.table, rows),
   };
+}
+
+/** W2's symbols as square planes of another side: what a run of one row costs when it is short. For our codec only. */
+export function planes(codec: Codec, side: number): Workload {
+  const whole = w2(codec);
+  const channels = whole.table.rows;
+  const dims = [whole.rows.length / channels / side ** 2, channels, side, side];
+  const items = whole.items.map(({ symbols, latent }) => ({ dims, symbols, latent: { ...latent, dims } }));
+  return { ...whole, name: `runs of ${side ** 2}`, run: side ** 2, items };
+}
+
+/** W1 several times over in one tensor. */
+export function repeated(codec: Codec, times: number): Workload {
+  const once = w1(codec);
+  const repeat = <T extends Int32Array | Uint16Array | Float32Array>(of: T, Type: new (n: number) => T): T => {
+    const all = new Type(of.length * times);
+    for (let t = 0; t < times; t++) all.set(of, t * of.length);
+    return all;
+  };
+  const [{ dims: one, symbols, latent }] = once.items;
+  const dims = [times, ...one.slice(1)];
+  const rows = repeat(once.rows, Uint16Array);
+  const data = repeat(latent.data as Float32Array, Float32Array);
+  const items = [{ dims, symbols: repeat(symbols, Int32Array), latent: { ...latent, dims, data } }];
+  return { ...once, name: `W1 x ${times}`, rows, items, prior: (of) => of.indexed(once.table, rows) };
+}
+
+/** A .npy file (or .npy.gz) as float32 or, where it holds integers, as int32. */
+export function readLatents(file: string): {
+  type: "float32" | "int32";
+  dims: number[];
+  data: Float32Array | Int32Array;
+} {
+  const bytes = readFileSync(file);
+  const array = readNpy(new MemorySource(bytes[0] === 0x1f ? gunzipSync(bytes) : bytes));
+  const dims = [...array.shape];
+  return array.type.startsWith("float")
+    ? { type: "float32", dims, data: floats(array, file) }
+    : { type: "int32", dims, data: integers(array, file) };
+}
+
+/** Real latents under a factorized prior: a .npy file, and a table as JSON or in binary form. A batch is coded item by item, as it would be sent. */
+export function latents(codec: Codec, npyFile: string, tableFile: string): Workload {
+  const bytes = new Uint8Array(readFileSync(tableFile));
+  const table = codec.table(bytes[0] === 0x7b ? JSON.parse(new TextDecoder().decode(bytes)) : bytes);
+  const array = readLatents(npyFile);
+  const batch = array.dims[1] === table.rows;
+  if (!batch && array.dims[0] !== table.rows)
+    throw new Error(
+      `${npyFile} is ${array.dims.join("x")}, but the table has ${table.rows} rows: the first dimension, or the second after a batch, must be ${table.rows}`,
+    );
+  const dims = [1, ...(batch ? array.dims.slice(1) : array.dims)];
+  const size = dims.reduce((result, d) => result * d, 1);
+  const run = size / table.rows;
+  const means = table.medians ?? new Float32Array(table.rows);
+  const prior = codec.factorized(table);
+  const items: Item[] = [];
+  for (let from = 0; from < array.data.length; from += size) {
+    const piece = array.data.slice(from, from + size);
+    const real = array.type === "float32";
+    const symbols = real
+      ? (codec.quantize({ type: "float32", dims, data: piece }, prior).data as Int32Array)
+      : Int32Array.from(piece);
+    const data = real ? piece : Float32Array.from(piece, (symbol, i) => symbol + means[Math.floor(i / run)]);
+    items.push({ dims, symbols, latent: { type: "float32", dims, data } });
+  }
+  if (items.length === 0) throw new Error(`${npyFile} holds no latent`);
+  const rows = Uint16Array.from({ length: size }, (_, i) => Math.floor(i / run));
+  return { name: "latents", table, items, rows, run, means, prior: (of) => of.factorized(table) };
+}
+
+const MAGIC = 0x3142574c; // "LWB1"
+
+/**
+ * The first item of a workload as a file for programs in other languages, little-endian 32-bit words:
+ * magic, n, run (0: each symbol has its own row), rows R; per row: offset, length of its cdf, the cdf; n rows; n symbols.
+ */
+export function writeWorkload({ table, rows, run, items }: Workload, file: string): void {
+  const { offsets, cdfs } = table.toJSON();
+  const words = [MAGIC, rows.length, run, offsets.length];
+  offsets.forEach((offset, r) => {
+    words.push(offset, cdfs[r].length, ...cdfs[r]);
+  });
+  writeFileSync(file, new Uint8Array(Int32Array.from([...words, ...rows, ...items[0].symbols]).buffer));
 }

@@ -3,7 +3,7 @@ import { type Codec, CodecError, create, type TensorLike } from "latentwire";
 import { autoregressive, channelGroups, elic, factorized, meanScale, type Tensors } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { garbagePerPixel } from "../bench/families/pull.js";
+import { garbagePerPixel } from "../bench/families/measure.js";
 import { stockScales } from "../bindings/cdfs.js";
 import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
 

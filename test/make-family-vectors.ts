@@ -1,12 +1,18 @@
 // Writes test/vectors/families.json: what test/vectors/make_families.py has printed to the file named (or that file itself), and a packet for each case,
 // which test/reference.ts must write as well from the same symbols and parameters.
 import { writeFileSync } from "node:fs";
-import { create, type TensorLike, type TensorView } from "latentwire";
-import { coded } from "../bench/families/ideal.js";
-import { recording, type Step } from "../bench/families/recorder.js";
+import { create, type GaussianOptions, type TensorLike, type TensorView } from "latentwire";
+import { recording, type Step } from "../bench/families/steps.js";
 import { copyOf } from "./cases.js";
 import { hexOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
-import { compressaiScales, encodePacket, type PartPrior, type ReferencePart, tableFromJson } from "./reference.js";
+import {
+  compressaiScales,
+  encodePacket,
+  type PartPrior,
+  quantize,
+  type ReferencePart,
+  tableFromJson,
+} from "./reference.js";
 
 const codec = await create();
 
@@ -17,36 +23,55 @@ function joined(pieces: readonly (Float32Array | undefined)[]): Float32Array {
   return Float32Array.from(pieces.flatMap((piece) => [...(piece ?? [])]));
 }
 
-/** A step of the recipe as the reference takes it. */
+const dense = (tensor: TensorLike | TensorView): Float32Array =>
+  "strides" in tensor ? copyOf(tensor).data : (tensor.data as Float32Array);
+
+/** A step of the recipe as the reference takes it; symbols are found without the codec. */
 function referencePart(step: Step): ReferencePart {
-  const { symbols, rows, table } = coded(codec, step, compressaiScales);
-  const scaled = (scales: Float32Array, scaleTable: Float32Array = compressaiScales, hasMeans = false): PartPrior => ({
-    ...{ kind: "scales", table: tableFromJson(table), scales, scaleTable },
-    centre: hasMeans ? "means" : "none",
+  const scaled = (
+    values: Float32Array,
+    scales: Float32Array,
+    means: Float32Array | undefined,
+    { table, scaleTable = compressaiScales }: Pick<GaussianOptions, "table" | "scaleTable"> = {},
+  ): Pick<ReferencePart, "prior" | "symbols"> => ({
+    prior: {
+      kind: "scales",
+      table: tableFromJson((table === undefined ? codec.gaussianTable() : codec.table(table)).toJSON()),
+      scales,
+      scaleTable,
+      centre: means ? "means" : "none",
+    },
+    symbols: quantize(values, means && ((i) => means[i])),
   });
   if (step.kind === "pieces") {
     const { pieces, options } = step;
-    const scales = joined(pieces.map((piece) => piece.scales));
-    return {
-      prior: scaled(scales, options?.scaleTable, pieces[0]?.means !== undefined),
-      dims: [scales.length],
-      symbols,
-    };
+    const values = joined(pieces.map((piece) => piece.values));
+    const means = pieces[0]?.means && joined(pieces.map((piece) => piece.means));
+    return { dims: [values.length], ...scaled(values, joined(pieces.map(({ scales }) => scales)), means, options) };
   }
   const { source, latent } = step;
   const dims = [...latent.dims];
-  if (source.kind === "factorized")
-    return { prior: { kind: "channels", table: tableFromJson(table), axis: 1 }, dims, symbols };
-  if (source.kind === "indexed")
-    return { prior: { kind: "rows", table: tableFromJson(table), index: rows }, dims, symbols };
+  const values = dense(latent);
+  if (source.kind === "factorized") {
+    const { medians } = source.table;
+    const plane = dims.slice(2).reduce((a, b) => a * b, 1);
+    const symbols = quantize(values, medians && ((i) => medians[Math.floor(i / plane) % dims[1]]));
+    return { prior: { kind: "channels", table: tableFromJson(source.table.toJSON()), axis: 1 }, dims, symbols };
+  }
+  if (source.kind === "indexed") {
+    const [table, rows] = source.arguments;
+    const prior: PartPrior = { kind: "rows", table: tableFromJson(codec.table(table).toJSON()), index: rows };
+    return { prior, dims, symbols: Int32Array.from(values) };
+  }
   if (source.kind === "gaussian") {
-    const [scales, { means, scaleTable } = {}] = source.arguments;
-    return { prior: scaled(floatsOf(scales), scaleTable, means !== undefined), dims, symbols };
+    const [scales, options = {}] = source.arguments;
+    return { dims, ...scaled(values, floatsOf(scales), options.means && floatsOf(options.means), options) };
   }
   const [{ weights, means, scales }, { components = 1, kind = "gaussian", support = [-128, 127] as const } = {}] =
     source.arguments;
   const own = { weights: weights && floatsOf(weights), means: floatsOf(means), scales: floatsOf(scales) };
-  return { prior: { kind: "mixture", mixture: { kind, components, support, ...own } }, dims, symbols };
+  const prior: PartPrior = { kind: "mixture", mixture: { kind, components, support, ...own } };
+  return { prior, dims, symbols: quantize(values) };
 }
 
 const lines: string[] = [];

@@ -6,7 +6,7 @@ import { InferenceSession } from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Job, jobsOf, type Open } from "../bench/families/jobs.js";
-import { readNpy } from "../bench/npy.js";
+import { readLatents } from "../bench/workloads.js";
 import { stockScales } from "../bindings/cdfs.js";
 import { rowsOfScales } from "./reference.js";
 import { webRuntime } from "./web-session.js";
@@ -20,7 +20,7 @@ const families = ["mean-scale", "channel-groups", "autoregressive"].filter((name
 
 /** A photograph's latent, or its middle where there is a network call for every pixel. */
 function latent(side: number, photo = 0): TensorLike & { data: Float32Array } {
-  const { data: all, dims } = readNpy(file("latents/photos.f32.npy"));
+  const { data: all, dims } = readLatents(file("latents/photos.f32.npy"));
   const [count, c, h, w] = dims;
   const data = all.subarray((photo * all.length) / count, ((photo + 1) * all.length) / count);
   const [top, left] = [(h - side) >> 1, (w - side) >> 1];

@@ -57,7 +57,7 @@ async function load(family: string, codec: Codec, open: Open) {
 }
 
 /** Binds a family to a model. `extra` goes to all options. */
-export function job<Model extends Decoder, Decoder, Extra>(
+function job<Model extends Decoder, Decoder, Extra>(
   name: string,
   model: Model,
   family: Family<Model, Decoder, Extra>,

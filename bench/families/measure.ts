@@ -1,19 +1,19 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Codec, Prior, TensorLike } from "latentwire";
 import { mean, median } from "../numbers.js";
 import { inTurns } from "../timing.js";
-import { type Coded, coded, idealBytes } from "./ideal.js";
 import type { Job } from "./jobs.js";
-import { recording, type Step } from "./recorder.js";
-import { decodeSteps, encodeSteps, symbolsOf } from "./replay.js";
+import { countOf, decodeSteps, encodeSteps, idealBytes, type Piece, recording, type Step } from "./steps.js";
 
 /** One family on all images (and levels): means of a packet. */
 export interface Result {
   readonly family: string;
   /** Of a packet, mean. */
   readonly bytes: number;
-  /** What the rows allow, mean; escaped values included. */
+  /** What the rows allow, mean; values of escapes included. */
   readonly idealBytes: number;
-  /** Every decoded latent is the encoder's bit for bit, and every symbol is the one quantized without the codec. */
+  /** Every latent, decoded from the packet and from CompressAI's strings, is the encoder's bit for bit. */
   readonly roundTrip: boolean;
   /** The codec's own time, networks excluded. */
   readonly encodeNsPerSymbol: number;
@@ -34,7 +34,7 @@ export interface Result {
  * What a family may cost over its ideal. 16 lanes, which single tensors of this size have too, cost up to 28.4 bytes beside the share;
  * with 8 lanes it was 24, at half of the speed.
  */
-export const SHARE = 0.003;
+const SHARE = 0.003;
 export const EXTRA_BYTES = 32;
 
 /** A packet with what its writer was given. */
@@ -43,20 +43,7 @@ interface Written {
   readonly steps: readonly Step[];
   readonly ideal: number;
   readonly exact: boolean;
-  readonly stringsBytes: number;
-}
-
-/** Whether a packet holds the symbols that were found without the codec. */
-export function sameSymbols(
-  codec: Codec,
-  packet: Uint8Array,
-  steps: readonly Step[],
-  parts: readonly Coded[],
-): boolean {
-  const found = symbolsOf(codec, packet, steps);
-  return parts.every(
-    ({ symbols }, p) => symbols.length === found[p].length && symbols.every((value, i) => value === found[p][i]),
-  );
+  readonly stringsBytes?: number;
 }
 
 const same = (a: Float32Array, b: Float32Array): boolean => {
@@ -64,101 +51,158 @@ const same = (a: Float32Array, b: Float32Array): boolean => {
   return x.length === y.length && x.every((bits, i) => bits === y[i]);
 };
 
-async function write(codec: Codec, job: Job, y: TensorLike, scales: Float32Array): Promise<Written> {
+async function write(codec: Codec, job: Job, y: TensorLike): Promise<Written> {
   const watched = recording(codec);
   const { packet, latent } = await job.encode(watched.codec, y);
   const steps = [...watched.steps];
   const decoded = await job.decode(codec, packet);
-  const parts = steps.map((step) => coded(codec, step, scales));
-  const exact =
-    same(latent.data, decoded.data) &&
-    String(latent.dims) === String(decoded.dims) &&
-    sameSymbols(codec, packet, steps, parts);
-  const written = { packet, steps, ideal: idealBytes(parts) };
-  const { packet: strings, shape } = await job.strings(codec, y);
-  const again = await job.decode(codec, strings, shape);
-  const stringsBytes = strings.reduce((sum, { length }) => sum + length, 0);
-  return { ...written, exact: exact && same(again.data, latent.data), stringsBytes };
+  const strings = await job.strings(codec, y);
+  const again = await job.decode(codec, strings.packet, strings.shape);
+  const exact = [decoded, again].every((one) => same(one.data, latent.data) && `${one.dims}` === `${latent.dims}`);
+  const stringsBytes = strings.packet.reduce((sum, { length }) => sum + length, 0);
+  return { packet, steps, ideal: idealBytes(codec, steps), exact, stringsBytes };
 }
 
-/** Symbols of all parts. */
-export const countOf = (steps: readonly Step[]) =>
-  steps.reduce(
-    (sum, step) =>
-      sum +
-      (step.kind === "part"
-        ? step.latent.dims.reduce((a, b) => a * b, 1)
-        : step.pieces.reduce((s, { values }) => s + values.length, 0)),
-    0,
+/** Sizes of all packets, and the time of both calls, each of which is over all packets. */
+async function summary(
+  family: string,
+  all: readonly Written[],
+  counts: readonly number[],
+  encode: () => void,
+  decode: () => void,
+  timeMs: number,
+): Promise<Result> {
+  const symbols = mean(counts);
+  const times = await inTurns([encode, decode], timeMs, 3);
+  const [encodeNsPerSymbol, decodeNsPerSymbol] = times.map((ms) => (median(ms) * 1e6) / symbols / all.length);
+  return {
+    family,
+    bytes: mean(all.map(({ packet }) => packet.length)),
+    idealBytes: mean(all.map(({ ideal }) => ideal)),
+    roundTrip: all.every(({ exact }) => exact),
+    encodeNsPerSymbol,
+    decodeNsPerSymbol,
+    packets: all.length,
+    symbols,
+    parts: all[0].steps.length || 1,
+    worstExtraBytes: Math.max(...all.map(({ packet, ideal }) => packet.length - ideal * (1 + SHARE))),
+    stringsBytes: all[0].stringsBytes && mean(all.map(({ stringsBytes = 0 }) => stringsBytes)),
+  };
+}
+
+/** The codec's share of all packets, done again without the networks. */
+const repeated = (codec: Codec, family: string, all: readonly Written[], timeMs: number): Promise<Result> =>
+  summary(
+    family,
+    all,
+    all.map(({ steps }) => countOf(steps)),
+    () => all.forEach(({ steps }) => void encodeSteps(codec, steps)),
+    () => all.forEach(({ packet, steps }) => void decodeSteps(codec, packet, steps)),
+    timeMs,
   );
 
-/** Runs the jobs of one family over all images, then the codec's share again and again, without the networks. */
+/** Runs the jobs of one family over all images. */
 export async function measure(
   codec: Codec,
   jobs: readonly Job[],
   images: readonly TensorLike[],
-  scales: Float32Array,
   timeMs: number,
 ): Promise<Result> {
   const all: Written[] = [];
-  for (const job of jobs) for (const y of images) all.push(await write(codec, job, y, scales));
-  const counts = all.map(({ steps }) => countOf(steps));
-  const times = await nanoseconds(
-    () => all.forEach(({ steps }) => void encodeSteps(codec, steps)),
-    () => all.forEach(({ packet, steps }) => void decodeSteps(codec, packet, steps)),
-    counts,
-    timeMs,
-  );
-  return {
-    family: jobs[0].family,
-    ...sizes(all),
-    roundTrip: all.every(({ exact }) => exact),
-    ...times,
-    packets: all.length,
-    symbols: mean(counts),
-    parts: all[0].steps.length,
-    stringsBytes: mean(all.map(({ stringsBytes }) => stringsBytes)),
-  };
+  for (const job of jobs) for (const y of images) all.push(await write(codec, job, y));
+  return repeated(codec, jobs[0].family, all, timeMs);
 }
 
-/** A factorized prior without parts: `codec.encode`. */
+/** A factorized prior as one tensor: `codec.encode` and `codec.decode`. */
 export async function measureSingle(
   codec: Codec,
   prior: Prior,
   images: readonly TensorLike[],
   timeMs: number,
 ): Promise<Result> {
-  const source = { kind: "factorized", table: prior.table } as const;
-  const all = images.map((y) => {
-    const step: Step = { kind: "part", latent: y, out: undefined, dequantize: false, source, prior: () => prior };
+  const all = images.map((y): Written => {
     const packet = codec.encode(y, prior);
-    const part = coded(codec, step, new Float32Array());
-    const symbols = codec.decode(packet, prior, { type: "int32" }).data;
-    return { y, packet, ideal: idealBytes([part]), exact: part.symbols.every((v, i) => v === symbols[i]) };
+    const symbols = codec.quantize(y, prior, { type: "int32" });
+    const exact = same(codec.decode(packet, prior).data, codec.dequantize(symbols, prior).data);
+    return { packet, steps: [], ideal: codec.rate(y, prior).bits / 8, exact };
   });
-  const counts = images.map(({ data }) => (data as Float32Array).length);
-  const times = await nanoseconds(
-    () => all.forEach(({ y }) => void codec.encode(y, prior)),
+  return summary(
+    "factorized, codec.encode",
+    all,
+    images.map(({ dims }) => dims.reduce((a, b) => a * b, 1)),
+    () => images.forEach((y) => void codec.encode(y, prior)),
     () => all.forEach(({ packet }) => void codec.decode(packet, prior)),
-    counts,
     timeMs,
   );
-  const roundTrip = all.every(({ exact }) => exact);
-  const rest = { packets: all.length, symbols: mean(counts), parts: 1 };
-  return { family: "factorized, codec.encode", ...sizes(all), roundTrip, ...times, ...rest };
 }
 
-async function nanoseconds(encode: () => void, decode: () => void, counts: readonly number[], timeMs: number) {
-  const symbols = counts.reduce((a, b) => a + b, 0);
-  const [encodeMs, decodeMs] = await inTurns([encode, decode], timeMs, 3);
-  const each = (ms: readonly number[]) => (median(ms) * 1e6) / symbols;
-  return { encodeNsPerSymbol: each(encodeMs), decodeNsPerSymbol: each(decodeMs) };
-}
+/** The latent of mbt2018 for a 256 x 256 image: C symbols per pixel. */
+const [CHANNELS, PIXELS] = [192, 16 * 16];
 
-function sizes(all: readonly { packet: Uint8Array; ideal: number }[]) {
-  return {
-    bytes: mean(all.map(({ packet }) => packet.length)),
-    idealBytes: mean(all.map(({ ideal }) => ideal)),
-    worstExtraBytes: Math.max(...all.map(({ packet, ideal }) => packet.length - ideal * (1 + SHARE))),
+/** Gaussians with log-normal scales, as hyperpriors give them; the same in every run. */
+function pixels(): Piece[] {
+  let state = 7;
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state + 0.5) / 2 ** 32;
   };
+  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  return Array.from({ length: PIXELS }, () => {
+    const scales = Float32Array.from({ length: CHANNELS }, () => 0.5 * Math.exp(normal()));
+    const means = Float32Array.from(scales, () => 2 * normal());
+    return { values: means.map((mean, i) => mean + scales[i] * normal()), scales, means };
+  });
+}
+
+/**
+ * Bytes of garbage per pixel: how much fuller the heap is after thousands of pixels, less what it is after one. The least of several rounds, because V8's
+ * own notes while it compiles are not the codec's.
+ */
+export function garbagePerPixel(codec: Codec): number {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const pieces = pixels();
+  const many = Array.from({ length: 16 }, () => pieces).flat();
+  const packet = encodeSteps(codec, [{ kind: "pieces", options: undefined, pieces: many }]);
+  const out = new Float32Array(CHANNELS);
+  const growth = (count: number, warm = false) => {
+    const reader = codec.reader(packet);
+    const sequence = reader.sequence();
+    if (!warm) collect();
+    const before = process.memoryUsage();
+    for (let p = 0; p < count; p++) sequence.next(many[p].scales, many[p].means, out);
+    const after = process.memoryUsage();
+    reader.close();
+    return after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+  };
+  for (let round = 0; round < 40; round++) growth(many.length, true);
+  const least = (count: number) => Math.min(...Array.from({ length: 6 }, () => growth(count)));
+  // The smallest object takes 12 bytes: what is less than a third of it per pixel are some kilobytes of V8's in the whole.
+  const each = (least(many.length) - least(1)) / (many.length - 1);
+  return each < 4 ? 0 : Math.round(each);
+}
+
+/** An autoregressive decoder's codec, apart from its network. */
+export async function measurePull(codec: Codec, timeMs: number): Promise<Result> {
+  const pieces = pixels();
+  const writer = codec.writer();
+  const into = writer.sequence();
+  const written = pieces.map(({ values, scales, means }) => {
+    const out = new Float32Array(CHANNELS);
+    into.next(values, scales, means, out);
+    return out;
+  });
+  const packet = writer.finish();
+  const reader = codec.reader(packet);
+  const sequence = reader.sequence();
+  const out = new Float32Array(CHANNELS);
+  const exact = pieces.every(({ scales, means }, p) => {
+    sequence.next(scales, means, out);
+    return same(out, written[p]);
+  });
+  reader.finish();
+  const steps: Step[] = [{ kind: "pieces", options: undefined, pieces }];
+  const all = [{ packet, steps, ideal: idealBytes(codec, steps), exact }];
+  const result = await repeated(codec, `pull of ${CHANNELS} x 16 x 16`, all, timeMs);
+  return { ...result, garbageBytesPerPixel: garbagePerPixel(codec) };
 }

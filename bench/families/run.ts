@@ -1,33 +1,33 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { TensorLike } from "latentwire";
-import { create } from "latentwire";
-import { InferenceSession } from "onnxruntime-node";
-import { stockScales } from "../../bindings/cdfs.js";
-import { readNpy } from "../npy.js";
+import { create, type TensorLike } from "latentwire";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { writeNpy } from "../../tables/npy.js";
+import { listImages, loadImage, SIDE } from "../images.js";
 import { number } from "../numbers.js";
-import { bar, columns, program } from "../terminal.js";
-import { chart } from "./chart.js";
+import { bar, columns, program, timeOption } from "../terminal.js";
+import { readLatents } from "../workloads.js";
 import { FAMILIES, factorizedPrior, jobsOf } from "./jobs.js";
-import { EXTRA_BYTES, measure, measureSingle, type Result } from "./measure.js";
-import { measurePull } from "./pull.js";
-import { measureW1, printW1 } from "./w1.js";
+import { EXTRA_BYTES, measure, measurePull, measureSingle, type Result } from "./measure.js";
 
 const HELP = `npm run families -- [options]
 
 Sends the latents of four photographs through every family of entropy models, trained: networks in onnxruntime-node, bytes and time of the codec.
 
   --only A,B,..    only these: ${FAMILIES.join(" ")} pull
-  --size w1        instead: made-up latents of W1's size, the codec alone, beside codec.encode and codec.decode
+  --size w1        one latent instead, tiled from the four to about the symbols of W1 in npm run bench
   --time MS        how long each figure is measured (default 200)
-  --svg FILE       also draw the bytes
   --json           print a JSON array and nothing else
+  --make-latents   instead: write latents/photos.f32.npy again, from bench/photos and the encoder
   --help`;
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const LATENTS = here("latents/photos.f32.npy");
 
 /** One image after the other: CompressAI's strings, and most entropy models, want a batch of one. */
 function images(): TensorLike[] {
-  const { data, dims } = readNpy(fileURLToPath(new URL("latents/photos.f32.npy", import.meta.url)));
+  const { data, dims } = readLatents(LATENTS);
   const size = data.length / dims[0];
   return Array.from({ length: dims[0] }, (_, i) => ({
     type: "float32",
@@ -36,37 +36,53 @@ function images(): TensorLike[] {
   }));
 }
 
+/** The four images in turn as tiles of one latent of 20 x 120 x 124: 297,600 symbols, where W1 has 294,912. */
+function tiled(tiles: readonly TensorLike[]): TensorLike {
+  const [, channels, side] = tiles[0].dims;
+  const [height, width] = [120, 124];
+  const data = Float32Array.from({ length: channels * height * width }, (_, i) => {
+    const [c, y, x] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
+    const tile = tiles[(2 * Math.floor(y / side) + Math.floor(x / side)) % tiles.length].data as Float32Array;
+    return tile[(c * side + (y % side)) * side + (x % side)];
+  });
+  return { type: "float32", dims: [1, channels, height, width], data };
+}
+
+async function makeLatents(): Promise<void> {
+  const encoder = await open(new Uint8Array(readFileSync(here("../model/points/mid/encoder.onnx"))));
+  const latents: Tensor[] = [];
+  for (const file of listImages(here("../photos"))) {
+    const { planes } = await loadImage(file);
+    const { latent } = await encoder.run({ image: new Tensor("float32", planes, [1, 3, SIDE, SIDE]) });
+    latents.push(latent as Tensor);
+  }
+  const data = Float32Array.from(latents.flatMap(({ data }) => [...(data as Float32Array)]));
+  writeFileSync(LATENTS, writeNpy("float32", [latents.length, ...latents[0].dims.slice(1)], data));
+}
+
 const open = (model: Uint8Array) => InferenceSession.create(model, { intraOpNumThreads: 1, interOpNumThreads: 1 });
 
-async function results(wanted: readonly string[], timeMs: number, quiet: boolean): Promise<Result[]> {
+async function results(wanted: readonly string[], size: string | undefined, timeMs: number, quiet: boolean) {
   const codec = await create();
-  const latents = images();
+  const latents = size === undefined ? images() : [tiled(images())];
   const found: Result[] = [];
   const progress = bar("families", wanted.length, quiet);
   for (const family of wanted) {
     progress.step(family);
     if (family === "pull") {
-      found.push(measurePull(codec, stockScales));
+      found.push(await measurePull(codec, timeMs));
       continue;
     }
     const jobs = await jobsOf(family, codec, open);
     // Levels of one family are one line, other ways to make its rows another.
     for (const name of new Set(jobs.map((job) => job.family))) {
       const same = jobs.filter((job) => job.family === name);
-      found.push(await measure(codec, same, latents, stockScales, timeMs));
+      found.push(await measure(codec, same, latents, timeMs));
     }
     if (family === "factorized") found.push(await measureSingle(codec, factorizedPrior(codec), latents, timeMs));
   }
   progress.stop();
   return found;
-}
-
-async function runW1(wanted: readonly string[], timeMs: number, json: boolean): Promise<void> {
-  const families = wanted.filter((family) => family !== "pull");
-  const progress = bar("families", families.length, json);
-  const figures = await measureW1(await create(), families, timeMs, (family) => progress.step(family));
-  progress.stop();
-  console.log(json ? JSON.stringify(figures, undefined, 1) : printW1(figures).join("\n"));
 }
 
 function table(found: readonly Result[]): string[] {
@@ -93,7 +109,7 @@ function notes(found: readonly Result[]): string[] {
   const pulled = found.find(({ garbageBytesPerPixel }) => garbageBytesPerPixel !== undefined);
   return [
     "",
-    "Means of a packet, of four photographs (and of the levels of gain units); ns: the codec's time per symbol, all parts, without networks.",
+    "Means of a packet (of gain units also over their levels); ns: the codec's time per symbol, all parts, without networks.",
     "strings: the same as CompressAI's list of strings, together.",
     ...(pulled ? [`The pull leaves ${number(pulled.garbageBytesPerPixel!, 1)} bytes of garbage per pixel.`] : []),
   ];
@@ -117,24 +133,20 @@ program(async () => {
       only: { type: "string" },
       size: { type: "string" },
       time: { type: "string", default: "200" },
-      svg: { type: "string" },
       json: { type: "boolean", default: false },
+      "make-latents": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (args.help) return console.log(HELP);
+  if (args["make-latents"]) return makeLatents();
   const all = [...FAMILIES, "pull"];
   const wanted = args.only?.split(",").map((name) => name.trim()) ?? all;
   for (const name of wanted) if (!all.includes(name)) throw new Error(`--only ${name}: choose from ${all.join(" ")}`);
-  const timeMs = Number(args.time);
-  if (!(timeMs > 0)) throw new Error(`--time ${args.time}: milliseconds are wanted`);
-
-  if (args.size === "w1") return runW1(wanted, timeMs, args.json);
-  if (args.size !== undefined) throw new Error(`--size ${args.size}: choose from w1`);
-  const found = await results(wanted, timeMs, args.json);
+  if (args.size !== undefined && args.size !== "w1") throw new Error(`--size ${args.size}: choose from w1`);
+  const found = await results(wanted, args.size, timeOption(args.time), args.json);
   if (args.json) console.log(JSON.stringify(found, undefined, 1));
   else console.log([...table(found), ...notes(found)].join("\n"));
-  if (args.svg !== undefined) writeFileSync(args.svg, chart(found));
   for (const line of failures(found)) {
     console.error(line);
     process.exitCode = 1;

@@ -73,7 +73,7 @@ export async function page(
   summary: Summary,
 ): Promise<string> {
   const { version, node, onnxruntime, threads, cpu, simd, date } = machine;
-  const { equal, escapes, escapeBytes } = summary;
+  const { equal, escapes } = summary;
   const [{ packet }] = results as [ImageResult];
   const links = summary.links.map(
     (row) =>
@@ -106,7 +106,7 @@ ${linkLegend()}
 <div class="charts">${links.join("")}</div>
 ${stepTable(summary)}
 <p class="rules">${TIME_RULE}
-${escapes} symbols were escaped, in ${escapeBytes} bytes. JPEG and WebP by sharp, 4:2:0, WebP effort 4, means over the same ${summary.images} crops.
+${escapes} symbols were escaped. JPEG and WebP by sharp, 4:2:0, WebP effort 4, means over the same ${summary.images} crops.
 latentwire ${escapeHtml(version)} (${simd ? "SIMD" : "scalar"}), Node ${escapeHtml(node)}, onnxruntime-node ${escapeHtml(onnxruntime)}, ${threads} thread(s), ${escapeHtml(cpu)}, ${date}.</p>
 </main></body></html>
 `;

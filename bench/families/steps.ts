@@ -1,3 +1,4 @@
+/** What a family's recipe does with the codec, written down, and done again without the networks. */
 import type {
   Codec,
   PartWriter,
@@ -96,4 +97,64 @@ function over<T extends object>(target: T, own: object): T {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
+}
+
+/** The codec's share of a recipe's encoder: no network runs. */
+export function encodeSteps(codec: Codec, steps: readonly Step[]): Uint8Array {
+  const writer = codec.writer();
+  for (const step of steps) {
+    if (step.kind === "part") {
+      const { latent, out, dequantize } = step;
+      writer.write(latent, step.prior(), dequantize ? (out ? { out } : { dequantize }) : {});
+    } else {
+      const sequence = writer.sequence(step.options);
+      const out = new Float32Array(step.pieces[0].values.length);
+      for (const { values, scales, means } of step.pieces) sequence.next(values, scales, means, out);
+    }
+  }
+  return writer.finish();
+}
+
+/** The codec's share of the decoder. */
+export function decodeSteps(codec: Codec, packet: Uint8Array, steps: readonly Step[]): void {
+  const reader = codec.reader(packet);
+  for (const step of steps) {
+    if (step.kind === "part") {
+      if (step.out) reader.read(step.prior(), { out: step.out });
+      else reader.read(step.prior());
+    } else {
+      const sequence = reader.sequence(step.options);
+      const out = new Float32Array(step.pieces[0].values.length);
+      for (const { scales, means } of step.pieces) sequence.next(scales, means, out);
+    }
+  }
+  reader.finish();
+}
+
+/** Elements of all parts together. */
+export const countOf = (steps: readonly Step[]): number =>
+  steps.reduce(
+    (sum, step) =>
+      sum +
+      (step.kind === "part"
+        ? step.latent.dims.reduce((a, b) => a * b, 1)
+        : step.pieces.reduce((count, { values }) => count + values.length, 0)),
+    0,
+  );
+
+/** Bytes that the rows of all parts allow, values of escapes included (`codec.rate`). */
+export function idealBytes(codec: Codec, steps: readonly Step[]): number {
+  const bits = steps.map((step) => {
+    if (step.kind === "part") return codec.rate(step.latent, step.prior()).bits;
+    const joined = (pick: (piece: Piece) => Float32Array | undefined) =>
+      Float32Array.from(step.pieces.flatMap((piece) => [...(pick(piece) ?? [])]));
+    const data = joined(({ values }) => values);
+    const means = step.pieces[0].means && joined((piece) => piece.means);
+    const prior = codec.gaussian(
+      joined(({ scales }) => scales),
+      { ...step.options, ...(means && { means }) },
+    );
+    return codec.rate({ type: "float32", dims: [data.length], data }, prior).bits;
+  });
+  return bits.reduce((a, b) => a + b, 0) / 8;
 }
