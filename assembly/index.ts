@@ -2,9 +2,10 @@
 // errors; it is responsible for the addresses and lengths that it hands over.
 
 import { ABI_VERSION, fault } from "./codes";
+import { scratch as scratch64 } from "./memory";
 
 export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
-export { copyGrid, pieceAddress, release, scratch } from "./memory";
+export { copyGrid, pieceAddress, release } from "./memory";
 export { checkMagic, freeReader, newReader, nextShape, openReader } from "./packet-header";
 export { beginPart, endPart, finishReader, readPart, stageRead } from "./packet-reader";
 export {
@@ -26,4 +27,9 @@ export function simdBuild(): bool {
 /** Where the last call that failed says what failed: docs/abi.md. */
 export function faultAddress(): usize {
   return fault;
+}
+
+/** `scratch` of memory.ts for hosts: a number of 32 bits, because not every host has 64. */
+export function scratch(bytes: u32): usize {
+  return scratch64(bytes);
 }

@@ -87,7 +87,7 @@ async function run(): Promise<void> {
   if (args.kernels) return runKernels(timeMs / 3, args.json);
 
   const simd = await create();
-  const scalar = await create({ simd: false });
+  const scalar = await create({ build: "scalar" });
   const all = await choices(simd, scalar);
   const makers: Record<string, () => Workload> = { W1: () => w1(simd), W2: () => w2(simd), W4: () => w4(simd) };
   if (npyFile !== undefined && tableFile !== undefined) makers.latents = () => latents(simd, npyFile, tableFile);

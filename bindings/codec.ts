@@ -2,7 +2,8 @@
 import * as abi from "./abi.js";
 import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { CodecError } from "./errors.js";
-import { Memory } from "./memory.js";
+import type { Memory } from "./memory.js";
+import { checkOptions, type Form, writtenForm } from "./options.js";
 import {
   checkParameters,
   checkRows,
@@ -20,6 +21,7 @@ import { rateOf } from "./rate.js";
 import { inspectPacket, openPacket, Reader, readElements } from "./reader.js";
 import { type TableHandle, Tables } from "./tables.js";
 import {
+  bytesOf,
   checkDims,
   checkFloats,
   floatSpan,
@@ -31,6 +33,9 @@ import {
   spanOf,
 } from "./tensor.js";
 import type {
+  ArrayByType,
+  BuildName,
+  Bytes,
   Codec,
   DecodeOptions,
   EncodeOptions,
@@ -57,7 +62,7 @@ import type {
   TensorView,
   WriterOptions,
 } from "./types.js";
-import { checkWriteOptions, fillWriter, Writer } from "./writer.js";
+import { fillWriter, Writer } from "./writer.js";
 
 const NO_ELEMENTS: Span = {
   type: "float32",
@@ -68,7 +73,18 @@ const NO_ELEMENTS: Span = {
   n: 0,
 };
 
-class CodecImplementation {
+/** The options of each call, by name. */
+const KNOWN = {
+  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out"],
+  decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements"],
+  factorized: ["axis", "step"],
+  indexed: ["means", "step"],
+  gaussian: ["means", "step", "table", "scaleTable"],
+  quantize: ["type", "out"],
+  dequantize: ["out"],
+} as const;
+
+class CodecImplementation implements Codec {
   readonly #memory: Memory;
   readonly #tables: Tables;
   readonly #scales: Scales;
@@ -80,8 +96,12 @@ class CodecImplementation {
     this.#scales = new Scales(memory);
   }
 
+  get build(): BuildName {
+    return this.#memory.build;
+  }
+
   get simd(): boolean {
-    return this.#memory.simd;
+    return this.#memory.build === "simd";
   }
 
   // ---- tables
@@ -132,6 +152,7 @@ class CodecImplementation {
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
+    checkOptions("factorized", options, KNOWN.factorized);
     const { axis } = options;
     if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
       throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
@@ -142,6 +163,7 @@ class CodecImplementation {
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
+    checkOptions("indexed", options, KNOWN.indexed);
     const loaded = this.#tables.load(table);
     const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
     const step = checkStep(options.step);
@@ -152,6 +174,7 @@ class CodecImplementation {
   }
 
   gaussian(scales: Float32Array | TensorLike | TensorView, options: GaussianOptions = {}): Prior {
+    checkOptions("gaussian", options, KNOWN.gaussian);
     const sigmas = floatSpan(scales, "scales");
     const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
     checkParameters("means", means, sigmas);
@@ -181,11 +204,14 @@ class CodecImplementation {
 
   // ---- one tensor
 
+  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
+  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions): Uint8Array;
   encode(latent: TensorLike | TensorView, prior: Prior, options: EncodeOptions = {}): Uint8Array {
+    checkOptions("encode", options, KNOWN.encode);
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
     const span = spanOf(latent, "latent");
-    const form = checkWriteOptions(options);
+    const form = writtenForm(options);
     const packet = source.mixture ? this.#encodeKept(span, prior, options) : this.#encodeInChunks(span, source, form);
     if (options.out === undefined) return packet.slice();
     if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
@@ -196,7 +222,7 @@ class CodecImplementation {
   }
 
   /** A view of the packet, valid until the next call. */
-  #encodeInChunks(span: Span, source: PriorSource, form: ReturnType<typeof checkWriteOptions>): Uint8Array {
+  #encodeInChunks(span: Span, source: PriorSource, form: Form): Uint8Array {
     const memory = this.#memory;
     const { wasm, part } = memory;
     const { n } = span;
@@ -237,17 +263,22 @@ class CodecImplementation {
     }
   }
 
-  // Codec declares the overloads by type; this signature serves them all.
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions = {}): Latent {
+  decode<T extends LatentType = "float32">(
+    packet: Uint8Array | ArrayBuffer,
+    prior: Prior,
+    options: DecodeOptions<T> = {},
+  ): Latent<ArrayByType[T]> {
+    checkOptions("decode", options, KNOWN.decode);
     const memory = this.#memory;
     const { wasm, part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);
-    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
-    const { type = "float32", dims: expected } = options;
+    const bytes = bytesOf(packet, "packet");
+    const { dims: expected } = options;
+    const type: LatentType = options.type ?? "float32";
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
     if (expected !== undefined) checkDims(expected);
     if (source.table) memory.address(wasm.prepareTable(source.table, 0));
-    const reader = openPacket(memory, packet, options, false);
+    const reader = openPacket(memory, bytes, options, false);
     let dims = expected;
     if (memory.word(reader, abi.READER_FORM) === abi.FORM_FULL) {
       if (memory.word(reader, abi.READER_SEVERAL))
@@ -263,17 +294,17 @@ class CodecImplementation {
     readElements(memory, reader, source, out);
     memory.check(wasm.endPart(reader, part, 0));
     memory.check(wasm.finishReader(reader));
-    return { type, dims: out.dims, data: out.data, location: "cpu" };
+    return { type, dims: out.dims, data: out.data as ArrayByType[T], location: "cpu" };
   }
 
-  inspect(packet: Uint8Array): PacketInfo {
-    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
-    return inspectPacket(this.#memory, packet);
+  inspect(packet: Uint8Array | ArrayBuffer): PacketInfo {
+    return inspectPacket(this.#memory, bytesOf(packet, "packet"));
   }
 
   // ---- symbols without coding
 
   quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent {
+    checkOptions("quantize", options, KNOWN.quantize);
     const type = options.type ?? "int32";
     if (!isLatentType(type) || (type as string) === "float32")
       throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
@@ -285,6 +316,7 @@ class CodecImplementation {
     prior: Prior,
     options: { out?: Float32Array } = {},
   ): Latent<Float32Array> {
+    checkOptions("dequantize", options, KNOWN.dequantize);
     const span = spanOf(symbols, "symbols");
     if (span.type === "float32") throw new TypeError("symbols must have an integer type");
     return this.#convert(span, prior, "float32", options.out) as Latent<Float32Array>;
@@ -320,7 +352,9 @@ class CodecImplementation {
   // ---- several parts
 
   /** A prior without scales, for a sequence. */
-  #sequencePrior({ table, scaleTable, step }: SequenceOptions): Prior {
+  #sequencePrior(options: SequenceOptions): Prior {
+    checkOptions("sequence", options, ["table", "scaleTable", "step"]);
+    const { table, scaleTable, step } = options;
     return this.gaussian(NO_ELEMENTS as TensorLike, {
       ...(table && { table }),
       ...(scaleTable && { scaleTable }),
@@ -332,7 +366,7 @@ class CodecImplementation {
     return new Writer(this.#memory, options, (sequence) => this.#sequencePrior(sequence));
   }
 
-  reader(packet: Uint8Array | readonly Uint8Array[], options: ReaderOptions = {}): PartReader {
+  reader(packet: Uint8Array | ArrayBuffer | readonly Uint8Array[], options: ReaderOptions = {}): PartReader {
     return new Reader(this.#memory, packet, options, (sequence) => this.#sequencePrior(sequence));
   }
 
@@ -341,7 +375,7 @@ class CodecImplementation {
   }
 }
 
-/** A codec over a compiled build, with memory of its own. */
-export function codecFrom(module: WebAssembly.Module): Codec {
-  return new CodecImplementation(new Memory(module)) as unknown as Codec;
+/** A codec over an instance of a build. */
+export function codecOver(memory: Memory): Codec {
+  return new CodecImplementation(memory);
 }

@@ -20,6 +20,8 @@
  * | `NO_TABLES` | a checkpoint without entropy models, or with empty ones (command line) |
  * | `MODEL_MISMATCH` | the reader's rows are not the writer's: two machines computed other scales (docs/determinism.md); the message names the part |
  * | `MODEL` | an ONNX session without the expected inputs or outputs |
+ * | `WASM_BLOCKED` | the page or host forbids compiling WebAssembly; the message says what allows it |
+ * | `BUILD_MISSING` | this engine needs a build that could not be loaded; the message says what to import and pass |
  */
 export type ErrorCode =
   | "NOT_A_PACKET"
@@ -38,15 +40,17 @@ export type ErrorCode =
   | "UNSUPPORTED_FILE"
   | "NO_TABLES"
   | "MODEL_MISMATCH"
-  | "MODEL";
+  | "MODEL"
+  | "WASM_BLOCKED"
+  | "BUILD_MISSING";
 
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */
 export class CodecError extends Error {
   override readonly name = "CodecError";
   readonly code: ErrorCode;
   /** For the codec's own use. */
-  constructor(code: ErrorCode, message: string) {
-    super(message);
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
     this.code = code;
   }
 }

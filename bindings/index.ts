@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { codecFrom } from "./codec.js";
-import { moduleOf, moduleOfSync } from "./instantiate.js";
+import { builds } from "./builds.js";
+import { codecOf, readyFrom, readySyncFrom } from "./instantiate.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
@@ -14,14 +14,18 @@ export type * from "./types.js";
 /**
  * Makes a codec with memory of its own.
  *
- * @throws WebAssembly.CompileError where the host forbids compiling Wasm: a Content-Security-Policy needs `wasm-unsafe-eval`; a host that compiles .wasm files
- * beforehand has a `module` to pass. TypeError for a module that is not this release's.
+ * @throws CodecError `WASM_BLOCKED` where the page or host forbids compiling WebAssembly, `BUILD_MISSING` where this engine needs a build that cannot be loaded,
+ * `LIMIT_EXCEEDED` where there is no memory. TypeError for a module that is not this release's.
  */
 export async function create(options: CreateOptions = {}): Promise<Codec> {
-  return codecFrom(await moduleOf(options));
+  return codecOf(await readyFrom(builds, options));
 }
 
-/** {@link create} without waiting: for Workers, Node and engines that compile 50 KB synchronously. */
+/**
+ * {@link create} without waiting: for Workers, Node and engines that compile 50 KB synchronously.
+ *
+ * @throws As {@link create}; `BUILD_MISSING` also for a build that is asked for by name and is not `simd`.
+ */
 export function createSync(options: CreateOptions = {}): Codec {
-  return codecFrom(moduleOfSync(options));
+  return codecOf(readySyncFrom(builds, options));
 }

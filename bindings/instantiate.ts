@@ -1,7 +1,50 @@
-/** Chooses, unpacks and compiles a build of assembly/. */
-import { scalarBinary, simdBinary } from "./binary.js";
-import { isModule } from "./memory.js";
-import type { CreateOptions } from "./types.js";
+/** Chooses a build of the codec, compiles it and makes an instance of it. */
+import { ABI_VERSION, type Exports } from "./abi.js";
+import { codecOver } from "./codec.js";
+import { CodecError } from "./errors.js";
+import { Memory } from "./memory.js";
+import { checkOptions } from "./options.js";
+import type { Build, BuildName, Codec, CreateOptions } from "./types.js";
+
+/** What an entry of the package brings: the build inside it, and how it loads the others. */
+export interface Builds {
+  /** A compiled module says that the host has SIMD. */
+  readonly own: Build | WebAssembly.Module;
+  readonly load: Readonly<Record<"scalar" | "javascript", () => Promise<Build>>>;
+}
+
+/** What a codec can be made of at once: compiled WebAssembly, or the build in JavaScript. */
+export type Ready = WebAssembly.Module | Build;
+
+/** What the options of `create` ask for, loaded and compiled. Throws TypeError, `BUILD_MISSING`, `WASM_BLOCKED`, `LIMIT_EXCEEDED`. */
+export async function readyFrom(builds: Builds, options: CreateOptions): Promise<Ready> {
+  let source = chosen("create", builds, options);
+  if (isLoadable(source)) source = await loaded(builds, source);
+  const known = knownAs(source);
+  if (known) return known;
+  return remember(source, await WebAssembly.compile(bytesOf(source)).catch(blocked));
+}
+
+/** {@link readyFrom} without waiting: what would have to be loaded is `BUILD_MISSING`. */
+export function readySyncFrom(builds: Builds, options: CreateOptions): Ready {
+  const source = chosen("createSync", builds, options);
+  if (isLoadable(source)) throw missing(source);
+  const known = knownAs(source);
+  if (known) return known;
+  const bytes = bytesOf(source);
+  try {
+    return remember(source, new WebAssembly.Module(bytes));
+  } catch (error) {
+    blocked(error);
+  }
+}
+
+// ---- which build
+
+const NAMES: readonly BuildName[] = ["simd", "scalar", "javascript"];
+
+type Source = Ready | ArrayBuffer | ArrayBufferView;
+type Loadable = "scalar" | "javascript";
 
 // A module whose only function has v128 in it: valid exactly where the engine has fixed-width SIMD.
 const SIMD_PROBE = new Uint8Array([
@@ -10,28 +53,98 @@ const SIMD_PROBE = new Uint8Array([
 
 let hasSimd: boolean | undefined;
 
-function simdSupported(): boolean {
+/** The best build that this engine can run. */
+function bestBuild(): BuildName {
+  if (typeof WebAssembly === "undefined") return "javascript";
   hasSimd ??= WebAssembly.validate(SIMD_PROBE);
-  return hasSimd;
+  return hasSimd ? "simd" : "scalar";
 }
+
+const isLoadable = (source: unknown): source is Loadable => source === "scalar" || source === "javascript";
+
+/** What the options ask for; a name where it has to be loaded. */
+function chosen(call: string, { own }: Builds, options: CreateOptions): Source | Loadable {
+  checkOptions(call, options, ["build", "module"]);
+  const { module, build = isModule(own) ? "simd" : bestBuild() } = options;
+  if (module !== undefined) {
+    if (options.build !== undefined) throw new TypeError("build and module: give one of them");
+    return module as Source;
+  }
+  if (isBuild(build)) return build;
+  if (typeof build !== "string" || !NAMES.includes(build))
+    throw new TypeError(
+      `build must be "simd", "scalar", "javascript", or what latentwire/scalar or latentwire/javascript exports, not ${JSON.stringify(build)}`,
+    );
+  return build === "simd" ? own : build;
+}
+
+const isBuild = (value: unknown): value is Build => {
+  const { text, instantiate } = Object(value) as Build;
+  return typeof text === "string" || typeof instantiate === "function";
+};
+
+async function loaded({ load }: Builds, name: Loadable): Promise<Build> {
+  try {
+    return await load[name]();
+  } catch (error) {
+    throw missing(name, error);
+  }
+}
+
+function missing(name: Loadable, cause?: unknown): CodecError {
+  const need = name === "scalar" ? "SIMD is missing in this engine" : "WebAssembly is missing in this engine";
+  return new CodecError(
+    "BUILD_MISSING",
+    `the build "${name}" is not loaded (it is asked for, or ${need}): import { ${name} } from "latentwire/${name}" and pass { build: ${name} }`,
+    { cause },
+  );
+}
+
+// ---- compiling
 
 // One compilation per build and realm, shared by all codecs.
-const modules: { simd?: WebAssembly.Module; scalar?: WebAssembly.Module } = {};
+const modules = new WeakMap<Build, WebAssembly.Module>();
 
-/** The build that the package carries as text, compiled when first asked for, or what the caller has. */
-export async function moduleOf({ module, simd = true }: CreateOptions): Promise<WebAssembly.Module> {
-  if (module !== undefined) return isModule(module) ? module : WebAssembly.compile(module);
-  const build = simd && simdSupported() ? "simd" : "scalar";
-  modules[build] ??= await WebAssembly.compile(fromText(build === "simd" ? simdBinary : scalarBinary));
-  return modules[build];
+/** Whether it is compiled Wasm, of any realm. */
+const isModule = (value: unknown): value is WebAssembly.Module =>
+  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
+
+/** What needs no compiling any more. */
+function knownAs(source: Source): Ready | undefined {
+  if (isBuild(source)) return source.instantiate ? source : modules.get(source);
+  return isModule(source) ? source : undefined;
 }
 
-/** {@link moduleOf} without waiting. */
-export function moduleOfSync({ module, simd = true }: CreateOptions): WebAssembly.Module {
-  if (module !== undefined) return isModule(module) ? module : new WebAssembly.Module(module);
-  const build = simd && simdSupported() ? "simd" : "scalar";
-  modules[build] ??= new WebAssembly.Module(fromText(build === "simd" ? simdBinary : scalarBinary));
-  return modules[build];
+function remember(source: Source, module: WebAssembly.Module): WebAssembly.Module {
+  if (isBuild(source)) modules.set(source, module);
+  return module;
+}
+
+/** The bytes to compile. Throws TypeError where they are no WebAssembly that this engine runs. */
+function bytesOf(source: Source): Uint8Array<ArrayBuffer> {
+  if (typeof WebAssembly === "undefined") throw missing("javascript");
+  if (isBuild(source)) return fromText(source.text!);
+  const bytes = source as Uint8Array<ArrayBuffer>;
+  let valid = false;
+  try {
+    valid = WebAssembly.validate(bytes);
+  } catch {
+    // Not bytes at all.
+  }
+  if (!valid) throw new TypeError("module must be latentwire/codec.wasm or codec.scalar.wasm: its bytes, or compiled");
+  return bytes;
+}
+
+/** The module is valid, so what failed is the permission, or memory. */
+function blocked(cause: unknown): never {
+  if ((cause as Error | null)?.name === "RangeError")
+    throw new CodecError("LIMIT_EXCEEDED", "no memory to compile the codec", { cause });
+  throw new CodecError(
+    "WASM_BLOCKED",
+    "this page or host forbids compiling WebAssembly: allow 'wasm-unsafe-eval' in script-src of its Content-Security-Policy, " +
+      "or pass { module } that the host has compiled, or { build: javascript } from latentwire/javascript",
+    { cause },
+  );
 }
 
 /**
@@ -52,4 +165,27 @@ function fromText(text: string): Uint8Array<ArrayBuffer> {
     }
   }
   return bytes.slice(0, n);
+}
+
+// ---- an instance
+
+/** A codec with memory of its own. Throws TypeError for a module that is not this release's, `LIMIT_EXCEEDED`. */
+export function codecOf(ready: Ready): Codec {
+  const exports = exportsOf(ready);
+  if (typeof exports.abiVersion !== "function") throw new TypeError("module must be latentwire/codec.wasm");
+  if (exports.abiVersion() !== ABI_VERSION)
+    throw new TypeError("module is codec.wasm of another release of latentwire: take this release's");
+  const name = isBuild(ready) ? "javascript" : exports.simdBuild!() === 1 ? "simd" : "scalar";
+  return codecOver(new Memory(exports as Exports, name));
+}
+
+function exportsOf(ready: Ready): Partial<Exports> {
+  if (isBuild(ready)) return ready.instantiate!();
+  try {
+    return new WebAssembly.Instance(ready as WebAssembly.Module).exports as unknown as Partial<Exports>;
+  } catch (cause) {
+    if ((cause as Error | null)?.name === "RangeError")
+      throw new CodecError("LIMIT_EXCEEDED", "no memory for another codec", { cause });
+    throw new TypeError("module must be latentwire/codec.wasm", { cause });
+  }
 }

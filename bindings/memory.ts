@@ -1,9 +1,9 @@
-/** Wasm memory: an instance of a build, views of its memory, copying in and out. Whoever touches that memory does it through this class. */
-import { ABI_VERSION, type Exports, LIMIT_EXCEEDED } from "./abi.js";
+/** The memory of an instance: views of it, copying in and out. Whoever touches that memory does it through this class. */
+import { type Exports, LIMIT_EXCEEDED } from "./abi.js";
 import { CodecError } from "./errors.js";
 import { throwFault } from "./faults.js";
 import { gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
-import type { LatentData, LatentType } from "./types.js";
+import type { BuildName, LatentData, LatentType } from "./types.js";
 
 /** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2 (14 W1 in one piece ran at 0.70 of W1's speed). */
 export const CHUNK = 65536;
@@ -12,13 +12,9 @@ const PIECE = 16384;
 const LARGEST = 2 ** 32 - 2 ** 17;
 const BYTES = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 
-/** Whether it is compiled Wasm, of any realm. */
-export const isModule = (value: unknown): value is WebAssembly.Module =>
-  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
-
 export class Memory {
   readonly wasm: Exports;
-  readonly simd: boolean;
+  readonly build: BuildName;
   /** The part of calls that need no other. */
   readonly part: number;
   u8!: Uint8Array;
@@ -29,15 +25,11 @@ export class Memory {
   f64!: Float64Array;
   #byType!: Record<LatentType, LatentData>;
 
-  constructor(module: WebAssembly.Module) {
-    const wasm = new WebAssembly.Instance(module).exports as unknown as Partial<Exports>;
-    if (typeof wasm.abiVersion !== "function") throw new TypeError("module must be latentwire/codec.wasm");
-    this.wasm = wasm as Exports;
-    if (this.wasm.abiVersion() !== ABI_VERSION)
-      throw new TypeError("module is codec.wasm of another release of latentwire");
-    this.simd = this.wasm.simdBuild() === 1;
+  constructor(wasm: Exports, build: BuildName) {
+    this.wasm = wasm;
+    this.build = build;
     this.#refresh();
-    this.part = this.wasm.newPart(0);
+    this.part = wasm.newPart(0);
   }
 
   #refresh(): void {
@@ -58,12 +50,14 @@ export class Memory {
 
   /** To be called behind every call that may need memory: where it has grown, the views lost it. */
   sync(): void {
-    if (this.u8.length === 0) this.#refresh();
+    // Plain JavaScript cannot detach the old memory. It is asked only there: the getter of a WebAssembly.Memory takes time.
+    if (this.u8.length === 0 || (this.build === "javascript" && this.u8.buffer !== this.wasm.memory.buffer))
+      this.#refresh();
   }
 
   /** The beginning of so many bytes that are good until the next call. */
   scratch(bytes: number): number {
-    const at = bytes < LARGEST ? this.wasm.scratch(BigInt(bytes)) >>> 0 : 0;
+    const at = bytes < LARGEST ? this.wasm.scratch(bytes) >>> 0 : 0;
     if (at === 0) throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(bytes / 2 ** 20)} MB of Wasm memory`);
     this.sync();
     return at;

@@ -5,6 +5,7 @@
  * @module
  */
 import { CodecError } from "./errors.js";
+import { checkOptions } from "./options.js";
 import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
@@ -63,6 +64,7 @@ export function splitEncoder(
 /** With `out` among the options of `encode`: every packet is a view of it. */
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array>;
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array> {
+  checkOptions("splitEncoder", options, ["session", "codec", "prior", "input", "output", "encode"]);
   const { session, codec, prior } = options;
   const input = pick("input", session.inputNames, options.input);
   const output = pick("output", session.outputNames, options.output);
@@ -92,7 +94,8 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
  */
 export function splitDecoder<S extends SessionLike>(
   options: SplitDecoderOptions<S>,
-): (packet: Uint8Array, prior?: Prior) => ReturnType<S["run"]> {
+): (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]> {
+  checkOptions("splitDecoder", options, ["session", "codec", "prior", "input", "output", "decode"]);
   const { session, codec } = options;
   const input = pick("input", session.inputNames, options.input);
   const output = options.output ?? session.outputNames;
@@ -101,10 +104,10 @@ export function splitDecoder<S extends SessionLike>(
   );
   const float16 = takesFloat16(session, input);
 
-  const decode = async (packet: Uint8Array, prior = options.prior) => {
+  const decode = async (packet: Uint8Array | ArrayBuffer, prior = options.prior) => {
     if (prior === undefined) throw new TypeError("prior: neither splitDecoder nor this call was given one");
     const latent = codec.decode(packet, prior, options.decode);
     return session.run({ [input]: feed(latent, float16) }, wanted);
   };
-  return decode as (packet: Uint8Array, prior?: Prior) => ReturnType<S["run"]>;
+  return decode as (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]>;
 }

@@ -1,5 +1,5 @@
 /** The program of a pool's worker: a codec, and tasks as they come. */
-import { codecFrom } from "./codec.js";
+import { codecOf } from "./instantiate.js";
 import { toWire } from "./pool-errors.js";
 import { isShared, type Reply, type Start, type WirePrior, type WireTask, type Work } from "./pool-messages.js";
 import { serve } from "./pool-threads.js";
@@ -39,7 +39,7 @@ function perform({ id, prior: wire, encode, decode }: WireTask): Reply {
 
 serve((data, reply) => {
   if ("module" in (data as Start)) {
-    codec = codecFrom((data as Start).module);
+    codec = codecOf((data as Start).module);
     return reply("ready", []);
   }
   const work = data as Work;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { codecFrom } from "./codec.js";
-import { moduleOf } from "./instantiate.js";
+import { builds } from "./builds.js";
+import { codecOf, readyFrom } from "./instantiate.js";
 import { hand, isShared, spansBuffer } from "./pool-messages.js";
 import { PoolPriorHandle } from "./pool-prior.js";
 import { Scheduler } from "./pool-scheduler.js";
@@ -154,7 +154,7 @@ function atLeastOne(value: number, name: string): number {
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
   const size = atLeastOne(options.size ?? (await processors()), "size");
   const maxPending = atLeastOne(options.maxPending ?? 32 * size, "maxPending");
-  const module = await moduleOf(options);
+  const module = await readyFrom(builds, { build: options.build, module: options.module });
   const scheduler = new Scheduler(size, maxPending, module, options.worker);
   try {
     await Promise.all(Array.from({ length: size }, () => scheduler.add()));
@@ -162,5 +162,5 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     await scheduler.close(true);
     throw error;
   }
-  return new WorkerPool(size, maxPending, codecFrom(module), scheduler);
+  return new WorkerPool(size, maxPending, codecOf(module), scheduler);
 }

@@ -3,8 +3,9 @@ import * as abi from "./abi.js";
 import { stockScales } from "./cdfs.js";
 import { CodecError } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
+import { checkOptions } from "./options.js";
 import type { TableHandle } from "./tables.js";
-import { checkDims, floatSpan, type Span, shapesAgree } from "./tensor.js";
+import { checkDims, floatSpan, isArrayOf, isBytes, type Span, shapesAgree } from "./tensor.js";
 import type { LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
 
 const mismatch = (message: string): never => {
@@ -170,11 +171,14 @@ export class Scales {
 
 /** The source of a mixture's prior. Throws TypeError, RangeError, SHAPE_MISMATCH. */
 export function mixtureSource(
-  { weights, means, scales }: MixtureParameters,
+  parameters: MixtureParameters,
   options: MixtureOptions,
   stock: TableHandle,
   loaded: Scales,
 ): PriorSource {
+  checkOptions("mixture", parameters, ["weights", "means", "scales"]);
+  const { weights, means, scales } = parameters;
+  checkOptions("mixture", options, ["components", "kind", "support", "dims"]);
   const { components = 1, kind = "gaussian", support = [-128, 127] } = options;
   if (!(Number.isInteger(components) && components >= 1 && components <= 16))
     throw new RangeError(`components must be 1 .. 16, not ${components}`);
@@ -241,7 +245,7 @@ export function checkRows(rows: ArrayLike<number>, limit: number): Uint16Array {
   if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
     throw new TypeError("rows must be an array of row numbers");
   // What cannot be lost in 16 bits is copied first, so that the loop sees one kind of array.
-  if (rows instanceof Uint16Array || rows instanceof Uint8Array) {
+  if (isArrayOf("uint16", rows) || isBytes(rows)) {
     const checked = new Uint16Array(rows);
     for (let i = 0; i < checked.length; i++) if (checked[i]! >= limit) badRow(i, checked[i], limit);
     return checked;
@@ -270,7 +274,7 @@ export function checkStep(step: number | undefined): number {
 
 /** Ascending finite float32 scales. `name` is the argument's. Throws RangeError. */
 export function checkScales(scales: Float32Array, rows: number, name: string): void {
-  if (!(scales instanceof Float32Array)) throw new TypeError(`${name} must be a Float32Array`);
+  if (!isArrayOf("float32", scales)) throw new TypeError(`${name} must be a Float32Array`);
   if (scales.length !== rows) throw new RangeError(`${name} has ${scales.length} scales, the table ${rows} rows`);
   for (let j = 0; j < scales.length; j++) {
     const ascends = scales[j]! > (j === 0 ? 0 : scales[j - 1]!) && scales[j]! < Number.POSITIVE_INFINITY;

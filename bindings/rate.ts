@@ -1,6 +1,7 @@
 /** What a latent costs, without coding it. Numbers for people: nothing here touches the coded path. */
 import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
+import { checkOptions } from "./options.js";
 import { fillPart, OwnPrior } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
@@ -12,7 +13,9 @@ interface Cost {
 }
 
 /** Ideal code length of a latent under a prior. */
-export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: Prior, { axis }: RateOptions): Rate {
+export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: Prior, options: RateOptions): Rate {
+  checkOptions("rate", options, ["axis"]);
+  const { axis } = options;
   const { wasm, part } = memory;
   const span = spanOf(latent, "latent");
   const source = OwnPrior.sourceOf(prior, memory);

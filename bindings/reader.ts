@@ -2,9 +2,10 @@
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
+import { type Agreement, agreed, checkOptions } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
 import { hex } from "./tables.js";
-import { checkDims, isBytes, type Span, sameDims, targetOf } from "./tensor.js";
+import { bytesOf, checkDims, isBytes, type Span, sameDims, targetOf } from "./tensor.js";
 import type {
   ArrayByType,
   Lanes,
@@ -19,29 +20,23 @@ import type {
   SequenceReader,
   TensorView,
 } from "./types.js";
-import { checkBytes, checkChoice, checkStepArrays, formOf, HEADERS, Held, Step } from "./writer.js";
-
-/** How a packet is to be understood, besides what it says. */
-interface Agreement {
-  header?: "packet" | "compact" | "none";
-  stream?: "native" | "compressai";
-  checksum?: boolean | 2 | 4;
-  maxElements?: number;
-}
+import { checkStepArrays, Held, Step } from "./writer.js";
 
 /**
  * Brings a packet into memory and reads its header; `kept`: until freeReader. Returns the reader's address. Throws what is wrong with the packet, and TypeError or
  * RangeError for options.
  */
-export function openPacket(memory: Memory, packet: Uint8Array, options: Agreement, kept: boolean): number {
-  const { header = "packet", stream = "native", maxElements = 2 ** 24 } = options;
-  checkChoice("header", header, HEADERS);
-  checkChoice("stream", stream, ["native", "compressai"]);
+export function openPacket(
+  memory: Memory,
+  packet: Uint8Array,
+  options: Agreement & { readonly maxElements?: number | undefined },
+  kept: boolean,
+): number {
+  const { maxElements = 2 ** 24 } = options;
+  const { form, check } = agreed(options);
   // Not "< 0": NaN would switch the limit off.
   if (!(typeof maxElements === "number" && maxElements >= 0))
     throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
-  const check = checkBytes(header, options.checksum);
-  const form = formOf(header, stream);
   return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
 }
 
@@ -146,23 +141,21 @@ export class Reader implements PartReader {
 
   constructor(
     memory: Memory,
-    packet: Uint8Array | readonly Uint8Array[],
+    packet: Uint8Array | ArrayBuffer | readonly Uint8Array[],
     options: ReaderOptions,
     sequencePrior: (options: SequenceOptions) => Prior,
   ) {
+    checkOptions("reader", options, ["maxElements", "header", "checksum"]);
     this.#memory = memory;
     this.#options = options;
     this.#sequencePrior = sequencePrior;
     if (Array.isArray(packet)) {
       if (!packet.every(isBytes)) throw new TypeError("strings must be an array of Uint8Array");
       this.#strings = packet;
-      return;
-    }
-    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array, or strings an array of them");
-    this.#open(packet, options);
+    } else this.#open(bytesOf(packet, "packet"), options);
   }
 
-  #open(packet: Uint8Array, options: Agreement): void {
+  #open(packet: Uint8Array, options: Agreement & { readonly maxElements?: number | undefined }): void {
     const { wasm } = this.#memory;
     const address = openPacket(this.#memory, packet, options, true);
     this.#address = address;
@@ -235,6 +228,7 @@ export class Reader implements PartReader {
   }
 
   read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
+    checkOptions("read", options, ["type", "out", "dims"]);
     this.#ready();
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);

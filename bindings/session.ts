@@ -1,6 +1,7 @@
 /** Sessions of ONNX Runtime by structure: what is fed to them and what comes out, without importing any. */
 import { CodecError } from "./errors.js";
 import { narrow, widen } from "./float16.js";
+import { isArrayOf } from "./tensor.js";
 import type { TensorLike } from "./types.js";
 
 /** A tensor as a session returns it: on the CPU, or elsewhere with `getData` to fetch it. */
@@ -75,6 +76,6 @@ export async function toCpu(tensor: SessionTensor): Promise<TensorLike> {
 
 /** A plain object, because `run` of every runtime takes one and no two runtimes share a Tensor class. */
 export function feed({ type, dims, data }: TensorLike, float16 = false): object {
-  if (float16 && data instanceof Float32Array) return feed({ type: "float16", dims, data: narrow(data) });
+  if (float16 && isArrayOf("float32", data)) return feed({ type: "float16", dims, data: narrow(data) });
   return { type, dims, data, size: (data as ArrayLike<unknown>).length, location: "cpu" };
 }

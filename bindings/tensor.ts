@@ -5,6 +5,7 @@ import type { Latent, LatentData, LatentType, TensorLike, TensorView } from "./t
 const MAX_RANK = 7;
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array } as const;
+const KNOWN = { ...ARRAYS, uint16: Uint16Array } as const;
 
 function newArray(type: LatentType, length: number): LatentData {
   return new ARRAYS[type](length);
@@ -19,12 +20,23 @@ export function isBytes(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array || tag(value) === "Uint8Array";
 }
 
+/** The bytes of a Uint8Array or an ArrayBuffer, of any realm. Throws TypeError. */
+export function bytesOf(value: unknown, name: string): Uint8Array {
+  if (isBytes(value)) return value;
+  const kind = tag(value);
+  if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer") return new Uint8Array(value as ArrayBuffer);
+  throw new TypeError(`${name} must be a Uint8Array or an ArrayBuffer, not ${kind}`);
+}
+
 // Typed arrays of another realm (a worker's, a test runner's) are not instances of this one's classes.
 const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
-/** Whether `data` is the typed array of `type`. */
-export function isArrayOf(type: LatentType, data: unknown): data is LatentData {
-  return (data as LatentData | null | undefined)?.constructor === ARRAYS[type] || tag(data) === ARRAYS[type].name;
+/** Whether `data` is the typed array of `type`, of any realm. */
+export function isArrayOf<T extends keyof typeof KNOWN>(
+  type: T,
+  data: unknown,
+): data is InstanceType<(typeof KNOWN)[T]> {
+  return (data as object | null | undefined)?.constructor === KNOWN[type] || tag(data) === KNOWN[type].name;
 }
 
 /** Number of elements; throws CodecError SHAPE_MISMATCH for what a packet cannot express. */
@@ -142,7 +154,7 @@ export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
 /** A float32 array or tensor or view; an array counts as one dimension. */
 export function floatSpan(value: Float32Array | TensorLike | TensorView, name: string): Span {
   const span = spanOf(
-    isArrayOf("float32", value) ? { type: "float32", data: value, dims: [(value as Float32Array).length] } : value,
+    isArrayOf("float32", value) ? { type: "float32", data: value, dims: [value.length] } : (value as TensorLike),
     name,
   );
   if (span.type !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);

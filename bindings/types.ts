@@ -81,25 +81,25 @@ export type TableSource = Table | TableJson | Uint8Array;
 /** How a factorized prior reads a latent. */
 export interface FactorizedOptions {
   /** The dimension that selects the row. Default 1 (NCHW); 0 where the rank is 1. */
-  axis?: number;
+  axis?: number | undefined;
   /** Quantization step, a positive float32. Default 1. */
-  step?: number;
+  step?: number | undefined;
 }
 
 /** How a latent is quantized where each symbol has a row of its own: symbol = round((y - mean) / step). */
 export interface IndexedOptions {
   /** The mean of every element, as many as the latent has. Default: none is subtracted. */
-  means?: Float32Array | TensorLike | TensorView;
+  means?: Float32Array | TensorLike | TensorView | undefined;
   /** Quantization step, a positive float32. Default 1. */
-  step?: number;
+  step?: number | undefined;
 }
 
 /** Which row belongs to which scale, and how the latent is quantized. */
 export interface GaussianOptions extends IndexedOptions {
   /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
-  table?: TableSource;
+  table?: TableSource | undefined;
   /** Ascending float32 scales, one per row of `table`; default CompressAI's 64. */
-  scaleTable?: Float32Array;
+  scaleTable?: Float32Array | undefined;
 }
 
 /**
@@ -122,48 +122,48 @@ export type Lanes = 1 | 8 | 16 | 32;
 /** Which stream is written, and what stands around it. */
 export interface EncodeOptions {
   /** `native` (default) or `compressai`, byte for byte what CompressAI's rANS coder writes. */
-  stream?: "native" | "compressai";
+  stream?: "native" | "compressai" | undefined;
   /**
    * `packet` (default): stores shape, fingerprint of the prior and checksum. `compact`: one byte, and a check of prior,
    * shape and bytes; the reader must know prior and shape. `none`: `compact` without a check, or with `stream:
    * "compressai"` the stream alone, which is CompressAI's string.
    */
-  header?: "packet" | "compact" | "none";
+  header?: "packet" | "compact" | "none" | undefined;
   /** Lane count of the native stream. `auto` (default) weighs size against speed. */
-  lanes?: Lanes | "auto";
+  lanes?: Lanes | "auto" | undefined;
   /**
    * Append a check of 4 bytes, XXH32. Default true. With `compact`, 2 makes it 2 bytes: one damaged packet in 65,536
    * then passes.
    */
-  checksum?: boolean | 2 | 4;
+  checksum?: boolean | 2 | 4 | undefined;
   /**
    * Store 4 bytes that identify the prior: its table, axis, step and what it subtracts. Default true. Only with
    * `header: "packet"`.
    */
-  fingerprint?: boolean;
+  fingerprint?: boolean | undefined;
   /** Takes the packet; the result is a view of it. RangeError if it is too small. */
-  out?: Uint8Array;
+  out?: Uint8Array | undefined;
 }
 
 /** What a packet is decoded to, and how it was encoded. */
 export interface DecodeOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
-  type?: T;
+  type?: T | undefined;
   /** Takes the elements; it must have room for them. After an error it holds anything. */
-  out?: LatentData;
+  out?: LatentData | undefined;
   /**
    * Shape. Needed with `header: "compact"` and `"none"`. For a packet: the shape you expect; another one is
    * `SHAPE_MISMATCH`.
    */
-  dims?: readonly number[];
+  dims?: readonly number[] | undefined;
   /** With `header: "none"`: `compressai` for CompressAI's stream alone. Default `native`. */
-  stream?: "native" | "compressai";
+  stream?: "native" | "compressai" | undefined;
   /** As it was encoded. Default `packet`. */
-  header?: "packet" | "compact" | "none";
+  header?: "packet" | "compact" | "none" | undefined;
   /** As it was encoded with `compact`: `true` or 4 (default), 2, or `false`. */
-  checksum?: boolean | 2 | 4;
+  checksum?: boolean | 2 | 4 | undefined;
   /** Most elements of a packet; more are refused before memory is taken. Default 2^24. */
-  maxElements?: number;
+  maxElements?: number | undefined;
 }
 
 /** Typed arrays by the {@link LatentType} they belong to. */
@@ -176,8 +176,8 @@ export interface ArrayByType {
 
 /** What `quantize` returns: by default a new int32 array. */
 export interface QuantizeOptions {
-  type?: "int32" | "int16" | "int8";
-  out?: Int32Array | Int16Array | Int8Array;
+  type?: "int32" | "int16" | "int8" | undefined;
+  out?: Int32Array | Int16Array | Int8Array | undefined;
 }
 
 /** What `codec.inspect` reads from a packet without its priors. */
@@ -223,7 +223,7 @@ export interface FactorizedParameters {
  */
 export interface MixtureParameters {
   /** Relative weights, 0 .. 1 (more counts as 1, less as 0); they need not sum to 1. Left out: all are 1. */
-  weights?: Float32Array | TensorLike | TensorView;
+  weights?: Float32Array | TensorLike | TensorView | undefined;
   means: Float32Array | TensorLike | TensorView;
   scales: Float32Array | TensorLike | TensorView;
 }
@@ -231,16 +231,16 @@ export interface MixtureParameters {
 /** How a mixture's rows are made; docs/format.md section 9. */
 export interface MixtureOptions {
   /** Number of components, 1 .. 16. Default 1. */
-  components?: number;
+  components?: number | undefined;
   /** Distribution of a component. Default `gaussian`. */
-  kind?: "gaussian" | "laplace" | "logistic";
+  kind?: "gaussian" | "laplace" | "logistic" | undefined;
   /** Smallest and largest symbol that needs no escape. Default [-128, 127]. */
-  support?: readonly [number, number];
+  support?: readonly [number, number] | undefined;
   /**
    * Shape of the part. Needed where it does not follow from the shape of the parameters: [K, C, H, W] or [1, K * C, H,
    * W].
    */
-  dims?: readonly number[];
+  dims?: readonly number[] | undefined;
 }
 
 /**
@@ -252,9 +252,9 @@ export interface Guard {
    * Largest relative difference of two scales (and of a mixture's weights and means). Default 0. Less than 0.0307 for
    * CompressAI's 64 scales.
    */
-  relative?: number;
+  relative?: number | undefined;
   /** Largest absolute difference of the same. Default 0. Less than 0.0035 for CompressAI's 64 scales. */
-  absolute?: number;
+  absolute?: number | undefined;
 }
 
 /** How a packet of several parts is written. */
@@ -264,36 +264,36 @@ export interface WriterOptions {
    * have no guard and no checks. They decode only where both ends have equal scales, which networks in two runtimes do
    * not give (docs/compressai.md).
    */
-  format?: "packet" | "strings";
+  format?: "packet" | "strings" | undefined;
   /** As of {@link EncodeOptions}. */
-  header?: "packet" | "compact" | "none";
+  header?: "packet" | "compact" | "none" | undefined;
   /** Lane count. `auto` (default) weighs size against speed. */
-  lanes?: Lanes | "auto";
+  lanes?: Lanes | "auto" | undefined;
   /** As of {@link EncodeOptions}. */
-  checksum?: boolean | 2 | 4;
+  checksum?: boolean | 2 | 4 | undefined;
   /** Store 4 bytes that identify the priors. Default true. */
-  fingerprint?: boolean;
+  fingerprint?: boolean | undefined;
   /**
    * How far the scales (and a mixture's weights and means) of writer and reader may differ: a relative bound, or a
    * relative and an absolute one. Within it the reader decodes the same symbols. Default 0. `write` throws RangeError
    * for a bound that is too wide for the table's scales or for a mixture's means.
    */
-  guard?: number | Guard;
+  guard?: number | Guard | undefined;
   /**
    * Store two bytes per part by which a reader finds that its rows are not the writer's, before it returns a symbol
    * (`MODEL_MISMATCH`). Default: true with a guard.
    */
-  indexChecks?: boolean;
+  indexChecks?: boolean | undefined;
 }
 
 /** How a packet of several parts is read. */
 export interface ReaderOptions {
   /** More elements than this are refused. Default 2^24. */
-  maxElements?: number;
+  maxElements?: number | undefined;
   /** As it was written. Default `packet`. */
-  header?: "packet" | "compact" | "none";
+  header?: "packet" | "compact" | "none" | undefined;
   /** As of {@link DecodeOptions}. */
-  checksum?: boolean | 2 | 4;
+  checksum?: boolean | 2 | 4 | undefined;
 }
 
 /** Where dequantized elements go: a float32 array as long as the part, or a view of one. */
@@ -302,31 +302,31 @@ export type PartTarget = Float32Array | TensorView;
 /** Whether `write` returns what the reader will see. That takes about as long as the rest of the call. */
 export interface WriteOptions {
   /** Returns the dequantized part as a new tensor. Default false. */
-  dequantize?: boolean;
+  dequantize?: boolean | undefined;
   /** Takes the dequantized part, and implies `dequantize`. May be the latent's own memory. */
-  out?: PartTarget;
+  out?: PartTarget | undefined;
 }
 
 /** What a part is read as. */
 export interface ReadOptions<T extends LatentType = LatentType> {
   /** `float32` (default) dequantizes; an integer type returns the symbols. */
-  type?: T;
+  type?: T | undefined;
   /** Takes the elements. A view must be float32, and `type` must be float32 with it. */
-  out?: ArrayByType[T] | TensorView;
+  out?: ArrayByType[T] | TensorView | undefined;
   /**
    * Shape. Needed where neither prior nor packet holds it: factorized parts of `strings`, priors made of plain arrays.
    */
-  dims?: readonly number[];
+  dims?: readonly number[] | undefined;
 }
 
 /** What all pieces of a sequence share. */
 export interface SequenceOptions {
   /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
-  table?: TableSource;
+  table?: TableSource | undefined;
   /** Ascending float32 scales, one per row of `table`; default CompressAI's 64. */
-  scaleTable?: Float32Array;
+  scaleTable?: Float32Array | undefined;
   /** Quantization step. Default 1. */
-  step?: number;
+  step?: number | undefined;
 }
 
 /** One part, written piece by piece: an autoregressive prior's pixels. */
@@ -434,12 +434,14 @@ export interface Rate {
 /** How a rate is broken down. */
 export interface RateOptions {
   /** Dimension to report along, e.g. 1 for the channels of NCHW. Default: only the total. */
-  axis?: number;
+  axis?: number | undefined;
 }
 
 /** The codec. All methods are synchronous; a failed call leaves it usable. */
 export interface Codec {
-  /** Which build runs. */
+  /** The build that runs. */
+  readonly build: BuildName;
+  /** Whether it is the one with SIMD. */
   readonly simd: boolean;
   /** Loads and validates a table; JSON or binary form. Throws `INVALID_TABLE`. The same bytes are loaded once. */
   table(source: TableSource): Table;
@@ -468,22 +470,18 @@ export interface Codec {
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_PRIOR`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
    * `type` cannot hold a symbol; TypeError or RangeError for a wrong argument.
    */
-  decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions<"float32">): Latent<Float32Array>;
-  /** Symbols as int32. */
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int32">): Latent<Int32Array>;
-  /** Symbols as int16. */
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int16">): Latent<Int16Array>;
-  /** Symbols as int8. */
-  decode(packet: Uint8Array, prior: Prior, options: DecodeOptions<"int8">): Latent<Int8Array>;
-  /** A type that is known only at run time. */
-  decode(packet: Uint8Array, prior: Prior, options?: DecodeOptions): Latent;
+  decode<T extends LatentType = "float32">(
+    packet: Uint8Array | ArrayBuffer,
+    prior: Prior,
+    options?: DecodeOptions<T>,
+  ): Latent<ArrayByType[T]>;
   /**
    * Reads what a packet says about itself; no prior is needed. A wrong checksum is in the result, and is not thrown.
    *
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED` if the header cannot be read, `LIMIT_EXCEEDED` for more than 65,536
    * shapes.
    */
-  inspect(packet: Uint8Array): PacketInfo;
+  inspect(packet: Uint8Array | ArrayBuffer): PacketInfo;
   /** float32 latent -> symbols, as `encode` does it. */
   quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent;
   /** Symbols -> float32, as `decode` does it. */
@@ -505,15 +503,34 @@ export interface Codec {
    *
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `LIMIT_EXCEEDED`.
    */
-  reader(packet: Uint8Array | readonly Uint8Array[], options?: ReaderOptions): PartReader;
+  reader(packet: Uint8Array | ArrayBuffer | readonly Uint8Array[], options?: ReaderOptions): PartReader;
   /** The ideal code length of a latent, without encoding it. */
   rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
 }
 
-/** Which Wasm build runs, and where it comes from. */
+/** The builds of the codec: WebAssembly with SIMD, WebAssembly without, and plain JavaScript. All write the same bytes. */
+export type BuildName = "simd" | "scalar" | "javascript";
+
+/** A build as a value: `scalar` of `latentwire/scalar`, `javascript` of `latentwire/javascript`. */
+export interface Build {
+  readonly name: BuildName;
+  /** WebAssembly as text. For the codec's own use. */
+  readonly text?: string;
+  /** Makes the functions of one codec. For the codec's own use. */
+  readonly instantiate?: () => object;
+}
+
+/** Which build runs, and where it comes from. */
 export interface CreateOptions {
-  /** A compiled module or its bytes, instead of the one inlined in the package: for Workers and for hosts that forbid compiling at run time. */
-  module?: WasmModule | ArrayBufferView | ArrayBuffer;
-  /** `false` forces the scalar build. Default: SIMD where the engine has it. Ignored with `module`. */
-  simd?: boolean;
+  /**
+   * A build, by name or by value. Default: the best that the engine can run: `simd`, `scalar` without SIMD, `javascript`
+   * without WebAssembly. `create` loads the last two with `import()`. Where there is no `import()` (`createSync`, Service
+   * Workers, AudioWorklets) pass them by value.
+   */
+  build?: BuildName | Build | undefined;
+  /**
+   * `codec.wasm` or `codec.scalar.wasm`, compiled or as bytes, instead of a build: for Workers, and for hosts that forbid
+   * compiling at run time.
+   */
+  module?: WasmModule | ArrayBufferView | ArrayBuffer | undefined;
 }

@@ -1,25 +1,26 @@
 // What index.ts is elsewhere, for Cloudflare's workerd: it forbids compiling at run time and compiles imported .wasm files beforehand.
 import simdModule from "../codec.wasm";
-import { codecFrom } from "./codec.js";
-import { isModule } from "./memory.js";
+import { type Builds, codecOf, readyFrom, readySyncFrom } from "./instantiate.js";
 import type { Codec, CreateOptions } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
 export { channels, checkerboardHalf, permute } from "./tensor.js";
 export type * from "./types.js";
 
-// Nothing of instantiate.ts: it carries both builds as text.
-const codecOf = ({ module }: CreateOptions): Codec => {
-  const given = module ?? simdModule;
-  return codecFrom(isModule(given) ? given : new WebAssembly.Module(given));
+const builds: Builds = {
+  own: simdModule,
+  load: {
+    scalar: async () => (await import("./scalar.js")).scalar,
+    javascript: async () => (await import("./javascript.js")).javascript,
+  },
 };
 
-/** As in index.ts. `simd` is ignored: workerd has SIMD. */
+/** As in index.ts. The build is `simd`: workerd has it, and compiles no other. */
 export async function create(options: CreateOptions = {}): Promise<Codec> {
-  return codecOf(options);
+  return codecOf(await readyFrom(builds, options));
 }
 
 /** As in index.ts. */
 export function createSync(options: CreateOptions = {}): Codec {
-  return codecOf(options);
+  return codecOf(readySyncFrom(builds, options));
 }

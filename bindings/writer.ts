@@ -1,12 +1,12 @@
 /** Collects parts and writes them as one packet (docs/format.md section 8), or as CompressAI's strings. */
 import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
+import { checkChoice, checkOptions, type Form, STRINGS, writtenForm } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
-import { type Span, spanOf, targetOf } from "./tensor.js";
+import { isArrayOf, type Span, spanOf, targetOf } from "./tensor.js";
 import type {
   Bytes,
   Guard,
-  Lanes,
   Latent,
   PartTarget,
   PartWriter,
@@ -18,48 +18,6 @@ import type {
   WriteOptions,
   WriterOptions,
 } from "./types.js";
-
-const LANES: readonly Lanes[] = [1, 8, 16, 32];
-export const HEADERS = ["packet", "compact", "none"];
-
-/** What a packet looks like, in the numbers of docs/abi.md 3.2. */
-interface Form {
-  readonly form: number;
-  readonly check: number;
-  readonly lanes: number;
-  readonly fingerprint: boolean;
-  readonly compressai: boolean;
-}
-
-const STRINGS: Form = { form: abi.FORM_STRING, check: 0, lanes: 1, fingerprint: false, compressai: true };
-
-/** What `encode` and `writer` share. Throws TypeError, RangeError. */
-export function checkWriteOptions(options: {
-  header?: string | undefined;
-  stream?: string | undefined;
-  checksum?: boolean | number | undefined;
-  fingerprint?: boolean | undefined;
-  lanes?: Lanes | "auto" | undefined;
-}): Form {
-  const { header = "packet", stream = "native", lanes = "auto" } = options;
-  checkChoice("header", header, HEADERS);
-  checkChoice("stream", stream, ["native", "compressai"]);
-  if (lanes !== "auto" && !LANES.includes(lanes))
-    throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
-  return {
-    form: formOf(header, stream),
-    check: checkBytes(header, options.checksum),
-    lanes: lanes === "auto" ? 0 : lanes,
-    fingerprint: options.fingerprint ?? true,
-    compressai: stream === "compressai",
-  };
-}
-
-/** FORM_* of the options of either end. */
-export function formOf(header: string, stream: string): number {
-  if (header === "packet") return abi.FORM_FULL;
-  return header === "none" && stream === "compressai" ? abi.FORM_STRING : abi.FORM_COMPACT;
-}
 
 /** Fills in a writer: the fields that docs/abi.md 3.2 gives to the host, but for a guard. */
 export function fillWriter(
@@ -87,21 +45,6 @@ export function writeElements(memory: Memory, writer: number, source: PriorSourc
     memory.check(wasm.writePart(writer, part, to - from, target ? 1 : 0));
     if (target) memory.take(target, memory.word(part, abi.PART_AT_OUT), from, to);
   }
-}
-
-/** Bytes of a packet's check. Throws TypeError. */
-export function checkBytes(header: string, checksum: boolean | number | undefined): number {
-  if (checksum === false || header === "none") return 0;
-  if (checksum === undefined || checksum === true || checksum === 4) return 4;
-  if (checksum === 2 && header === "compact") return 2;
-  throw new TypeError(`checksum must be true, false or 4, or 2 with header: "compact", not ${String(checksum)}`);
-}
-
-export function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (!choices.includes(value))
-    throw new TypeError(
-      `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
-    );
 }
 
 // Frees what nobody closed: writers, readers. Not every engine has it.
@@ -134,6 +77,8 @@ interface Margins {
   readonly absolute: number;
 }
 
+const OPTIONS = ["format", "header", "lanes", "checksum", "fingerprint", "guard", "indexChecks"];
+
 export class Writer implements PartWriter {
   readonly #memory: Memory;
   readonly #form: Form;
@@ -148,6 +93,7 @@ export class Writer implements PartWriter {
   #finished = false;
 
   constructor(memory: Memory, options: WriterOptions, sequencePrior: (options: SequenceOptions) => Prior) {
+    checkOptions("writer", options, OPTIONS);
     const { format = "packet", guard } = options;
     checkChoice("format", format, ["packet", "strings"]);
     this.#margins = marginsOf(guard);
@@ -155,7 +101,7 @@ export class Writer implements PartWriter {
     const { indexChecks = this.#margins !== undefined } = options;
     if (format === "strings" && (this.#margins || indexChecks))
       throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
-    const form = format === "strings" ? STRINGS : checkWriteOptions(options);
+    const form = format === "strings" ? STRINGS : writtenForm(options);
     // A packet that may have several parts has the native stream.
     this.#form = { ...form, compressai: form.form === abi.FORM_STRING };
     this.#memory = memory;
@@ -198,6 +144,7 @@ export class Writer implements PartWriter {
     prior: Prior,
     options: { out?: PartTarget; dequantize?: boolean } = {},
   ): Latent<Float32Array> | TensorView | undefined {
+    checkOptions("write", options, ["dequantize", "out"]);
     this.#ready();
     const memory = this.#memory;
     const { part } = memory;
@@ -343,7 +290,7 @@ class WriterSequence implements SequenceWriter {
     if (this.#ended) throw new TypeError("the sequence has ended");
     const n = values.length;
     checkStepArrays(n, scales, means, out);
-    if (!(values instanceof Float32Array)) throw new TypeError("values must be a Float32Array");
+    if (!isArrayOf("float32", values)) throw new TypeError("values must be a Float32Array");
     const memory = this.#memory;
     const { part } = this.#step;
     this.#step.begin(means);
@@ -379,12 +326,11 @@ export function checkStepArrays(
   means: Float32Array | undefined,
   out: Float32Array,
 ): void {
-  if (!(scales instanceof Float32Array) || scales.length !== n)
+  if (!isArrayOf("float32", scales) || scales.length !== n)
     throw new TypeError(`scales must be a Float32Array of ${n}`);
-  if (means !== undefined && !(means instanceof Float32Array && means.length === n))
+  if (means !== undefined && !(isArrayOf("float32", means) && means.length === n))
     throw new TypeError(`means must be a Float32Array of ${n}`);
-  if (!(out instanceof Float32Array) || out.length < n)
-    throw new TypeError(`out must be a Float32Array of at least ${n}`);
+  if (!isArrayOf("float32", out) || out.length < n) throw new TypeError(`out must be a Float32Array of at least ${n}`);
 }
 
 // ---- guards (docs/determinism.md)
@@ -392,6 +338,7 @@ export function checkStepArrays(
 /** A guard as margins; undefined where there is none. Throws RangeError. */
 function marginsOf(guard: number | Guard | undefined): Margins | undefined {
   if (guard === undefined) return undefined;
+  if (typeof guard !== "number") checkOptions("guard", guard, ["relative", "absolute"]);
   const { relative = 0, absolute = 0 } = typeof guard === "number" ? { relative: guard } : guard;
   for (const [name, value] of [
     ["relative", relative],

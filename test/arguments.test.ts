@@ -1,6 +1,7 @@
 // What a caller may pass, and what is said to a caller who passes something else.
 import { runInNewContext } from "node:vm";
 import { create, createSync, type DecodeOptions } from "latentwire";
+import { scalar as scalarBuild } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
@@ -140,7 +141,7 @@ test("the sync variant and a given module make the same codec", async () => {
   const expected = builds[0].codec.encode(latent, sample.prior(builds[0].codec));
   const sync = createSync();
   assert.equal(sync.encode(latent, sample.prior(sync)), expected);
-  const scalar = createSync({ simd: false });
+  const scalar = createSync({ build: scalarBuild });
   assert.is(scalar.simd, false);
   assert.equal(scalar.encode(latent, sample.prior(scalar)), expected);
   const { readFileSync } = await import("node:fs");

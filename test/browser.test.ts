@@ -89,7 +89,7 @@ function agree(actual: Outcome[], where: string, wanted = expected) {
 }
 
 test("Node: the scalar build agrees with the SIMD build", async () => {
-  const scalar = await create({ simd: false });
+  const scalar = await create({ build: "scalar" });
   agree(outcomes(scalar), "scalar");
   agree(partsOutcomes(scalar), "parts, scalar", expectedParts);
 });

@@ -1,5 +1,6 @@
 // What is under test: the two builds, codecs whose memory can be measured, and how long a random test runs.
 import { type Codec, createSync } from "latentwire";
+import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 
 export interface Build {
@@ -8,7 +9,7 @@ export interface Build {
 }
 
 export const buildNames = ["simd", "scalar"] as const;
-const made = (name: Build["name"]) => createSync({ simd: name === "simd" });
+export const made = (name: Build["name"]) => createSync({ build: name === "scalar" ? scalar : name });
 export const builds: readonly Build[] = buildNames.map((name) => ({ name, codec: made(name) }));
 
 export const laneCounts = [1, 8, 16, 32] as const;

@@ -122,7 +122,7 @@ function checksOf(folder: string, file: string): { name: string; run: (subject: 
 export async function runGolden(folder: string): Promise<Report> {
   const subjects = [
     packageSubject("simd", await create()),
-    packageSubject("scalar", await create({ simd: false })),
+    packageSubject("scalar", await create({ build: "scalar" })),
     referenceSubject,
   ];
   const report: Report = { passed: [], failed: [], skipped: [] };

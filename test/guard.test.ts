@@ -1,9 +1,8 @@
 // Parameters of another machine: within the guard every packet decodes to the same symbols, and without one failures are noticed; docs/determinism.md.
-import { createSync } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { stockScales } from "../bindings/cdfs.js";
-import { builds, laneCounts } from "./builds.js";
+import { builds, laneCounts, made } from "./builds.js";
 import { gaussianSample, makeTable, mixtureSample, random, scaledTable } from "./cases.js";
 import { sameNumbers, throwsMistake } from "./expect.js";
 import {
@@ -28,7 +27,7 @@ import { agree, agreementOf } from "./io.js";
 import { correctedRow, guardedParameters, guardedPositions, parsePacket } from "./reference.js";
 
 const errors = [1e-6, 1e-5, 1e-4, 1e-3];
-const [simd, scalar] = builds;
+const [simd, withoutSimd] = builds;
 
 function symbolsOf(found: ReturnType<typeof read>): Int32Array[] {
   if (!Array.isArray(found)) throw found;
@@ -48,7 +47,7 @@ for (const error of errors) {
         means: perturbed(rng, means, bound),
       }));
       const { packet, corrections } = write(simd.codec, fields, { guard: error, indexChecks: true });
-      sameNumbers(write(scalar.codec, fields, { guard: error, indexChecks: true }).packet, packet);
+      sameNumbers(write(withoutSimd.codec, fields, { guard: error, indexChecks: true }).packet, packet);
       const truth = symbolsOf(read(simd.codec, packet, fields));
       for (const { codec } of builds) assert.is(wrongSymbols(symbolsOf(read(codec, packet, others)), truth), 0);
       // The corrections are those of the rule, and without them the packet would have failed.
@@ -135,7 +134,7 @@ for (const error of [1e-6, 1e-5, 1e-4]) {
       const field = round % 2 ? atBoundaries(rng, drawn, error) : drawn;
       const other = perturbedMixture(rng, field.parameters, bound);
       const { packet, corrections } = writeMixture(simd.codec, field, { guard: error });
-      sameNumbers(writeMixture(scalar.codec, field, { guard: error }).packet, packet);
+      sameNumbers(writeMixture(withoutSimd.codec, field, { guard: error }).packet, packet);
       const mixture = { kind: "gaussian", components: COMPONENTS, support: [-64, 63], ...field.parameters } as const;
       const expected = guardedParameters(mixture, stockScales, bound);
       assert.equal(parsePacket(packet).corrections, expected);
@@ -305,7 +304,7 @@ test("the first packet of a codec is like any other: its memory grows for correc
       [mixtureSample(rng, [900], { components: 3, weights: true, float: true }), 2e-4],
     ] as const)
       for (const header of ["packet", "compact"] as const) {
-        const packet = agree([createSync({ simd: name === "simd" })], [part], { header, guard, lanes: 8 });
+        const packet = agree([made(name)], [part], { header, guard, lanes: 8 });
         assert.ok(parsePacket(packet, agreementOf({ header })).corrections.length > 0);
       }
 });

@@ -89,7 +89,7 @@ test("packets and latents are those of the codec, for every prior and option", a
 });
 
 test("the scalar build and a module of the caller's", async () => {
-  await withPool({ size: 1, simd: false }, async (pool) => {
+  await withPool({ size: 1, build: "scalar" }, async (pool) => {
     assert.equal(await pool.encode(latent, pool.factorized(table)), packet);
   });
 });

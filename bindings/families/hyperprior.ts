@@ -155,6 +155,7 @@ export interface GainOptions {
  */
 export const gain: Family<GainModel, GainDecoder, GainOptions> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
+  extras: ["level"],
   async code(wire, model, y, options) {
     const { gains, inverseGains, zGains, inverseZGains } = model;
     const given = options?.level;

@@ -73,7 +73,7 @@ export interface Family<Model, Decoder, Extra = unknown> {
   decode(
     codec: Codec,
     model: Decoder,
-    packet: Uint8Array | readonly Uint8Array[],
+    packet: Uint8Array | ArrayBuffer | readonly Uint8Array[],
     options?: DecodeFamilyOptions & Partial<Extra>,
   ): Promise<Latent<Float32Array>>;
 }
@@ -98,6 +98,8 @@ export interface Wire {
 export interface Recipe<Decoder, Extra = unknown> {
   /** Parts in front of y's. CompressAI lists them last, in reverse. */
   readonly hyperLatentCount: number;
+  /** Names of the options in Extra. */
+  readonly extras?: readonly string[];
   /** Codes all parts and returns y as the decoder sees it. `y` is undefined at the decoder's end. */
   code(wire: Wire, model: Decoder, y: TensorLike | undefined, options?: Partial<Extra>): Promise<Latent<Float32Array>>;
 }
@@ -106,7 +108,7 @@ export interface Recipe<Decoder, Extra = unknown> {
 export function family<Model extends Decoder, Decoder, Extra>(
   recipe: Recipe<Decoder, Extra>,
 ): Family<Model, Decoder, Extra> {
-  const { hyperLatentCount, code } = recipe;
+  const { hyperLatentCount, extras = [], code } = recipe;
   return {
     async encode(codec, model, y, options) {
       if (typeof codec?.writer !== "function") throw new TypeError("codec must come from create() of latentwire");
@@ -114,7 +116,7 @@ export function family<Model extends Decoder, Decoder, Extra>(
       const strings = options?.format === "strings";
       if (strings && y.dims[0] !== 1)
         throw new CodecError("SHAPE_MISMATCH", `strings hold one image each; the batch [${y.dims}] has ${y.dims[0]}`);
-      const writer = codec.writer(options);
+      const writer = codec.writer(without(options, extras));
       let shape: number[] = [];
       const wire: Wire = {
         codec,
@@ -147,7 +149,6 @@ export function family<Model extends Decoder, Decoder, Extra>(
 
     async decode(codec, model, packet, options) {
       if (typeof codec?.reader !== "function") throw new TypeError("codec must come from create() of latentwire");
-      // An ArrayBuffer is neither; the reader says so.
       const strings = Array.isArray(packet);
       const shape = options?.shape;
       if (strings && packet.length <= hyperLatentCount)
@@ -157,7 +158,10 @@ export function family<Model extends Decoder, Decoder, Extra>(
         throw new TypeError(
           "shape must be given with strings and compact packets: [height, width] of the factorized part",
         );
-      const reader = codec.reader(strings ? fromCompressAI(packet, hyperLatentCount) : packet, options);
+      const reader = codec.reader(
+        strings ? fromCompressAI(packet, hyperLatentCount) : packet,
+        without(options, [...extras, "shape"]),
+      );
       const wire: Wire = {
         codec,
         format: strings ? "strings" : "packet",
@@ -188,6 +192,11 @@ export function family<Model extends Decoder, Decoder, Extra>(
       }
     },
   };
+}
+
+/** The options but those named. A writer or reader refuses what it does not know among them. */
+function without<T extends object>(options: T | undefined, names: readonly string[]): T {
+  return Object.fromEntries(Object.entries(options ?? {}).filter(([name]) => !names.includes(name))) as T;
 }
 
 /** From the order z2, z1, y0, y1 to CompressAI's y0, y1, z1, z2. */

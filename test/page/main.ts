@@ -72,7 +72,7 @@ async function inPool(): Promise<PoolResults> {
 
 async function run(): Promise<PageResults> {
   const codec = await create();
-  const scalar = await create({ simd: false });
+  const scalar = await create({ build: "scalar" });
   return {
     simd: codec.simd,
     default: outcomes(codec),
