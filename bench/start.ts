@@ -10,7 +10,7 @@ import { type ImageResult, type PictureResult, Pipeline, POINTS, type Quality } 
 import { page } from "./report/page.js";
 import { report } from "./report/terminal.js";
 import { equalTop1, summarize } from "./summary.js";
-import { bar, program } from "./terminal.js";
+import { bar, program, whole } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 
@@ -26,14 +26,8 @@ From photograph to label: an encoder network, a packet, a decoder network and th
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-interface Run {
-  readonly pictures: Picture[];
-  readonly results: ImageResult[];
-  readonly skipped: string[];
-}
-
 async function runAll(files: readonly string[], qualities: readonly Quality[], pipeline: Pipeline, quiet: boolean) {
-  const run: Run = { pictures: [], results: [], skipped: [] };
+  const run = { pictures: [] as Picture[], results: [] as ImageResult[], skipped: [] as string[] };
   const progress = bar("photographs", files.length, quiet);
   for (const file of files) {
     progress.step(file);
@@ -77,9 +71,7 @@ async function main(): Promise<void> {
     },
   });
   if (args.help) return console.log(HELP);
-  const threads = Number(args.threads);
-  if (!Number.isInteger(threads) || threads < 1)
-    throw new Error(`--threads ${args.threads}: a whole number from 1 is wanted`);
+  const threads = whole("threads", args.threads);
   if (!POINTS.includes(args.point)) throw new Error(`--point ${args.point}: one of ${POINTS.join(", ")} is wanted`);
   // Before the work, not after it.
   if (args.html !== undefined && !existsSync(dirname(args.html)))

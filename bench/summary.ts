@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { endToEnd, type Link, type LinkRow, type Sender } from "./links.js";
 import { mean } from "./numbers.js";
-import { type ImageResult, type Milliseconds, type Quality, STEPS } from "./pipeline.js";
+import { eachStep, type ImageResult, type Milliseconds, type Quality } from "./pipeline.js";
 import type { Curve } from "./report/charts.js";
 
 /** bench/model/accuracy.json: measured once, with many labelled images. */
@@ -29,12 +29,20 @@ interface MeasuredPicture extends Quality {
   readonly top1AtSameBytes: number;
 }
 
-/** y at x: linear between neighbours of [x, y], whose x rises; the nearest end's y outside. */
-function linear(points: readonly (readonly [number, number])[], x: number): number {
-  const after = points.findIndex(([one]) => one >= x);
+type Point = Curve["points"][number];
+type Axis = (point: Point) => number;
+const top1Of: Axis = ({ top1 }) => top1;
+/** Bytes grow by factors from quality to quality, so their logarithm is what lies on a line. */
+const logBytesOf: Axis = ({ bytes }) => Math.log(bytes);
+/** Of a picture codec's point, "q50". */
+const qualityOf: Axis = ({ label }) => Number(label.slice(1));
+
+/** y where x is `at`: linear between the neighbours, the nearest end's y outside; x rises from point to point. */
+function linear(points: readonly Point[], x: Axis, y: Axis, at: number): number {
+  const after = points.findIndex((point) => x(point) >= at);
   const [right, left] = [points.at(after)!, points[after - 1]];
-  if (left === undefined || after < 0) return right[1];
-  return left[1] + ((right[1] - left[1]) * (x - left[0])) / (right[0] - left[0]);
+  if (left === undefined) return y(right);
+  return y(left) + ((y(right) - y(left)) * (at - x(left))) / (x(right) - x(left));
 }
 
 export function equalTop1(point: string): EqualTop1 {
@@ -43,23 +51,9 @@ export function equalTop1(point: string): EqualTop1 {
   const own = curve("latentwire").find(({ label }) => label === point)!;
   const pictures = (["JPEG", "WebP"] as const).map((format) => {
     const points = curve(format);
-    // Bytes grow by factors from quality to quality, so their logarithm is what lies on a line.
-    const bytes = Math.exp(
-      linear(
-        points.map((one) => [one.top1, Math.log(one.bytes)]),
-        own.top1,
-      ),
-    );
-    const quality = Math.round(
-      linear(
-        points.map((one) => [one.top1, Number(one.label.slice(1))]),
-        own.top1,
-      ),
-    );
-    const top1AtSameBytes = linear(
-      points.map((one) => [Math.log(one.bytes), one.top1]),
-      Math.log(own.bytes),
-    );
+    const bytes = Math.exp(linear(points, top1Of, logBytesOf, own.top1));
+    const quality = Math.round(linear(points, top1Of, qualityOf, own.top1));
+    const top1AtSameBytes = linear(points, logBytesOf, top1Of, logBytesOf(own));
     return { format, quality, bytes, ratio: bytes / own.bytes, top1AtSameBytes };
   });
   return { ...accuracy, bytes: own.bytes, top1: own.top1, pictures };
@@ -87,8 +81,7 @@ export interface Summary {
 }
 
 function wayOf(name: string, family: Way["family"], sent: readonly { bytes: number; ms: Milliseconds }[]): Way {
-  const means = STEPS.map((step) => [step, mean(sent.map(({ ms }) => ms[step]))]);
-  const ms = Object.fromEntries(means) as unknown as Milliseconds;
+  const ms = eachStep((step) => mean(sent.map((one) => one.ms[step])));
   const [senderMs, receiverMs] = [ms.encoder + ms.encode, ms.decode + ms.decoder + ms.network];
   return { name, family, bytes: mean(sent.map(({ bytes }) => bytes)), senderMs, receiverMs, ms };
 }

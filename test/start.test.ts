@@ -99,11 +99,9 @@ test("a network that is cut in two answers as the whole one", async () => {
   assert.throws(() => subgraph(model, "nothing", "logits"), /does not depend on/);
 });
 
-test("mistakes end in one line", () => {
+test("mistakes end in one line, before the work", () => {
   for (const [args, message] of [
     [["--point", "best"], /low, mid, high/],
-    [["--images", scratch], /no PNG, JPEG or WebP/],
-    [["--threads", "0"], /--threads 0/],
     [["--html", join(scratch, "none", "a.html")], /there is no folder/],
   ] as const) {
     const { status, stderr } = start(...args);

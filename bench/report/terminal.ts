@@ -21,25 +21,21 @@ export function bytesSentence({ equal }: Summary): string {
   return `To be right as often as from ${number(equal.bytes)} bytes of packet, the network needs ${needs.join(" or ")}.`;
 }
 
-/** Time at equal accuracy, over the slowest and the fastest of the links. */
+/** Time at equal accuracy: the links on which it gains least and most. */
 export function timeSentence({ links, ways: [, ...pictures] }: Summary): string {
-  const sentences = pictures.map(({ name, family }, p) => {
-    const ratios = links.map(({ link, ways }) => ({
-      name: link.name,
-      ratio: ways[p + 1]!.time.totalMs / ways[0]!.time.totalMs,
-    }));
-    const [least, most] = [
-      ratios.reduce((a, b) => (b.ratio < a.ratio ? b : a)),
-      ratios.reduce((a, b) => (b.ratio > a.ratio ? b : a)),
-    ];
-    return `With ${family ?? name} the label takes ${number(least.ratio, 2)} (${least.name}) to ${number(most.ratio, 2)} (${most.name}) times as long.`;
+  const sentences = pictures.map(({ family }, p) => {
+    const ratios = links
+      .map(({ link, ways }) => ({ on: link.name, ratio: ways[p + 1]!.time.totalMs / ways[0]!.time.totalMs }))
+      .sort((a, b) => a.ratio - b.ratio);
+    const [least, most] = [ratios[0]!, ratios.at(-1)!].map(({ on, ratio }) => `${number(ratio, 2)} (${on})`);
+    return `With ${family} the label takes ${least} to ${most} times as long.`;
   });
   return sentences.join(" ");
 }
 
 export const TIME_RULE =
   `Device: encoder network and codec, or picture encoder. Server: codec and networks, or picture decoder and network. ` +
-  `Each is the median of ${PASSES} passes on this machine; the links are arithmetic (bytes x 8 / rate + round trip), not measured.`;
+  `Each step is the fastest of ${PASSES} passes on this machine; the links are arithmetic (bytes x 8 / rate + round trip), not measured.`;
 
 /** Lines as wide as the tables. */
 const wrapped = (text: string) => text.replace(/(.{1,118})(?: |$)/g, "$1\n").trimEnd();
@@ -100,11 +96,11 @@ export function report(machine: Machine, results: readonly ImageResult[], summar
     "",
     wrapped(`Is that good? ${bytesSentence(summary)}`),
     "",
-    "Milliseconds from photograph to label: every step measured here, the links calculated, pictures of equal accuracy:",
+    "Milliseconds from photograph to label, at equal accuracy (JPEG and WebP of that quality), every step counted:",
     ...timeTable(summary),
     wrapped(timeSentence(summary)),
     summary.exact
-      ? `Every packet decodes to exactly the numbers that went in, and is ${number(100 * over, 1)} % larger than the ideal.`
+      ? `Every packet decodes to exactly the numbers that went in. It is ${percent(over)} over the least that its tables allow.`
       : "A packet does NOT decode to the numbers that went in. This is a bug of the codec.",
   ];
 }
