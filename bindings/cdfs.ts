@@ -1,4 +1,4 @@
-/** Rows made of probabilities, in Wasm, so that every engine makes the same ones: docs/math.md 1 and 2. */
+/** Rows made from probabilities. Wasm computes them, so that every engine makes the same rows: docs/math.md 1 and 2. */
 import { NON_FINITE } from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
@@ -7,9 +7,10 @@ import type { FactorizedParameters, TableJson } from "./types.js";
 const PADDING = 256;
 const MAX_FILTER = 256;
 
-// CompressAI's get_scale_table(): exp(linspace(ln 0.11, ln 256, 64)) as torch computes it in float32 (2.13, CPU): from both ends to the middle, each
-// point rounded once. A scale between two versions would choose another row. Every exponential is 6 million float64 steps or more away
-// from where it would round to another float32, so no engine's Math.exp makes a difference (test/built-tables.test.ts has the bits).
+// CompressAI's get_scale_table(): exp(linspace(ln 0.11, ln 256, 64)) as torch computes it in float32 (2.13, CPU): from
+// both ends to the middle, each point rounded once. A scale between two versions would choose another row. Every
+// exponential is 6 million float64 steps or more away from where it would round to another float32, so no engine's
+// Math.exp makes a difference (test/built-tables.test.ts has the bits).
 const LOWEST = -2.207274913787842;
 const HIGHEST = 5.545177459716797;
 const STEP = 0.12305480241775513;
@@ -26,7 +27,7 @@ export function quantizedCdf(memory: Memory, pmf: Float32Array, precision: numbe
   return cdfAt(memory, at, pmf.length, precision);
 }
 
-/** cdf of the n probabilities at `pmf`, behind which there is room for it. */
+/** The cdf of the n probabilities at address `pmf`. Behind them there is room for it. */
 function cdfAt(memory: Memory, pmf: number, n: number, precision = 16): Uint32Array {
   const cdf = pmf + 4 * n + PADDING;
   const code = memory.wasm.quantizedCdf(pmf, n, precision, cdf);
@@ -35,7 +36,10 @@ function cdfAt(memory: Memory, pmf: number, n: number, precision = 16): Uint32Ar
   return memory.u32.slice(cdf / 4, cdf / 4 + n + 1);
 }
 
-/** Distributions of which there are rows per scale, in the order of their numbers, and the largest scale whose row still has a frequency of 1 for each symbol. */
+/**
+ * Distributions with a row per scale, in the order of their numbers. With each: the largest scale at which every symbol
+ * still gets a frequency of 1.
+ */
 const LARGEST = { gaussian: 5000, laplace: 1500, logistic: 1500 } as const;
 
 /** A row per scale. Throws RangeError for a scale that is too large. */
@@ -56,7 +60,10 @@ export function scaleRows(memory: Memory, kind: keyof typeof LARGEST, scales: Fl
   return { offsets, cdfs };
 }
 
-/** A factorized prior's rows from its parameters: CompressAI's EntropyBottleneck.update. Throws RangeError where the arrays contradict each other. */
+/**
+ * The rows of a factorized prior from its parameters, as CompressAI's EntropyBottleneck.update computes them. Throws
+ * RangeError where the arrays contradict each other.
+ */
 export function factorizedRows(memory: Memory, parameters: FactorizedParameters): TableJson {
   const { quantiles } = parameters;
   const channels = quantiles.length / 3;
@@ -81,7 +88,7 @@ export function factorizedRows(memory: Memory, parameters: FactorizedParameters)
   };
 }
 
-/** Widths before, between and behind the layers. */
+/** Number of values before the first layer, between layers, and after the last. */
 function filtersOf({ matrices, biases, factors }: FactorizedParameters, channels: number): Uint32Array {
   const layers = matrices.length;
   if (layers < 1 || biases.length !== layers || factors.length !== layers - 1)
@@ -101,7 +108,7 @@ function filtersOf({ matrices, biases, factors }: FactorizedParameters, channels
   return filters;
 }
 
-/** Matrix, bias and factor of each layer for one channel, in the order that the kernel reads. */
+/** Matrix, bias and factor of each layer for one channel, in the order in which Wasm reads them. */
 function channelParameters(
   { matrices, biases, factors }: FactorizedParameters,
   filters: Uint32Array,

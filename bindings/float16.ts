@@ -5,7 +5,7 @@ type Float16ArrayConstructor = new (buffer: ArrayBufferLike, byteOffset?: number
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
 
-/** Exact: every float16 is a float32. */
+/** float16 -> float32. Exact. */
 export function widen(data: ArrayBufferView): Float32Array {
   const half = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >> 1);
   const out = new Float32Array(half.length);
@@ -26,7 +26,10 @@ export function widen(data: ArrayBufferView): Float32Array {
   return out;
 }
 
-/** Rounds to nearest, ties to even; beyond 65504 to infinity, as ONNX Cast does. Float16Array where there is one, else raw bits. */
+/**
+ * float32 -> float16, to nearest, ties to even; beyond 65504 to infinity, as ONNX Cast does. A Float16Array if the
+ * engine has it, otherwise raw bits.
+ */
 export function narrow(data: Float32Array): ArrayBufferView {
   const half = new Uint16Array(data.length);
   for (let i = 0; i < data.length; i++) {
@@ -42,11 +45,12 @@ export function narrow(data: Float32Array): ArrayBufferView {
 function nearest(magnitude: number): number {
   if (magnitude >= 0x477ff000) return 0x7c00;
   if (magnitude < 0x38800000) {
-    // Below 2^-14 the result is a multiple of 2^-24. Adding 0.5 leaves float32 exactly 2^-24 for its last bit, so its own rounding does ours.
+    // Below 2^-14 the result is a multiple of 2^-24. After adding 0.5 the last bit of a float32 is worth exactly 2^-24,
+    // so float32 does the rounding.
     bits[0] = magnitude;
     float[0] += 0.5;
     return bits[0] - 0x3f000000;
   }
-  // 13 bits go; rounding may carry into the exponent, which is where it belongs.
+  // 13 bits are dropped. Rounding up may carry into the exponent, which gives the right result.
   return (magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13;
 }

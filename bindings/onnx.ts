@@ -1,6 +1,6 @@
 /**
  * Split models and entropy model families, with networks of any ONNX runtime: `onnxruntime-node`, `onnxruntime-web`
- * (Wasm, WebGPU, WebNN). A session is known by its structure; no runtime is imported.
+ * (Wasm, WebGPU, WebNN). Any object with the structure of a session is one; no runtime is imported.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type { HyperDecoder, HyperModel, Net, ScaleTable, Tensors } from "./famil
 export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Family, Format } from "./families/wire.js";
 export type { SessionLike, SessionTensor } from "./session.js";
 
-/** All outputs of an encoder network, fetched to the CPU; float16 ones widened to float32. */
+/** All outputs of an encoder network, on the CPU; float16 ones as float32. */
 export type EncoderOutputs = { readonly [name: string]: TensorLike };
 
 /** What {@link splitEncoder} needs. */
@@ -23,7 +23,7 @@ export interface SplitEncoderOptions {
   /** The encoder network. */
   session: SessionLike;
   codec: Codec;
-  /** A prior, or what makes one from the network's other outputs (a hyperprior's scales and means). */
+  /** A prior, or a function that makes one from the network's outputs (a hyperprior's scales and means). */
   prior: Prior | ((outputs: EncoderOutputs) => Prior);
   /** Name of the image input. Default: the session's only input. */
   input?: string;
@@ -37,7 +37,7 @@ export interface SplitDecoderOptions<S extends SessionLike = SessionLike> {
   /** The decoder network. */
   session: S;
   codec: Codec;
-  /** The prior of every packet; may be left out where each call brings its own. */
+  /** The prior of every packet. Leave it out if each call brings its own. */
   prior?: Prior;
   /** Name of the latent input. Default: the session's only input. */
   input?: string;
@@ -51,9 +51,9 @@ const latentTypes = ["float32", "int32", "int16", "int8"];
 /**
  * Makes a function from an image tensor to a packet: it runs the encoder network and encodes its latent.
  *
- * The latent may be float32, float16 (widened, exact), int32, int16 or int8. Outputs on a GPU are fetched with
- * `getData()` where needed, and disposed. The image is a tensor of the runtime or a plain `{type, dims, data}`.
- * It goes to the session as it is and stays the caller's.
+ * The latent may be float32, float16 (which becomes float32, exactly), int32, int16 or int8. Outputs on a GPU are
+ * fetched with `getData()` and disposed. The image is a tensor of the runtime or a plain `{type, dims, data}`. It is
+ * not disposed.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several and none is named. The function
  * throws `MODEL` for a latent of another type, and whatever `codec.encode` throws.
@@ -83,11 +83,11 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
 }
 
 /**
- * Makes a function from a packet to the outputs of the decoder network, by name. Where the prior changes with every
- * packet, it is the function's second argument.
+ * Makes a function from a packet to the outputs of the decoder network, by name. If the prior changes with every
+ * packet, pass it as the function's second argument.
  *
- * The session's outputs are returned as they are; those on a GPU are the caller's to dispose. The latent is float32
- * unless `decode.type` says otherwise, and float16 where the session says that its input is.
+ * The session's outputs are returned as they are; dispose those on a GPU yourself. The network is fed float32 unless
+ * `decode.type` says otherwise, and float16 if the session says that its input is float16.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several inputs and none is named. The
  * function throws TypeError where no prior is given, and whatever `codec.decode` throws.

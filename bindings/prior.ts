@@ -19,14 +19,14 @@ const DISTRIBUTIONS = ["gaussian", "laplace", "logistic"] as const;
 /** Where the scales begin behind the address that newScales gives: SCALES_VALUES of assembly/rows.ts. */
 const SCALES_VALUES = 64 + 32768;
 
-/** What a prior is made of; addresses are of its codec's memory. */
+/** What a prior consists of. Addresses are in the memory of its codec. */
 export interface PriorSource {
   readonly kind: number;
   readonly table: number;
   readonly tableRows: number;
   readonly centre: number;
   readonly step: number;
-  /** Kind channels; undefined: 1, or 0 where the rank is 1. */
+  /** For kind channels. undefined: 1, or 0 where the rank is 1. */
   readonly axis?: number | undefined;
   readonly rows?: Uint16Array;
   readonly sigmas?: Span;
@@ -35,7 +35,7 @@ export interface PriorSource {
   /** The scales behind that address, for the limits of a guard. */
   readonly scaleTable?: Float32Array;
   readonly mixture?: Mixture;
-  /** The shape, where the prior implies one. */
+  /** The shape, if the prior has one. */
   readonly dims?: readonly number[];
 }
 
@@ -48,7 +48,9 @@ interface Mixture {
   readonly centres: Span;
 }
 
-/** A prior knows its codec where nothing but this file sees it: a WeakSet of priors took 5 us where the caches were another program's. */
+/**
+ * A prior has a private reference to its codec. Looking it up in a WeakSet took 5 us when the caches held other data.
+ */
 export class OwnPrior implements Prior {
   readonly kind: Prior["kind"];
   readonly table: Table;
@@ -72,7 +74,10 @@ export class OwnPrior implements Prior {
   }
 }
 
-/** Fills in a part of `n` elements; a sequence's are counted later. Throws SHAPE_MISMATCH where the prior does not fit the shape. */
+/**
+ * Fills in a part of `n` elements (a sequence counts its own later). Throws SHAPE_MISMATCH if the prior does not fit
+ * the shape.
+ */
 export function fillPart(
   memory: Memory,
   part: number,
@@ -103,7 +108,7 @@ export function fillPart(
   }
   const found = kind === abi.KIND_ROWS ? source.rows!.length : source.sigmas!.n;
   const expected = mixture ? mixture.components * n : n;
-  // A sequence brings its scales step by step.
+  // A sequence brings its scales piece by piece.
   if (dims.length === 0) return;
   if (found !== expected) mismatch(`the prior is for ${found} elements, the shape [${dims}] has ${expected}`);
   if (means && means.n !== n) mismatch(`the prior has ${means.n} means, the shape [${dims}] has ${n} elements`);
@@ -114,18 +119,18 @@ export function fillPart(
   memory.setWord(part, abi.PART_WEIGHTED, mixture.weights ? 1 : 0);
 }
 
-/** How many symbols in turn share a row. */
+/** How many consecutive symbols share a row. */
 function runOf({ tableRows }: PriorSource, dims: readonly number[], axis: number): number {
   if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
   if (dims[axis] !== tableRows)
     mismatch(`dimension ${axis} of the shape [${dims}] is ${dims[axis]}, the table has ${tableRows} rows`);
   let run = 1;
   for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
-  // Kernels divide by it, in 32 bits; without elements it may be anything.
+  // Wasm divides by it, in 32 bits. Without elements any number will do.
   return run === 0 || run > 0x7fffffff ? 1 : run;
 }
 
-/** Copies what belongs to elements [from, to) to where the part wants it: means, and what says the rows. */
+/** Copies means, and scales or rows, of elements [from, to) to the addresses of the part. */
 export function placeParameters(memory: Memory, part: number, source: PriorSource, from: number, to: number): void {
   const { rows, sigmas, means, mixture } = source;
   if (means) memory.place(means, memory.word(part, abi.PART_AT_MEANS), from, to);
@@ -142,12 +147,15 @@ export function placeParameters(memory: Memory, part: number, source: PriorSourc
   if (mixture.weights) memory.place(mixture.weights, memory.word(part, abi.PART_AT_WEIGHTS), k * from, k * to);
 }
 
-/** How many of n elements are in Wasm memory at once. A mixture's parameters lie component by component, so they go together. */
+/**
+ * How many of n elements are in Wasm memory at once. A mixture's are all there, because its parameters are stored
+ * component by component.
+ */
 export const chunkOf = (source: PriorSource, n: number): number => (source.mixture ? n : Math.min(n, CHUNK));
 
-// ---- what priors are made of
+// ---- making priors
 
-/** Where scales lie for the codec's life: its own 64, or those of a table. */
+/** Scales in Wasm memory, for the life of the codec: its own 64, or those of a table. */
 export class Scales {
   readonly #memory: Memory;
   readonly #known: { values: Float32Array; address: number }[] = [];
@@ -216,7 +224,10 @@ export function mixtureSource(
   };
 }
 
-/** [K, C, H, W] and [1, K * C, H, W] are the shapes of parameters of [C, H, W] and [1, C, H, W] symbols. */
+/**
+ * The shape of a part from the shape of its parameters: [C, H, W] from [K, C, H, W], and [1, C, H, W] from [1, K * C,
+ * H, W].
+ */
 function mixtureDims(dims: number[], components: number, n: number): number[] {
   if (components === 1) return dims;
   if (dims.length > 1 && dims[0] === components) return dims.slice(1);
@@ -225,15 +236,16 @@ function mixtureDims(dims: number[], components: number, n: number): number[] {
   return [n / components];
 }
 
-/** Parameters of one prior are of one shape, dimensions of 1 apart. */
+/** Checks that the parameters of a prior have one shape, except for dimensions of 1. */
 export function checkParameters(name: string, found: Span | undefined, { dims }: Span): void {
   if (found && !shapesAgree(found.dims, dims))
     mismatch(`the ${name} have the shape [${found.dims}], the scales [${dims}]`);
 }
 
 /**
- * Throws SHAPE_MISMATCH where prior and latent both say a shape and it is not the same one, dimensions of 1 apart: a transposed export has as many elements.
- * A single dimension says only their number.
+ * Throws SHAPE_MISMATCH if prior and latent have different shapes, except for dimensions of 1. Equal numbers of
+ * elements are not enough: a transposed export has them, too. A shape of a single dimension says only the number of
+ * elements.
  */
 function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
   if (prior !== undefined && !shapesAgree(prior, dims))
@@ -244,7 +256,7 @@ function checkShape(prior: readonly number[] | undefined, dims: readonly number[
 export function checkRows(rows: ArrayLike<number>, limit: number): Uint16Array {
   if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
     throw new TypeError("rows must be an array of row numbers");
-  // What cannot be lost in 16 bits is copied first, so that the loop sees one kind of array.
+  // Values of these arrays fit 16 bits. They are copied first, so that the loop sees one kind of array.
   if (isArrayOf("uint16", rows) || isBytes(rows)) {
     const checked = new Uint16Array(rows);
     for (let i = 0; i < checked.length; i++) if (checked[i]! >= limit) badRow(i, checked[i], limit);

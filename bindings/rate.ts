@@ -1,4 +1,4 @@
-/** What a latent costs, without coding it. Numbers for people: nothing here touches the coded path. */
+/** What a latent costs, without coding it. These figures are for people: no packet depends on them. */
 import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
@@ -37,17 +37,17 @@ export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: P
   }
 }
 
-/** A part that a writer keeps: its symbols, and how each is coded. */
+/** A part as a writer keeps it: its symbols, and how each one is coded. */
 interface Kept {
   readonly n: number;
   readonly symbols: ArrayLike<number>;
   /** Undefined for a mixture, whose rows are made at run time. */
   readonly rowOf: ((i: number) => number) | undefined;
-  /** freq of symbol i, of 65536; and where it is an escape, u and max of docs/format.md section 1. */
+  /** freq of symbol i, of 65536. For an escape also u and max of docs/format.md section 1. */
   entryOf(i: number): { freq: number; escape?: readonly [number, number] };
 }
 
-/** Reads the record of a part: docs/abi.md. */
+/** Reads a part that a writer keeps: docs/abi.md. */
 function keptPart(memory: Memory, record: number, n: number, { offsets, cdfs }: TableJson): Kept {
   const { u16, u32 } = memory;
   const symbols = symbolsOf(memory, record, n);
@@ -95,7 +95,7 @@ function escapeBytes([u, max]: readonly [number, number]): number {
 /** Code length of symbols [from, to). */
 function costOf(part: Kept, from: number, to: number): Cost {
   const cost = { bits: 0, escapes: 0 };
-  // One logarithm for eight symbols: the product of their frequencies is exact enough in 53 bits, and far from overflow.
+  // One logarithm for eight symbols: the product of their frequencies is exact enough in 53 bits, and cannot overflow.
   let product = 1;
   for (let i = from; i < to; i++) {
     const { freq, escape } = part.entryOf(i);
@@ -127,7 +127,7 @@ function costs(part: Kept, dims: readonly number[], axis: number | undefined) {
   return { total, channels };
 }
 
-/** More escapes than that, or more bits than that times the latent's own histograms, are worth a word. */
+/** A larger share of escapes, or more bits than this many times the latent's own histograms, gives a warning. */
 const ESCAPE_SHARE = 0.005;
 const EXCESS = 1.2;
 
@@ -153,7 +153,7 @@ function symbolsOf(memory: Memory, record: number, n: number): ArrayLike<number>
   }
 }
 
-/** Code length under a histogram per row, with half a logarithm for each of its parameters (Rissanen 1978). */
+/** Code length under a histogram per row. Each parameter of it costs half a logarithm (Rissanen 1978). */
 function histogramBits(symbols: ArrayLike<number>, rowOf: (i: number) => number): number {
   const counts = new Map<number, Map<number, number>>();
   for (let i = 0; i < symbols.length; i++) {

@@ -1,10 +1,10 @@
-/** Sessions of ONNX Runtime by structure: what is fed to them and what comes out, without importing any. */
+/** Runs sessions of any ONNX runtime, which are known by their structure. No runtime is imported. */
 import { CodecError } from "./errors.js";
 import { narrow, widen } from "./float16.js";
 import { isArrayOf } from "./tensor.js";
 import type { TensorLike } from "./types.js";
 
-/** A tensor as a session returns it: on the CPU, or elsewhere with `getData` to fetch it. */
+/** A tensor as a session returns it: on the CPU, or elsewhere with a `getData` that fetches it. */
 export interface SessionTensor extends TensorLike {
   /** `cpu`, `cpu-pinned`, `gpu-buffer`, `texture`, `ml-tensor`; a tensor without it is on the CPU. */
   readonly location?: string;
@@ -37,7 +37,8 @@ export function pick(kind: "input" | "output", names: readonly string[], wanted:
 }
 
 /**
- * The outputs `wanted`, on the CPU, float16 ones widened to float32. What the session left elsewhere is disposed, also where fetching fails.
+ * Runs the session and returns the outputs `wanted`, on the CPU, float16 as float32. Tensors elsewhere are disposed,
+ * also if fetching fails.
  */
 export async function runToCpu(
   session: SessionLike,
@@ -48,7 +49,7 @@ export async function runToCpu(
   const missing = wanted.find((name) => results?.[name] === undefined);
   if (missing !== undefined) throw new CodecError("MODEL", `the session returned no "${missing}"`);
   const outputs: Record<string, TensorLike> = {};
-  // Listed before the fetch: getData turns a tensor's location to cpu and keeps its GPU memory.
+  // Listed before the fetch, because getData sets a tensor's location to cpu but keeps its GPU memory.
   const away = wanted.map((name) => results[name]).filter((tensor) => !onCpu(tensor));
   try {
     for (const name of wanted) outputs[name] = await toCpu(results[name]);
@@ -67,7 +68,7 @@ function onCpu({ location }: SessionTensor): boolean {
   return location === undefined || location === "cpu" || location === "cpu-pinned";
 }
 
-/** The tensor with its data on the CPU, float16 widened to float32. What is elsewhere stays there. */
+/** The tensor with its data on the CPU, float16 as float32. The tensor itself is not disposed. */
 export async function toCpu(tensor: SessionTensor): Promise<TensorLike> {
   const { type, dims } = tensor;
   const data = onCpu(tensor) || tensor.getData === undefined ? tensor.data : await tensor.getData();

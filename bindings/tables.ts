@@ -1,4 +1,7 @@
-/** Tables: JSON form <-> binary form (docs/format.md section 5), and what a codec has loaded. The binary form is validated in Wasm. */
+/**
+ * Tables: JSON form <-> binary form (docs/format.md section 5), and the tables that a codec has loaded. Wasm checks the
+ * binary form.
+ */
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
@@ -17,7 +20,7 @@ const invalid = (message: string): never => {
   throw new CodecError("INVALID_TABLE", message);
 };
 
-/** What a caller holds of a loaded table. */
+/** A loaded table, as the caller has it. */
 export class TableHandle implements Table {
   readonly rows: number;
   readonly fingerprint: string;
@@ -36,7 +39,7 @@ export class TableHandle implements Table {
     this.#address = address;
   }
 
-  /** Where it lies, if in this memory. */
+  /** Its address, if it is in this memory. */
   addressIn(memory: Memory): number | undefined {
     return this.#memory === memory ? this.#address : undefined;
   }
@@ -59,12 +62,12 @@ export class Tables {
     this.#memory = memory;
   }
 
-  /** @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is none. */
+  /** @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is no table. */
   load(source: TableSource): TableHandle {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
     if (source instanceof TableHandle) {
-      // A handle of another codec is loaded here from its bytes.
+      // A table of another codec is loaded from its bytes.
       return source.addressIn(this.#memory) === undefined ? this.#loadBytes(source.bytes(), false) : source;
     }
     if (isBytes(source)) return this.#loadBytes(source.slice(), false);
@@ -98,8 +101,8 @@ export class Tables {
 }
 
 /**
- * The binary form without a valid fingerprint: its last 8 bytes are zero. Checks what the binary form cannot express (non-integers,
- * cdfs that do not ascend), naming the row.
+ * The binary form, with 8 zero bytes for its fingerprint. Checks what the binary form cannot express (fractions, cdfs
+ * that do not ascend), and names the row.
  */
 function tableToBinary(json: TableJson): Uint8Array {
   const { offsets, cdfs, medians } = json;
@@ -153,7 +156,7 @@ function pushVarint(target: number[], value: number): void {
   target.push(value);
 }
 
-/** The JSON form of a binary form that has been validated. */
+/** The JSON form of a binary form that has been checked. */
 function tableToJson(bytes: Uint8Array): TableJson {
   let at = HEADER.length + 1;
   const varint = (): number => {

@@ -1,4 +1,4 @@
-/** What the codec accepts as a tensor: structure, never `instanceof` of a runtime's class. */
+/** What the codec accepts as a tensor. It looks at the structure, never at a runtime's class. */
 import { CodecError } from "./errors.js";
 import type { Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
 
@@ -15,7 +15,10 @@ export function isLatentType(type: unknown): type is LatentType {
   return typeof type === "string" && Object.hasOwn(ARRAYS, type);
 }
 
-/** Whether it is a Uint8Array, of any realm: a Buffer that comes into a test runner's sandbox is no instance of the sandbox's class. */
+/**
+ * Whether it is a Uint8Array, of any realm: a Buffer that comes into a test runner's sandbox is no instance of the
+ * sandbox's class.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array || tag(value) === "Uint8Array";
 }
@@ -39,7 +42,7 @@ export function isArrayOf<T extends keyof typeof KNOWN>(
   return (data as object | null | undefined)?.constructor === KNOWN[type] || tag(data) === KNOWN[type].name;
 }
 
-/** Number of elements; throws CodecError SHAPE_MISMATCH for what a packet cannot express. */
+/** Number of elements. Throws CodecError SHAPE_MISMATCH for a shape that a packet cannot hold. */
 export function checkDims(dims: unknown): number {
   if (!Array.isArray(dims) && !(ArrayBuffer.isView(dims) && "length" in dims))
     throw new TypeError("dims must be an array of dimensions");
@@ -49,7 +52,7 @@ export function checkDims(dims: unknown): number {
   let n = 1;
   for (let d = 0; d < list.length; d++) {
     const dimension = list[d]!;
-    // BigInts of other formats, strings of a form: printed they look right.
+    // BigInts and strings are refused here: in a message they would look right.
     if (typeof dimension !== "number")
       throw new TypeError(`dims must hold numbers, dims[${d}] is a ${typeof dimension}`);
     // An integer, and of 31 bits.
@@ -64,7 +67,10 @@ export function checkDims(dims: unknown): number {
 export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, d) => size === b[d]);
 
-/** Whether two shapes are the same but for dimensions of 1; a single dimension says only the number of elements. */
+/**
+ * Whether two shapes are equal except for dimensions of 1. A shape of a single dimension says only the number of
+ * elements.
+ */
 export function shapesAgree(a: readonly number[], b: readonly number[]): boolean {
   const [x, y] = [a, b].map((dims) => dims.filter((size) => size !== 1)) as [number[], number[]];
   return x.length < 2 || y.length < 2 || x.join() === y.join();
@@ -76,7 +82,7 @@ export interface CheckedTensor {
   dims: number[];
 }
 
-/** Checks type, data and dims against each other. `name` is the argument's, for messages. */
+/** Checks that type, data and dims fit together. `name` is what messages call the argument. */
 export function checkTensor(tensor: TensorLike, name: string): CheckedTensor {
   if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
   const { type, data, dims } = tensor;
@@ -110,11 +116,11 @@ export function outArray(type: LatentType, n: number, out: LatentData | undefine
   return out.length === n ? out : out.subarray(0, n);
 }
 
-// ---- tensors that are read and written where they lie: slices, halves and other orders, without a copy
+// ---- views: slices, halves and other orders of a tensor, read and written without a copy
 
-/** A tensor, or a view of one that has been checked: every element lies within `data`. */
+/** A tensor or view that has been checked: every element is within `data`. */
 export interface Span extends CheckedTensor {
-  /** Undefined: the elements lie in a row from the first one on. */
+  /** Undefined: the elements follow one another from the first one on. */
   strides: number[] | undefined;
   offset: number;
   n: number;
@@ -123,7 +129,9 @@ export interface Span extends CheckedTensor {
 const isView = (tensor: TensorLike | TensorView): tensor is TensorView =>
   (tensor as TensorView | null)?.strides !== undefined;
 
-/** Checks a tensor or view. `name` is the argument's. Throws TypeError, RangeError or SHAPE_MISMATCH. */
+/**
+ * Checks a tensor or view. `name` is what messages call the argument. Throws TypeError, RangeError or SHAPE_MISMATCH.
+ */
 export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   if (tensor === null || typeof tensor !== "object" || !isView(tensor)) {
     const { type, data, dims } = checkTensor(tensor, name);
@@ -161,7 +169,7 @@ export function floatSpan(value: Float32Array | TensorLike | TensorView, name: s
   return span;
 }
 
-/** The span that takes a part's elements, and what is returned for it. */
+/** The span that takes a part's elements, and the tensor or view that is returned. */
 export function targetOf(
   out: LatentData | TensorView | undefined,
   type: LatentType,
@@ -181,7 +189,7 @@ export function targetOf(
 
 export type Strided = Span & { strides: number[] };
 
-/** Dimensions that continue one another as one; those of 1 are left out. */
+/** Joins dimensions that continue one another, and leaves out those of 1. */
 function merged({ dims, strides }: Strided): { sizes: number[]; steps: number[] } {
   const sizes: number[] = [];
   const steps: number[] = [];
@@ -200,17 +208,17 @@ function merged({ dims, strides }: Strided): { sizes: number[]; steps: number[] 
   return { sizes, steps };
 }
 
-/** Blocks of rows of columns, at three distances. */
+/** A view as blocks of rows of columns, each with its distance in `data`. */
 export interface Grid {
   readonly rows: number;
   readonly columns: number;
   readonly steps: readonly [number, number, number];
-  /** The first and the last place of a block, from its first element. */
+  /** The lowest and the highest place of a block, counted from its first element. */
   readonly low: number;
   readonly high: number;
 }
 
-/** A view as a grid, if it is one of 4-byte elements whose columns do not lie in a row. */
+/** A view as a grid. Undefined unless its elements have 4 bytes and its columns are apart. */
 export function gridOf(span: Strided): Grid | undefined {
   const { sizes, steps } = merged(span);
   if (sizes.length < 2 || sizes.length > 3 || span.data.BYTES_PER_ELEMENT !== 4) return undefined;
@@ -227,7 +235,7 @@ export function gridOf(span: Strided): Grid | undefined {
   return { rows, columns, steps: [a, b, c], low, high };
 }
 
-/** The stretches of a view that lie at one distance: elements [at, at + length) are data[from + i * stride]. */
+/** Goes through the stretches of a view with one stride: elements [at, at + length) are data[from + i * stride]. */
 class Rows {
   readonly length: number;
   readonly stride: number;
@@ -237,7 +245,7 @@ class Rows {
   readonly #steps: number[];
   readonly #counters: number[];
 
-  /** Begins at the stretch that holds element `first`. */
+  /** Begins with the stretch that has element `first`. */
   constructor(span: Strided, first: number) {
     const { sizes, steps } = merged(span);
     this.#sizes = sizes;
@@ -367,8 +375,9 @@ export function permute(tensor: TensorLike | TensorView, order: readonly number[
 }
 
 /**
- * Half of the positions of the two last dimensions, those with (h + w) mod 2 = `parity`, as [.., H / 2, 2, W / 2]: row by row, as a
- * checkerboard prior codes them (He et al. 2021). With parity 0 the anchors begin in the upper left corner.
+ * Half of the positions of the two last dimensions: those with (h + w) mod 2 = `parity`, row by row, as [.., H / 2, 2,
+ * W / 2]. A checkerboard prior codes them in this order (He et al. 2021). With parity 0 the first one is in the upper
+ * left corner.
  *
  * @throws RangeError where H or W is odd, or the tensor has fewer than 2 or more than 6 dimensions.
  */

@@ -1,4 +1,4 @@
-/** Families in which a part of y is known before the next: checkerboard, channel groups, ELIC, autoregressive. */
+/** Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
 import { channels, checkerboardHalf as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
 import type { Latent, TensorLike, TensorView } from "../types.js";
@@ -31,8 +31,8 @@ export interface CheckerboardDecoder extends HyperDecoder {
 export interface CheckerboardModel extends CheckerboardDecoder, HyperModel {}
 
 /**
- * Checkerboard context (He 2021): z factorized, then the anchors of y, then the rest, for which a network sees the
- * anchors. H and W of y are even.
+ * Checkerboard context (He 2021): z factorized, then the anchors of y, then the rest under a prior from a network that
+ * sees the anchors. H and W of y are even.
  */
 export const checkerboard: Family<CheckerboardModel, CheckerboardDecoder> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
@@ -53,7 +53,9 @@ export interface ChannelGroupsDecoder extends HyperDecoder {
 /** A channel-group model, as the encoder needs it. */
 export interface ChannelGroupsModel extends ChannelGroupsDecoder, HyperModel {}
 
-/** Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from those before. */
+/**
+ * Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from the groups before.
+ */
 export const channelGroups: Family<ChannelGroupsModel, ChannelGroupsDecoder> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
   code: (wire, model, y) =>
@@ -95,7 +97,9 @@ export const elic: Family<ElicModel, ElicDecoder> = /* @__PURE__ */ family({
   },
 });
 
-/** Codes y group by group. `code` gets the inputs of a group's networks, and its channels of y at the encoder's end. */
+/**
+ * Codes y group by group. `code` gets the inputs of a group's networks and, at the encoder's end, its channels of y.
+ */
 async function codeGroups(
   wire: Wire,
   model: HyperDecoder,
@@ -123,7 +127,7 @@ async function codeGroups(
   return y_hat!;
 }
 
-/** Codes the anchors, then the rest, for which `nonanchor` sees the anchors under the name `known`. */
+/** Codes the anchors, then the rest. `nonanchor` gets the anchors as its input `known`. */
 async function codeHalves(
   wire: Wire,
   model: HyperDecoder & { readonly anchors?: AnchorParity },
@@ -153,7 +157,7 @@ const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   location: "cpu",
 });
 
-/** The first channels, dense as a network takes them. */
+/** The first channels as a plain tensor, which a network takes. */
 function leading(latent: Latent<Float32Array>, count: number): TensorLike {
   const first = slice(latent, 0, count);
   if (latent.dims[0] === 1) return first;
@@ -167,8 +171,8 @@ function leading(latent: Latent<Float32Array>, count: number): TensorLike {
 /** What a decoder needs of an autoregressive model; h_s gives `psi`. */
 export interface AutoregressiveDecoder extends HyperDecoder {
   /**
-   * `y_hat` (1, C, k, k) and `psi` (1, P, 1, 1) -> `scales`, `means` (1, C, 1, 1). `y_hat` is the pixel's surrounding:
-   * what comes before it in raster order, and 0 elsewhere.
+   * `y_hat` (1, C, k, k) and `psi` (1, P, 1, 1) -> `scales`, `means` (1, C, 1, 1). `y_hat` is the surrounding of the
+   * pixel: the positions before it in raster order, and 0 elsewhere.
    */
   readonly pixel: Net;
   /** C of y. */
@@ -182,7 +186,7 @@ export interface AutoregressiveModel extends AutoregressiveDecoder, HyperModel {
 
 /**
  * Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor): z factorized, then y pixel
- * by pixel in raster order, each after one run of `pixel`. So each end takes N * H * W runs, one after the other.
+ * by pixel in raster order, with one run of `pixel` before each. So each end makes N * H * W runs, one after the other.
  *
  * Both ends throw RangeError for an even `kernel`.
  */
@@ -197,7 +201,7 @@ export const autoregressive: Family<AutoregressiveModel, AutoregressiveDecoder> 
     if (y && !sameDims(y.dims, known.dims))
       throw new CodecError("SHAPE_MISMATCH", `y is [${y.dims}], psi and the channels ask for [${known.dims}]`);
 
-    // A pixel makes nothing new except what the network returns.
+    // Nothing is allocated per pixel, except by the network.
     const crop = zeros([1, c, k, k]);
     const point = zeros([1, p, 1, 1]);
     const inputs = { y_hat: crop, psi: point };

@@ -1,4 +1,4 @@
-/** The user's networks, by the names of their inputs and outputs, and what a hyperprior asks of them. */
+/** Runs the user's networks, by the names of their inputs and outputs. What all hyperpriors do with them. */
 import { CodecError } from "../errors.js";
 import { feed, runToCpu, type SessionLike, takesFloat16 } from "../session.js";
 import { channels, sameDims } from "../tensor.js";
@@ -12,9 +12,9 @@ export type Tensors = Readonly<Record<string, TensorLike>>;
  * A network: a session of any ONNX runtime, or a function of named tensors.
  *
  * The inputs and outputs of a session go by name (`psi`, `y_hat`, `scales`, ..: docs/families.md lists them). The name
- * does not matter where only one tensor is offered or wanted. Where two are wanted and the session has one output, its
- * channels are split in halves, scales first, as CompressAI does it. float16 outputs are widened; GPU tensors are
- * fetched and disposed. All results must be float32.
+ * does not matter if only one tensor is offered or wanted. If two are wanted and the session has one output, its
+ * channels are split in halves, scales first, as in CompressAI. float16 outputs become float32; GPU tensors are fetched
+ * and disposed. All results must be float32.
  */
 export type Net = SessionLike | ((inputs: Tensors) => Tensors | Promise<Tensors>);
 
@@ -43,10 +43,11 @@ export interface HyperModel extends HyperDecoder {
 // ---- running networks
 
 /**
- * Returns a function that computes the outputs `wanted`. Given the same object of inputs again, it makes no new feeds.
+ * Returns a function that computes the outputs `wanted`. If it is given the same object of inputs again, it makes no
+ * new feeds.
  *
  * @param label - what messages call the network.
- * @throws CodecError `MODEL` where it is no network or lacks an output; the function also for inputs and types.
+ * @throws CodecError `MODEL` if `net` is no network or lacks an output. The function throws it for inputs and types.
  */
 export function network<Name extends string>(net: Net, label: string, wanted: readonly Name[]) {
   const run = typeof net === "function" ? net : fromSession(net, label, wanted);
@@ -98,7 +99,7 @@ function halves(tensor: TensorLike, label: string, [first, second]: readonly str
   return { [first!]: slice(tensor, 0, c / 2), [second!]: slice(tensor, c / 2, c) };
 }
 
-/** The channels [from, to) without a copy: of one image dense, as an autoregressive pixel is read, else a view. */
+/** The channels [from, to) without a copy: of one image as a plain tensor, of a batch as a view. */
 export function slice(tensor: TensorLike, from: number, to: number): TensorLike {
   const view = channels(tensor, from, to);
   const { type, dims, offset = 0 } = view;
@@ -115,10 +116,10 @@ function fail(label: string, message: string): never {
 
 // ---- hyperpriors
 
-/** What most networks give. */
+/** The outputs of most networks. */
 export const both = ["scales", "means"] as const;
 
-/** Codes z and returns what h_s makes of it. */
+/** Codes z, and returns the outputs of h_s for it. */
 export async function hyper<Name extends string>(
   wire: Wire,
   model: HyperDecoder,
@@ -129,7 +130,7 @@ export async function hyper<Name extends string>(
   return network(model.h_s, "h_s", wanted)({ z_hat: wire.codeFactorized(model.prior, z) });
 }
 
-/** A prior of the scales and means that a network gave. `latent` is known at the encoder's end. */
+/** A prior from the scales and means of a network. `latent` is known at the encoder's end only. */
 export function gaussian(
   { codec }: Wire,
   { table, scaleTable }: ScaleTable,
@@ -141,7 +142,7 @@ export function gaussian(
   return codec.gaussian(scales, { means, table, scaleTable });
 }
 
-/** The codec counts elements only. It would not notice a network that exchanges H and W. */
+/** Checks shapes, because the codec only counts elements: it would not find a network that exchanges H and W. */
 export function checkSameDims(what: string, tensor: TensorLike | undefined, dims: readonly number[]): void {
   if (tensor && !sameDims(tensor.dims, dims))
     throw new CodecError(

@@ -1,6 +1,6 @@
 /**
- * What all families share. A recipe codes part after part, in one function for both ends: the encoder writes each part,
- * the decoder reads it, and both get back what the decoder sees. So the ends cannot disagree about an order.
+ * What all families share. A recipe is one function for both ends, which codes part after part: the encoder writes a
+ * part, the decoder reads it, and both get what the decoder sees. So the ends cannot disagree about an order.
  */
 import { CodecError } from "../errors.js";
 import { type SessionTensor, toCpu } from "../session.js";
@@ -20,17 +20,20 @@ import type {
 /** One packet, or one CompressAI string per part. */
 export type Format = "packet" | "strings";
 
-/** How a latent is encoded: what `codec.writer` takes, guard and index checks included. */
+/** How a latent is encoded: the options of `codec.writer`, with `guard` and `indexChecks`. */
 export interface EncodeFamilyOptions<F extends Format = Format> extends WriterOptions {
-  /** `packet` (default), or `strings` in the order of CompressAI's `compress()`: y first, z last. One image only. */
+  /**
+   * `packet` (default), or `strings` in the order of CompressAI's `compress()`: y first, z last. One image only.
+   * Strings have no guard: where the two ends run their networks in different runtimes, they fail (docs/compressai.md).
+   */
   format?: F;
 }
 
 /** What a decoder may need besides the packet. */
 export interface DecodeFamilyOptions extends ReaderOptions {
   /**
-   * With strings and compact packets, which do not hold it: `[height, width]` of the factorized part (z, or y where
-   * there is no z), CompressAI's `shape`; with a batch `[N, height, width]`.
+   * Needed with strings and compact packets, which do not hold it: `[height, width]` of the factorized part (z, or y if
+   * there is no z), which is CompressAI's `shape`. With a batch `[N, height, width]`.
    */
   shape?: readonly number[];
 }
@@ -43,7 +46,7 @@ export interface Encoded<F extends Format = "packet"> {
   readonly shape: number[];
   /** What the decoder will return, bit for bit. */
   readonly latent: Latent<Float32Array>;
-  /** Symbols whose row is sent along because of `guard`. */
+  /** Number of scales that the packet lists because of `guard`. */
   readonly corrections: number;
 }
 
@@ -84,13 +87,13 @@ export interface Wire {
   readonly format: Format;
   /** Codes a part under a factorized prior. A packet holds its shape, strings do not. */
   codeFactorized(prior: Prior, latent: TensorLike | undefined): Latent<Float32Array>;
-  /** Codes a part whose shape follows from its prior. */
+  /** Codes a part whose prior says its shape. */
   codeConditional(prior: Prior, latent: TensorLike | TensorView | undefined): Latent<Float32Array>;
-  /** Does the same and puts the result into `out`. */
+  /** Codes such a part, and puts what the decoder sees into `out`. */
   codeInto(prior: Prior, latent: TensorView | undefined, out: TensorView): void;
   /** Codes one integer of 0 .. limit - 1. */
   codeNumber(limit: number, value: number | undefined): number;
-  /** Begins a part that is coded step by step. `values` is not read at the decoder's end. */
+  /** Begins a part that is coded piece by piece. `values` is not read at the decoder's end. */
   sequence(options: SequenceOptions): SequenceWriter["next"];
 }
 
