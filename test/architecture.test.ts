@@ -93,6 +93,20 @@ test("docs/architecture.md names every file of assembly, bindings and tables", (
   }
 });
 
+test("docs/errors.md has a heading for each code, and no other", () => {
+  const codes = ["errors", "pool-errors"].flatMap((file) => {
+    const union = /export type \w*ErrorCode =([^;]+);/.exec(read(`bindings/${file}.ts`))?.[1] ?? "";
+    return Array.from(union.matchAll(/"(\w+)"/g), ([, code]) => code);
+  });
+  assert.ok(codes.includes("CORRUPTED") && codes.includes("WORKER_LOST"), String(codes));
+  const headings = Array.from(read("docs/errors.md").matchAll(/^### (\w+)$/gm), ([, heading]) => heading);
+  assert.equal(headings.sort(), codes.sort());
+});
+
+test("README.md has at most 1,000 words", () => {
+  assert.ok(read("README.md").trim().split(/\s+/).length <= 1000);
+});
+
 test("links of the documents lead somewhere", () => {
   const documents = [".", "docs", "bench", "test"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: folder !== ".", encoding: "utf8" })
