@@ -9,7 +9,7 @@ import { accuracyChart, bytesChart, linkChart, linkLegend } from "./charts.js";
 import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";
 import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./terminal.js";
 
-function facts({ bytes, images, symbols, idealBytes, exact, equal }: Summary): string {
+function facts({ bytes, images, idealBytes, exact, equal }: Summary): string {
   const list: [string, string][] = [
     ["bytes per packet", number(bytes / images)],
     ...equal.pictures.map(({ format, ratio }): [string, string] => [
@@ -17,10 +17,7 @@ function facts({ bytes, images, symbols, idealBytes, exact, equal }: Summary): s
       percent(1 / ratio, 0),
     ]),
     [`of ${number(equal.count)} test images named correctly`, percent(equal.top1, 0)],
-    [
-      "bits per symbol, over the ideal",
-      `${number((bytes * 8) / symbols, 2)}, ${number((100 * (bytes - idealBytes)) / idealBytes, 1)} %`,
-    ],
+    ["more bytes than its tables allow at least", percent(bytes / idealBytes - 1)],
     ["decoded exactly", exact ? "yes" : "NO"],
   ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
@@ -88,11 +85,11 @@ export async function page(
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>latentwire: ${title}</title><style>${STYLE}</style></head><body><main>
 <h1>${title}</h1>
-<p>A small encoder network on the device turns a photograph (${PREPARATION}) into a latent of ${packet.dims.join("x")} numbers. latentwire turns the latent into a packet.
-On the server, a decoder network turns the packet's numbers into features of ${packet.features.dims.join("x")}, and the rest of the network (MobileNetV2) names what the photograph shows.</p>
+<p>A small encoder network on the device turns a photograph (${PREPARATION}) into a latent of ${packet.dims.slice(1).join("x")} numbers. latentwire turns the latent into a packet.
+On the server, a decoder network turns the packet's numbers into features of ${packet.features.dims.slice(1).join("x")}, and the rest of the network (MobileNetV2) names what the photograph shows.</p>
 ${facts(summary)}
 <h2>What is sent, and what the network makes of it</h2>
-<p>${sameLabelSentence(summary)} A few photographs decide nothing; the ${number(equal.count)} test images below do. The second picture of each row shows how strong the decoded features are at each place: no eye sees the photograph in them, the network does.</p>
+<p>${sameLabelSentence(summary)} A few photographs decide nothing; the ${number(equal.count)} test images below do. The second picture of each row shows how strong the decoded features are at each place. A person can hardly see the photograph in it; the network can.</p>
 ${await gallery(pictures, results)}
 <h2>Is that good? Bytes at equal accuracy</h2>
 <p>${bytesSentence(summary)}</p>
