@@ -1,4 +1,7 @@
-/** The bytes of a bundle, docs/tables.md section 2: written and read, every field checked before it is used. Knows no codec and no Wasm. */
+/**
+ * Writes and reads the bytes of a bundle, docs/tables.md section 2. Every field is checked before it is used. Needs no
+ * codec and no Wasm.
+ */
 import { CodecError } from "../bindings/errors.js";
 import type { Bytes, Prior } from "../bindings/types.js";
 import { xxh32 } from "./xxh32.js";
@@ -6,9 +9,12 @@ import { xxh32 } from "./xxh32.js";
 /** What a table is for. */
 export type BundleKind = Exclude<Prior["kind"], "mixture">;
 
-/** A table of a bundle: what can be said of it without loading it. */
+/** A table of a bundle: what the bundle says about it, without loading it. */
 export interface BundleEntry {
-  /** 1 to 255 characters, unique in its bundle; for tables of a checkpoint the module's path, such as `entropy_bottleneck`. */
+  /**
+   * 1 to 255 characters, unique in its bundle; for tables of a checkpoint the module's path, such as
+   * `entropy_bottleneck`.
+   */
   readonly name: string;
   /** `factorized`: a row per channel; `gaussian`: a row per scale; `indexed`: rows chosen by the caller. */
   readonly kind: BundleKind;
@@ -20,13 +26,13 @@ export interface BundleEntry {
   readonly bytes: number;
   /** Whether the table has a median per row. */
   readonly medians: boolean;
-  /** The latent it is for, null where a dimension may be anything: `[null, 48, null, null]`. */
+  /** Shape of its latent, null where a dimension may be anything: `[null, 48, null, null]`. */
   readonly shape: readonly (number | null)[] | undefined;
   /** The dimension that selects the row of a factorized table; undefined is the codec's default. */
   readonly axis: number | undefined;
-  /** Quantization step the table was made for, 1 if none is said. */
+  /** Quantization step for which the table was made. 1 if the bundle does not say. */
   readonly step: number;
-  /** Whatever its maker wrote. */
+  /** Anything that its maker wrote. */
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
@@ -66,7 +72,7 @@ const corrupted = (message: string): never => {
   throw new CodecError("CORRUPTED", `bundle: ${message}`);
 };
 
-/** Puts the parts together. The same bytes are stored once. Throws RangeError where the result would be no bundle. */
+/** Writes a bundle. Equal blobs are stored once. Throws RangeError if the result would be no bundle. */
 export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Bytes {
   const blobs: Uint8Array[] = [];
   const places = new Map<string, [number, number]>();
@@ -110,7 +116,7 @@ export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Reco
 }
 
 /**
- * Reads what {@link formatBundle} wrote. What is found are views of `bytes`.
+ * Reads what {@link formatBundle} wrote. The result has views of `bytes`.
  *
  * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
  */
@@ -197,7 +203,7 @@ function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | und
   return blobs.subarray(start, start + length);
 }
 
-/** Rows, medians and fingerprint of a table in binary form, or undefined where it does not begin and end like one. */
+/** Rows, medians and fingerprint of a table in binary form. Undefined if it does not begin and end like one. */
 export function peekTable(table: Uint8Array): { rows: number; medians: boolean; fingerprint: string } | undefined {
   if (table.length < 14 || TABLE_MAGIC.some((byte, i) => table[i] !== byte)) return undefined;
   // A varint of at most 65,535: the Wasm module checks it when the table is loaded.
@@ -210,7 +216,7 @@ export function peekTable(table: Uint8Array): { rows: number; medians: boolean; 
 const isWhole = (value: unknown, least: number, most: number): value is number =>
   Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
 
-/** Whether a table may be called that: something, not too long, without control characters. */
+/** Whether it is a name for a table: not empty, not too long, without control characters. */
 export const isName = (name: string): boolean => name.length >= 1 && name.length <= 255 && !/\p{Cc}/u.test(name);
 
 export const isKind = (kind: unknown): kind is BundleKind =>

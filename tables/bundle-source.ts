@@ -1,7 +1,7 @@
-/** A bundle's bytes off the network. */
+/** Loads the bytes of a bundle from the network. */
 import { CodecError } from "../bindings/errors.js";
 
-/** The body of a response, read no further than `maxBytes`. Throws `NOT_A_BUNDLE` for an error status, `LIMIT_EXCEEDED`. */
+/** The body of a response, of at most `maxBytes`. Throws `NOT_A_BUNDLE` for an error status, `LIMIT_EXCEEDED`. */
 export async function readLimited(response: Response, maxBytes: number): Promise<Uint8Array> {
   if (!response.ok)
     throw new CodecError("NOT_A_BUNDLE", `${response.url || "the server"} answered with status ${response.status}`);

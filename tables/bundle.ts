@@ -1,5 +1,6 @@
 /**
- * Table bundles: the tables of a model in one file, under their names. docs/tables.md describes the file and how to make one.
+ * Table bundles: the tables of a model in one file, under their names. docs/tables.md describes the file and how to
+ * make one.
  *
  * @module
  */
@@ -39,15 +40,18 @@ export interface BundleInput {
   table: Table | Uint8Array;
   /** For `gaussian`: the ascending scale of each row; default CompressAI's 64. */
   scaleTable?: Float32Array;
-  /** For `gaussian`: leaves the rows out, they are built from the scales when loaded. Only for what `codec.gaussianTable(scaleTable)` gives. */
+  /**
+   * For `gaussian`: leaves the rows out; they are built from the scales when loaded. Only for tables of
+   * `codec.gaussianTable(scaleTable)`.
+   */
   rebuild?: boolean;
-  /** The latent it is for, null where a dimension may be anything. */
+  /** Shape of its latent, null where a dimension may be anything. */
   shape?: readonly (number | null)[];
   /** The dimension that selects the row of a factorized table, 0 to 6. */
   axis?: number;
-  /** Quantization step that the priors made from the entry get unless they are told another. Default 1. */
+  /** Quantization step of the priors made from the entry, unless their options say another. Default 1. */
   step?: number;
-  /** Anything that JSON can say. */
+  /** Anything that JSON can hold. */
   meta?: Readonly<Record<string, unknown>>;
 }
 
@@ -71,10 +75,10 @@ export interface TableLoader {
 }
 
 /**
- * Tables under their names. A table's bytes are parsed by the codec when it is first used, and once per codec. `codec` may be a codec or a pool.
+ * Tables under their names. A table is parsed when it is first used, once per codec. `codec` may be a codec or a pool.
  */
 export class Bundle {
-  /** Whatever the bundle's maker wrote. */
+  /** Anything that the bundle's maker wrote. */
   readonly meta: Readonly<Record<string, unknown>>;
   /** Every table, in the order of the file. */
   readonly entries: readonly BundleEntry[];
@@ -83,7 +87,7 @@ export class Bundle {
 
   /** Reads a bundle; see {@link readBundle}. */
   constructor(bytes: Uint8Array) {
-    // A copy: the caller's buffer is his own.
+    // A copy, because the caller may change the buffer.
     const { entries, meta } = parseBundle(bytes.slice());
     this.#found = entries;
     this.meta = meta;
@@ -150,7 +154,8 @@ export class Bundle {
   }
 
   /**
-   * A prior of a factorized table, as `codec.factorized` makes it; axis and step are the entry's unless `options` says otherwise.
+   * A prior of a factorized table, as `codec.factorized` makes it; axis and step are the entry's unless `options` says
+   * otherwise.
    *
    * @throws RangeError for a name that is unknown or of another kind; what {@link table} and `codec.factorized` throw.
    */
@@ -202,13 +207,13 @@ export class Bundle {
 /**
  * Writes tables into a bundle, docs/tables.md section 2. The same tables in the same order give the same bytes.
  *
- * @param meta - anything that JSON can say about the whole.
- * @throws TypeError, RangeError for an entry that is none.
+ * @param meta - anything that JSON can hold, about the whole bundle.
+ * @throws TypeError, RangeError for an invalid entry.
  */
 export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Bytes {
   if (!Array.isArray(entries)) throw new TypeError("entries must be a list of tables");
   const bytes = formatBundle(entries.map(plain), meta);
-  // Names that occur twice, too many entries: whatever the reader would refuse.
+  // Names that occur twice, too many entries: all that a reader would refuse.
   try {
     parseBundle(bytes);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Any file that may hold trained parameters, by what it begins with. */
+/** Opens any kind of file that may hold trained parameters. The first bytes say which kind it is. */
 import { CodecError } from "latentwire";
 import type { ByteSource } from "./byte-source.js";
 import { npzTensors } from "./npy.js";

@@ -20,7 +20,7 @@ export interface ReadLatent extends TensorLike {
 /** Options that describe raw input. */
 export const rawOptions = { dims: { type: "string" }, type: { type: "string" } } as const;
 
-/** A latent out of a .npy file, or out of raw elements with `--dims` and `--type`. */
+/** A latent from a .npy file, or from raw elements with `--dims` and `--type`. */
 export function readLatent(bytes: Uint8Array, values: Values, name: string): ReadLatent {
   if (!isNpy(bytes)) {
     const dims = list(values, "dims");
@@ -62,7 +62,7 @@ export function latentOf(tensor: StoredTensor, name: string): ReadLatent {
 
 /** A file of floats, flat: scales or means. */
 export function readFloats(bytes: Uint8Array, name: string): Float32Array {
-  // Raw floats have no shape to contradict.
+  // Raw floats have no shape, so there is none to check.
   if (!isNpy(bytes) && bytes.length % 4 === 0) return new Float32Array(new Uint8Array(bytes).buffer);
   return floats(readNpy(new MemorySource(bytes)), name);
 }

@@ -44,7 +44,7 @@ function parseJson(bytes: Uint8Array): TableJson {
   return json as TableJson;
 }
 
-/** The prior of `--tables` and its companions. */
+/** The prior that `--tables` and the options with it describe. */
 export async function makePrior(codec: Codec, values: Values): Promise<Prior> {
   const [tables, scales, rows, means] = ["tables", "scales", "rows", "means"].map((name) => text(values, name));
   if (scales !== undefined && rows !== undefined) throw new UsageError("--scales and --rows exclude each other");
@@ -68,7 +68,7 @@ export async function makePrior(codec: Codec, values: Values): Promise<Prior> {
   return bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) });
 }
 
-/** The table that is named, or the only one that will do. */
+/** The table that is named, or the only one of the right kind. */
 function chooseTable(bundle: Bundle, kind: BundleKind, name: string | undefined): string {
   const names = bundle.entries.map((entry) => `${entry.name} (${entry.kind})`).join(", ");
   if (name === undefined) {

@@ -71,7 +71,7 @@ async function main(args: string[]): Promise<number> {
 /** One line on standard error, and the exit code. */
 function fail(error: unknown): number {
   const { code, message, stack } = error as NodeJS.ErrnoException;
-  // A reader that closed its pipe has seen what it wanted.
+  // The reader of our output closed its pipe: it needs no more, and that is no error.
   if (code === "EPIPE") return EXIT.ok;
   const say = (label: string, exit: number) => {
     console.error(`latentwire: ${label} ${message}`);
@@ -84,7 +84,7 @@ function fail(error: unknown): number {
     console.error(`latentwire: ${code} ${message.replace(/^[A-Z]+: /, "")}`);
     return EXIT.data;
   }
-  // What the library calls a caller's mistake was given on the command line.
+  // A wrong argument of the library came from the command line.
   if (error instanceof RangeError || error instanceof TypeError) {
     if (process.env.LATENTWIRE_DEBUG) console.error(stack);
     return say("USAGE", EXIT.usage);

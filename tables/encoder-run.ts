@@ -1,4 +1,7 @@
-/** Latents of images: an encoder's ONNX file run by the user's own onnxruntime-node, its images read by the user's own sharp. */
+/**
+ * Latents of images: an encoder's ONNX file run by the user's own onnxruntime-node, its images read by the user's own
+ * sharp.
+ */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -15,12 +18,12 @@ export interface ImageOptions {
   output?: string;
 }
 
-/** A package that is needed here and is none of ours. */
+/** A package that is needed here and is not among our dependencies. */
 export class MissingPackage extends Error {
   readonly code = "MISSING_PACKAGE";
 }
 
-/** Beside this package, as in a project; or in the folder where the command runs, as with npx. */
+/** Looks beside this package, as in a project, then in the folder where the command runs, as with npx. */
 async function load<T>(name: string): Promise<T> {
   const found = await import(name).catch(async () => {
     try {
@@ -93,7 +96,7 @@ export async function encodeImages(
   return found;
 }
 
-/** What other people's packages throw, as one line with a code. */
+/** Turns what other packages throw into one line with a code. */
 async function refusedAs<T>(code: "MODEL" | "INVALID_FILE", what: string, work: Promise<T>): Promise<T> {
   try {
     return await work;

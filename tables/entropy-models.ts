@@ -1,9 +1,9 @@
-/** The entropy models in a checkpoint: which modules they are, and the table of each. CompressAI's names, all that it has used. */
+/** Finds the entropy models in a checkpoint, and the table of each. It knows all names that CompressAI has used. */
 import { type Codec, CodecError, type Table, type TableJson } from "latentwire";
 import type { BundleInput } from "latentwire/bundle";
 import { floats, integers, type StoredTensor } from "./stored-tensor.js";
 
-/** A table that was found, with what there is to say about it. */
+/** A table that was found, and where. */
 export interface ImportedModel {
   readonly input: BundleInput;
   readonly table: Table;
@@ -26,7 +26,7 @@ const BUFFERS = ["_quantized_cdf", "_offset", "_cdf_length"] as const;
 const PLAIN = new Set<string>([...BUFFERS, "quantiles", "scale_table"]);
 /** `matrices.0` (from 1.2.7), `_matrix0` (up to 1.2.6), `_matrices.0` (before 1.1). */
 const LAYER = /^_?(matri(?:x|ces)|bias(?:es)?|factors?)\.?(\d{1,3})$/;
-/** What trainers put around a model; the rest of a path is the module's name in the model. */
+/** What training programs put in front of a path; the rest is the module's name in the model. */
 const WRAPPERS = new Set(["state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"]);
 /** What torch.compile puts into paths, in front or in between. */
 const COMPILED = "_orig_mod";
@@ -65,16 +65,16 @@ export function importModels(codec: Codec, tensors: Tensors, only: readonly stri
   return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!, built));
 }
 
-/** Entries computed so far: a file can name one table of scales any number of times, too. */
+/** Entries computed so far. A file can name one table of scales any number of times, too. */
 interface Built {
   entries: number;
 }
 
 /** Entries of a bundle, docs/tables.md section 2. */
 const MAX_MODELS = 4096;
-/** Of all tables together; CompressAI's own 64 Gaussian rows are 200,000, padding included. */
+/** Most entries of all tables together. CompressAI's 64 Gaussian rows have 200,000, padding included. */
 const MAX_NUMBERS = 2 ** 26;
-/** What a table may have, docs/format.md section 5; and what is computed for all tables of a file. */
+/** Most entries of a table, docs/format.md section 5; also the most that are computed for one file. */
 const MAX_ENTRIES = 2 ** 24;
 
 function checkEntries(count: number, most: number, name: string): void {
@@ -99,7 +99,7 @@ function findModules(tensors: Tensors): Module[] {
   return [...modules.values()].filter(({ tensors }) => tensors.has("_quantized_cdf") || tensors.has("quantiles"));
 }
 
-/** Paths without what is around the model; whole paths where two would be the same. */
+/** Paths without the part in front of the model; whole paths if two would become equal. */
 function nameModules(modules: readonly Module[]): string[] {
   const taken = new Set<string>();
   return modules.map(({ path, tensors }) => {
@@ -190,7 +190,7 @@ function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string
     const [low, median, high] = quantiles.subarray(c, c + 3) as unknown as [number, number, number];
     entries += Math.max(0, median - low) + Math.max(0, high - median) + 4;
   }
-  // CompressAI's layers have 33 weights a channel; of larger ones each entry takes longer.
+  // CompressAI's layers have 33 weights a channel. With larger layers each entry takes longer to compute.
   const weights = parts.matrices.reduce((sum, { length }) => sum + length, 0) / Math.max(1, quantiles.length / 3);
   built.entries += entries * Math.max(1, Math.ceil(weights / 64));
   checkEntries(built.entries, MAX_ENTRIES, name);
@@ -198,7 +198,7 @@ function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string
   try {
     table = codec.factorizedTable({ ...parts, factors, quantiles });
   } catch (error) {
-    // A caller's mistake would be ours; this one is the file's.
+    // The arguments come from the file, so a RangeError is an error of the file.
     return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
   }
   const notes = [`${EMPTY}; built from its parameters`];
@@ -236,7 +236,7 @@ function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string, 
 
 // ---- Gaussian tables
 
-/** Entries of the rows for scales, about. */
+/** Number of entries of the rows for these scales, roughly. */
 const gaussianEntries = (scales: Float32Array): number => scales.reduce((sum, scale) => sum + 13 * scale + 4, 0);
 
 const gaussianInput = (

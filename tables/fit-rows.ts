@@ -1,49 +1,49 @@
 /**
- * A row of a table from the symbols of a channel. The probabilities are (counts + weight * q) / (number + weight), q being a distribution of a known
- * kind with the symbols' own location and spread: the histogram where it has much to say, the curve where it has little. A weight of
- * infinity is the curve alone.
+ * Makes a row of a table from the symbols of a channel. The probabilities are (counts + weight * q) / (number +
+ * weight), where q is a curve of a known kind with the symbols' own location and spread. So frequent symbols follow the
+ * histogram, rare ones the curve. A weight of infinity is the curve alone.
  */
 import type { Codec } from "latentwire";
 
-/** Curves that a row may lean on. */
+/** The kinds of curves. */
 export const KINDS = ["laplace", "gaussian", "logistic"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** How a row is made. */
 export interface Recipe {
   readonly kind: Kind;
-  /** Symbols that the curve is worth. */
+  /** Weight of the curve: it counts as so many symbols. */
   readonly weight: number;
 }
 
 const WEIGHTS = [1, 8, 64, 512, 4096, Number.POSITIVE_INFINITY];
 
-/** All that are tried. */
+/** All recipes that are tried. */
 const RECIPES: readonly Recipe[] = KINDS.flatMap((kind) => WEIGHTS.map((weight) => ({ kind, weight })));
 
-/** For data too scarce to choose by. */
+/** The recipe where there is too little data to choose one. */
 const SAFE_WEIGHT = 64;
 
 /** Symbols of one channel, counted. */
 export interface Histogram {
-  /** Symbol of the first count. */
+  /** The symbol that counts[0] belongs to. */
   readonly low: number;
   readonly counts: Float64Array;
-  /** How many symbols there are, those too far out to be counted included. */
+  /** Number of all symbols, also of those too far out to be counted. */
   readonly total: number;
 }
 
 const FARTHEST = 32768;
-/** A row longer than that costs more as a table than as escapes. */
+/** Most entries of a row: more would cost more bytes in the table than they save in escapes. */
 const MAX_ENTRIES = 4096;
-/** Share of the symbols that may be left to escapes. */
+/** Share of the symbols that may become escapes. */
 const TAIL = 1e-4;
-/** Share of the curve that may be left to escapes. */
+/** Share of the curve that may become escapes. */
 const CURVE_TAIL = 1e-5;
-/** Bits of an escaped value itself, about. */
+/** Bits of an escaped value, roughly. */
 const ESCAPE_BITS = 16;
 
-/** Counts symbols; those beyond +-32768 only in `total`. */
+/** Counts symbols. Those beyond +-32768 count in `total` only. */
 export function histogram(parts: readonly Int32Array[]): Histogram {
   let low = FARTHEST;
   let high = -FARTHEST;
@@ -91,7 +91,7 @@ function curveOf({ low, counts }: Histogram, kind: Kind): Curve {
     spread += (counts[k]! * (kind === "laplace" ? far : far * far)) / Math.max(1, counted);
   }
   const scale = kind === "laplace" ? spread : Math.sqrt(spread) * (kind === "logistic" ? Math.sqrt(3) / Math.PI : 1);
-  // A channel that never changes still has a neighbour.
+  // A channel of one symbol gets some spread, so that its neighbours are not impossible.
   return { kind, location: low + location, scale: Math.max(scale, 0.05) };
 }
 
@@ -103,7 +103,7 @@ function below({ kind, location, scale }: Curve, x: number): number {
   return normal(z);
 }
 
-/** Abramowitz and Stegun 26.2.17, to 1e-7: these are weights of a guess, the rows are what is counted. */
+/** Abramowitz and Stegun 26.2.17, exact to 1e-7, which is enough for a curve. */
 function normal(z: number): number {
   const t = 1 / (1 + 0.2316419 * Math.abs(z));
   const poly = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
@@ -111,7 +111,7 @@ function normal(z: number): number {
   return z > 0 ? 1 - upper : upper;
 }
 
-/** Symbols that a row has entries for: nearly all that were seen, and where the curve still has weight. */
+/** The symbols that get entries: nearly all that were seen, and those to which the curve gives some probability. */
 function support({ low, counts, total }: Histogram, curve: Curve): [number, number] {
   let first = 0;
   let last = counts.length - 1;
@@ -128,13 +128,13 @@ function support({ low, counts, total }: Histogram, curve: Curve): [number, numb
   return [from, to];
 }
 
-/** Probabilities from `offset` on; the last is the escape's. */
+/** Probabilities of the symbols from `offset` on. The last one is that of the escape. */
 export interface Row {
   readonly offset: number;
   readonly pmf: Float32Array;
 }
 
-/** The row for what was counted. */
+/** The row for these counts. */
 export function fitRow(counted: Histogram, { kind, weight }: Recipe): Row {
   const curve = curveOf(counted, kind);
   const [from, to] = support(counted, curve);
@@ -152,14 +152,14 @@ export function fitRow(counted: Histogram, { kind, weight }: Recipe): Row {
   seen[entries] = total - inside;
   const pmf = new Float32Array(entries + 1);
   for (let k = 0; k <= entries; k++) {
-    // Not even the curve is certain: a symbol it calls impossible must not cost without bound.
+    // A symbol that the curve makes impossible must not cost infinitely many bits.
     const guess = (1 - 1e-4) * Math.max(0, q[k]!) + 1e-4 / (entries + 1);
     pmf[k] = weight === Number.POSITIVE_INFINITY ? guess : (seen[k]! + weight * guess) / (total + weight);
   }
   return { offset: from, pmf };
 }
 
-/** Bits that a row spends on what was counted, about. */
+/** Bits that a row spends on these counts, roughly. */
 export function rowBits({ offset, pmf }: Row, { low, counts, total }: Histogram): number {
   const entries = pmf.length - 1;
   let bits = 0;
@@ -174,8 +174,8 @@ export function rowBits({ offset, pmf }: Row, { low, counts, total }: Histogram)
 }
 
 /**
- * The recipe whose rows spend the fewest bits on what they were not made of: each part of the symbols is coded with a row made of the other
- * parts. Of recipes that tie, the first; with a single part, a curve that is worth 64 symbols.
+ * Finds the recipe whose rows spend the fewest bits in cross-validation: each part of the symbols is coded with a row
+ * made from the other parts. If recipes tie, the first wins. With a single part it is the recipe for scarce data.
  */
 export function chooseRecipe(parts: readonly Histogram[]): Recipe {
   const single = parts.length < 2;
@@ -203,7 +203,7 @@ export function merged(parts: readonly Histogram[]): Histogram {
   return { low, counts, total: parts.reduce((sum, part) => sum + part.total, 0) };
 }
 
-/** The row in the codec's integers. */
+/** The row as integers. */
 export function quantizedRow(codec: Codec, { offset, pmf }: Row): { offset: number; cdf: number[] } {
   return { offset, cdf: Array.from(codec.quantizedCdf(pmf)) };
 }

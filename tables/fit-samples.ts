@@ -1,4 +1,4 @@
-/** Sample latents for fitting: same channels, any number of positions, and which of them are used for what. */
+/** Sample latents for fitting: equal channels, any number of positions. Which samples are used for what. */
 import { CodecError, type TensorLike } from "latentwire";
 import type { ReadLatent } from "./cli-latent.js";
 
@@ -16,16 +16,16 @@ export interface SampleSet {
   readonly samples: readonly Sample[];
 }
 
-/** Samples that rows are made of, and those that are only reported on. */
+/** Samples from which rows are made, and samples that are only reported on. */
 export interface Split {
   readonly used: readonly Sample[];
-  /** Empty where there is a single sample. */
+  /** Empty if there is a single sample. */
   readonly held: readonly Sample[];
 }
 
 /**
- * Arrays as samples. Without `axis`, [C, H, W] is one sample of [1, C, H, W], and what has a first dimension of N is N samples; with it
- * each array is one sample as it is.
+ * Arrays as samples. Without `axis`, [C, H, W] is one sample [1, C, H, W], and an array whose first dimension is N is N
+ * samples. With `axis` each array is one sample as it is.
  *
  * @throws CodecError `SHAPE_MISMATCH` where channels differ, `NO_TABLES` where there is nothing to fit to
  */
@@ -63,13 +63,13 @@ function split(data: Float32Array, [count = 0, ...rest]: readonly number[]): Sam
   }));
 }
 
-/** Every fifth sample is held out, of fewer the last; by position, so that the same files give the same tables. */
+/** Holds out every fifth sample, or the last one of fewer. By position, so that the same files give the same tables. */
 export function splitSamples(samples: readonly Sample[]): Split {
   const isHeld = (i: number) => samples.length > 1 && (samples.length < 5 ? i === samples.length - 1 : i % 5 === 4);
   return { used: samples.filter((_, i) => !isHeld(i)), held: samples.filter((_, i) => isHeld(i)) };
 }
 
-/** Calls `visit` with the elements of each channel: the array they are in, and the ranges where they lie. */
+/** Calls `visit` for each channel, with an array and a range of it that belongs to the channel. */
 export function forRuns(
   dims: readonly number[],
   axis: number,

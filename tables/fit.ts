@@ -1,4 +1,4 @@
-/** Tables for latents of which only samples are known: rows per channel, and the quantization step for a wanted rate. */
+/** Makes tables from sample latents: a row per channel, and the quantization step for a wanted rate. */
 import { type Codec, CodecError, type Prior, type Table } from "latentwire";
 import {
   chooseRecipe,
@@ -14,46 +14,49 @@ import { forRuns, type Sample, type SampleSet, splitSamples } from "./fit-sample
 
 /** What is wanted. */
 export interface FitOptions {
-  /** Quantization step; found from `targetBytes` where it is left out, 1 without either. */
+  /** Quantization step. Default: found from `targetBytes`, or 1 without it. */
   step?: number;
   /** Mean size of a packet, in bytes. */
   targetBytes?: number;
-  /** Told how many of `total` fits are done. */
+  /** Is told how many of `total` fits are done. */
   progress?: (done: number, total: number) => void;
 }
 
-/** How the tables do on samples they have not seen. Means per sample. */
+/** How good the tables are for samples that they were not made from. Means per sample. */
 export interface HeldOut {
   readonly samples: number;
   readonly elements: number;
-  /** Of whole packets, as encode writes them. */
+  /** Bytes of whole packets, as `encode` writes them. */
   readonly packetBytes: number;
-  /** What no coder could beat with this table. */
+  /** Ideal bytes under this table. */
   readonly idealBytes: number;
   readonly bitsPerElement: number;
   readonly escapes: number;
   /** Mean squared error of quantization. */
   readonly mse: number;
-  /** Ideal bytes of tables whose rows are all made alike: of the curves alone, and of the histogram with next to no curve. */
+  /** For comparison: ideal bytes of tables made from curves alone, and from histograms with hardly any curve. */
   readonly others: Readonly<Record<string, number>>;
 }
 
-/** Tables and what is known of them. */
+/** Tables, and how good they are. */
 export interface Fit {
   readonly table: Table;
   readonly step: number;
   readonly axis: number;
   readonly recipes: readonly Recipe[];
-  /** Undefined where there was but one sample. */
+  /** Undefined if there was only one sample. */
   readonly held: HeldOut | undefined;
 }
 
-/** Samples enough for a search; the rows that are kept are made of all. */
+/** So many samples are enough to search the step. The final rows are made from all. */
 const SEARCH_ELEMENTS = 2 ** 21;
 const SEARCH_STEPS = 14;
 const FOLDS = 5;
 
-/** Fits rows to samples. Deterministic. Throws RangeError where no step gives `targetBytes`, and what the codec throws for the latents. */
+/**
+ * Fits rows to samples. Deterministic. Throws RangeError if no step gives `targetBytes`, and what the codec throws for
+ * the latents.
+ */
 export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit {
   const { used, held } = splitSamples(set.samples);
   const fitter = new Fitter(codec, set, mediansOf(set, used));
@@ -66,7 +69,7 @@ export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit
   return { table, step: Math.fround(step), axis: set.axis, recipes, held: report };
 }
 
-/** The lower median of each channel: a value that occurs, so that a channel of mostly zeros keeps its zeros. */
+/** The lower median of each channel. It is a value that occurs, so a channel of mostly zeros keeps its zeros. */
 function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): Float32Array {
   const sizes = new Float64Array(channels);
   for (const { dims } of samples)
@@ -80,7 +83,7 @@ function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): F
       values[channel]!.set(data.subarray(start, end), at[channel]!);
       at[channel]! += end - start;
     });
-  // -0 would be another table than 0.
+  // -0 and 0 have different bits, and would give different tables.
   return Float32Array.from(values, (channel) => (channel.sort()[(channel.length - 1) >> 1] ?? 0) + 0);
 }
 
@@ -88,7 +91,7 @@ class Fitter {
   readonly #codec: Codec;
   readonly #set: SampleSet;
   readonly #medians: Float32Array;
-  /** Rows that hold nothing: quantizing needs medians and step only. */
+  /** A prior with rows of an escape only: quantizing needs medians and step, not rows. */
   readonly #plain: Table;
 
   constructor(codec: Codec, set: SampleSet, medians: Float32Array) {
@@ -193,14 +196,14 @@ function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOption
       const recipes = counted.map((one) => chooseRecipe([one]));
       return fitter.packetBytes(fitter.table(counted, recipes), step, used);
     } catch (error) {
-      // Symbols beyond int32: a step too fine for anything.
+      // Symbols beyond int32: the step is far too fine.
       if (error instanceof CodecError && error.code === "OUT_OF_RANGE") return Number.POSITIVE_INFINITY;
       throw error;
     }
   };
   let low = 1;
   let high = 1;
-  // Bracket: a packet of `low` is too large, one of `high` small enough.
+  // With step `low` a packet is too large, with `high` it is small enough.
   while (bytes(high) > targetBytes) {
     low = high;
     high *= 4;
@@ -224,7 +227,7 @@ function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOption
       `targetBytes ${targetBytes} is out of reach: the finest step takes ${Math.floor(bytes(high))} bytes`,
     );
   progress?.(1, 1);
-  // A float32 is what the codec divides by, and what a bundle can say.
+  // The codec divides by a float32, and a bundle holds one.
   return Math.fround(high);
 }
 

@@ -12,7 +12,7 @@ import {
 import type { ZipArchive } from "./zip.js";
 
 const MAX_HEADER = 2 ** 16;
-/** NumPy's own. */
+/** The magic bytes of NumPy. */
 const MAX_RANK = 64;
 
 const TYPES: Record<string, StoredType> = {
@@ -78,7 +78,10 @@ export function npzTensors(archive: ZipArchive): Map<string, StoredTensor> {
   return found;
 }
 
-/** A member, unpacked when it is asked for and not kept: most of a model's arrays are weights that no table is made of. */
+/**
+ * A member of an archive. It is unpacked when it is asked for, and not kept: most arrays of a model are weights, which
+ * no table needs.
+ */
 class NpzArray implements StoredTensor {
   readonly #archive: ZipArchive;
   readonly #name: string;

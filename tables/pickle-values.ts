@@ -16,10 +16,10 @@ export class PickleTuple {
   constructor(readonly items: readonly PickleValue[]) {}
 }
 
-/** An object of a class that this reader does not know: what it was to be made of. */
+/** An object of a class that this reader does not know: the class, and the arguments. */
 export class PickleObject {
   state: PickleValue = null;
-  /** Where it was used as a dict or a list. */
+  /** Its items, if it was used as a dict or a list. */
   readonly items = new Map<PickleValue, PickleValue>();
   readonly list: PickleValue[] = [];
   constructor(
@@ -44,7 +44,7 @@ export type PickleValue =
   | PickleValue[]
   | Map<PickleValue, PickleValue>;
 
-/** Base of values that a caller's hooks make. */
+/** Base class of the values that a caller's hooks make. */
 export abstract class PickleForeign {
   protected readonly foreign = true;
 }

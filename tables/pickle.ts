@@ -1,25 +1,26 @@
 /**
- * A reader for Python pickles that executes nothing. Unlike pickle.load it has no way to call or import anything: a class or function is a
- * {@link PickleGlobal}, a name; calling one makes a {@link PickleObject}, a record of what would have been called, unless the few
- * constructors that `reduce` knows say what the result is. So a hostile pickle can only describe odd data.
+ * A reader for Python pickles that executes nothing. Unlike pickle.load it has no way to call or import anything: a
+ * class or function is a {@link PickleGlobal}, a name; calling one makes a {@link PickleObject}, a record of what would
+ * have been called, unless the few constructors that `reduce` knows say what the result is. So a hostile pickle can
+ * only describe odd data.
  *
- * Binary opcodes of protocols 2 to 5 (https://docs.python.org/3/library/pickletools.html); torch.save writes 2. Each opcode adds at most one
- * value to what the input already holds. One byte can add an empty dict of 200, and a deflated pickle has a million of them in a kilobyte, so
- * values are counted by what they take.
+ * Binary opcodes of protocols 2 to 5 (https://docs.python.org/3/library/pickletools.html); torch.save writes 2. Each
+ * opcode adds at most one value to what the input already holds. One byte can add an empty dict of 200, and a deflated
+ * pickle has a million of them in a kilobyte, so values are counted by what they take.
  */
 import { CodecError } from "latentwire";
 import { PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
 
-/** The few things a caller knows how to make. */
+/** How a caller makes the few objects that it knows. */
 export interface PickleHooks {
   /** The result of calling a known constructor; undefined leaves a record. */
   reduce?(callable: PickleGlobal, args: readonly PickleValue[]): PickleValue | undefined;
-  /** What a persistent id stands for. */
+  /** The value of a persistent id. */
   persistent?(id: PickleValue): PickleValue;
 }
 
 const MAX_LONG_BYTES = 1024;
-/** Of all that is made, in units of about 16 bytes: a tensor of torch.save takes some 150. */
+/** Most memory that values may take, in units of about 16 bytes. A tensor of torch.save takes some 150. */
 const MAX_COST = 2 ** 24;
 const COST = { value: 1, remembered: 4, tuple: 6, list: 6, dict: 16, object: 32 };
 const utf8 = new TextDecoder();
@@ -28,7 +29,9 @@ const invalid = (message: string): never => {
   throw new CodecError("INVALID_FILE", `pickle: ${message}`);
 };
 
-/** Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, `LIMIT_EXCEEDED`, and what the hooks throw. */
+/**
+ * Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, `LIMIT_EXCEEDED`, and what the hooks throw.
+ */
 export function readPickle(bytes: Uint8Array, hooks: PickleHooks = {}): PickleValue {
   return new Unpickler(bytes, hooks).run();
 }
@@ -225,7 +228,7 @@ class Unpickler {
   }
 
   #text(opcode: number): boolean {
-    // Protocol 0, which torch and numpy have never written.
+    // Protocol 0. torch and numpy have never written it.
     if ("FIGLPSVipg".includes(String.fromCharCode(opcode)))
       throw new CodecError("UNSUPPORTED_FILE", "pickle: a text pickle (protocol 0); save it with a newer protocol");
     return false;

@@ -3,7 +3,7 @@ import { CodecError } from "latentwire";
 import type { ByteSource } from "./byte-source.js";
 import { elementBytes, elementCount, type StoredTensor, type StoredType } from "./stored-tensor.js";
 
-/** The format allows 100 MB, of which JSON can make gigabytes; this is some 80,000 tensors. */
+/** The format allows 100 MB, which JSON.parse can turn into gigabytes. This is enough for some 80,000 tensors. */
 const MAX_HEADER = 2 ** 23;
 
 const TYPES: Record<string, StoredType> = {
@@ -39,7 +39,7 @@ export function safetensors(source: ByteSource): Map<string, StoredTensor> {
     const { dtype, shape, data_offsets: place } = (value ?? {}) as Record<string, unknown>;
     if (!isList(shape) || !isList(place) || place.length !== 2) return invalid(`${name} is not described as a tensor`);
     const type = Object.hasOwn(TYPES, String(dtype)) ? TYPES[String(dtype)] : undefined;
-    // A type that no table is made of is nobody's mistake.
+    // A tensor of a type that no table has is allowed, and left out.
     if (type === undefined) continue;
     const [start, end] = place as [number, number];
     const bytes = () => {

@@ -36,7 +36,7 @@ export interface StoredTensor {
   bytes(): Uint8Array;
 }
 
-/** No tensor of an entropy model comes near it: a table has at most 2^24 entries. */
+/** Larger than any tensor of an entropy model: a table has at most 2^24 entries. */
 export const MAX_TENSOR_BYTES = 2 ** 28;
 
 /** Number of elements of a shape of non-negative integers, checked against {@link MAX_TENSOR_BYTES}. */
@@ -117,7 +117,7 @@ export function integers(tensor: StoredTensor, name: string): Int32Array {
   return out;
 }
 
-/** Elements of `width` bytes that lie apart by `strides` (in elements), in row-major order. */
+/** Collects elements of `width` bytes, which are `strides` elements apart, into row-major order. */
 export function gather(
   from: Uint8Array,
   count: number,

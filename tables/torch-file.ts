@@ -13,14 +13,14 @@ import {
 import type { ZipArchive } from "./zip.js";
 
 const MAX_PICKLE = 2 ** 27;
-/** Modules nest a few levels deep; a pickle can nest without end. */
+/** Deepest nesting that is read. Modules nest a few levels deep; a pickle can nest without end. */
 const MAX_DEPTH = 64;
 const MAX_KEY = 256;
-/** Of all names together. */
+/** Most characters of all names together. */
 const MAX_CHARACTERS = 2 ** 25;
-/** torch's own. */
+/** The limit of torch. */
 const MAX_RANK = 64;
-/** Elements of a tensor that does not lie in one piece. */
+/** Most elements of a tensor that is not stored in one piece. */
 const MAX_GATHERED = 2 ** 24;
 
 const invalid = (message: string): never => {
@@ -51,7 +51,7 @@ export const isLegacyTorch = (head: Uint8Array): boolean => LEGACY.every((byte, 
 
 class Storage extends PickleForeign {
   constructor(
-    /** Undefined for types that no table is made of. */
+    /** Undefined for types that no table needs. */
     readonly type: StoredType | undefined,
     readonly typeName: string,
     readonly key: string,
@@ -153,7 +153,7 @@ function tensor([from, offset, shape, strides]: readonly PickleValue[]): TorchTe
 const isWhole = (value: PickleValue | undefined): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** Goes through dicts and modules. Each is entered once: a pickle may refer to one from many places, and to itself. */
+/** Walks through dicts and modules. Each is visited once: a pickle may refer to one from many places, and to itself. */
 class Collector {
   readonly found = new Map<string, StoredTensor>();
   readonly #archive: ZipArchive;
@@ -182,7 +182,7 @@ class Collector {
   }
 
   #add(tensor: TorchTensor, name: string): void {
-    // A few bytes of pickle can name a tensor by a long path, again and again.
+    // A few bytes of pickle can give a tensor any number of long names.
     this.#characters += name.length;
     if (this.#characters > MAX_CHARACTERS) throw new CodecError("LIMIT_EXCEEDED", "torch: too many tensors");
     const { type } = tensor.storage;

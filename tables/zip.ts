@@ -1,4 +1,7 @@
-/** Zip archives as torch.save and numpy.savez write them: stored and deflated members, zip64. Nothing is unpacked to disk. */
+/**
+ * Zip archives as torch.save and numpy.savez write them: stored and deflated members, zip64. Nothing is unpacked to
+ * disk.
+ */
 import { inflateRawSync } from "node:zlib";
 import { CodecError } from "latentwire";
 import type { ByteSource } from "./byte-source.js";
@@ -11,7 +14,7 @@ const LOCAL = 0x04034b50;
 const END_BYTES = 22;
 const MAX_COMMENT = 65535;
 const MAX_DIRECTORY = 2 ** 26;
-/** Of all deflated members that are read: any number of them may share their bytes. */
+/** Most bytes of all deflated members that are read: any number of them may share their bytes in the file. */
 const MAX_UNPACKED = 2 ** 30;
 const STORED = 0;
 const DEFLATED = 8;
@@ -67,7 +70,7 @@ export class ZipArchive {
       view.getUint32(at + 20, true),
       view.getUint32(at + 42, true),
     ]);
-    // Which of two is meant would be anybody's guess, and readers have been fooled by guessing differently.
+    // Two members of one name: programs differ in which one they take, and attacks have used that.
     if (this.#members.has(name)) invalid(`two members are named ${name}`);
     this.#members.set(name, {
       method: view.getUint16(at + 10, true),
@@ -89,7 +92,10 @@ export class ZipArchive {
     return this.#members.get(name)?.size;
   }
 
-  /** A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes, or where the archive gave too many already, before anything is unpacked. */
+  /**
+   * A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes, or where the archive gave too
+   * many already, before anything is unpacked.
+   */
   read(name: string, limit: number): Uint8Array {
     const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
     if (member.size > limit || member.packed > limit)
@@ -105,7 +111,7 @@ export class ZipArchive {
     return bytes;
   }
 
-  /** Part of a stored member, without the rest and so without its checksum; of a deflated one, out of the whole. */
+  /** Part of a member. A stored one is not read as a whole, so its checksum is not verified. */
   readPart(name: string, offset: number, length: number, limit: number): Uint8Array {
     const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
     if (offset + length > member.size)
@@ -160,7 +166,7 @@ function whole(view: DataView, at: number): number {
   return Number.isSafeInteger(value) ? value : invalid(`a size of ${value} bytes`);
 }
 
-/** Fields of 32 bits that are full are found in the extra field, in this order, 64 bits each. */
+/** If a field of 32 bits is full, its value is in the extra field, with 64 bits; several in this order. */
 function zip64Fields(view: DataView, start: number, length: number, fields: number[]): [number, number, number] {
   const wanted = fields.map((field) => field === 0xffffffff);
   if (wanted.includes(true)) {
