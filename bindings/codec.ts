@@ -250,7 +250,7 @@ class CodecImplementation implements Codec {
     }
   }
 
-  /** What cannot be coded from its last element on is written as a packet of one part. */
+  /** Writes a mixture, which cannot be coded chunk by chunk, as a packet of one part. */
   #encodeKept(span: Span, prior: Prior, { stream, ...options }: EncodeOptions): Uint8Array {
     if (stream !== undefined && stream !== "native")
       throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');
@@ -322,7 +322,7 @@ class CodecImplementation implements Codec {
     return this.#convert(span, prior, "float32", options.out) as Latent<Float32Array>;
   }
 
-  /** What a writer keeps of a part, or gives back of it. */
+  /** Converts elements to symbols, or symbols to elements, by writing them to a part that no packet gets. */
   #convert(span: Span, prior: Prior, type: LatentType, out: Latent["data"] | undefined): Latent {
     const memory = this.#memory;
     const { wasm, part } = memory;
@@ -330,7 +330,7 @@ class CodecImplementation implements Codec {
     const { n, dims } = span;
     const restore = type === "float32";
     fillPart(memory, part, source, dims, n, span.type);
-    // Rows are not looked at.
+    // Rows do not matter here.
     if (source.kind !== abi.KIND_CHANNELS) memory.setWord(part, abi.PART_KIND, abi.KIND_ROWS);
     const data = outArray(type, n, out);
     const writer = memory.address(wasm.newWriter(1));

@@ -16,7 +16,10 @@ export interface Builds {
 /** What a codec can be made of at once: compiled WebAssembly, or the build in JavaScript. */
 export type Ready = WebAssembly.Module | Build;
 
-/** What the options of `create` ask for, loaded and compiled. Throws TypeError, `BUILD_MISSING`, `WASM_BLOCKED`, `LIMIT_EXCEEDED`. */
+/**
+ * What the options of `create` ask for, loaded and compiled. Throws TypeError, `BUILD_MISSING`, `WASM_BLOCKED`,
+ * `LIMIT_EXCEEDED`.
+ */
 export async function readyFrom(builds: Builds, options: CreateOptions): Promise<Ready> {
   let source = chosen("create", builds, options);
   if (isLoadable(source)) source = await loaded(builds, source);
@@ -148,8 +151,8 @@ function blocked(cause: unknown): never {
 }
 
 /**
- * Bytes written by assembly/text.mjs as printable ASCII. Base64 shifts bytes against bit boundaries, which hides every repetition
- * from gzip: Wasm in it is 38 % larger after gzip than Wasm alone, in this form 3 %.
+ * Bytes written by assembly/text.mjs as printable ASCII. Base64 shifts bytes against bit boundaries, which hides every
+ * repetition from gzip: Wasm in it is 38 % larger after gzip than Wasm alone, in this form 3 %.
  */
 function fromText(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);

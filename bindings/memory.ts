@@ -1,11 +1,16 @@
-/** The memory of an instance: views of it, copying in and out. Whoever touches that memory does it through this class. */
+/**
+ * The memory of an instance: views of it, copying in and out. Whoever touches that memory does it through this class.
+ */
 import { type Exports, LIMIT_EXCEEDED } from "./abi.js";
 import { CodecError } from "./errors.js";
 import { throwFault } from "./faults.js";
 import { gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
 import type { BuildName, LatentData, LatentType } from "./types.js";
 
-/** Elements that are in Wasm memory at once: a chunk with rows, means and elements stays in L2 (14 W1 in one piece ran at 0.70 of W1's speed). */
+/**
+ * Elements that are in Wasm memory at once. So a chunk with its rows and means stays in L2. (14 times W1 in one piece
+ * ran at 0.70 of W1's speed.)
+ */
 export const CHUNK = 65536;
 /** Elements of the piece: `piece` of assembly/memory.ts. */
 const PIECE = 16384;
@@ -15,7 +20,7 @@ const BYTES = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 export class Memory {
   readonly wasm: Exports;
   readonly build: BuildName;
-  /** The part of calls that need no other. */
+  /** A part for calls that keep none. */
   readonly part: number;
   u8!: Uint8Array;
   u16!: Uint16Array;
@@ -48,14 +53,15 @@ export class Memory {
     };
   }
 
-  /** To be called behind every call that may need memory: where it has grown, the views lost it. */
+  /** Call this after every call that may grow the memory: growing detaches the views. */
   sync(): void {
-    // Plain JavaScript cannot detach the old memory. It is asked only there: the getter of a WebAssembly.Memory takes time.
+    // Plain JavaScript cannot detach the old memory. It is asked only there: the getter of a WebAssembly.Memory takes
+    // time.
     if (this.u8.length === 0 || (this.build === "javascript" && this.u8.buffer !== this.wasm.memory.buffer))
       this.#refresh();
   }
 
-  /** The beginning of so many bytes that are good until the next call. */
+  /** Address of so many bytes, for use until the next call. */
   scratch(bytes: number): number {
     const at = bytes < LARGEST ? this.wasm.scratch(bytes) >>> 0 : 0;
     if (at === 0) throw new CodecError("LIMIT_EXCEEDED", `no ${Math.ceil(bytes / 2 ** 20)} MB of Wasm memory`);
@@ -63,13 +69,16 @@ export class Memory {
     return at;
   }
 
-  /** A code other than 0 becomes an error; the views are valid behind it. `context` is what messages call the tensor. */
+  /**
+   * Throws an error for a code other than 0. Afterwards the views are valid. `context` is what messages call the
+   * tensor.
+   */
   check(code: number, context?: string): void {
     this.sync();
     if (code !== 0) throwFault(this, code, context);
   }
 
-  /** An address other than 0; otherwise the fault becomes an error. */
+  /** Returns an address. Throws what the fault says for 0. */
   address(address: number): number {
     this.sync();
     if (address === 0) throwFault(this, this.faultCode || LIMIT_EXCEEDED);
@@ -100,7 +109,8 @@ export class Memory {
     }
   }
 
-  // Moves whole blocks of a grid through a piece of Wasm memory: 0.3 ns an element, 1.0 with a loop in JavaScript (V8). Returns which elements it has moved.
+  // Moves whole blocks of a grid through a piece of Wasm memory. This takes 0.3 ns an element, a loop in JavaScript 1.0
+  // (V8). Returns which elements it has moved.
   #copyBlocks(span: Strided, address: number, from: number, to: number, back: boolean): [number, number] {
     const grid = gridOf(span);
     if (!grid) return [from, from];
@@ -109,8 +119,8 @@ export class Memory {
     const first = Math.ceil(from / block);
     const end = Math.floor(to / block);
     const most = Math.floor((PIECE - 1 - high + low) / steps[0]) + 1;
-    // A grid whose places lie far apart would waste most of a piece. Shared memory is left out: another thread may write
-    // beside the elements meanwhile, and its values would be lost.
+    // If the elements are far apart, most of a piece would be wasted. Not for shared memory: what another thread writes
+    // between the elements meanwhile would be lost.
     const suits = end > first && most > 0 && steps[0] + high - low <= 8 * block;
     if (!suits || !(span.data.buffer instanceof ArrayBuffer)) return [from, from];
     const at = this.wasm.pieceAddress();
@@ -147,7 +157,7 @@ export class Memory {
     this.u32[(structure + offset) >>> 2] = value;
   }
 
-  /** Several fields in a row. */
+  /** Several consecutive fields. */
   words(structure: number, offset: number, count: number): number[] {
     const at = (structure + offset) >>> 2;
     // Array.from takes 0.2 microseconds, a fifth of the decoding of a small packet.

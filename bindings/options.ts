@@ -2,7 +2,10 @@
 import * as abi from "./abi.js";
 import type { Lanes } from "./types.js";
 
-/** Throws TypeError for options that are no object, and for one that `call` does not know: a misspelt option would be lost without a word. */
+/**
+ * Throws TypeError for options that are no object, and for one that `call` does not know: a misspelt option would be
+ * lost without a word.
+ */
 export function checkOptions(call: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null)
     throw new TypeError(`${call}: options must be an object, not ${options === null ? "null" : typeof options}`);

@@ -1,4 +1,7 @@
-/** Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written. */
+/**
+ * Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were
+ * written.
+ */
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
@@ -23,8 +26,8 @@ import type {
 import { checkStepArrays, Held, Step } from "./writer.js";
 
 /**
- * Brings a packet into memory and reads its header; `kept`: until freeReader. Returns the reader's address. Throws what is wrong with the packet, and TypeError or
- * RangeError for options.
+ * Copies a packet into Wasm memory and reads its header. Returns the reader's address, with `kept` until freeReader.
+ * Throws what is wrong with the packet, and TypeError or RangeError for options.
  */
 export function openPacket(
   memory: Memory,
@@ -40,7 +43,7 @@ export function openPacket(
   return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
 }
 
-/** A packet of more bytes is judged by its first ones before it is copied. */
+/** Of a packet with more bytes than this the first ones are checked before it is copied. */
 const COPIED_UNSEEN = 65536;
 
 function load(
@@ -54,7 +57,7 @@ function load(
 ): number {
   const { wasm } = memory;
   if (form === abi.FORM_FULL && packet.length > COPIED_UNSEEN) {
-    // What is no packet is not copied.
+    // Large inputs that are no packets are not copied.
     const at = memory.scratch(64);
     const length = Math.min(packet.length, 4);
     for (let i = 0; i < length; i++) memory.u8[at + i] = packet[i]!;
@@ -72,10 +75,13 @@ function load(
   return reader;
 }
 
-/** More shapes than any model has parts; a list of them all would take sixty times the packet's memory. */
+/**
+ * Most shapes that are listed. No model has so many parts, and the list would take sixty times the memory of the
+ * packet.
+ */
 const MAX_LISTED = 65536;
 
-/** What a full packet says of itself. */
+/** What a full packet says about itself. */
 export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
   const reader = load(memory, packet, abi.FORM_FULL, 4, 0, false, true);
   const word = (field: number): number => memory.word(reader, field);
@@ -131,7 +137,7 @@ export class Reader implements PartReader {
   readonly #memory: Memory;
   readonly #options: ReaderOptions;
   readonly #sequencePrior: (options: SequenceOptions) => Prior;
-  /** Undefined with a packet. */
+  /** Undefined if it is a packet. */
   readonly #strings: readonly Uint8Array[] | undefined;
   #address = 0;
   #held: Held | undefined;
@@ -198,7 +204,7 @@ export class Reader implements PartReader {
     this.#sequence?.end();
   }
 
-  /** Runs what may fail because of the packet; then the reader is of no more use. */
+  /** Runs `action`. If it throws, the reader is closed: it cannot go on. */
   #guarded<R>(action: () => R): R {
     try {
       return action();
@@ -211,7 +217,7 @@ export class Reader implements PartReader {
   #dimsOf(source: PriorSource, dims: readonly number[] | undefined): number[] {
     if (dims !== undefined) checkDims(dims);
     let stored: number[] | undefined;
-    // Of several parts only those have a shape whose prior does not say one.
+    // Of several parts, only those whose prior has no shape have one in the packet.
     const several = !this.#strings && this.#word(abi.READER_SEVERAL) === 1;
     if (!this.#strings && this.#stored && !(several && source.dims)) {
       if (several) this.#memory.wasm.nextShape(this.#address);
@@ -286,7 +292,7 @@ export class Reader implements PartReader {
   }
 }
 
-/** What a sequence asks of its reader. */
+/** What a sequence needs of its reader. */
 interface SequenceHost {
   fail(): void;
   end(): void;
@@ -308,7 +314,7 @@ class ReaderSequence implements SequenceReader {
     this.#step = new Step(memory, source);
   }
 
-  /** With the first step, which says whether there are means. */
+  /** Begins the part. The first piece says whether there are means. */
   #begin(): void {
     if (this.#begun) return;
     this.#begun = true;
@@ -349,7 +355,7 @@ class ReaderSequence implements SequenceReader {
     this.#host.end();
   }
 
-  /** Gives its memory back, without checks. */
+  /** Frees its memory, without checks. */
   abandon(): void {
     this.#ended = true;
     this.#step.free();

@@ -19,7 +19,7 @@ import type {
   WriterOptions,
 } from "./types.js";
 
-/** Fills in a writer: the fields that docs/abi.md 3.2 gives to the host, but for a guard. */
+/** Fills in a writer: the fields of docs/abi.md 3.2 that the host sets, except for a guard. */
 export function fillWriter(
   memory: Memory,
   writer: number,
@@ -32,7 +32,7 @@ export function fillWriter(
   memory.setWord(writer, abi.WRITER_COMPRESSAI, compressai ? 1 : 0);
 }
 
-/** Hands an open part its elements in chunks; `target` takes what a reader will see. */
+/** Gives an open part its elements, in chunks. `target` takes what a reader will see. */
 export function writeElements(memory: Memory, writer: number, source: PriorSource, span: Span, target?: Span): void {
   const { wasm, part } = memory;
   const { n } = span;
@@ -47,7 +47,7 @@ export function writeElements(memory: Memory, writer: number, source: PriorSourc
   }
 }
 
-// Frees what nobody closed: writers, readers. Not every engine has it.
+// Frees writers and readers that nobody closed. Not every engine has it.
 const abandoned =
   typeof FinalizationRegistry === "undefined"
     ? undefined
@@ -55,7 +55,7 @@ const abandoned =
         free();
       });
 
-/** Memory of an owner, freed once: by `free`, or when the owner is collected. */
+/** Memory of an object. It is freed once: by `free`, or when the object is garbage collected. */
 export class Held {
   #free: (() => void) | undefined;
 
@@ -97,7 +97,7 @@ export class Writer implements PartWriter {
     const { format = "packet", guard } = options;
     checkChoice("format", format, ["packet", "strings"]);
     this.#margins = marginsOf(guard);
-    // Whoever sets a guard knows that machines differ, perhaps by more than that.
+    // Where machines differ they may differ by more than the guard, so a guard turns the checks on.
     const { indexChecks = this.#margins !== undefined } = options;
     if (format === "strings" && (this.#margins || indexChecks))
       throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
@@ -223,7 +223,7 @@ export class Writer implements PartWriter {
 
 // ---- sequences
 
-/** A part in small steps. Its structure and its elements stay in one place, so that a step allocates nothing. */
+/** A part that is written piece by piece. Its buffers stay in place between calls, so a call allocates nothing. */
 export class Step {
   readonly part: number;
   readonly #memory: Memory;
@@ -239,7 +239,7 @@ export class Step {
     fillPart(memory, part, source, [], 0, "float32");
   }
 
-  /** Means belong to all steps or to none: they are part of the prior. Throws TypeError. */
+  /** Checks that all pieces have means or none: they belong to the prior. Throws TypeError. */
   begin(means: Float32Array | undefined): void {
     const centre = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
     if (this.#steps++ === 0) this.#memory.setWord(this.part, abi.PART_CENTRE, centre);
@@ -253,7 +253,7 @@ export class Step {
     if (means) f32.set(means, this.#memory.word(this.part, abi.PART_AT_MEANS) >>> 2);
   }
 
-  /** Copies n elements from the address in `field`. */
+  /** Copies n elements from the address that is in `field`. */
   take(field: number, n: number, out: Float32Array): void {
     const at = this.#memory.word(this.part, field);
     const { buffer } = this.#memory.f32;
@@ -312,14 +312,14 @@ class WriterSequence implements SequenceWriter {
     }
   }
 
-  /** Gives its memory back; the writer is closed. */
+  /** Frees its memory, because the writer is closed. */
   abandon(): void {
     this.#ended = true;
     this.#step.free();
   }
 }
 
-/** Checks the arrays of a step of n elements. */
+/** Checks the arrays of a piece of n elements. */
 export function checkStepArrays(
   n: number,
   scales: Float32Array,
@@ -335,7 +335,7 @@ export function checkStepArrays(
 
 // ---- guards (docs/determinism.md)
 
-/** A guard as margins; undefined where there is none. Throws RangeError. */
+/** The bounds of a guard; undefined if there is none. Throws RangeError. */
 function marginsOf(guard: number | Guard | undefined): Margins | undefined {
   if (guard === undefined) return undefined;
   if (typeof guard !== "number") checkOptions("guard", guard, ["relative", "absolute"]);
@@ -352,8 +352,8 @@ function marginsOf(guard: number | Guard | undefined): Margins | undefined {
 const checkedMargins = new WeakMap<Margins, WeakSet<Float32Array>>();
 
 /**
- * Throws RangeError where neighbouring scales lie so close together that two machines, each within the margin, could take different
- * boundaries for the nearest one.
+ * Throws RangeError if neighbouring scales are too close together for the guard: two machines within it could then take
+ * different boundaries for the nearest one.
  */
 function checkMargins(margins: Margins, scales: Float32Array): void {
   const known = checkedMargins.get(margins) ?? new WeakSet();
@@ -363,7 +363,7 @@ function checkMargins(margins: Margins, scales: Float32Array): void {
   for (let j = 1; j + 1 < scales.length; j++) {
     const low = scales[j - 1]!;
     const high = scales[j]!;
-    // How far from a boundary the reader's scale can lie, if the writer's margin reaches it: docs/determinism.md 2.
+    // How far the reader's scale can be from a boundary that the writer's bound reaches: docs/determinism.md 2.
     const above = low + (2 * (relative * low + absolute)) / (1 - relative);
     const below = high - (2 * (relative * high + absolute)) / (1 + relative);
     if (!(above * above < low * high && below > 0 && below * below > low * high))
