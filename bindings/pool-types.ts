@@ -1,5 +1,4 @@
-/** Every public type of latentwire/pool. */
-import type { WorkerLike } from "./pool-threads.js";
+/** Every public type of latentwire/pool, and its error. */
 import type {
   ArrayByType,
   Bytes,
@@ -16,28 +15,51 @@ import type {
   Table,
   TableSource,
   TensorLike,
+  TensorView,
 } from "./types.js";
 
-/** How many workers, and how they start. `module` and `simd` are those of `create`. */
+/**
+ * | code | meaning |
+ * |---|---|
+ * | `QUEUE_FULL` | `maxPending` tasks are pending: await `capacity()` first |
+ * | `CLOSED` | the pool has been closed |
+ * | `WORKER_LOST` | the worker that had the task died, or no worker can be started; `cause` has its error where there was one |
+ */
+export type PoolErrorCode = "QUEUE_FULL" | "CLOSED" | "WORKER_LOST";
+
+/** Thrown for what a pool cannot do. What is wrong with the data of a task is a `CodecError`, as without a pool. */
+export class PoolError extends Error {
+  override readonly name = "PoolError";
+  readonly code: PoolErrorCode;
+  /** For the pool's own use. */
+  constructor(code: PoolErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** The part of a Worker that a pool uses: that of the web or of `node:worker_threads`. */
+export interface WorkerLike {
+  /** Sends; the buffers in `transfer` change hands. */
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
+  /** Ends the worker. */
+  terminate(): unknown;
+}
+
+/** How many workers, and how they start. `build` and `module` are those of `create`. */
 export interface PoolOptions extends CreateOptions {
   /** Workers, at least 1. Default: as many as the machine runs at once. */
   size?: number;
-  /** Tasks that may be under way or waiting at once, at least 1. Default 32 per worker. */
+  /** Tasks that may be pending at once, at least 1. Default 32 per worker. */
   maxPending?: number;
   /**
-   * Makes a worker that runs `latentwire/pool-worker`, where the package cannot: some bundlers lose the file that it looks for beside its own.
-   * Default: `new Worker(new URL("./pool-worker.js", import.meta.url), { type: "module" })`, of `node:worker_threads` in Node.
+   * The address of the file `latentwire/pool-worker`, or a function that starts a worker with it. Default: none, the pool has the worker's program inside. A page
+   * needs this option where its Content-Security-Policy has no `worker-src blob:`.
    */
-  worker?: () => WorkerLike | Promise<WorkerLike>;
+  worker?: string | URL | (() => WorkerLike | Promise<WorkerLike>);
 }
 
-/** Of a prior whose arrays are handed over. */
-export interface GiveOptions {
-  /** The arrays go to the worker without a copy, and are gone here; the prior is good for one task. Default false. */
-  transfer?: boolean;
-}
-
-/** A prior for the tasks of pools; made by any pool, used with any. Its arrays must not change while tasks with it are pending. */
+/** A prior for the tasks of pools; made by any pool, used with any. Its arrays are copied for every task. */
 export interface PoolPrior {
   readonly kind: Prior["kind"];
   readonly table: Table;
@@ -77,17 +99,17 @@ export interface Pool {
   table(source: TableSource): Table;
   /** As `codec.factorized`. Each worker is sent the table once. */
   factorized(table: TableSource, options?: FactorizedOptions): PoolPrior;
-  /** As `codec.gaussian`. Scales and means go to a worker with the first of successive tasks that share the prior. */
-  gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions & GiveOptions): PoolPrior;
-  /** As `codec.indexed`. Rows and means go to a worker with the first of successive tasks that share the prior. */
-  indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions & GiveOptions): PoolPrior;
+  /** As `codec.gaussian`. Scales and means go to a worker with every task. */
+  gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): PoolPrior;
+  /** As `codec.indexed`. Rows and means go to a worker with every task. */
+  indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): PoolPrior;
   /**
    * Encodes on a worker, what `codec.encode` would give here.
    *
    * @returns a promise that rejects with what `codec.encode` throws, also for a prior that is no good; with the signal's reason; or with a
    * PoolError `QUEUE_FULL`, `CLOSED`, `WORKER_LOST`. It never throws itself.
    */
-  encode(latent: TensorLike, prior: PoolPrior, options?: PoolEncodeOptions): Promise<Bytes>;
+  encode(latent: TensorLike | TensorView, prior: PoolPrior, options?: PoolEncodeOptions): Promise<Bytes>;
   /**
    * Decodes on a worker, what `codec.decode` would give here.
    *
@@ -95,7 +117,7 @@ export interface Pool {
    * PoolError `QUEUE_FULL`, `CLOSED`, `WORKER_LOST`. It never throws itself.
    */
   decode<T extends LatentType = "float32">(
-    packet: Uint8Array,
+    packet: Uint8Array | ArrayBuffer,
     prior: PoolPrior,
     options?: PoolDecodeOptions<T>,
   ): Promise<Latent<ArrayByType[T]>>;

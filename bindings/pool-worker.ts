@@ -1,54 +1,107 @@
-/** The program of a pool's worker: a codec, and tasks as they come. */
+/**
+ * The program of a pool's worker: a codec, and tasks as they come. assembly/build.mjs bundles it twice: as the text from which a pool starts workers, and as
+ * the file `latentwire/pool-worker`.
+ */
+import { CodecError, type ErrorCode } from "./errors.js";
 import { codecOf } from "./instantiate.js";
-import { toWire } from "./pool-errors.js";
-import { isShared, type Reply, type Start, type WirePrior, type WireTask, type Work } from "./pool-messages.js";
-import { serve } from "./pool-threads.js";
-import type { Codec, Prior, Table } from "./types.js";
+import type { Build, Codec, DecodeOptions, EncodeOptions, Latent, Prior, Table, TensorLike } from "./types.js";
+
+/** The first message: compiled WebAssembly, or nothing where the build is plain JavaScript. The answer is "ready". */
+export interface Start {
+  readonly module?: WebAssembly.Module;
+}
+
+/** Every other message. The answer has a {@link Reply} per task. */
+export interface Work {
+  /** That the worker has not seen yet, by their fingerprints. */
+  readonly tables: readonly (readonly [string, Uint8Array])[];
+  readonly tasks: readonly WireTask[];
+}
+
+export interface WireTask {
+  readonly prior: WirePrior;
+  readonly encode?: { readonly latent: TensorLike; readonly options: EncodeOptions };
+  readonly decode?: { readonly packet: Uint8Array; readonly options: DecodeOptions };
+}
+
+export interface WirePrior {
+  readonly kind: Prior["kind"];
+  readonly fingerprint: string;
+  /** Scales or rows. */
+  readonly values?: unknown;
+  readonly options: object;
+}
+
+export interface Reply {
+  readonly result?: Uint8Array | Latent;
+  readonly error?: unknown;
+  /** Of a CodecError: structured cloning keeps neither its class nor its code. */
+  readonly code?: ErrorCode | undefined;
+}
+
+/** The port of a web worker, or of one of Node's. */
+interface Port {
+  onmessage: (event: { data: Start | Work }) => void;
+  onmessageerror: () => void;
+  postMessage(message: Reply[] | "ready", transfer: ArrayBuffer[]): void;
+}
+
+const scope = globalThis as unknown as {
+  postMessage?: unknown;
+  process?: { getBuiltinModule(name: string): { parentPort: Port } };
+  /** The build in plain JavaScript: the file brings it along, the text gets it from pool.ts when it is wanted. */
+  latentwireJavascript?: Build["instantiate"];
+};
+const inWeb = scope.postMessage !== undefined;
+const port = inWeb ? (scope as unknown as Port) : scope.process?.getBuiltinModule("node:worker_threads").parentPort;
 
 let codec: Codec;
 const tables = new Map<string, Table>();
-/** Of the last task that brought one; undefined where it was no good, and then for all tasks that share it. */
-let prior: Prior | undefined;
-let refused: unknown;
+/** The last prior, and what it was made of: the tasks of a message may share it. */
+let prior: Prior;
+let madeOf: WirePrior | undefined;
 
-function build({ kind, table: fingerprint, axis, step, scales, scaleTable, rows, means }: WirePrior): Prior {
-  const table = tables.get(fingerprint)!;
-  if (kind === "factorized") return codec.factorized(table, { axis, step });
-  if (kind === "indexed") return codec.indexed(table, rows!, { means, step });
-  return codec.gaussian(scales!, { table, scaleTable, means, step });
+function priorOf({ kind, fingerprint, values, options }: WirePrior): Prior {
+  const table = tables.get(fingerprint) as Table;
+  if (kind === "factorized") return codec.factorized(table, options);
+  if (kind === "indexed") return codec.indexed(table, values as ArrayLike<number>, options);
+  return codec.gaussian(values as TensorLike, { ...options, table });
 }
 
-function perform({ id, prior: wire, encode, decode }: WireTask): Reply {
+function perform({ prior: wire, encode, decode }: WireTask): Reply {
   try {
-    if (wire !== undefined) {
-      prior = undefined;
-      try {
-        prior = build(wire);
-      } catch (error) {
-        refused = error;
-      }
+    if (wire !== madeOf) {
+      madeOf = undefined;
+      prior = priorOf(wire);
+      madeOf = wire;
     }
-    if (prior === undefined) throw refused;
-    if (encode) return { id, result: codec.encode(encode.latent, prior, encode.options) };
-    const { packet, options, out } = decode!;
-    return { id, result: codec.decode(packet, prior, out ? { ...options, out } : options) };
+    if (encode) return { result: codec.encode(encode.latent, prior, encode.options) };
+    if (decode) return { result: codec.decode(decode.packet, prior, decode.options) };
+    throw new TypeError("a task of another release of latentwire");
   } catch (error) {
-    return { id, error: toWire(error) };
+    return { error, code: error instanceof CodecError ? error.code : undefined };
   }
 }
 
-serve((data, reply) => {
-  if ("module" in (data as Start)) {
-    codec = codecOf((data as Start).module);
-    return reply("ready", []);
+function receive(data: Start | Work, reply: Port["postMessage"]): void {
+  if (!("tasks" in data)) {
+    codec = codecOf(data.module ?? ({ name: "javascript", instantiate: scope.latentwireJavascript } as Build));
+    reply("ready", []);
+    return;
   }
-  const work = data as Work;
-  for (const [fingerprint, bytes] of work.tables) tables.set(fingerprint, codec.table(bytes));
-  const replies = work.tasks.map(perform);
-  const transfer: ArrayBuffer[] = [];
-  for (const { result } of replies) {
-    const view = result === undefined || "buffer" in result ? result : result.data;
-    if (view && !isShared(view)) transfer.push(view.buffer as ArrayBuffer);
-  }
-  reply(replies, transfer);
-});
+  for (const [fingerprint, bytes] of data.tables) tables.set(fingerprint, codec.table(bytes));
+  const replies = data.tasks.map(perform);
+  const buffers = replies.flatMap(({ result }) => result && ("data" in result ? result.data : result).buffer);
+  reply(
+    replies,
+    buffers.filter((buffer) => buffer instanceof ArrayBuffer),
+  );
+}
+
+if (port) {
+  port.onmessage = ({ data }) => receive(data, (message, transfer) => port.postMessage(message, transfer));
+  port.onmessageerror = () => {
+    // Nobody would answer. An error that is not caught tells the pool.
+    throw new Error("a message could not be read");
+  };
+}

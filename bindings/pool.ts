@@ -5,131 +5,78 @@
  */
 import { builds } from "./builds.js";
 import { codecOf, readyFrom } from "./instantiate.js";
-import { hand, isShared, spansBuffer } from "./pool-messages.js";
-import { PoolPriorHandle } from "./pool-prior.js";
-import { Scheduler } from "./pool-scheduler.js";
+import { checkOptions } from "./options.js";
+import { Queue } from "./pool-queue.js";
 import { processors } from "./pool-threads.js";
-import type { GiveOptions, Pool, PoolDecodeOptions, PoolEncodeOptions, PoolOptions, PoolPrior } from "./pool-types.js";
-import { checkFloats, checkTensor, isBytes } from "./tensor.js";
-import type {
-  ArrayByType,
-  Bytes,
-  Codec,
-  FactorizedOptions,
-  GaussianOptions,
-  IndexedOptions,
-  Latent,
-  LatentType,
-  Table,
-  TableSource,
-  TensorLike,
-} from "./types.js";
+import type { Pool, PoolOptions, PoolPrior } from "./pool-types.js";
+import type { Start, WirePrior } from "./pool-worker.js";
+import { bytesOf, floatSpan, type Span, spanOf } from "./tensor.js";
+import type { Build, Table } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
-export { PoolError, type PoolErrorCode } from "./pool-errors.js";
-export type { WorkerLike } from "./pool-threads.js";
 export type * from "./pool-types.js";
+export { PoolError } from "./pool-types.js";
 export type * from "./types.js";
 
-const ENCODE_OPTIONS = ["stream", "header", "lanes", "checksum", "fingerprint"] as const;
-const DECODE_OPTIONS = ["type", "dims", "stream", "header", "checksum", "maxElements"] as const;
-/** Of usual packets, to guess how long one takes. */
-const SYMBOLS_PER_BYTE = 10;
+// ---- memory that changes hands
 
-const NONE = Object.freeze({});
+const ARRAYS = { Uint8Array, Uint16Array, Float32Array, Int32Array, Int16Array, Int8Array } as const;
+const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
-/** The options that are set and concern the worker. Mostly none: one object for all of these is sent once per message. */
-function pick<O, K extends keyof O>(options: O, keys: readonly K[]): Pick<O, K> {
-  const set = keys.filter((key) => options[key] !== undefined);
-  if (set.length === 0) return NONE as Pick<O, K>;
-  return Object.fromEntries(set.map((key) => [key, options[key]])) as Pick<O, K>;
+const isShared = (view: ArrayBufferView): boolean => tag(view.buffer) === "SharedArrayBuffer";
+/** Whether nothing but `view` lies in its buffer, so that giving one away gives the other away. */
+const spansBuffer = (view: ArrayBufferView): boolean => view.byteLength === view.buffer.byteLength;
+
+/** An array for a worker: shared memory as it is, the rest copied, or taken from a caller who gives it. Throws TypeError for memory that is gone. */
+function own<V extends ArrayBufferView>(view: V, gives: boolean): V {
+  if (isShared(view)) return view;
+  if (gives && view.byteLength > 0 && spansBuffer(view))
+    return structuredClone(view, { transfer: [view.buffer as ArrayBuffer] });
+  const Copy = ARRAYS[tag(view) as keyof typeof ARRAYS];
+  return new Copy(view as never) as ArrayBufferView as V;
 }
 
-class WorkerPool implements Pool {
-  readonly size: number;
-  readonly maxPending: number;
-  readonly #codec: Codec;
-  readonly #scheduler: Scheduler;
-  #stockTable: Table | undefined;
+/** Options as they are now. Throws DataCloneError for one that cannot go to a worker. */
+const cloned = <O extends object>(options: O): O =>
+  Object.keys(options).length === 0 ? options : structuredClone(options);
 
-  constructor(size: number, maxPending: number, codec: Codec, scheduler: Scheduler) {
-    this.size = size;
-    this.maxPending = maxPending;
-    this.#codec = codec;
-    this.#scheduler = scheduler;
+const buffersOf = (...views: (ArrayBufferView | undefined)[]): ArrayBuffer[] =>
+  views.flatMap((view) => (view && !isShared(view) ? [view.buffer as ArrayBuffer] : []));
+
+// ---- priors
+
+type Values = Span | ArrayLike<number>;
+
+/** A prior's tensor or rows, for a worker. Rows of another type than these are copied when they are sent. */
+function ownValues(values: Values): Values {
+  if ("data" in values) return { ...values, data: own(values.data, false) };
+  return tag(values) in ARRAYS ? own(values as Uint16Array, false) : Array.from(values);
+}
+
+class PoolPriorHandle implements PoolPrior {
+  readonly kind: PoolPrior["kind"];
+  readonly table: Table;
+  readonly #wire: WirePrior;
+  readonly #values: Values | undefined;
+  readonly #means: Span | undefined;
+
+  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span) {
+    this.kind = kind;
+    this.table = table;
+    this.#wire = { kind, fingerprint: table.fingerprint, options: cloned(options) };
+    this.#values = values;
+    this.#means = means;
   }
 
-  get pending(): number {
-    return this.#scheduler.gate.taken;
-  }
-
-  // ---- priors
-
-  table(source: TableSource): Table {
-    return this.#codec.table(source);
-  }
-
-  factorized(table: TableSource, options: FactorizedOptions = {}): PoolPrior {
-    const { table: loaded } = this.#codec.factorized(table, options);
-    return new PoolPriorHandle("factorized", loaded, options);
-  }
-
-  gaussian(scales: Float32Array | TensorLike, options: GaussianOptions & GiveOptions = {}): PoolPrior {
-    const { table, scaleTable, step, transfer } = options;
-    const loaded = this.table(table ?? (scaleTable ? this.#codec.gaussianTable(scaleTable) : this.#stock()));
-    const own = { scales: checkFloats(scales, "scales"), scaleTable, step, means: floats(options.means) };
-    return new PoolPriorHandle("gaussian", loaded, own, transfer);
-  }
-
-  #stock(): Table {
-    this.#stockTable ??= this.#codec.gaussianTable();
-    return this.#stockTable;
-  }
-
-  indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions & GiveOptions = {}): PoolPrior {
-    const own = { rows, step: options.step, means: floats(options.means) };
-    return new PoolPriorHandle("indexed", this.table(table), own, options.transfer);
-  }
-
-  // ---- tasks
-
-  async encode(latent: TensorLike, prior: PoolPrior, options: PoolEncodeOptions = {}): Promise<Bytes> {
-    const { type, dims, data } = checkTensor(latent, "latent");
-    const { signal, transfer: give = false } = options;
-    const result = this.#scheduler.submit(handle(prior), signal, () => {
-      const transfer: ArrayBuffer[] = [];
-      const tensor = { type, dims, data: hand(data, give, transfer) };
-      const wire = { encode: { latent: tensor, options: pick(options, ENCODE_OPTIONS) } };
-      return { wire, transfer, symbols: data.length };
-    });
-    return result as Promise<Bytes>;
-  }
-
-  async decode<T extends LatentType = "float32">(
-    packet: Uint8Array,
-    prior: PoolPrior,
-    options: PoolDecodeOptions<T> = {},
-  ): Promise<Latent<ArrayByType[T]>> {
-    if (!isBytes(packet)) throw new TypeError("packet must be a Uint8Array");
-    const { out, signal, transfer: give = false } = options;
-    if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
-      throw new TypeError("out must be an array that spans its buffer");
-    const result = this.#scheduler.submit(handle(prior), signal, () => {
-      const transfer: ArrayBuffer[] = [];
-      const input = hand(packet, give, transfer);
-      const target = out && hand(out, true, transfer);
-      const decode = { packet: input, options: pick(options, DECODE_OPTIONS), out: target };
-      return { wire: { decode }, transfer, symbols: packet.length * SYMBOLS_PER_BYTE };
-    });
-    return result as Promise<Latent<ArrayByType[T]>>;
-  }
-
-  capacity({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return this.#scheduler.capacity(signal);
-  }
-
-  close({ abort = false }: { abort?: boolean } = {}): Promise<void> {
-    return this.#scheduler.close(abort);
+  /** As a task takes it along: with copies of its arrays, or without arrays always the same object, which is sent and built once per message. */
+  wire(): { prior: WirePrior; transfer: ArrayBuffer[] } {
+    if (this.#values === undefined) return { prior: this.#wire, transfer: [] };
+    const values = ownValues(this.#values);
+    const means = this.#means && { ...this.#means, data: own(this.#means.data, false) };
+    const options = means ? { ...this.#wire.options, means } : this.#wire.options;
+    const view = "data" in values ? values.data : values;
+    const transfer = buffersOf(ArrayBuffer.isView(view) ? view : undefined, means?.data);
+    return { prior: { ...this.#wire, values, options }, transfer };
   }
 }
 
@@ -138,29 +85,103 @@ function handle(prior: PoolPrior): PoolPriorHandle {
   throw new TypeError("prior must come from factorized(), gaussian() or indexed() of a pool");
 }
 
-const floats = (means: GaussianOptions["means"]) => (means === undefined ? undefined : checkFloats(means, "means"));
+// ---- the pool
 
-function atLeastOne(value: number, name: string): number {
-  if (!(Number.isInteger(value) && value >= 1))
-    throw new RangeError(`${name} must be a whole number from 1, not ${value}`);
-  return value;
-}
+/** Of usual packets, to guess how long one takes. */
+const SYMBOLS_PER_BYTE = 10;
+
+const KNOWN = {
+  createPool: ["size", "maxPending", "worker", "build", "module"],
+  gaussian: ["means", "step", "table", "scaleTable"],
+  indexed: ["means", "step"],
+  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "signal", "transfer"],
+  decode: ["type", "dims", "stream", "header", "checksum", "maxElements", "out", "signal", "transfer"],
+};
 
 /**
- * Starts workers, each with a codec of its own. Wasm is compiled once, here.
+ * Starts workers, each with a codec of its own. WebAssembly is compiled once, here.
  *
  * @throws PoolError `WORKER_LOST` where a worker cannot be started; RangeError for `size` or `maxPending`; what `create` throws.
  */
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
-  const size = atLeastOne(options.size ?? (await processors()), "size");
-  const maxPending = atLeastOne(options.maxPending ?? 32 * size, "maxPending");
-  const module = await readyFrom(builds, { build: options.build, module: options.module });
-  const scheduler = new Scheduler(size, maxPending, module, options.worker);
-  try {
-    await Promise.all(Array.from({ length: size }, () => scheduler.add()));
-  } catch (error) {
-    await scheduler.close(true);
-    throw error;
-  }
-  return new WorkerPool(size, maxPending, codecOf(module), scheduler);
+  checkOptions("createPool", options, KNOWN.createPool);
+  const { size: wanted, maxPending: limit, worker, ...build } = options;
+  const size = atLeastOne(wanted ?? processors(), "size");
+  const maxPending = atLeastOne(limit ?? 32 * size, "maxPending");
+  const ready = await readyFrom(builds, build);
+  const codec = codecOf(ready);
+  // The build in plain JavaScript cannot be sent. Its text runs before the worker's program.
+  const { instantiate } = ready as Build;
+  const prelude = instantiate ? `globalThis.latentwireJavascript=${instantiate};` : "";
+  const start: Start = instantiate ? {} : { module: ready as WebAssembly.Module };
+  const queue = new Queue({ size, maxPending }, start, prelude, worker);
+  await queue.open();
+
+  return {
+    size,
+    maxPending,
+    get pending() {
+      return queue.pending;
+    },
+    table: (source) => codec.table(source),
+    factorized: (table, options = {}) => new PoolPriorHandle(codec.factorized(table, options), options),
+    gaussian(scales, options = {}) {
+      checkOptions("gaussian", options, KNOWN.gaussian);
+      const { table, means, ...rest } = options;
+      const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
+      const centres = means && floatSpan(means, "means");
+      return new PoolPriorHandle({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
+    },
+    indexed(table, rows, options = {}) {
+      checkOptions("indexed", options, KNOWN.indexed);
+      const { means, ...rest } = options;
+      const centres = means && floatSpan(means, "means");
+      return new PoolPriorHandle({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
+    },
+    async encode(latent, prior, options = {}) {
+      checkOptions("encode", options, KNOWN.encode);
+      const { signal, transfer = false, ...rest } = options;
+      const span = spanOf(latent, "latent");
+      const handled = handle(prior);
+      return queue.submit(signal, () => {
+        const data = own(span.data, transfer);
+        const wired = handled.wire();
+        const wire = { prior: wired.prior, encode: { latent: { ...span, data }, options: cloned(rest) } };
+        return { wire, table: handled.table, transfer: [...wired.transfer, ...buffersOf(data)], symbols: span.n };
+      }) as never;
+    },
+    async decode(packet, prior, options = {}) {
+      checkOptions("decode", options, KNOWN.decode);
+      const { out, signal, transfer = false, ...rest } = options;
+      const bytes = bytesOf(packet, "packet");
+      if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
+        throw new TypeError("out must be an array that spans its buffer");
+      const handled = handle(prior);
+      return queue.submit(signal, () => {
+        const data = own(bytes, transfer);
+        const given = out && own(out, true);
+        const wired = handled.wire();
+        const decode = { packet: data, options: given ? { ...cloned(rest), out: given } : cloned(rest) };
+        return {
+          wire: { prior: wired.prior, decode },
+          table: handled.table,
+          transfer: [...wired.transfer, ...buffersOf(data, given)],
+          symbols: bytes.length * SYMBOLS_PER_BYTE,
+        };
+      }) as never;
+    },
+    async capacity(options = {}) {
+      checkOptions("capacity", options, ["signal"]);
+      return queue.capacity(options.signal);
+    },
+    async close(options = {}) {
+      checkOptions("close", options, ["abort"]);
+      return queue.close(options.abort === true);
+    },
+  };
+}
+
+function atLeastOne(value: number, name: string): number {
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new RangeError(`${name} must be a whole number from 1, not ${value}`);
 }

@@ -1,8 +1,12 @@
 // A pool gives what a codec gives, whatever happens to its workers meanwhile. Workers here are real threads of Node.
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { CodecError, create, type EncodeOptions, type TensorLike } from "latentwire";
+import { CodecError, channels, create, type EncodeOptions, type TensorLike } from "latentwire";
+import { javascript } from "latentwire/javascript";
 import { createPool, type Pool, PoolError, type PoolOptions } from "latentwire/pool";
+import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { featureMap } from "./cases.js";
@@ -88,9 +92,37 @@ test("packets and latents are those of the codec, for every prior and option", a
   });
 });
 
-test("the scalar build and a module of the caller's", async () => {
-  await withPool({ size: 1, build: "scalar" }, async (pool) => {
-    assert.equal(await pool.encode(latent, pool.factorized(table)), packet);
+test("every build, by name and by value, in the pool's own workers and in the file", async () => {
+  const module = await WebAssembly.compile(readFileSync(new URL(import.meta.resolve("latentwire/codec.scalar.wasm"))));
+  const choices: PoolOptions[] = [
+    { build: "simd" },
+    { build: "scalar" },
+    { build: "javascript" },
+    { build: scalar },
+    { build: javascript },
+    { module },
+    { build: "javascript", worker: workerFile },
+    { worker: workerFile },
+    { worker: fileURLToPath(workerFile) },
+  ];
+  for (const options of choices)
+    await withPool({ size: 1, ...options }, async (pool) => {
+      const pooled = pool.factorized(table);
+      assert.equal(await pool.encode(latent, pooled), packet, JSON.stringify(options));
+      assert.equal(await pool.decode(packet, pooled), codec.decode(packet, prior));
+    });
+});
+
+test("views: a latent, scales and means that are parts of other tensors", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const data = Float32Array.from({ length: 3 * 4 * 30 }, (_, i) => (i % 11) - 5);
+    const whole = { type: "float32", dims: [1, 12, 5, 6], data };
+    const [own, scales, means] = [0, 4, 8].map((from) => channels(whole, from, from + 4));
+    const positive = { ...scales, data: data.map((value) => Math.abs(value) + 0.5) };
+    const expected = codec.encode(own, codec.gaussian(positive, { means }));
+    assert.equal(await pool.encode(own, pool.gaussian(positive, { means })), expected);
+    const decoded = await pool.decode(expected.slice().buffer, pool.gaussian(positive, { means }));
+    assert.equal(decoded, codec.decode(expected, codec.gaussian(positive, { means })));
   });
 });
 
@@ -131,14 +163,7 @@ test("transfer hands memory over; out comes back filled; shared memory is used i
     const cut = new Float32Array(symbols.length + 5).subarray(5);
     assert.match((await rejection(pool.decode(packet, pooled, { out: cut }))).message, /out must/);
 
-    const scales = new Float32Array(symbols.length).fill(1);
-    const own = codec.gaussian(scales.slice());
-    const once = pool.gaussian(scales, { transfer: true });
-    assert.equal(await pool.encode(latent, once), codec.encode(latent, own));
-    assert.is(scales.length, 0);
-    await pool.encode(latent, pooled);
-    assert.instance(await rejection(pool.encode(latent, once)), TypeError);
-    // What cannot be handed over is that task's misfortune, not its neighbours'.
+    // Memory can be handed over once.
     const twice = packet.slice();
     const results = await Promise.allSettled(
       Array.from({ length: 8 }, () => pool.decode(twice, pooled, { transfer: true })),
@@ -193,6 +218,27 @@ test("errors are those of the codec, class and code", async () => {
     );
     assert.instance(await rejection(pool.encode(latent, prior as never)), TypeError);
     assert.equal(await pool.encode(latent, pooled), packet, "and the worker goes on");
+    assert.is(pool.pending, 0);
+  });
+  await withPool({ size: 1 }, async (pool) => {
+    const pooled = pool.factorized(table);
+    const misspelt: [() => unknown, RegExp][] = [
+      [() => createPool({ sise: 1 } as never), /createPool: unknown option "sise"/],
+      [() => pool.factorized(table, { axes: 1 } as never), /factorized: unknown option "axes"/],
+      [() => pool.gaussian(new Float32Array(4), { mean: 1 } as never), /gaussian: unknown option "mean"/],
+      [() => pool.indexed(table, [0], { mean: 1 } as never), /indexed: unknown option "mean"/],
+      [() => pool.encode(latent, pooled, { out: packet } as never), /encode: unknown option "out"/],
+      [() => pool.decode(packet, pooled, { shape: [1] } as never), /decode: unknown option "shape"/],
+      [() => pool.capacity({ count: 2 } as never), /capacity: unknown option "count"/],
+      [() => pool.close({ force: true } as never), /close: unknown option "force"/],
+    ];
+    for (const [call, message] of misspelt) {
+      const error = await rejection((async () => call())());
+      assert.instance(error, TypeError);
+      assert.match(error.message, message);
+    }
+    const uncloneable = await rejection(pool.decode(packet, pooled, { dims: [() => 1] as never }));
+    assert.is(uncloneable.name, "DataCloneError");
     assert.is(pool.pending, 0);
   });
   assert.match((await rejection(createPool({ size: 0 }))).message, /size/);
@@ -300,6 +346,37 @@ test("a worker that dies is replaced, and its tasks rejected", async () => {
   });
 });
 
+test("workers that die at once are replaced, before their first task and behind it", async () => {
+  const workers: Worker[] = [];
+  let broken = 0;
+  // The first replacement is slow to fail. Meanwhile the pool has no worker at all.
+  const worker = () => {
+    const fails = workers.length >= 2 && broken-- > 0;
+    const started = fails
+      ? new Worker("setTimeout(() => process.exit(7), 20)", { eval: true })
+      : new Worker(workerFile);
+    workers.push(started);
+    return started;
+  };
+  await withPool({ size: 2, worker }, async (pool) => {
+    const pooled = pool.factorized(table);
+    for (const failing of [0, 1, 3]) {
+      broken = failing;
+      const living = workers.slice(-2);
+      await Promise.all(living.map((each) => each.terminate()));
+      const answers = await Promise.all(Array.from({ length: 6 }, () => pool.encode(latent, pooled)));
+      for (const answer of answers) assert.equal(answer, packet);
+    }
+    assert.is(pool.pending, 0);
+    // Both are under way with something.
+    const lost = [0, 1].map(() => later(pool.encode(big, pooled)));
+    await turn();
+    for (const each of workers.slice(-2)) each.emit("error", new Error("uncaught"));
+    for (const error of await Promise.all(lost)) assert.is(error.code, "WORKER_LOST");
+    assert.equal(await pool.encode(latent, pooled), packet);
+  });
+});
+
 test("workers that cannot start", async () => {
   const broken = () => new Worker("throw new Error('no such file')", { eval: true, stderr: true });
   const error = (await rejection(createPool({ size: 2, worker: broken }))) as PoolError;
@@ -311,6 +388,10 @@ test("workers that cannot start", async () => {
   assert.match((await rejection(createPool({ size: 1, worker: none }))).message, /forbidden/);
   const nothing = (() => undefined) as unknown as PoolOptions["worker"];
   assert.match((await rejection(createPool({ size: 1, worker: nothing }))).message, /must return a Worker/);
+
+  const missing = (await rejection(createPool({ size: 1, worker: new URL("nowhere.js", workerFile) }))) as PoolError;
+  assert.is(missing.code, "WORKER_LOST");
+  assert.match(missing.message, /nowhere\.js.*option `worker` says/s);
 
   const workers: Worker[] = [];
   const once = () => {
@@ -325,6 +406,7 @@ test("workers that cannot start", async () => {
     assert.is((await waiting).code, "WORKER_LOST");
     assert.is((await room).code, "WORKER_LOST");
     assert.is((await rejection(pool.encode(latent, pooled))).code, "WORKER_LOST");
+    assert.is(workers.length, 4, "three attempts, and no more");
   });
 });
 
@@ -341,7 +423,6 @@ test("close drains; close with abort does not; then nothing is accepted", async 
 
   const other = await createPool({ size: 1, maxPending: 20 });
   const cut = Array.from({ length: 20 }, () => later(other.encode(big, other.factorized(table))));
-  await turn();
   const waiting = later(other.capacity());
   const draining = other.close();
   await other.close({ abort: true });
