@@ -189,6 +189,8 @@ function exportsOf(ready: Ready): Partial<Exports> {
   } catch (cause) {
     if ((cause as Error | null)?.name === "RangeError")
       throw new CodecError("LIMIT_EXCEEDED", "no memory for another codec", { cause });
+    // WebKit compiles in spite of the policy and refuses the instance.
+    if ((cause as Error | null)?.name === "CompileError") blocked(cause);
     throw new TypeError("module must be latentwire/codec.wasm", { cause });
   }
 }
