@@ -84,7 +84,7 @@ export function toJavaScript(wasm) {
   const flags = ENABLED.map((name) => `--enable-${name}`);
   const run = (tool, ...args) =>
     execFileSync(process.execPath, [require.resolve(`binaryen/bin/${tool}`), ...args], { stdio: "inherit" });
-  run("wasm-opt", wasm, ...flags, "--llvm-nontrapping-fptoint-lowering", "-o", lowered);
+  run("wasm-opt", wasm, ...flags, "--llvm-nontrapping-fptoint-lowering", "--alignment-lowering", "-o", lowered);
   const output = `${wasm}.js`;
   run("wasm2js", lowered, ...flags, "-O3", "-o", output);
   let text = withGrowth(readFileSync(output, "utf8"));
