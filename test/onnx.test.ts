@@ -8,9 +8,9 @@ import * as ortWeb from "onnxruntime-web";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { narrow, widen } from "../bindings/float16.js";
+import { testTable } from "./engines/cases.js";
 import { castTo, onnxModel } from "./onnx-model.js";
-import { testTable } from "./page/cases.js";
-import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./page/split.js";
+import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./split-model.js";
 
 ortWeb.env.wasm.numThreads = 1;
 const runtimes = { "onnxruntime-node": ortNode, "onnxruntime-web": ortWeb };

@@ -7,9 +7,8 @@ import { create } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { build as vite } from "vite";
+import { outcomes } from "./engines/cases.js";
 import { root, scratchProject } from "./pack.js";
-import { outcomes } from "./page/cases.js";
-import { partsOutcomes } from "./page/parts-cases.js";
 
 const project = scratchProject([
   "@types/node",
@@ -33,19 +32,16 @@ const examples = ["README.md", "docs/onnx.md", "docs/families.md", "docs/pool.md
 
 test.before(async () => {
   const codec = await create();
-  expected = fingerprint([...outcomes(codec), ...partsOutcomes(codec)]);
-  for (const name of ["cases", "parts-cases"]) {
-    const cases = readFileSync(join(root, `test/page/${name}.ts`), "utf8");
-    writeFileSync(inProject(`${name}.js`), transformSync(cases, { loader: "ts", format: "esm" }).code);
-  }
+  expected = fingerprint(outcomes(codec));
+  const cases = readFileSync(join(root, "test/engines/cases.ts"), "utf8");
+  writeFileSync(inProject("cases.js"), transformSync(cases, { loader: "ts", format: "esm" }).code);
   writeFileSync(
     inProject("consumer.js"),
     `import { create } from "latentwire";
      import { splitEncoder } from "latentwire/onnx";
      import { outcomes } from "./cases.js";
-     import { partsOutcomes } from "./parts-cases.js";
      if (typeof splitEncoder !== "function") throw new Error("latentwire/onnx");
-     create().then((codec) => console.log(JSON.stringify([...outcomes(codec), ...partsOutcomes(codec)])));`,
+     create().then((codec) => console.log(JSON.stringify(outcomes(codec))));`,
   );
 });
 
@@ -282,14 +278,6 @@ for (const { name, code } of examples) {
     writeFileSync(inProject(`${name}.js`), transformSync(code, { loader: "ts", format: "esm" }).code);
     const { status, stderr } = spawnSync(process.execPath, [`${name}.js`], { cwd: project, encoding: "utf8" });
     assert.is(status, 0, stderr);
-  });
-}
-
-for (const [name, args] of Object.entries({ bun: ["run"], deno: ["run", "--allow-read"] })) {
-  test(name, () => {
-    const executable = process.env[name.toUpperCase()] ?? name;
-    if (spawnSync(executable, ["--version"]).status !== 0) return console.log(`skipped: no ${name}`);
-    agrees(executable, ...args, "consumer.js");
   });
 }
 

@@ -1,8 +1,8 @@
 // A split model small enough to write down: run through latentwire/onnx by Node and by pages with whichever runtime they have.
 import { create } from "latentwire";
 import { type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
-import { castTo, type ElementType, onnxModel } from "../onnx-model.js";
-import { generator, testTable } from "./cases.js";
+import { generator, testTable } from "./engines/cases.js";
+import { castTo, type ElementType, onnxModel } from "./onnx-model.js";
 
 /** The part of an ONNX runtime's module that is used. */
 export interface Runtime {

@@ -1,0 +1,66 @@
+// The conformance script: bundled once, the same text in every engine. It makes a codec in the way that was asked for, codes the cases and answers.
+// At the end it looks where it runs, and takes the order and gives the answer as that place does.
+import { type Build, type BuildName, create, createSync } from "latentwire";
+import { javascript } from "latentwire/javascript";
+import { scalar } from "latentwire/scalar";
+import { type Outcome, outcomes } from "./cases.js";
+
+/** How the codec is made. Empty: `create()`. */
+export interface Order {
+  build?: BuildName;
+  /** `createSync` with the build as a value, for places without `import()`. */
+  byValue?: boolean;
+  /** Takes this from the engine first, so that the library has to choose another build. */
+  without?: "WebAssembly" | "SIMD";
+}
+
+export interface Answer {
+  build?: BuildName;
+  outcomes?: Outcome[];
+  /** Instead of the others: the code and message of what was thrown. */
+  failure?: string;
+}
+
+const values: Partial<Record<BuildName, Build>> = { javascript, scalar };
+
+/** Never rejects: a failure is an answer. */
+export async function answer({ build, byValue, without }: Order): Promise<Answer> {
+  try {
+    if (without === "WebAssembly") Reflect.deleteProperty(globalThis, "WebAssembly");
+    if (without === "SIMD") WebAssembly.validate = () => false;
+    const value = byValue && build ? (values[build] ?? build) : build;
+    const options = value === undefined ? {} : { build: value };
+    const codec = byValue ? createSync(options) : await create(options);
+    return { build: codec.build, outcomes: outcomes(codec) };
+  } catch (error) {
+    const { code, name, message, stack } = error as Error & { code?: string };
+    return { failure: code ? `${code}: ${message}` : `${name}: ${message}\n${stack}` };
+  }
+}
+
+// No library of types declares these for all places at once.
+declare const registerProcessor: ((name: string, processor: unknown) => void) | undefined;
+declare const AudioWorkletProcessor: new () => { readonly port: MessagePort };
+declare const WorkerGlobalScope: unknown;
+declare const process: { argv?: string[] } | undefined;
+
+if (typeof registerProcessor === "function") {
+  class Conformance extends AudioWorkletProcessor {
+    constructor({ processorOptions }: { processorOptions: Order }) {
+      super();
+      void answer(processorOptions).then((result) => this.port.postMessage(result));
+    }
+    process() {
+      return false;
+    }
+  }
+  registerProcessor("conformance", Conformance);
+} else if (typeof WorkerGlobalScope === "function" && typeof document === "undefined") {
+  // Workers and Service Workers: the answer goes through the port that came with the order.
+  globalThis.addEventListener("message", ({ data, ports }: MessageEvent<Order>) => {
+    void answer(data).then((result) => ports[0]?.postMessage(result));
+  });
+} else if (typeof process === "object" && process.argv?.[2] !== undefined) {
+  // Node, Bun, Deno.
+  void answer(JSON.parse(process.argv[2])).then((result) => console.log(JSON.stringify(result)));
+}

@@ -1,0 +1,47 @@
+// Installs what `npm run test:engines` needs beside `npm install`: runtimes from npm into .cache/runtimes, browsers from Debian where there is
+// apt-get. They are not devDependencies, because they are hundreds of megabytes for one test. What is there already is left alone.
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), "../../.cache/runtimes");
+const node = `npm:node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
+
+/** Names in node_modules, and what npm installs there. This process is one of the Nodes. */
+const runtimes = Object.entries({
+  node20: `${node}@20.20.2`,
+  node22: `${node}@22.23.3`,
+  node24: `${node}@24.21.0`,
+  bun: "1.4.5",
+  deno: "2.9.6",
+  miniflare: "4.20260730.0",
+  "hermes-engine-cli": "0.12.0",
+}).filter(([name]) => name !== `node${process.version.split(".")[0].slice(1)}`);
+
+if (runtimes.some(([name]) => !existsSync(join(folder, "node_modules", name)))) {
+  // All in one call: npm removes what it is not told of.
+  const packages = runtimes.map(([name, version]) => `${name}@${version}`);
+  const flags = ["--no-audit", "--no-fund", "--no-save", "--loglevel", "error", "--prefix", folder];
+  execFileSync("npm", ["install", ...flags, ...packages], { stdio: "inherit", shell: process.platform === "win32" });
+}
+
+/** Debian's packages, and the programs that tell whether they are there. */
+const packages = Object.entries({
+  chromium: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  "firefox-esr": process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+  "webkit2gtk-driver": "/usr/bin/WebKitWebDriver",
+  xvfb: "/usr/bin/xvfb-run",
+  xauth: "/usr/bin/xauth",
+}).flatMap(([name, program]) => (existsSync(program) ? [] : [name]));
+
+if (packages.length > 0 && existsSync("/usr/bin/apt-get")) {
+  const apt = (...args) => {
+    const sudo = process.getuid() === 0 ? [] : ["sudo"];
+    const words = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", ...args];
+    const [command, ...rest] = [...sudo, ...words];
+    execFileSync(command, rest, { stdio: ["ignore", "ignore", "inherit"] });
+  };
+  apt("update");
+  apt("install", "-y", "--no-install-recommends", ...packages);
+}

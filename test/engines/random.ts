@@ -1,0 +1,49 @@
+// Random latents under every prior and in every form: the three builds must write the same bytes, and each must read them back.
+import { type Codec, create } from "latentwire";
+import { anySample, type Random, random } from "../cases.js";
+import { codeOf, fnv, hex } from "./cases.js";
+
+const forms = [{}, {}, { header: "compact" }, { header: "compact", checksum: 2 }, { checksum: false }] as const;
+const lanes = ["auto", 1, 8, 16, 32] as const;
+
+/** One packet of one to four parts, or CompressAI's string of one, and what comes back. The same numbers give the same case. */
+function coded(codec: Codec, rng: Random): string {
+  const parts = Array.from({ length: rng(3) ? 1 : 2 + rng(3) }, () =>
+    anySample(rng, 1 + rng(120), [0, 0.01, 0.2][rng(3)]),
+  );
+  const priors = parts.map((part) => part.prior(codec));
+  const [first, prior] = [parts[0]!, priors[0]!];
+  if (prior.kind !== "mixture" && rng(6) === 0) {
+    const form = { stream: "compressai", header: "none" } as const;
+    const packet = codec.encode(first.latent, prior, form);
+    return hex(packet) + fnv(codec.decode(packet, prior, { ...form, dims: first.dims }).data);
+  }
+  const form = { ...forms[rng(forms.length)]!, lanes: lanes[rng(lanes.length)]! };
+  const writer = codec.writer({ ...form, guard: rng(2) ? 1e-5 : 0, indexChecks: rng(2) === 0 });
+  for (const [i, part] of parts.entries()) writer.write(part.latent, priors[i]!);
+  const packet = writer.finish();
+  const { lanes: _, ...read } = form;
+  const reader = codec.reader(packet, read);
+  const values = priors.map((own, i) => fnv(reader.read(own, { dims: parts[i]!.dims }).data));
+  reader.finish();
+  return `${hex(packet)} ${values}`;
+}
+
+/** Compares so many seeded cases. Names the first that differs. */
+export async function compareRandom(cases: number, seed: number): Promise<{ name: string; wrong: string | undefined }> {
+  const builds = await Promise.all((["simd", "scalar", "javascript"] as const).map((build) => create({ build })));
+  let wrong: string | undefined;
+  for (let i = 0; i < cases && wrong === undefined; i++) {
+    // Each case has a seed of its own, so that one can be repeated alone.
+    const [simd, ...others] = builds.map((codec) => {
+      let text = "";
+      const code = codeOf(() => {
+        text = coded(codec, random(seed + i));
+      });
+      return code === "none" ? text : `threw ${code}`;
+    });
+    if (simd!.startsWith("threw") || others.some((text) => text !== simd))
+      wrong = `npm run test:engines -- random --cases 1 --seed ${seed + i}:\n${[simd, ...others].map((text) => `     ${text}`).join("\n")}`;
+  }
+  return { name: `${cases} random cases from seed ${seed}: simd, scalar and javascript`, wrong };
+}
