@@ -88,7 +88,8 @@ async function run(): Promise<void> {
 
   const simd = await create();
   const scalar = await create({ build: "scalar" });
-  const all = await choices(simd, scalar);
+  const javascript = await create({ build: "javascript" });
+  const all = await choices(simd, scalar, javascript);
   const makers: Record<string, () => Workload> = { W1: () => w1(simd), W2: () => w2(simd), W4: () => w4(simd) };
   if (npyFile !== undefined && tableFile !== undefined) makers.latents = () => latents(simd, npyFile, tableFile);
   const [wantedWorkload, wantedOp, wantedCodec] = filters(args.only, [

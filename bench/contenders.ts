@@ -106,11 +106,12 @@ function brotli(quality: number): Squeeze {
 }
 
 /** Every codec that can be timed, in the order of the report. */
-export async function choices(simd: Codec, scalar: Codec): Promise<Choice[]> {
+export async function choices(simd: Codec, scalar: Codec, javascript: Codec): Promise<Choice[]> {
   await zstdInit();
   return [
     { name: "latentwire", make: (w) => latentwire("latentwire", simd, w, {}) },
     { name: "latentwire-scalar", make: (w) => latentwire("latentwire-scalar", scalar, w, {}) },
+    { name: "latentwire-javascript", make: (w) => latentwire("latentwire-javascript", javascript, w, {}) },
     { name: "latentwire-bare", make: (w) => latentwire("latentwire-bare", simd, w, { header: "none" }) },
     {
       // Scales differ from image to image, so the prior is made anew inside the timed call.
