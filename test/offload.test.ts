@@ -13,15 +13,12 @@ import type { BrowserResults } from "../bench/browser/compare.js";
 import { serveBrowser } from "../bench/browser/serve.js";
 import { loadPrepared } from "../bench/images.js";
 import { readLinks } from "../bench/links.js";
-import { Cache, hashOf, keyOf } from "../bench/offload/cache.js";
-import { coarser } from "../bench/offload/coarser.js";
-import { toCsv } from "../bench/offload/csv.js";
-import { beyond, bytesAt } from "../bench/offload/curve.js";
-import { evaluate } from "../bench/offload/evaluate.js";
-import { fromHalf, toHalf } from "../bench/offload/half.js";
-import { readLabels, withLabels } from "../bench/offload/labels.js";
+import { beyond, bytesAt } from "../bench/offload/accuracy.js";
+import { readLabels, toCsv, withLabels } from "../bench/offload/csv.js";
+import { Cache, evaluate, hashOf, keyOf } from "../bench/offload/evaluate.js";
+import { coarser } from "../bench/offload/networks.js";
 import type { Point } from "../bench/offload/points.js";
-import type { Way } from "../bench/offload/way.js";
+import type { Way } from "../bench/offload/ways.js";
 import { duration } from "../bench/terminal.js";
 import { isFull } from "./builds.js";
 import { onnxModel } from "./onnx-model.js";
@@ -39,8 +36,8 @@ function offload(...args: string[]) {
 }
 
 inFull("without a backbone: bytes, times and feature error of every way, one JSON object", () => {
-  const [html, csv] = ["report.html", "points.csv"].map((name) => join(scratch, name));
-  const { status, stdout, stderr } = offload("--limit", "1", "--json", "--html", html, "--csv", csv);
+  const csv = join(scratch, "points.csv");
+  const { status, stdout, stderr } = offload("--limit", "1", "--json", "--csv", csv);
   assert.is(status, 0, stderr);
   const { summary, points, observed, rules } = JSON.parse(stdout);
   assert.is(summary.bytesVsWebp, null);
@@ -61,7 +58,6 @@ inFull("without a backbone: bytes, times and feature error of every way, one JSO
   // Whether the two agree depends on what else the machine does; that all was sent and answered does not.
   assert.is(observed.length, 16);
   for (const { observedMs, modelledMs } of observed) assert.ok(observedMs > 0.9 * modelledMs);
-  assert.match(readFileSync(html, "utf8"), /^<!doctype html>[\s\S]*<\/html>\n$/);
   assert.is(readFileSync(csv, "utf8").trim().split("\n").length, points.length + 1);
 });
 
@@ -96,9 +92,8 @@ inFull("a backbone that gives no image its label: nothing is compared, and the r
   const backbone = colourBackbone(join(scratch, "colours"));
   const labels = join(scratch, "wrong.csv");
   writeFileSync(labels, "file,label\nastronaut.png,999\n");
-  const html = join(scratch, "wrong.html");
   const { status, stdout, stderr } = offload(
-    ...["--json", "--no-link", "--backbone", backbone, "--labels", labels, "--html", html],
+    ...["--json", "--no-link", "--backbone", backbone, "--labels", labels],
     ...["--model", here("../bench/model/points/mid")],
   );
   assert.is(status, 0, stderr);
@@ -110,18 +105,17 @@ inFull("a backbone that gives no image its label: nothing is compared, and the r
   assert.is(summary.bytesVsWebp, null);
   assert.match(notes.join(), /labels/);
   for (const { top1, agreement } of points) assert.ok(top1 === 0 && agreement !== null);
-  assert.not.match(readFileSync(html, "utf8").replace(/base64,[^"]*/g, ""), /NaN|Infinity|undefined/);
 });
 
 inFull("mistakes end in one line", () => {
   for (const [args, message] of [
     [["--cache", fileURLToPath(import.meta.url)], /--cache/],
     [["--labels", join(scratch, "none.csv")], /cannot read the labels/],
-    [["--html", scratch], /is a folder/],
+    [["--csv", scratch], /is a folder/],
     [["--backbone", scratch], /there is no .*backbone\.onnx/],
     [["--model", scratch], /encoder\.onnx/],
     [["--limit", "0"], /--limit 0/],
-    [["--html", join(scratch, "none", "a.html")], /there is no folder/],
+    [["--csv", join(scratch, "none", "a.csv")], /there is no folder/],
   ] as const) {
     const { status, stderr } = offload(...args);
     assert.is(status, 1);
@@ -213,7 +207,7 @@ test("a way that cannot take a model's latents is left out, with its reason", as
 
 test("the server of the link leaves Ctrl-C to its parent", async () => {
   const setup = { model: here("../bench/model/points/mid"), threads: 1 };
-  const args = ["--import", "tsx", here("../bench/offload/link/server.ts"), JSON.stringify(setup)];
+  const args = ["--import", "tsx", here("../bench/offload/link-server.ts"), JSON.stringify(setup)];
   const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
   const [port] = await once(child.stdout, "data");
   child.kill("SIGINT");
@@ -256,13 +250,6 @@ test("rows for a coarser step hold every symbol that the finer ones held", async
     const packet = codec.encode({ type: "float32", dims: [1, 1, 1, 61], data: values }, prior);
     assert.is(codec.inspect(packet).escapes, false);
   }
-});
-
-test("float16 there and back is the nearest one", () => {
-  for (let half = 0; half < 0x7c00; half++) assert.is(toHalf(fromHalf(half)), half);
-  assert.is(fromHalf(toHalf(1 + 2 ** -11)), 1);
-  assert.is(fromHalf(toHalf(-1 - 3 * 2 ** -11)), -1 - 2 ** -9);
-  assert.is(fromHalf(toHalf(1e6)), Number.POSITIVE_INFINITY);
 });
 
 const executable = [

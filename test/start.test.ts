@@ -8,7 +8,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { subgraph } from "../bench/backbone/subgraph.js";
-import { bytesAt } from "../bench/offload/curve.js";
+import { bytesAt } from "../bench/offload/accuracy.js";
 import { equalTop1 } from "../bench/summary.js";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));

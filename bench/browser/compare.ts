@@ -1,16 +1,22 @@
 import { type Codec, create, type Prior } from "latentwire";
 import { mean, median } from "../numbers.js";
-import { canEncode, centre, DIMS, decodePlanes, encodeCanvas, planesOf } from "./canvas.js";
-import { Network } from "./runtime.js";
-import type { BrowserSetup } from "./setup.js";
+import { canEncode, centre, DIMS, decodePlanes, Network, planesOf } from "./device.js";
 
-/** A way to send an image, over the images. */
+/** What the server tells the page: where things are. */
+export interface BrowserSetup {
+  readonly images: readonly { readonly name: string; readonly url: string; readonly label: number | null }[];
+  /** Folders of encoder.onnx, decoder.onnx and tables.json. */
+  readonly points: readonly { readonly name: string; readonly url: string }[];
+  /** Folder of backbone.onnx and tail.onnx. */
+  readonly backbone: string | null;
+}
+
+/** A way to send an image, over the images. Milliseconds are medians. */
 export interface BrowserRow {
   readonly name: string;
   readonly bytes: number;
   readonly top1: number | null;
   readonly agreement: number | null;
-  /** Medians. */
   readonly encoderMs: number;
   readonly codecMs: number;
   readonly imageMs: number;
@@ -55,20 +61,22 @@ interface Backbone {
   readonly tail: Network;
 }
 
-const highest = (logits: ArrayLike<number>) =>
-  Array.from(logits).reduce((best, value, i) => (value > logits[best] ? i : best), 0);
+async function answerOf(network: Network | undefined, data: Float32Array, dims: readonly number[]) {
+  if (network === undefined) return null;
+  const { data: logits } = await network.run(data, dims);
+  return logits.reduce((best, value, i) => (value > logits[best] ? i : best), 0);
+}
 
 async function sendLatent(planes: Float32Array, codec: Codec, point: Point, backbone?: Backbone): Promise<Sample> {
   const t0 = performance.now();
   const latent = await point.encoder.run(planes, DIMS);
   const t1 = performance.now();
-  const packet = codec.encode(latent, point.prior);
+  const packet = codec.encode({ type: "float32", ...latent }, point.prior);
   const t2 = performance.now();
   const restored = codec.decode(packet, point.prior);
   const features = await point.decoder.run(restored.data, restored.dims);
-  const logits = await backbone?.tail.run(features.data as Float32Array, features.dims);
+  const answer = await answerOf(backbone?.tail, features.data, features.dims);
   const server = performance.now() - t2;
-  const answer = logits === undefined ? null : highest(logits.data as Float32Array);
   return { bytes: packet.length, answer, encoder: t1 - t0, codec: t2 - t1, image: 0, server };
 }
 
@@ -79,36 +87,31 @@ async function sendPicture(
   backbone?: Backbone,
 ): Promise<Sample> {
   const t0 = performance.now();
-  const blob = await encodeCanvas(canvas, type, quality);
+  const blob = await canvas.convertToBlob({ type, quality });
   const t1 = performance.now();
-  const planes = await decodePlanes(blob);
-  const logits = await backbone?.whole.run(planes, DIMS);
-  const server = performance.now() - t1;
-  const answer = logits === undefined ? null : highest(logits.data as Float32Array);
-  return { bytes: blob.size, answer, encoder: 0, codec: 0, image: t1 - t0, server };
+  const answer = await answerOf(backbone?.whole, await decodePlanes(blob), DIMS);
+  return { bytes: blob.size, answer, encoder: 0, codec: 0, image: t1 - t0, server: performance.now() - t1 };
 }
 
+type Classes = readonly (number | null)[];
+
 /** The samples of one way: `passes` for each image, one image after the other. */
-function row(
-  name: string,
-  samples: readonly Sample[],
-  labels: readonly (number | null)[],
-  truth: readonly (number | null)[],
-): BrowserRow {
+function row(name: string, samples: readonly Sample[], labels: Classes, truth: Classes): BrowserRow {
   const passes = samples.length / truth.length;
-  const share = (expected: readonly (number | null)[]) =>
+  const share = (expected: Classes) =>
     samples.some(({ answer }) => answer === null) || expected.includes(null)
       ? null
       : mean(samples.map(({ answer }, i) => Number(answer === expected[Math.floor(i / passes)])));
+  const middle = (part: "encoder" | "codec" | "image" | "server") => median(samples.map((sample) => sample[part]));
   return {
     name,
     bytes: mean(samples.map(({ bytes }) => bytes)),
     top1: share(labels),
     agreement: share(truth),
-    encoderMs: median(samples.map(({ encoder }) => encoder)),
-    codecMs: median(samples.map(({ codec }) => codec)),
-    imageMs: median(samples.map(({ image }) => image)),
-    serverMs: median(samples.map(({ server }) => server)),
+    encoderMs: middle("encoder"),
+    codecMs: middle("codec"),
+    imageMs: middle("image"),
+    serverMs: middle("server"),
   };
 }
 
@@ -116,6 +119,10 @@ async function openPoint(codec: Codec, { name, url }: BrowserSetup["points"][num
   const prior = codec.factorized(await (await fetch(`${url}/tables.json`)).json());
   const [encoder, decoder] = [await Network.open(`${url}/encoder.onnx`), await Network.open(`${url}/decoder.onnx`)];
   return { name, prior, encoder, decoder };
+}
+
+async function openBackbone(url: string): Promise<Backbone> {
+  return { whole: await Network.open(`${url}/backbone.onnx`), tail: await Network.open(`${url}/tail.onnx`) };
 }
 
 /** Every way on every image, in this browser for both ends. */
@@ -127,13 +134,7 @@ export async function compare(
   const codec = await create();
   const points: Point[] = [];
   for (const point of setup.points) points.push(await openPoint(codec, point));
-  const backbone =
-    setup.backbone === null
-      ? undefined
-      : {
-          whole: await Network.open(`${setup.backbone}/backbone.onnx`),
-          tail: await Network.open(`${setup.backbone}/tail.onnx`),
-        };
+  const backbone = setup.backbone === null ? undefined : await openBackbone(setup.backbone);
   const ways = new Map<string, Sample[]>();
   const truth: (number | null)[] = [];
   const labels: (number | null)[] = [];
@@ -165,7 +166,7 @@ export async function compare(
     let answer: number | null = null;
     for (let pass = 0; backbone !== undefined && pass <= passes; pass++) {
       const start = performance.now();
-      answer = highest((await backbone.whole.run(planes, DIMS)).data as Float32Array);
+      answer = await answerOf(backbone.whole, planes, DIMS);
       if (pass > 0) backboneMs.push(performance.now() - start);
     }
     truth.push(answer);
@@ -176,12 +177,14 @@ export async function compare(
         await send(`${name} ${quality}`, () => sendPicture(canvas, type, quality, backbone));
   }
   if (truth.length === 0) throw new Error(`no image could be read: ${skipped.join("; ")}`);
-  const right = truth.map((answer, i) => Number(answer === labels[i]));
   return {
     agent: navigator.userAgent,
     images: truth.length,
     backboneMs: backbone === undefined ? null : median(backboneMs),
-    backboneTop1: backbone === undefined || labels.includes(null) ? null : mean(right),
+    backboneTop1:
+      backbone === undefined || labels.includes(null)
+        ? null
+        : mean(truth.map((answer, i) => Number(answer === labels[i]))),
     skipped,
     rows: [...ways].map(([name, samples]) => row(name, samples, labels, truth)),
   };

@@ -1,12 +1,10 @@
-import { milliseconds, number } from "../numbers.js";
+import { milliseconds, number, percent } from "../numbers.js";
 import { escapeHtml, table } from "../report/html.js";
-import { type BrowserResults, compare } from "./compare.js";
-import type { BrowserSetup } from "./setup.js";
+import { type BrowserResults, type BrowserSetup, compare } from "./compare.js";
 
 const place = (id: string) => document.getElementById(id)!;
 
 function show({ agent, images, backboneMs, backboneTop1, rows, skipped }: BrowserResults): string {
-  const percent = (value: number | null) => (value === null ? "-" : `${number(100 * value, 1)} %`);
   const cells = rows.map((row) => [
     row.name,
     number(row.bytes),

@@ -1,7 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { bundledModel, whole } from "../offload/options.js";
-import { program } from "../terminal.js";
+import { program, whole } from "../terminal.js";
 import { serveBrowser } from "./serve.js";
 
 const HELP = `npm run bench:browser -- [options]
@@ -17,12 +16,14 @@ browser's own JPEG and WebP.
   --port N         (default 8080)
   --help`;
 
-async function main(): Promise<void> {
+const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+program(async () => {
   const { values } = parseArgs({
     options: {
-      images: { type: "string", default: fileURLToPath(new URL("../photos", import.meta.url)) },
+      images: { type: "string", default: here("photos") },
       labels: { type: "string" },
-      model: { type: "string", default: bundledModel() },
+      model: { type: "string", default: here("model/points") },
       backbone: { type: "string" },
       limit: { type: "string", default: "20" },
       port: { type: "string", default: "8080" },
@@ -32,6 +33,4 @@ async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const { url } = await serveBrowser({ ...values, limit: whole("limit", values.limit) }, whole("port", values.port));
   console.log(`open ${url} (Ctrl-C ends)`);
-}
-
-program(main);
+});

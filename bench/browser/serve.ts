@@ -5,11 +5,10 @@ import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { listImages } from "../images.js";
-import { backboneFiles } from "../offload/backbone.js";
-import { withLabels } from "../offload/labels.js";
-import { pointFolders } from "../offload/model.js";
+import { withLabels } from "../offload/csv.js";
+import { backboneFiles, pointFolders } from "../offload/networks.js";
 import { STYLE } from "../report/html.js";
-import type { BrowserSetup } from "./setup.js";
+import type { BrowserSetup } from "./compare.js";
 
 export interface Sources {
   readonly images: string;

@@ -1,18 +1,84 @@
-import { basename } from "node:path";
+/** What every way makes of every image, and how long its client takes; kept on the disk, so that a run that was cut off goes on. */
+import { createHash } from "node:crypto";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { loadPrepared, type Picture } from "../images.js";
 import { bar } from "../terminal.js";
-import { type Cache, hashOf, keyOf, type Outcome } from "./cache.js";
-import { nameOf, type Way } from "./way.js";
+import { type ClientMs, nameOf, type ServerMs, type Way } from "./ways.js";
 
-/** Images on which the server runs even where its answer is known, so that it is timed. */
+/** Images on which the clients are timed, and on which the server runs even where its answer is known. */
 const TIMED_IMAGES = 40;
+/** Work before a client is timed: V8 has compiled what is called often. */
+const WARM_UP_MS = 500;
+
+/** What one way made of one image. */
+export interface Outcome {
+  readonly bytes: number;
+  readonly answer: number | null;
+  /** Squared difference of the features to those without quantization, over their square; null where it was not computed. */
+  readonly featureError: number | null;
+  /** Null where the answer is another way's and the server did not have to run. */
+  readonly server: ServerMs | null;
+}
+
+export const hashOf = ({ rgb }: Picture) => createHash("sha256").update(rgb).digest("hex").slice(0, 16);
+
+export const keyOf = (image: string, way: Way) => [image, way.identity, way.codec, way.setting].join("|");
+
+/** Outcomes and client times, one JSON line each. */
+export class Cache {
+  private readonly outcomes = new Map<string, Outcome>();
+  private readonly clients = new Map<string, ClientMs>();
+
+  private constructor(private readonly file: string) {}
+
+  static open(folder: string): Cache {
+    const cache = new Cache(join(folder, "outcomes.jsonl"));
+    let lines: string[];
+    try {
+      mkdirSync(folder, { recursive: true });
+      // Whether anything can be kept is known now, not after the first image.
+      appendFileSync(cache.file, "");
+      lines = readFileSync(cache.file, "utf8").split("\n");
+      // The last line is empty, or was cut off: it is done again, behind a line end of its own.
+      if (lines.pop() !== "") appendFileSync(cache.file, "\n");
+    } catch (error) {
+      throw new Error(`--cache DIR has to be a folder that can be written: ${(error as Error).message}`);
+    }
+    for (const line of lines) {
+      try {
+        const { key, client, ...outcome } = JSON.parse(line);
+        if ("bytes" in outcome) cache.outcomes.set(key, outcome);
+        else cache.clients.set(key, client);
+      } catch {}
+    }
+    return cache;
+  }
+
+  get(key: string): Outcome | undefined {
+    return this.outcomes.get(key);
+  }
+
+  add(key: string, outcome: Outcome): void {
+    this.outcomes.set(key, outcome);
+    appendFileSync(this.file, `${JSON.stringify({ key, ...outcome })}\n`);
+  }
+
+  clientMs(key: string): ClientMs | undefined {
+    return this.clients.get(key);
+  }
+
+  addClientMs(key: string, client: ClientMs): void {
+    this.clients.set(key, client);
+    appendFileSync(this.file, `${JSON.stringify({ key, client })}\n`);
+  }
+}
 
 /** Per way, an outcome per image; shorter than the images where the way takes only the first of them. A way that cannot take the model's latents is not there. */
 export interface Evaluation {
   readonly images: string[];
   readonly outcomes: Map<Way, Outcome[]>;
   readonly skipped: string[];
-  readonly stopped: boolean;
 }
 
 function relativeError(features: Float32Array, reference: Float32Array): number {
@@ -28,8 +94,7 @@ function relativeError(features: Float32Array, reference: Float32Array): number 
 async function measure(way: Way, picture: Picture, runServer: boolean, known: Outcome | undefined): Promise<Outcome> {
   const { message } = await way.client(picture);
   const { length: bytes } = message;
-  if (!runServer && known !== undefined)
-    return { bytes, answer: known.answer, featureError: known.featureError, server: null };
+  if (!runServer && known !== undefined) return { ...known, bytes, server: null };
   const { answer, features, ms: server } = await way.server(message);
   // The answer says more than the error, and costs no second pass of the decoder.
   const wanted = answer === null && features !== null && way.unquantized !== undefined;
@@ -47,7 +112,7 @@ export async function evaluate(
   const images: string[] = [];
   const skipped: string[] = [];
   const outcomes = new Map<Way, Outcome[]>(ways.map((way) => [way, []]));
-  const progress = bar("images", files.length, false);
+  const progress = bar("images", files.length);
   const warm = new Set<Way>();
   for (const file of files) {
     if (stop.aborted) break;
@@ -88,5 +153,39 @@ export async function evaluate(
     if (!stop.aborted) images.push(picture.name);
   }
   progress.stop();
-  return { images, outcomes, skipped, stopped: stop.aborted };
+  return { images, outcomes, skipped };
+}
+
+/**
+ * Times every way's client as a device works that sends a stream of frames: image after image, and nothing of the server in between, whose networks
+ * would take the caches from it. What the cache knows is not done again.
+ */
+export async function timeClients(
+  pictures: readonly Picture[],
+  ways: readonly Way[],
+  cache: Cache,
+  stop: AbortSignal,
+): Promise<Map<Way, ClientMs[]>> {
+  const frames = pictures.slice(0, TIMED_IMAGES).map((picture) => ({ picture, hash: hashOf(picture) }));
+  const progress = bar("clients", ways.length);
+  const times = new Map<Way, ClientMs[]>();
+  for (const way of ways) {
+    progress.step(nameOf(way));
+    const known = (hash: string) => cache.clientMs(keyOf(hash, way));
+    const missing = frames.filter(({ hash }) => known(hash) === undefined);
+    const start = performance.now();
+    for (let i = 0; missing.length > 0 && performance.now() < start + WARM_UP_MS && !stop.aborted; i++)
+      await way.client(missing[i % missing.length].picture);
+    for (const { picture, hash } of missing) {
+      if (stop.aborted) break;
+      cache.addClientMs(keyOf(hash, way), (await way.client(picture)).ms);
+    }
+    if (stop.aborted) break;
+    times.set(
+      way,
+      frames.map(({ hash }) => known(hash)!),
+    );
+  }
+  progress.stop();
+  return times;
 }

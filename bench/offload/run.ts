@@ -1,34 +1,85 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { listImages, loadPrepared } from "../images.js";
 import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
-import { program } from "../terminal.js";
-import { Cache } from "./cache.js";
-import { timeClients } from "./clients.js";
-import { countingRules } from "./counting-rules.js";
-import { toCsv } from "./csv.js";
-import { equalAccuracy } from "./equal-accuracy.js";
-import { evaluate } from "./evaluate.js";
-import { INTERRUPTED, interruptor } from "./interruptor.js";
-import { toJson } from "./json.js";
-import { withLabels } from "./labels.js";
-import { observe } from "./link/observe.js";
-import { notesOf } from "./notes.js";
-import type { OffloadRun } from "./offload-run.js";
-import { HELP, readOptions } from "./options.js";
-import { offloadPage } from "./page.js";
-import { summarizeWays } from "./points.js";
-import { rivalsAt } from "./rivals.js";
-import { offloadReport } from "./terminal.js";
+import { program, whole } from "../terminal.js";
+import { equalAccuracy, notesOf } from "./accuracy.js";
+import { toCsv, withLabels } from "./csv.js";
+import { Cache, evaluate, timeClients } from "./evaluate.js";
+import { observe } from "./link.js";
+import { countingRules, rivalsAt, summarizeWays } from "./points.js";
+import { type OffloadRun, offloadReport, toJson } from "./report.js";
 import { openWays } from "./ways.js";
+
+const HELP = `npm run bench:offload -- [options]
+
+Sends images as packets of a split model, and as PNG, JPEG, WebP and AVIF, to the rest of a network: bytes, milliseconds and accuracy.
+
+  --images DIR     PNG, JPEG and WebP images (default: the bundled photographs); 224x224 of their centre are used
+  --labels CSV     columns file and label among others, matched by base name: for top-1
+  --backbone DIR   backbone.onnx (image -> logits) and tail.onnx (features -> logits): for top-1 and agreement
+  --model DIR      encoder.onnx, decoder.onnx and tables.json, or a folder of such folders (default: the bundled model)
+  --links FILE     link profiles (default: bench/links.json)
+  --threads N      threads of each network and of sharp (default 1)
+  --limit N        only the first N images
+  --cache DIR      outcomes already measured are taken from here (default .cache/offload)
+  --no-link        leave out the observed link: two processes with a throttle between them
+  --csv FILE       also write the points as CSV
+  --json           print one JSON object and nothing else
+  --help`;
+
+const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      images: { type: "string", default: here("photos") },
+      labels: { type: "string" },
+      backbone: { type: "string" },
+      model: { type: "string", default: here("model/points") },
+      links: { type: "string", default: here("links.json") },
+      threads: { type: "string", default: "1" },
+      limit: { type: "string" },
+      cache: { type: "string", default: here("../.cache/offload") },
+      "no-link": { type: "boolean", default: false },
+      csv: { type: "string" },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  // Before the work, not after it.
+  if (values.csv !== undefined) {
+    if (!existsSync(dirname(values.csv))) throw new Error(`there is no folder ${dirname(values.csv)}`);
+    if (existsSync(values.csv) && statSync(values.csv).isDirectory()) throw new Error(`${values.csv} is a folder`);
+  }
+  const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : whole("limit", values.limit);
+  return { ...values, threads: whole("threads", values.threads), limit };
+}
 
 /** Enough for a median over a link of 0.27 Mbit/s within seconds. */
 const LINK_IMAGES = 3;
-/** For what is not done with every image: client times, other counting rules, the gallery. */
+/** For what is not done with every image: client times, other counting rules. */
 const FIRST_IMAGES = 100;
+/** What a shell says of a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+/** npm passes a signal on, so that one Ctrl-C can come twice. */
+const SAME_MS = 1000;
 
-async function main(): Promise<void> {
+/** The first Ctrl-C ends a run in order; a later one, when it should have ended, ends it at once. */
+function interruptor(stop: AbortController): () => void {
+  let first = 0;
+  return () => {
+    if (stop.signal.aborted && performance.now() > first + SAME_MS) process.exit(INTERRUPTED);
+    if (!stop.signal.aborted) first = performance.now();
+    stop.abort();
+  };
+}
+
+program(async () => {
   const options = readOptions();
   if (options.help) return console.log(HELP);
   const links = readLinks(options.links);
@@ -42,9 +93,15 @@ async function main(): Promise<void> {
   const cache = Cache.open(options.cache);
   const evaluation = await evaluate([...classes.keys()], ways, cache, stop.signal);
   const { images, outcomes } = evaluation;
+  const interrupted = () => {
+    console.error(
+      `stopped at ${images.length} of ${classes.size} images; the same command goes on from ${options.cache}`,
+    );
+    process.exitCode = INTERRUPTED;
+  };
   for (const line of evaluation.skipped) console.error(`skipped ${line}`);
   const skipped = [...unlabelled, ...evaluation.skipped];
-  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
+  if (stop.signal.aborted) return interrupted();
   if (images.length === 0) throw new Error(`no image in ${options.images} could be read`);
 
   const taken = ways.filter((way) => outcomes.has(way));
@@ -54,16 +111,15 @@ async function main(): Promise<void> {
   const labels = readable.map((file) => classes.get(file));
   const pictures = await Promise.all(readable.slice(0, FIRST_IMAGES).map(loadPrepared));
   const clients = await timeClients(pictures, taken, cache, stop.signal);
-  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
+  if (stop.signal.aborted) return interrupted();
   const points = summarizeWays(evaluation, clients, labels, truth, links);
   const backboneTop1 = points[taken.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
 
   const chosen = rivalsAt(taken, points, equal);
-  const observed = options["no-link"]
-    ? []
-    : await observe(setup, ways, chosen, links, pictures.slice(0, LINK_IMAGES), stop.signal);
-  if (stop.signal.aborted) return interrupted(images.length, classes.size, options.cache);
+  const sent = pictures.slice(0, LINK_IMAGES);
+  const observed = options["no-link"] ? [] : await observe(setup, ways, chosen, links, sent, stop.signal);
+  if (stop.signal.aborted) return interrupted();
 
   const run: OffloadRun = {
     machine: machine(options.threads, codec.simd),
@@ -74,18 +130,9 @@ async function main(): Promise<void> {
     backboneTop1,
     rules: await countingRules(codec, models[0], pictures),
     observed,
-    notes: notesOf(options, images.length, points, backboneTop1, equal),
+    notes: notesOf(options, evaluation, labels, backboneTop1, equal),
     skipped,
   };
   if (options.csv !== undefined) writeFileSync(options.csv, toCsv(points));
-  if (options.html !== undefined) writeFileSync(options.html, await offloadPage(run, links, chosen, pictures));
-  if (options.json) console.log(JSON.stringify(toJson(run)));
-  else console.log(offloadReport(run, links, chosen).join("\n"));
-}
-
-function interrupted(done: number, all: number, cache: string): void {
-  console.error(`stopped at ${done} of ${all} images; the same command goes on from ${cache}`);
-  process.exitCode = INTERRUPTED;
-}
-
-program(main);
+  console.log(options.json ? JSON.stringify(toJson(run)) : offloadReport(run, links).join("\n"));
+});

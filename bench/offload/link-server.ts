@@ -1,8 +1,8 @@
-// The other end: node --import tsx bench/offload/link/server.ts SETUP, where SETUP is the JSON of what both ends know beforehand.
+// The other end: node --import tsx bench/offload/link-server.ts SETUP, where SETUP is the JSON of what both ends know beforehand.
 // POST /N takes the message of the N-th way and answers {answer, ms}. It prints its port and ends with its parent.
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import { openWays } from "../ways.js";
+import { openWays } from "./ways.js";
 
 /** No message of a 224x224 image is larger. */
 const MOST_BYTES = 1 << 20;

@@ -1,4 +1,27 @@
-export const SIDE = 224;
+/** What a browser gives: pictures through a canvas, networks through onnxruntime-web. */
+import * as ort from "onnxruntime-web/wasm";
+
+ort.env.wasm.wasmPaths = "/ort/";
+// One thread: more need a page that is isolated from other origins, and a phone's encoder should not take its cores.
+ort.env.wasm.numThreads = 1;
+
+/** A network with one input and one output. */
+export class Network {
+  private constructor(private readonly session: ort.InferenceSession) {}
+
+  static async open(url: string): Promise<Network> {
+    return new Network(await ort.InferenceSession.create(url, { executionProviders: ["wasm"] }));
+  }
+
+  async run(data: Float32Array, dims: readonly number[]): Promise<{ data: Float32Array; dims: readonly number[] }> {
+    const { inputNames, outputNames } = this.session;
+    const outputs = await this.session.run({ [inputNames[0]]: new ort.Tensor("float32", data, dims) });
+    const output = outputs[outputNames[0]];
+    return { data: output.data as Float32Array, dims: output.dims };
+  }
+}
+
+const SIDE = 224;
 /** Images with a longer short side are scaled down to this; as bench:offload does it, with the browser's own scaling. */
 const SHORT_SIDE = 256;
 
@@ -26,23 +49,14 @@ export async function centre(blob: Blob): Promise<OffscreenCanvas> {
 
 /** RGB 0..255 as the networks take them: 1 x 3 x SIDE x SIDE. */
 export function planesOf(canvas: OffscreenCanvas): Float32Array {
-  const context = canvas.getContext("2d");
-  if (context === null) throw new Error("the canvas has another context");
-  const { data } = context.getImageData(0, 0, SIDE, SIDE);
+  const { data } = canvas.getContext("2d")!.getImageData(0, 0, SIDE, SIDE);
   const plane = SIDE * SIDE;
   const planes = new Float32Array(3 * plane);
   for (let i = 0; i < plane; i++) for (let c = 0; c < 3; c++) planes[c * plane + i] = data[4 * i + c];
   return planes;
 }
 
-export async function encodeCanvas(canvas: OffscreenCanvas, type: string, quality: number): Promise<Blob> {
-  const blob = await canvas.convertToBlob({ type, quality });
-  // A browser that cannot write a format gives PNG and says nothing.
-  if (blob.type !== type) throw new Error(`this browser writes no ${type}`);
-  return blob;
-}
-
-/** Safari, for one, reads WebP and does not write it. */
+/** Safari, for one, reads WebP and does not write it: a browser that cannot write a format gives PNG and says nothing. */
 export async function canEncode(type: string): Promise<boolean> {
   return (await canvasOf().canvas.convertToBlob({ type })).type === type;
 }

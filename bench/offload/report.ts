@@ -1,0 +1,129 @@
+/** A run as lines of text and as the object of `--json`. */
+import type { Link } from "../links.js";
+import type { Machine } from "../machine.js";
+import { number, percent } from "../numbers.js";
+import { BYTE_RULE } from "../pipeline.js";
+import { columns } from "../terminal.js";
+import type { AtPoint, EqualAccuracy, Ratio } from "./accuracy.js";
+import type { Observed } from "./link.js";
+import type { CountingRules, Point } from "./points.js";
+import { nameOf } from "./ways.js";
+
+/** Everything that a report of a run says. */
+export interface OffloadRun {
+  readonly machine: Machine;
+  readonly sharp: string;
+  readonly images: number;
+  readonly points: readonly Point[];
+  readonly equal: EqualAccuracy | null;
+  readonly backboneTop1: number | null;
+  readonly rules: CountingRules;
+  readonly observed: readonly Observed[];
+  /** Why figures are missing. */
+  readonly notes: readonly string[];
+  readonly skipped: readonly string[];
+}
+
+const CLIENT_RULE =
+  "milliseconds: medians over the images, one pass each, on this machine for both ends; the client frame after frame, without the server in between; " +
+  "server: image codec or entropy codec, decoder network, and the tail behind the split or, for pictures, the whole backbone; energy is not measured";
+
+const INTERVAL_RULE =
+  "Equal top-1: log bytes interpolated linearly over top-1 between a codec's qualities; - where its qualities do not reach. " +
+  "In brackets: 95 % of 1,000 bootstrap draws of the images, the same draw for both sides; none where more than 2 % of the draws leave a curve";
+
+const ARITHMETIC_RULE =
+  "end to end: arithmetic: client + bytes x 8 / rate + round trip + server, the rest of the network included; the answer's own bytes are left out for all alike";
+
+const OBSERVED_RULE =
+  "observed: to a second process over HTTP on 127.0.0.1, all bytes that go up, HTTP headers included, through a token bucket of the link's rate, half the round trip each way; " +
+  "modelled: sender + bytes x 8 / rate + round trip + receiver, with the sender's and receiver's times of the same passes";
+
+const range = (bounds: readonly [number, number] | null, scale: number, digits: number) =>
+  bounds === null ? "" : `${number(scale * bounds[0], digits)}..${number(scale * bounds[1], digits)}`;
+
+const ratioText = ({ value, interval }: Ratio) =>
+  value === null ? "-" : `${number(value, 2)}x${interval === null ? "" : ` (${range(interval, 1, 2)})`}`;
+
+function pointTable(points: readonly Point[]): string[] {
+  const head = "way,images,bytes,95 %,top-1,95 %,agreement,feature err,encoder ms,codec,image codec,server ms";
+  const rows = points.map((point) => [
+    ...[nameOf(point), number(point.images), number(point.bytes), range(point.bytes95, 1, 0)],
+    ...[percent(point.top1), range(point.top195, 100, 1), percent(point.agreement)],
+    point.featureError === null ? "-" : number(point.featureError, 4),
+    ...[point.client.encoder, point.client.codec, point.client.image].map((ms) => (ms === 0 ? "-" : number(ms, 3))),
+    ...[point.serverMs, ...point.links.map(({ totalMs }) => totalMs)].map((ms) => number(ms, 1)),
+  ]);
+  return columns([...head.split(","), ...points[0].links.map(({ link }) => `${link} ms`)], rows);
+}
+
+function accuracyLines({ equal, notes }: OffloadRun): string[] {
+  if (equal === null) return [...notes];
+  const line = ({ point, top1, ratios: { WebP, JPEG, mozjpeg } }: AtPoint) =>
+    `${point}: top-1 ${percent(top1)}, backbone ${percent(equal.backboneTop1)}; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`;
+  const rows = equal.shares.map(({ share, top1, bytes, ratios }) => [
+    ...[percent(share, 0), percent(top1), bytes === null ? "-" : number(bytes)],
+    ...[ratios.WebP, ratios.JPEG, ratios.mozjpeg].map(ratioText),
+  ]);
+  return [
+    line(equal),
+    ...(equal.ofAll.point === equal.point ? [] : [`Nearest, but beaten by another setting: ${line(equal.ofAll)}`]),
+    ...notes,
+    "",
+    ...columns(["of the backbone's top-1", "top-1", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"], rows),
+    INTERVAL_RULE,
+  ];
+}
+
+function observedLines(observed: readonly Observed[]): string[] {
+  if (observed.length === 0) return [];
+  const rows = observed.map(({ link, name, bytes, observedMs, modelledMs }) => [
+    ...[link, name, number(bytes), number(observedMs, 1), number(modelledMs, 1)],
+    percent(observedMs / modelledMs - 1),
+  ]);
+  return ["", ...columns(["link", "way", "bytes", "observed ms", "modelled ms", "difference"], rows, 2), OBSERVED_RULE];
+}
+
+/** The whole run as lines of text. */
+export function offloadReport(run: OffloadRun, links: readonly Link[]): string[] {
+  const { version, node, onnxruntime, threads, cpu, simd, date } = run.machine;
+  const { images, packet, strings, pickled } = run.rules;
+  return [
+    `latentwire ${version} (${simd ? "SIMD" : "scalar"}), Node ${node}, onnxruntime-node ${onnxruntime}, sharp ${run.sharp}, ${threads} thread(s), ${cpu}, ${date}`,
+    `${run.images} image(s)`,
+    "",
+    ...pointTable(run.points),
+    BYTE_RULE,
+    CLIENT_RULE,
+    ARITHMETIC_RULE,
+    ...links.map(({ name, mbitPerSecond, rttMs }) => `${name}: ${mbitPerSecond} Mbit/s, round trip ${rttMs} ms`),
+    "",
+    ...accuracyLines(run),
+    ...observedLines(run.observed),
+    "",
+    `The first ${images} image(s) of the first model, counted by others' rules: packet as sent (ours) ${number(packet, 1)} B; ` +
+      `bare CompressAI string without shape or checksum (FrankenSplit) ${number(strings, 1)} B; ` +
+      `that string and its shape as a Python pickle (SC2-benchmark) ${number(pickled, 1)} B`,
+  ];
+}
+
+/** The object that `--json` prints. */
+export function toJson({ machine, sharp, equal, backboneTop1, ...rest }: OffloadRun) {
+  const summary = {
+    bytesVsWebp: equal?.ratios.WebP.value ?? null,
+    bytesVsJpeg: equal?.ratios.JPEG.value ?? null,
+    top1: equal?.top1 ?? null,
+    backboneTop1,
+    point: equal?.point ?? null,
+    bytesVsWebp95: equal?.ratios.WebP.interval ?? null,
+    bytesVsJpeg95: equal?.ratios.JPEG.interval ?? null,
+    atShares: equal?.shares ?? [],
+    ofAllSettings: equal && {
+      point: equal.ofAll.point,
+      top1: equal.ofAll.top1,
+      bytesVsWebp: equal.ofAll.ratios.WebP.value,
+      bytesVsJpeg: equal.ofAll.ratios.JPEG.value,
+    },
+  };
+  return { summary, ...rest, machine: { ...machine, sharp } };
+}
