@@ -10,7 +10,7 @@ export function widen(data: ArrayBufferView): Float32Array {
   const half = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >> 1);
   const out = new Float32Array(half.length);
   for (let i = 0; i < half.length; i++) {
-    const h = half[i];
+    const h = half[i]!;
     const exponent = (h >> 10) & 31;
     const mantissa = h & 0x3ff;
     const magnitude =
@@ -33,9 +33,9 @@ export function widen(data: ArrayBufferView): Float32Array {
 export function narrow(data: Float32Array): ArrayBufferView {
   const half = new Uint16Array(data.length);
   for (let i = 0; i < data.length; i++) {
-    float[0] = data[i];
-    const sign = (bits[0] >>> 16) & 0x8000;
-    const magnitude = bits[0] & 0x7fffffff;
+    float[0] = data[i]!;
+    const sign = (bits[0]! >>> 16) & 0x8000;
+    const magnitude = bits[0]! & 0x7fffffff;
     half[i] = sign | (magnitude > 0x7f800000 ? 0x7e00 : nearest(magnitude));
   }
   const Float16 = (globalThis as { Float16Array?: Float16ArrayConstructor }).Float16Array;
@@ -48,8 +48,8 @@ function nearest(magnitude: number): number {
     // Below 2^-14 the result is a multiple of 2^-24. After adding 0.5 the last bit of a float32 is worth exactly 2^-24,
     // so float32 does the rounding.
     bits[0] = magnitude;
-    float[0] += 0.5;
-    return bits[0] - 0x3f000000;
+    float[0]! += 0.5;
+    return bits[0]! - 0x3f000000;
   }
   // 13 bits are dropped. Rounding up may carry into the exponent, which gives the right result.
   return (magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13;

@@ -26,10 +26,10 @@ export interface SplitEncoderOptions {
   /** A prior, or a function that makes one from the network's outputs (a hyperprior's scales and means). */
   prior: Prior | ((outputs: EncoderOutputs) => Prior);
   /** Name of the image input. Default: the session's only input. */
-  input?: string;
+  input?: string | undefined;
   /** Name of the latent output. Default: the session's only output. */
-  output?: string;
-  encode?: EncodeOptions;
+  output?: string | undefined;
+  encode?: EncodeOptions | undefined;
 }
 
 /** What {@link splitDecoder} needs. */
@@ -38,12 +38,12 @@ export interface SplitDecoderOptions<S extends SessionLike = SessionLike> {
   session: S;
   codec: Codec;
   /** The prior of every packet. Leave it out if each call brings its own. */
-  prior?: Prior;
+  prior?: Prior | undefined;
   /** Name of the latent input. Default: the session's only input. */
-  input?: string;
+  input?: string | undefined;
   /** Name or names of the outputs to compute. Default: all. */
-  output?: string | readonly string[];
-  decode?: DecodeOptions;
+  output?: string | readonly string[] | undefined;
+  decode?: DecodeOptions | undefined;
 }
 
 const latentTypes = ["float32", "int32", "int16", "int8"];
@@ -72,7 +72,7 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
   return async (image) => {
     const wanted = typeof prior === "function" ? session.outputNames : [output];
     const outputs = await runToCpu(session, { [input]: "location" in image ? image : feed(image) }, wanted);
-    const latent = outputs[output];
+    const latent = outputs[output]!;
     if (!latentTypes.includes(latent.type))
       throw new CodecError(
         "MODEL",

@@ -128,9 +128,9 @@ export function readElements(memory: Memory, reader: number, source: PriorSource
 }
 
 interface ReadArguments {
-  type?: LatentType;
-  out?: LatentData | TensorView;
-  dims?: readonly number[];
+  type?: LatentType | undefined;
+  out?: LatentData | TensorView | undefined;
+  dims?: readonly number[] | undefined;
 }
 
 export class Reader implements PartReader {

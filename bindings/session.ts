@@ -32,8 +32,10 @@ export function pick(kind: "input" | "output", names: readonly string[], wanted:
       throw new CodecError("MODEL", `the session has no ${kind} "${wanted}"; it has ${list}`);
     return wanted;
   }
-  if (names.length !== 1) throw new CodecError("MODEL", `name the ${kind}: the session has ${names.length} (${list})`);
-  return names[0];
+  const [only] = names;
+  if (only === undefined || names.length > 1)
+    throw new CodecError("MODEL", `name the ${kind}: the session has ${names.length} (${list})`);
+  return only;
 }
 
 /**
@@ -46,15 +48,18 @@ export async function runToCpu(
   wanted: readonly string[],
 ): Promise<Record<string, TensorLike>> {
   const results = await session.run(feeds, wanted);
-  const missing = wanted.find((name) => results?.[name] === undefined);
-  if (missing !== undefined) throw new CodecError("MODEL", `the session returned no "${missing}"`);
+  const found = wanted.map((name): [string, SessionTensor] => {
+    const tensor = results?.[name];
+    if (tensor === undefined) throw new CodecError("MODEL", `the session returned no "${name}"`);
+    return [name, tensor];
+  });
   const outputs: Record<string, TensorLike> = {};
   // Listed before the fetch, because getData sets a tensor's location to cpu but keeps its GPU memory.
-  const away = wanted.map((name) => results[name]).filter((tensor) => !onCpu(tensor));
+  const away = found.filter(([, tensor]) => !onCpu(tensor));
   try {
-    for (const name of wanted) outputs[name] = await toCpu(results[name]);
+    for (const [name, tensor] of found) outputs[name] = await toCpu(tensor);
   } finally {
-    for (const tensor of away) tensor.dispose?.();
+    for (const [, tensor] of away) tensor.dispose?.();
   }
   return outputs;
 }

@@ -147,7 +147,7 @@ export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   let low = offset;
   let high = offset;
   for (let d = 0; d < dims.length; d++) {
-    const reach = (dims[d] - 1) * strides[d];
+    const reach = (dims[d]! - 1) * strides[d];
     if (reach < 0) low += reach;
     else high += reach;
   }
@@ -341,7 +341,7 @@ function asView(tensor: TensorLike | TensorView, name: string): TensorView & { t
   const { type, data, dims, strides, offset } = spanOf(tensor, name);
   if (strides) return { type, data, dims, strides, offset };
   const steps = dims.map(() => 1);
-  for (let d = dims.length - 2; d >= 0; d--) steps[d] = steps[d + 1] * dims[d + 1];
+  for (let d = dims.length - 2; d >= 0; d--) steps[d] = steps[d + 1]! * dims[d + 1]!;
   return { type, data, dims, strides: steps, offset };
 }
 
@@ -359,7 +359,7 @@ export function channels(tensor: TensorLike | TensorView, from: number, to: numb
     throw new RangeError(`indices ${from} .. ${to} are not within 0 .. ${size}`);
   const dims = [...view.dims];
   dims[axis] = to - from;
-  return { ...view, dims, offset: (view.offset ?? 0) + from * view.strides[axis] };
+  return { ...view, dims, offset: (view.offset ?? 0) + from * view.strides[axis]! };
 }
 
 /**
@@ -371,7 +371,7 @@ export function permute(tensor: TensorLike | TensorView, order: readonly number[
   const view = asView(tensor, "tensor");
   if (order.length !== view.dims.length || !view.dims.every((_, d) => order.includes(d)))
     throw new RangeError(`[${order}] is no order of ${view.dims.length} dimensions`);
-  return { ...view, dims: order.map((d) => view.dims[d]), strides: order.map((d) => view.strides[d]) };
+  return { ...view, dims: order.map((d) => view.dims[d]!), strides: order.map((d) => view.strides[d]!) };
 }
 
 /**
@@ -384,11 +384,11 @@ export function permute(tensor: TensorLike | TensorView, order: readonly number[
 export function checkerboardHalf(tensor: TensorLike | TensorView, parity: 0 | 1): TensorView {
   const view = asView(tensor, "tensor");
   const rank = view.dims.length;
-  const [height, width] = view.dims.slice(-2);
+  const [height = 1, width = 1] = view.dims.slice(-2);
   if (rank < 2 || rank > 6 || height % 2 !== 0 || width % 2 !== 0)
     throw new RangeError(`the shape [${view.dims}] does not end with two even dimensions; pad the image`);
   if (parity !== 0 && parity !== 1) throw new RangeError(`parity must be 0 or 1, not ${parity}`);
-  const [down, right] = view.strides.slice(-2);
+  const [down = 0, right = 0] = view.strides.slice(-2);
   return {
     ...view,
     dims: [...view.dims.slice(0, -2), height / 2, 2, width / 2],

@@ -8,7 +8,6 @@ import type {
   Bytes,
   Guard,
   Latent,
-  PartTarget,
   PartWriter,
   Prior,
   SequenceOptions,
@@ -142,7 +141,7 @@ export class Writer implements PartWriter {
   write(
     latent: TensorLike | TensorView,
     prior: Prior,
-    options: { out?: PartTarget; dequantize?: boolean } = {},
+    options: WriteOptions = {},
   ): Latent<Float32Array> | TensorView | undefined {
     checkOptions("write", options, ["dequantize", "out"]);
     this.#ready();

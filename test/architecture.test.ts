@@ -8,6 +8,9 @@ import * as assert from "uvu/assert";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
 
+// What assembly/build.mjs writes: rules for hand-written files do not hold there.
+const generated = ["abi", "simd", "scalar", "javascript", "pool-source"].map((name) => `bindings/${name}.ts`);
+
 const sources = ["assembly", "bindings", "tables", "bench", "test"].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
     .map((name) => normalize(join(folder, name)).replaceAll("\\", "/"))
@@ -58,11 +61,10 @@ test("nothing imports what is to its right", () => {
         assert.unreachable(`${file} imports ${target}`);
 });
 
-test("one file instantiates Wasm and holds its memory, and the others are handed it", () => {
-  // pool-source is the text of others.
-  const own = sources.filter((file) => file.startsWith("bindings/") && file !== "bindings/pool-source.ts");
+test("one file instantiates Wasm, one holds its memory, and the others are handed it", () => {
+  const own = sources.filter((file) => file.startsWith("bindings/") && !generated.includes(file));
   const matching = (pattern: RegExp) => own.filter((file) => pattern.test(read(file)));
-  assert.equal(matching(/\bWebAssembly\.Instance\b/), ["bindings/memory.ts"]);
+  assert.equal(matching(/\bnew WebAssembly\.Instance\b/), ["bindings/instantiate.ts"]);
   assert.equal(matching(/\bmemory\.buffer\b|\bwasm\.memory\b/), ["bindings/memory.ts"]);
   // Exported functions and views of the memory: only who has a Memory, which is handed from constructor to constructor.
   for (const file of matching(/\bwasm\.[a-z]\w*\(|\bu8\b|\bu32\b/))
@@ -89,7 +91,7 @@ test("docs/architecture.md names every file of assembly, bindings and tables", (
     // "pool-*", "cli-inspect, -encode": the last part of the name.
     new RegExp(`(?<=[\\s(-])${name.replace(/^(pool|cli|pickle)-/, "")}(?![\\w-])`).test(page);
   for (const file of sources.filter((name) => /^(assembly|bindings|tables)\//.test(name))) {
-    if (file === "bindings/binary.ts") continue;
+    if (generated.includes(file)) continue;
     assert.ok(named(basename(file).replace(/\.ts$/, "")), `${file} is not in docs/architecture.md`);
   }
 });

@@ -26,7 +26,7 @@ export interface EncodeFamilyOptions<F extends Format = Format> extends WriterOp
    * `packet` (default), or `strings` in the order of CompressAI's `compress()`: y first, z last. One image only.
    * Strings have no guard: where the two ends run their networks in different runtimes, they fail (docs/compressai.md).
    */
-  format?: F;
+  format?: F | undefined;
 }
 
 /** What a decoder may need besides the packet. */
@@ -35,7 +35,7 @@ export interface DecodeFamilyOptions extends ReaderOptions {
    * Needed with strings and compact packets, which do not hold it: `[height, width]` of the factorized part (z, or y if
    * there is no z), which is CompressAI's `shape`. With a batch `[N, height, width]`.
    */
-  shape?: readonly number[];
+  shape?: readonly number[] | undefined;
 }
 
 /** What an encoder returns. */
