@@ -28,8 +28,8 @@ export const fitCommand: Command = {
   --latent NAME     its output that is the latent; default: the first
   --json            for machines
 
-Each channel gets the row that spends the fewest bits on samples it was not made of: a histogram that leans on a Laplace, Gaussian or logistic
-curve as far as it must. Every fifth sample is held out and only reported on. The same samples give the same bundle.
+Each channel gets a row between its histogram and a Laplace, Gaussian or logistic curve: the one that spends the fewest bits in cross-validation.
+Every fifth sample is held out and only reported on. The same samples give the same bundle.
 
   latentwire tables fit latents/ --target-bytes 3000 -o model.lwb
   latentwire tables fit photos/ --encoder encoder.onnx --normalize imagenet -o model.lwb`,

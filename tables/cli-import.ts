@@ -19,7 +19,7 @@ export const importCommand: Command = {
   --json            for machines
 
 Finds CompressAI's EntropyBottleneck and GaussianConditional, by all the names they have had, wherever they are in the file.
-A model that was saved before update() has no tables; they are then computed from its parameters, which is said.
+A model that was saved before update() has no tables. Then they are computed from its parameters, and the output says so.
 
   latentwire tables import checkpoint_best.pth.tar -o model.lwb`,
   options: {

@@ -18,7 +18,7 @@ export const priorOptions = {
 
 /** Their part of the help. */
 export const priorHelp = `  --tables FILE     bundle (.lwb), table as JSON or in binary form; default, with --scales: CompressAI's 64
-  --table NAME      which table of the bundle; needed where several would do
+  --table NAME      which table of the bundle; needed if several fit
   --axis N          dimension that selects the row of a factorized table; default 1, of one dimension 0
   --step S          quantization step; default: the bundle's, or 1
   --scales FILE     .npy: a scale per symbol, for a Gaussian table

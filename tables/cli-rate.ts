@@ -18,7 +18,7 @@ export const rateCommand: Command = {
 ${priorHelp.slice(priorHelp.indexOf("\n") + 1)}
   --json            for machines
 
-Says where tables do not fit the data: many escapes, or channels whose symbols cost far more than they need to.
+Warns if tables do not fit the data: many escapes, or channels whose symbols cost far more than they need to.
 
   latentwire tables rate model.lwb latents/`,
   options: { ...priorOptions, channels: { type: "boolean" }, json: { type: "boolean" } },

@@ -30,7 +30,7 @@ export const showCommand: Command = {
   --table NAME      print this table as JSON, docs/format.md section 5
   --json            for machines
 
-Every table is loaded, so a bundle that shows is a bundle that works. "built" are tables that are computed from their scales.
+Every table is loaded, so a bundle without an error here works. "built" are tables that are computed from their scales.
 
   latentwire tables show model.lwb`,
   options: { table: { type: "string" }, json: { type: "boolean" } },
