@@ -22,8 +22,9 @@ const inProject = (...path: string[]) => join(project, ...path);
 const fingerprint = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 let expected: string;
 
-/** The ts blocks of these papers; each is a program of its own. */
-const examples = ["README.md", "docs/onnx.md", "docs/families.md", "docs/pool.md", "docs/tables.md"].flatMap((file) =>
+/** The first snippet of the README, and those in TypeScript; test/snippets.test.ts runs them all. */
+const firstSnippet = /^```js\n(.*?)^```$/ms.exec(readFileSync(join(root, "README.md"), "utf8"))![1];
+const typedSnippets = ["docs/families.md", "docs/pool.md", "docs/tables.md"].flatMap((file) =>
   Array.from(readFileSync(join(root, file), "utf8").matchAll(/^```ts\n(.*?)^```$/gms), (match, i) => ({
     name: `${file.replace(/\W/g, "-")}-${i + 1}`,
     code: match[1],
@@ -113,7 +114,6 @@ test("npx latentwire: from a checkpoint to a packet and back", () => {
   const npx = (args: string) =>
     execFileSync(`npx --no-install latentwire ${args}`, { cwd: project, shell: true, encoding: "utf8" });
   const checkpoint = join(root, "test/vectors/checkpoints/mean-scale.pth");
-  // The examples of docs/tables.md use it as well.
   assert.match(npx(`tables import "${checkpoint}" -o model.lwb`), /gaussian_conditional/);
   const z = Float32Array.from({ length: 32 }, (_, i) => (i % 5) - 2);
   writeFileSync(inProject("z.raw"), new Uint8Array(z.buffer));
@@ -244,7 +244,8 @@ for (const version of ["typescript-5.4", "typescript"]) {
     test(`types: ${version}, ${moduleResolution}`, () => {
       mkdirSync(inProject("types"), { recursive: true });
       copyFileSync(join(root, "test", "consumer.ts"), inProject("types", "consumer.ts"));
-      for (const { name, code } of examples) writeFileSync(inProject("types", `${name}.ts`), `${code}export {};\n`);
+      for (const { name, code } of typedSnippets)
+        writeFileSync(inProject("types", `${name}.ts`), `${code}export {};\n`);
       const compilerOptions = {
         target: "es2022",
         module: moduleResolution === "bundler" ? "es2022" : "nodenext",
@@ -268,17 +269,11 @@ for (const version of ["typescript-5.4", "typescript"]) {
   }
 }
 
-for (const { name, code } of examples) {
-  test(`example ${name}, verbatim`, () => {
-    for (const file of ["encoder.onnx", "decoder.onnx", "tables.json"])
-      copyFileSync(join(root, "bench/model/points/mid", file), inProject(file));
-    // Examples without a network say "your model's tables" and a latent of 48 channels.
-    if (!code.includes("encoder.onnx"))
-      copyFileSync(join(root, "bench/latents/k2-tables.json"), inProject("tables.json"));
-    writeFileSync(inProject(`${name}.js`), transformSync(code, { loader: "ts", format: "esm" }).code);
-    const { status, stderr } = spawnSync(process.execPath, [`${name}.js`], { cwd: project, encoding: "utf8" });
-    assert.is(status, 0, stderr);
-  });
-}
+test("the first snippet of the README, in a folder with nothing else", () => {
+  writeFileSync(inProject("try.mjs"), firstSnippet);
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["try.mjs"], { cwd: project, encoding: "utf8" });
+  assert.is(status, 0, stderr);
+  assert.match(stdout, /^9408 bytes raw, \d+ bytes packed: [\d.]+ times smaller\nexact: true\n$/);
+});
 
 test.run();
