@@ -1,15 +1,12 @@
 // Chromium for tests that look at a page as a visitor does.
 import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { browsers } from "./engines/browsers.js";
 
-/** Where Chromium is, the user's own word first; undefined where there is none. */
-export const executablePath = [
-  process.env.CHROMIUM,
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-].find((path) => path !== undefined && existsSync(path));
+const { executables } = browsers.find(({ name }) => name === "chromium")!;
+
+/** Where Chromium is; undefined where there is none. */
+export const executablePath = executables.find((path) => path !== undefined && existsSync(path));
 
 let started: Promise<Browser> | undefined;
 
