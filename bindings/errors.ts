@@ -1,5 +1,6 @@
 /**
- * Every failure that comes from data. The codes are stable; messages are for people.
+ * Every failure that comes from data or from the environment. The codes are stable; messages are for people. docs/errors.md has
+ * cause and remedy of each code.
  *
  * | code | meaning |
  * |---|---|
