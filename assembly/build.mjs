@@ -146,6 +146,9 @@ node(tsc, "-p", "tsconfig.json");
 const workerFile = `import { javascript } from "./javascript.js"; globalThis.latentwireJavascript = javascript.instantiate;
 import "./pool-worker.js";`;
 writeFileSync("dist/bindings/pool-worker.js", bundled({ stdin: { contents: workerFile, resolveDir: "bindings" } }));
+// The same entry for the Edge Runtime of Vercel and Next, which compiles a .wasm file only where `?module` asks for it.
+const workerd = readFileSync("dist/bindings/workerd.js", "utf8");
+writeFileSync("dist/bindings/edge-light.js", workerd.replace("../codec.wasm", "../codec.wasm?module"));
 // The command line, which may use Node; it sees the library as a user does.
 node(tsc, "-p", "tables/tsconfig.json");
 

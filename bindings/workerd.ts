@@ -1,4 +1,5 @@
-// What index.ts is elsewhere, for Cloudflare's workerd: it forbids compiling at run time and compiles imported .wasm files beforehand.
+// What index.ts is elsewhere, for hosts that forbid to compile at run time and compile imported .wasm files beforehand: Cloudflare's workerd, and as
+// edge-light.js (assembly/build.mjs) Vercel's Edge Runtime.
 import simdModule from "../codec.wasm";
 import { type Builds, codecOf, readyFrom, readySyncFrom } from "./instantiate.js";
 import type { Codec, CreateOptions } from "./types.js";
@@ -15,7 +16,7 @@ const builds: Builds = {
   },
 };
 
-/** As in index.ts. The build is `simd`: workerd has it, and compiles no other. */
+/** As in index.ts. The build is `simd`: these hosts have it, and compile no other. */
 export async function create(options: CreateOptions = {}): Promise<Codec> {
   return codecOf(await readyFrom(builds, options));
 }
