@@ -83,7 +83,9 @@ function messageOf(
       if (field === abi.FIELD_CHECK) return "wrong checksum: the packet is damaged";
       if (field === abi.FIELD_COMPACT_CHECK)
         return "the check does not fit: the packet is damaged, or prior or shape are not the writer's";
-      return field === abi.FIELD_STREAM ? "the stream contradicts its prior or itself" : `${name} cannot be right`;
+      return field === abi.FIELD_STREAM
+        ? "the stream does not fit its prior, or is damaged"
+        : `${name} contradicts docs/format.md`;
     case abi.UNSUPPORTED_VERSION:
       return field === abi.FIELD_CONTEXT
         ? "the packet has parts under a context prior, which this release does not read"
@@ -106,7 +108,7 @@ function messageOf(
       return `the packet was coded under another prior: ${priorMessage(field, position, value)}`;
     case abi.SHAPE_MISMATCH:
       if (field === abi.FIELD_PARTS)
-        return `the packet has ${position === 1 ? "one part" : `${position} parts`}, ${count === 0xffffffff ? "a further one" : count} was read`;
+        return `the packet has ${position === 1 ? "one part" : `${position} parts`}, ${count === 0xffffffff ? "one more" : count} was asked for`;
       if (field === abi.FIELD_TAIL) return "a compact packet of one tensor is read with read(), not as a sequence";
       if (field === abi.FIELD_SHAPE) return "the packet has shapes that no part asked for";
       return count > 0
@@ -119,7 +121,7 @@ function messageOf(
           : "more symbols or parameters than a packet can hold"
         : "there is not enough Wasm memory";
     case abi.MODEL_MISMATCH:
-      return `part ${position}: the rows are not the writer's; the networks gave other scales than there (docs/determinism.md)`;
+      return `part ${position}: the rows are not the writer's; the networks gave other scales here (docs/determinism.md)`;
     default:
       return "the binary form breaks docs/format.md section 5";
   }

@@ -172,7 +172,7 @@ export class Reader implements PartReader {
   #nextString(): void {
     const string = this.#strings?.[this.#part];
     if (!string)
-      throw new CodecError("TRUNCATED", `there are ${this.#strings?.length} strings, a further one was read`);
+      throw new CodecError("TRUNCATED", `there are ${this.#strings?.length} strings, one more was asked for`);
     this.#open(string, { ...this.#options, header: "none", stream: "compressai" });
   }
 

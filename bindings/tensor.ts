@@ -48,7 +48,7 @@ export function checkDims(dims: unknown): number {
     throw new TypeError("dims must be an array of dimensions");
   const list = dims as readonly number[];
   if (list.length < 1 || list.length > MAX_RANK)
-    throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] has not 1 .. ${MAX_RANK} dimensions`);
+    throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] must have 1 .. ${MAX_RANK} dimensions`);
   let n = 1;
   for (let d = 0; d < list.length; d++) {
     const dimension = list[d]!;
