@@ -5,6 +5,7 @@
  * @module
  */
 import { CodecError } from "../bindings/errors.js";
+import { checkOptions } from "../bindings/options.js";
 import { isBytes } from "../bindings/tensor.js";
 import type {
   Bytes,
@@ -222,7 +223,10 @@ export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Reco
   return bytes;
 }
 
+const INPUT = ["name", "kind", "table", "scaleTable", "rebuild", "shape", "axis", "step", "meta"];
+
 function plain(input: BundleInput, i: number): PlainEntry {
+  checkOptions(`entries[${i}]`, input, INPUT);
   const { name, kind, table, scaleTable, shape, axis, step = 1, meta, rebuild = false } = input;
   const wrong = (what: string): never => {
     throw new RangeError(`entries[${i}].${what}`);
@@ -279,16 +283,19 @@ export async function loadBundle(
   source: BundleSource | PromiseLike<BundleSource>,
   options: LoadBundleOptions = {},
 ): Promise<Bundle> {
+  checkOptions("loadBundle", options, ["maxBytes", "signal"]);
   const { maxBytes = 2 ** 26, signal } = options;
   const given = await source;
   if (isBytes(given)) return new Bundle(given);
-  if (given instanceof ArrayBuffer) return new Bundle(new Uint8Array(given));
+  // Of any realm.
+  if (Object.prototype.toString.call(given) === "[object ArrayBuffer]")
+    return new Bundle(new Uint8Array(given as ArrayBuffer));
   if (typeof given === "string" || given instanceof URL) {
     if (/^file:/i.test(String(given)))
       throw new TypeError("source is a file: read it first, as in loadBundle(readFile(path))");
     return new Bundle(await readLimited(await fetch(given, { signal: signal ?? null }), maxBytes));
   }
-  if (given !== null && typeof given === "object" && typeof given.arrayBuffer === "function")
-    return new Bundle(await readLimited(given, maxBytes));
+  if (given !== null && typeof given === "object" && typeof (given as Response).arrayBuffer === "function")
+    return new Bundle(await readLimited(given as Response, maxBytes));
   throw new TypeError("source must be bytes, a Response or a URL");
 }

@@ -40,7 +40,7 @@ export function throwMistakes(mistakes: readonly (readonly [Mistake, string, () 
 /** A promise that ends in a CodecError with this code, or in an error of this class. */
 export async function rejects(promise: Promise<unknown>, kind: string | typeof Error, message = /./): Promise<void> {
   const outcome = await promise.then(
-    () => "nothing was thrown",
+    () => assert.unreachable("nothing was thrown"),
     (error: unknown) => error,
   );
   if (typeof kind === "string") return hasCode(outcome, kind, message);

@@ -178,3 +178,17 @@ export function largeMessages(): Record<string, Sample[]> {
     ],
   };
 }
+
+const own = random(77);
+/** One part of each kind, and what the first three are coded with. */
+export const kinds = (() => {
+  const table = makeTable(own, { rows: 7, entries: 30, flavour: "peaked" });
+  const scaled = scaledTable(own, 12);
+  const parts = [
+    factorizedSample(own, table, [1, 7, 6, 5]),
+    gaussianSample(own, scaled, [500]),
+    indexedSample(own, table, [400]),
+    mixtureSample(own, [100], { components: 2, weights: true }),
+  ] as const;
+  return { table, scaled, parts };
+})();
