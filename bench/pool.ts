@@ -1,10 +1,10 @@
+// Workers against the main thread, and what a long run does to memory.
 import { parseArgs } from "node:util";
-import { create } from "latentwire";
+import { Worker } from "node:worker_threads";
+import { type Codec, create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
-import { echo } from "./pool-echo.js";
-import { type Load, loads, type Rate, runDirect, runPooled } from "./pool-load.js";
-import { soak } from "./pool-soak.js";
-import { bar, columns, program } from "./terminal.js";
+import { mean, median } from "./numbers.js";
+import { bar, columns, program, timeOption, whole } from "./terminal.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const HELP = `npm run bench:pool -- [options]
@@ -18,10 +18,170 @@ const HELP = `npm run bench:pool -- [options]
   --help`;
 
 /** Enough for two messages per worker, of 16 small packets each. */
-const LANES = { W1: 4, W2: 32 } as Record<string, number>;
+const LANES: Record<string, number> = { W1: 4, W2: 32 };
 const SIZES = [1, 2];
+const MB = 2 ** 20;
 
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
+// ---- what is done over and over
+
+/** How memory passes: `copied` is the default; `in place` decodes into arrays that go back and forth, and reads from shared memory. */
+const WAYS = ["copied", "in-place"] as const;
+const OPS = ["encode", "decode"] as const;
+
+interface Load {
+  readonly workload: string;
+  readonly op: (typeof OPS)[number];
+  readonly way: (typeof WAYS)[number];
+  /** One item in the main thread; `lane` has a buffer of its own. */
+  direct(lane: number): void;
+  /** One item in a pool. */
+  pooled(pool: Pool, lane: number): Promise<void>;
+}
+
+function shared<A extends Float32Array | Uint16Array>(data: A): A {
+  const copy = new (data.constructor as new (buffer: SharedArrayBuffer) => A)(new SharedArrayBuffer(data.byteLength));
+  copy.set(data);
+  return copy;
+}
+
+function loads(codec: Codec, workload: Workload): Load[] {
+  const { name, table, rows, run, items } = workload;
+  const [{ latent, symbols }] = items as [Workload["items"][number]];
+  const prior = workload.prior(codec);
+  const packet = codec.encode(latent, prior);
+  const tensors = { copied: latent, "in-place": { ...latent, data: shared(latent.data as Float32Array) } };
+  const sharedRows = { copied: rows, "in-place": shared(rows) };
+  const arrays: Float32Array[] = [];
+  const arrayOf = (lane: number) => arrays[lane] ?? new Float32Array(symbols.length);
+  const scratch = new Uint8Array(packet.length);
+
+  return WAYS.flatMap((way): Load[] => {
+    // A prior is good for every pool.
+    let pooled: PoolPrior | undefined;
+    const priorOf = (pool: Pool): PoolPrior => {
+      pooled ??= run > 0 ? pool.factorized(table) : pool.indexed(table, sharedRows[way]);
+      return pooled;
+    };
+    return [
+      {
+        workload: name,
+        op: "encode",
+        way,
+        direct: () => void codec.encode(latent, prior, way === "copied" ? {} : { out: scratch }),
+        pooled: async (pool) => void (await pool.encode(tensors[way], priorOf(pool))),
+      },
+      {
+        workload: name,
+        op: "decode",
+        way,
+        direct: (lane) => void codec.decode(packet, prior, way === "copied" ? {} : { out: arrayOf(lane) }),
+        async pooled(pool, lane) {
+          const { data } = await pool.decode(packet, priorOf(pool), way === "copied" ? {} : { out: arrayOf(lane) });
+          if (data.length !== symbols.length) throw new Error("a result of another length");
+          if (way === "in-place") arrays[lane] = data;
+        },
+      },
+    ];
+  });
+}
+
+/** What a stretch of work came to. */
+interface Rate {
+  readonly perSecond: number;
+  /** Of all threads, per item. */
+  readonly cpuMs: number;
+}
+
+/** Keeps `lanes` items under way in a pool, or does one after the other in the main thread. */
+async function run(load: Load, ms: number, pool?: Pool, lanes = 1): Promise<Rate> {
+  const [started, cpu] = [performance.now(), process.cpuUsage()];
+  let done = 0;
+  const lane = async (i: number) => {
+    for (; performance.now() - started < ms; done++)
+      if (pool) await load.pooled(pool, i);
+      else load.direct(i);
+  };
+  await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)));
+  const seconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { perSecond: done / seconds, cpuMs: (user + system) / 1000 / done };
+}
+
+// ---- a long run
+
+/** Works for about `ms`, the `turn`-th time; resolves to the items done. */
+type Stretch = (turn: number, ms: number) => Promise<number>;
+
+/** A line on memory every 10 seconds and a verdict: the last third against the first. */
+async function soak(work: Stretch, minutes: number): Promise<void> {
+  const started = performance.now();
+  const until = started + minutes * 60_000;
+  const samples: number[] = [];
+  let [items, turn] = [0, 0];
+  for (let next = started + 10_000; performance.now() < until; next += 10_000) {
+    while (performance.now() < next) items += await work(turn++, Math.min(500, Math.max(1, next - performance.now())));
+    const { rss, arrayBuffers, heapUsed } = process.memoryUsage();
+    samples.push(rss / MB);
+    const [all, heap, buffers] = [rss, heapUsed, arrayBuffers].map((bytes) => (bytes / MB).toFixed(0));
+    const seconds = ((performance.now() - started) / 1000).toFixed(0).padStart(5);
+    console.log(`${seconds} s: RSS ${all} MB, heap ${heap} MB, array buffers ${buffers} MB, ${items.toFixed(0)} items`);
+  }
+  const third = Math.max(1, Math.floor(samples.length / 3));
+  const [first, last] = [mean(samples.slice(0, third)), mean(samples.slice(-third))];
+  const flat = last <= first * 1.05 + 5;
+  const percent = ((100 * (last - first)) / first).toFixed(1);
+  console.log(
+    `${flat ? "flat" : "GROWING"}: RSS ${first.toFixed(1)} MB in the first third, ${last.toFixed(1)} MB in the last (${percent} %), ` +
+      `highest ${Math.max(...samples).toFixed(0)} MB, ${items.toFixed(0)} items`,
+  );
+  if (!flat) process.exitCode = 1;
+}
+
+async function soakPool(all: readonly Load[], minutes: number): Promise<void> {
+  const pool = await createPool({ size: 2 });
+  const work = async (load: Load, ms: number) =>
+    ((await run(load, ms, pool, 2 * (LANES[load.workload] ?? 1))).perSecond * ms) / 1000;
+  // A second of each, so that the first third has what stays.
+  for (const load of all) await work(load, 1000);
+  await soak((turn, ms) => work(all[turn % all.length] as Load, ms), minutes);
+  await pool.close();
+}
+
+/** What Node itself does with memory under messages of these sizes: two bare workers, no codec. */
+async function soakControl(minutes: number): Promise<void> {
+  const echo = `const { parentPort } = require("node:worker_threads");
+    parentPort.on("message", ({ back }) => {
+      const answer = new Uint8Array(back);
+      parentPort.postMessage(answer, [answer.buffer]);
+    });`;
+  // Bytes there and back: latents and packets of W1 and W2, encoded and decoded.
+  const sizes = [1_179_648, 52_000, 150_528, 3000] as const;
+  const workers = [0, 1].map(() => {
+    const worker = new Worker(echo, { eval: true });
+    const waiting: (() => void)[] = [];
+    worker.on("message", () => waiting.shift()?.());
+    const send = (data: Uint8Array, back: number) =>
+      new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        worker.postMessage({ data, back });
+      });
+    return { worker, send };
+  });
+  const stretch: Stretch = async (turn, ms) => {
+    const [there, back] = [sizes[turn % 4] as number, sizes[(turn % 4) ^ 1] as number];
+    const until = performance.now() + ms;
+    let items = 0;
+    const lane = async (send: (data: Uint8Array, back: number) => Promise<void>) => {
+      for (; performance.now() < until; items++) await send(new Uint8Array(there), back);
+    };
+    await Promise.all(workers.flatMap(({ send }) => [lane(send), lane(send)]));
+    return items;
+  };
+  await soak(stretch, minutes);
+  await Promise.all(workers.map(({ worker }) => worker.terminate()));
+}
+
+// ---- the command
 
 interface Line {
   readonly load: Load;
@@ -30,53 +190,23 @@ interface Line {
 }
 
 function print(lines: readonly Line[]): void {
-  const head = [
-    "workload",
-    "op",
-    "memory",
-    "main/s",
-    "1 worker/s",
-    "2 workers/s",
-    "2 : 1",
-    "2 : main",
-    "CPU ms: main",
-    "1",
-    "2",
-  ];
+  const head = "workload,op,memory,main/s,1 worker/s,2 workers/s,2 : 1,2 : main,CPU ms: main,1 worker,2 workers".split(
+    ",",
+  );
   const rows = lines.map(({ load, rates }) => {
-    const speed = (size: number) => median(rates[size].map((rate) => rate.perSecond));
+    const of = (size: number): readonly Rate[] => rates[size] ?? [];
+    const speed = (size: number) => median(of(size).map((rate) => rate.perSecond)).toFixed(0);
+    const cpu = (size: number) => median(of(size).map((rate) => rate.cpuMs)).toFixed(3);
     // Pass by pass: what else the machine did in one pass slowed both.
     const ratio = (a: number, b: number) =>
-      median(rates[a].map((rate, pass) => rate.perSecond / rates[b][pass].perSecond)).toFixed(2);
-    const cpu = (size: number) => median(rates[size].map((rate) => rate.cpuMs)).toFixed(3);
-    return [
-      ...[load.workload, load.op, load.way],
-      ...[0, 1, 2].map((size) => speed(size).toFixed(0)),
-      ...[ratio(2, 1), ratio(2, 0), cpu(0), cpu(1), cpu(2)],
-    ];
+      median(of(a).map((rate, pass) => rate.perSecond / (of(b)[pass]?.perSecond ?? 0))).toFixed(2);
+    const { workload, op, way } = load;
+    return [workload, op, way, speed(0), speed(1), speed(2), ratio(2, 1), ratio(2, 0), cpu(0), cpu(1), cpu(2)];
   });
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-/** All loads by turns on two workers. */
-async function soakPool(all: readonly Load[], minutes: number): Promise<void> {
-  const size = 2;
-  const pool = await createPool({ size });
-  const work = async (load: Load, ms: number) =>
-    ((await runPooled(load, pool, LANES[load.workload] * size, ms)).perSecond * ms) / 1000;
-  // A second of each, so that the first third has what stays.
-  for (const load of all) await work(load, 1000);
-  await soak((turn, ms) => work(all[turn % all.length], ms), minutes);
-  await pool.close();
-}
-
-async function soakControl(minutes: number): Promise<void> {
-  const { stretch, close } = echo();
-  await soak(stretch, minutes);
-  await close();
-}
-
-async function run(): Promise<void> {
+program(async () => {
   const { values: args } = parseArgs({
     options: {
       only: { type: "string", default: "" },
@@ -89,58 +219,37 @@ async function run(): Promise<void> {
     },
   });
   if (args.help) return console.log(HELP);
-  const [ms, passes] = [Number(args.time), Number(args.passes)];
-  if (!(ms > 0)) throw new Error(`--time ${args.time}: a number of milliseconds is wanted`);
-  if (!(Number.isInteger(passes) && passes > 0)) throw new Error(`--passes ${args.passes}: a whole number is wanted`);
-  const minutes = args.minutes === undefined ? undefined : Number(args.minutes);
-  if (minutes !== undefined && !(minutes > 0)) throw new Error(`--minutes ${args.minutes}: a number is wanted`);
-  if (args.control) {
-    if (minutes === undefined) throw new Error("--control goes with --minutes");
-    return soakControl(minutes);
-  }
+  const [ms, passes] = [timeOption(args.time), whole("passes", args.passes)];
+  const minutes = args.minutes === undefined ? 0 : Number(args.minutes);
+  if (!(minutes >= 0)) throw new Error(`--minutes ${args.minutes}: a number is wanted`);
+  if (args.control && !minutes) throw new Error("--control goes with --minutes");
+  if (args.control) return soakControl(minutes);
 
   const codec = await create();
-  const workloads = [w1(codec), w2(codec)];
-  const priors = new Map<Workload, PoolPrior>();
-  const all = workloads.flatMap((workload) =>
-    loads(codec, workload, (pool) => {
-      const { table, rows, run } = workload;
-      // A prior is good for every pool.
-      if (!priors.has(workload)) priors.set(workload, run > 0 ? pool.factorized(table) : pool.indexed(table, rows));
-      return priors.get(workload) as PoolPrior;
-    }),
-  );
-  if (minutes !== undefined) return soakPool(all, minutes);
+  const all = [w1(codec), w2(codec)].flatMap((workload) => loads(codec, workload));
+  if (minutes) return soakPool(all, minutes);
 
   const names = args.only.split(",").filter((name) => name !== "");
-  const wanted = all.filter(({ workload, op, way }) =>
-    [
-      ["W1", "W2"],
-      ["encode", "decode"],
-      ["copied", "in-place"],
-    ].every((kind, k) => {
-      const chosen = kind.filter((name) => names.includes(name));
-      return chosen.length === 0 || chosen.includes([workload, op, way.replace(" ", "-")][k]);
-    }),
+  const chosen = (kind: readonly string[], name: string) =>
+    !kind.some((n) => names.includes(n)) || names.includes(name);
+  const wanted = all.filter(
+    (load) => chosen(["W1", "W2"], load.workload) && chosen(OPS, load.op) && chosen(WAYS, load.way),
   );
   const pools = new Map<number, Pool>();
   for (const size of SIZES) pools.set(size, await createPool({ size }));
   const lines = wanted.map((load): Line => ({ load, rates: { 0: [], 1: [], 2: [] } }));
   const progress = bar("timing", lines.length * passes, args.json);
   // The first pass warms up.
-  for (let pass = -1; pass < passes; pass++) {
+  for (let pass = -1; pass < passes; pass++)
     for (const { load, rates } of lines) {
       if (pass >= 0) progress.step(`${load.workload} ${load.op} ${load.way}`);
-      const results = [runDirect(load, ms)];
-      for (const [size, pool] of pools) results[size] = await runPooled(load, pool, LANES[load.workload] * size, ms);
-      if (pass >= 0) results.forEach((rate, size) => void rates[size].push(rate));
+      const results = [await run(load, ms)];
+      for (const [size, pool] of pools) results[size] = await run(load, ms, pool, size * (LANES[load.workload] ?? 1));
+      if (pass >= 0) results.forEach((rate, size) => void rates[size]?.push(rate));
     }
-  }
   progress.stop();
   for (const pool of pools.values()) await pool.close();
   if (args.json)
     console.log(JSON.stringify(lines.map(({ load: { workload, op, way }, rates }) => ({ workload, op, way, rates }))));
   else print(lines);
-}
-
-program(run);
+});

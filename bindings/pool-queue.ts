@@ -2,7 +2,7 @@
 import { CodecError } from "./errors.js";
 import { hint, hold, listen, startWorker } from "./pool-threads.js";
 import { PoolError, type PoolOptions, type WorkerLike } from "./pool-types.js";
-import type { Reply, Start, WireTask, Work } from "./pool-worker.js";
+import type { Reply, Start, WirePrior, WireTask, Work } from "./pool-worker.js";
 import type { Latent, Table } from "./types.js";
 
 /** Messages a worker may have: one that it works on, and one so that it need not wait for the next. */
@@ -13,10 +13,17 @@ const MESSAGE_SYMBOLS = 2 ** 18;
 /** So many workers in a row, besides the first ones, may die before they had a task. Then the pool gives up. */
 const ATTEMPTS = 3;
 
+/** A prior as it goes to a worker. */
+export interface QueuedPrior {
+  readonly table: Table;
+  /** Copies of its arrays, and the memory that they bring. Throws TypeError for memory that is gone. */
+  wire(): { readonly prior: WirePrior; readonly transfer: readonly ArrayBuffer[] };
+}
+
 /** A task as it goes to a worker, with memory that is nobody else's. */
 export interface Body {
+  readonly prior: QueuedPrior;
   readonly wire: WireTask;
-  readonly table: Table;
   readonly transfer: readonly ArrayBuffer[];
   /** About as many as there are. */
   readonly symbols: number;
@@ -54,6 +61,8 @@ interface Thread {
   answered: boolean;
   /** The tasks of each message that has not been answered. A worker answers in order. */
   readonly messages: Task[][];
+  /** The last prior that it has been sent: tasks that share one, one behind the other, send its arrays once. */
+  prior?: QueuedPrior;
   /** Fingerprints of the tables that it has been sent. */
   readonly tables: Set<string>;
 }
@@ -161,24 +170,32 @@ export class Queue {
   #send(thread: Thread): void {
     const most = Math.min(MESSAGE_TASKS, Math.ceil(this.#waiting.length / (DEPTH * this.#size)));
     const tasks: Task[] = [];
-    const tables = new Map<string, Uint8Array>();
-    let symbols = 0;
+    const wires: WireTask[] = [];
+    const tables: [string, Uint8Array][] = [];
+    const transfer: ArrayBuffer[] = [];
+    let [taken, symbols] = [0, 0];
     for (const task of this.#waiting) {
-      if (tasks.length === most || symbols >= MESSAGE_SYMBOLS) break;
-      const { fingerprint } = task.table;
-      if (!thread.tables.has(fingerprint)) tables.set(fingerprint, task.table.bytes());
-      thread.tables.add(fingerprint);
-      symbols += task.symbols;
-      tasks.push(task);
+      if (taken === most || symbols >= MESSAGE_SYMBOLS) break;
+      taken++;
+      try {
+        const wired = task.prior === thread.prior ? undefined : task.prior.wire();
+        const { table } = task.prior;
+        if (!thread.tables.has(table.fingerprint)) tables.push([table.fingerprint, table.bytes()]);
+        thread.tables.add(table.fingerprint);
+        thread.prior = task.prior;
+        wires.push(wired ? { ...task.wire, prior: wired.prior } : task.wire);
+        transfer.push(...task.transfer, ...(wired?.transfer ?? []));
+        tasks.push(task);
+        symbols += task.symbols;
+      } catch (error) {
+        task.result.reject(error);
+      }
     }
-    this.#waiting.splice(0, tasks.length);
+    this.#waiting.splice(0, taken);
     hold(thread.worker, true);
-    const work: Work = { tables: [...tables], tasks: tasks.map(({ wire }) => wire) };
-    thread.worker?.postMessage(
-      work,
-      tasks.flatMap(({ transfer }) => transfer),
-    );
+    thread.worker?.postMessage({ tables, tasks: wires } satisfies Work, transfer);
     thread.messages.push(tasks);
+    if (taken > tasks.length) this.#leave(taken - tasks.length);
   }
 
   #receive(thread: Thread, replies: readonly Reply[]): void {

@@ -59,7 +59,7 @@ export interface PoolOptions extends CreateOptions {
   worker?: string | URL | (() => WorkerLike | Promise<WorkerLike>);
 }
 
-/** A prior for the tasks of pools; made by any pool, used with any. Its arrays are copied for every task. */
+/** A prior for the tasks of pools; made by any pool, used with any. Its arrays must not change while tasks with it are pending. */
 export interface PoolPrior {
   readonly kind: Prior["kind"];
   readonly table: Table;
@@ -99,9 +99,9 @@ export interface Pool {
   table(source: TableSource): Table;
   /** As `codec.factorized`. Each worker is sent the table once. */
   factorized(table: TableSource, options?: FactorizedOptions): PoolPrior;
-  /** As `codec.gaussian`. Scales and means go to a worker with every task. */
+  /** As `codec.gaussian`. Scales and means are copied to a worker with the first of successive tasks that share the prior. */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): PoolPrior;
-  /** As `codec.indexed`. Rows and means go to a worker with every task. */
+  /** As `codec.indexed`. Rows and means are copied to a worker with the first of successive tasks that share the prior. */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): PoolPrior;
   /**
    * Encodes on a worker, what `codec.encode` would give here.

@@ -19,7 +19,8 @@ export interface Work {
 }
 
 export interface WireTask {
-  readonly prior: WirePrior;
+  /** Left out: that of the task before. */
+  readonly prior?: WirePrior;
   readonly encode?: { readonly latent: TensorLike; readonly options: EncodeOptions };
   readonly decode?: { readonly packet: Uint8Array; readonly options: DecodeOptions };
 }
@@ -57,9 +58,9 @@ const port = inWeb ? (scope as unknown as Port) : scope.process?.getBuiltinModul
 
 let codec: Codec;
 const tables = new Map<string, Table>();
-/** The last prior, and what it was made of: the tasks of a message may share it. */
-let prior: Prior;
-let madeOf: WirePrior | undefined;
+/** The last prior that came, or why it is none: the tasks that share it share the error. */
+let prior: Prior | undefined;
+let refused: unknown;
 
 function priorOf({ kind, fingerprint, values, options }: WirePrior): Prior {
   const table = tables.get(fingerprint) as Table;
@@ -70,11 +71,15 @@ function priorOf({ kind, fingerprint, values, options }: WirePrior): Prior {
 
 function perform({ prior: wire, encode, decode }: WireTask): Reply {
   try {
-    if (wire !== madeOf) {
-      madeOf = undefined;
-      prior = priorOf(wire);
-      madeOf = wire;
+    if (wire) {
+      prior = undefined;
+      try {
+        prior = priorOf(wire);
+      } catch (error) {
+        refused = error;
+      }
     }
+    if (!prior) throw refused;
     if (encode) return { result: codec.encode(encode.latent, prior, encode.options) };
     if (decode) return { result: codec.decode(decode.packet, prior, decode.options) };
     throw new TypeError("a task of another release of latentwire");

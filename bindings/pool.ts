@@ -6,7 +6,7 @@
 import { builds } from "./builds.js";
 import { codecOf, readyFrom } from "./instantiate.js";
 import { checkOptions } from "./options.js";
-import { Queue } from "./pool-queue.js";
+import { Queue, type QueuedPrior } from "./pool-queue.js";
 import { processors } from "./pool-threads.js";
 import type { Pool, PoolOptions, PoolPrior } from "./pool-types.js";
 import type { Start, WirePrior } from "./pool-worker.js";
@@ -53,7 +53,7 @@ function ownValues(values: Values): Values {
   return tag(values) in ARRAYS ? own(values as Uint16Array, false) : Array.from(values);
 }
 
-class PoolPriorHandle implements PoolPrior {
+class PoolPriorHandle implements PoolPrior, QueuedPrior {
   readonly kind: PoolPrior["kind"];
   readonly table: Table;
   readonly #wire: WirePrior;
@@ -68,7 +68,6 @@ class PoolPriorHandle implements PoolPrior {
     this.#means = means;
   }
 
-  /** As a task takes it along: with copies of its arrays, or without arrays always the same object, which is sent and built once per message. */
   wire(): { prior: WirePrior; transfer: ArrayBuffer[] } {
     if (this.#values === undefined) return { prior: this.#wire, transfer: [] };
     const values = ownValues(this.#values);
@@ -145,9 +144,8 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       const handled = handle(prior);
       return queue.submit(signal, () => {
         const data = own(span.data, transfer);
-        const wired = handled.wire();
-        const wire = { prior: wired.prior, encode: { latent: { ...span, data }, options: cloned(rest) } };
-        return { wire, table: handled.table, transfer: [...wired.transfer, ...buffersOf(data)], symbols: span.n };
+        const wire = { encode: { latent: { ...span, data }, options: cloned(rest) } };
+        return { prior: handled, wire, transfer: buffersOf(data), symbols: span.n };
       }) as never;
     },
     async decode(packet, prior, options = {}) {
@@ -160,14 +158,9 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return queue.submit(signal, () => {
         const data = own(bytes, transfer);
         const given = out && own(out, true);
-        const wired = handled.wire();
-        const decode = { packet: data, options: given ? { ...cloned(rest), out: given } : cloned(rest) };
-        return {
-          wire: { prior: wired.prior, decode },
-          table: handled.table,
-          transfer: [...wired.transfer, ...buffersOf(data, given)],
-          symbols: bytes.length * SYMBOLS_PER_BYTE,
-        };
+        const wire = { decode: { packet: data, options: given ? { ...cloned(rest), out: given } : cloned(rest) } };
+        const symbols = bytes.length * SYMBOLS_PER_BYTE;
+        return { prior: handled, wire, transfer: buffersOf(data, given), symbols };
       }) as never;
     },
     async capacity(options = {}) {
