@@ -40,9 +40,13 @@ const parts = [
     2_000,
   ],
   ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_000],
-  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 40_100],
+  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 40_000],
   ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 38_200],
-  ['the same program as text in "latentwire/pool"', await bundle('export * from "./dist/bindings/pool-source.js"'), 16_500],
+  [
+    'the same program as text in "latentwire/pool"',
+    await bundle('export * from "./dist/bindings/pool-source.js"'),
+    16_700,
+  ],
   ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 4_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
