@@ -1,10 +1,20 @@
-import { execFileSync } from "node:child_process";
+import { exec, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Runs a command line without the network; the outcome is what it prints. A failure is an error with that. */
+export const run = (command: string, cwd: string) =>
+  new Promise<string>((resolve, reject) => {
+    const env = { ...process.env, npm_config_offline: "true", npm_config_update_notifier: "false" };
+    exec(command, { cwd, env, timeout: 300_000 }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${command}\n${stdout}${stderr}`));
+      else resolve(stdout);
+    });
+  });
 
 let scratch: string | undefined;
 

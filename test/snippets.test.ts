@@ -7,7 +7,7 @@
 //   <!-- run: server -->        the program does not end; snippets marked "after server" run beside it
 //   <!-- run: after NAME -->    in the folder of the snippet of this page whose first line is "// NAME"
 //   <!-- run: no, REASON -->    it cannot run here
-import { type ChildProcess, exec, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import * as assert from "uvu/assert";
 import { createServer as createVite } from "vite";
 import { writeNpy } from "../tables/npy.js";
 import { closeChromium, executablePath, visit } from "./chromium.js";
-import { root, scratchProject } from "./pack.js";
+import { root, run, scratchProject } from "./pack.js";
 
 interface Snippet {
   readonly page: string;
@@ -79,16 +79,6 @@ const project = scratchProject(["onnxruntime-common", "onnxruntime-node", "onnxr
 const from = (...path: string[]) => join(root, ...path);
 const point = from("bench/model/points/mid");
 const photos = readdirSync(from("bench/photos")).filter((name) => name.endsWith(".png"));
-const env = { ...process.env, npm_config_offline: "true", npm_config_update_notifier: "false" };
-
-/** Runs a command line; a failure is an error with what the command has printed. */
-const run = (command: string, cwd: string) =>
-  new Promise<string>((resolve, reject) => {
-    exec(command, { cwd, env, timeout: 300_000 }, (error, stdout, stderr) => {
-      if (error) reject(new Error(`${command}\n${stdout}${stderr}`));
-      else resolve(stdout);
-    });
-  });
 
 /** The files that snippets name, in a folder inside the project, so that the package is found from there. */
 async function prepare(folder: string, hasModel: boolean): Promise<string> {

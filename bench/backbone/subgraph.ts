@@ -1,3 +1,6 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
 // ONNX files are protobuf messages. Cutting one needs the fields below (onnx.proto); all others are copied unread.
 const MODEL_GRAPH = 7;
 const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 };
@@ -73,3 +76,7 @@ export function subgraph(model: Uint8Array, from: string, to: string): Uint8Arra
   const cut = Buffer.concat([...used.reverse().map(({ bytes }) => bytes), ...ends]);
   return Buffer.concat(outer.map(({ id, bytes }) => (id === MODEL_GRAPH ? field(MODEL_GRAPH, cut) : bytes)));
 }
+
+// As a command: node --import tsx bench/backbone/subgraph.ts backbone.onnx v71 logits > rest.onnx
+const [program, file, from, to] = process.argv.slice(1);
+if (program === fileURLToPath(import.meta.url)) process.stdout.write(subgraph(readFileSync(file!), from!, to!));
