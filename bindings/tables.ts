@@ -5,7 +5,7 @@
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
-import { isBytes } from "./tensor.js";
+import { bytesOf, isBytes } from "./tensor.js";
 import type { Bytes, Table, TableJson, TableSource } from "./types.js";
 
 const HEADER = [0x4c, 0x57, 0x54, 1];
@@ -66,11 +66,10 @@ export class Tables {
   load(source: TableSource): TableHandle {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
-    if (source instanceof TableHandle) {
-      // A table of another codec is loaded from its bytes.
-      return source.addressIn(this.#memory) === undefined ? this.#loadBytes(source.bytes(), false) : source;
-    }
+    if (source instanceof TableHandle && source.addressIn(this.#memory) !== undefined) return source;
     if (isBytes(source)) return this.#loadBytes(source.slice(), false);
+    // A table of another codec, which may be of another copy of this package.
+    if ("bytes" in source) return this.#loadBytes(bytesOf(source.bytes(), "table.bytes()").slice(), false);
     return this.#loadBytes(tableToBinary(source as TableJson), true);
   }
 
