@@ -1,16 +1,16 @@
-/** Which task waits, which worker has which, and what follows when a worker dies. */
+/** The queue of tasks, the workers with the tasks that each has, and what happens when a worker dies. */
 import { CodecError } from "./errors.js";
 import { hint, hold, listen, startWorker } from "./pool-threads.js";
 import { PoolError, type PoolOptions, type WorkerLike } from "./pool-types.js";
 import type { Reply, Start, WirePrior, WireTask, Work } from "./pool-worker.js";
 import type { Latent, Table } from "./types.js";
 
-/** Messages a worker may have: one that it works on, and one so that it need not wait for the next. */
+/** Most messages of a worker: the one that it works on, and the next one, so that it need not wait. */
 const DEPTH = 2;
-/** The tasks of a message end at one of these, about 0.3 ms of work. Tiny packets in messages of their own cost 2.7 times as much. */
+/** A message is full at one of these: about 0.3 ms of work. A message for each tiny packet costs 2.7 times as much. */
 const MESSAGE_TASKS = 16;
 const MESSAGE_SYMBOLS = 2 ** 18;
-/** So many workers in a row, besides the first ones, may die before they had a task. Then the pool gives up. */
+/** The pool gives up when this many workers in a row, besides the first ones, have died before they had a task. */
 const ATTEMPTS = 3;
 
 /** A prior as it goes to a worker. */
@@ -20,12 +20,12 @@ export interface QueuedPrior {
   wire(): { readonly prior: WirePrior; readonly transfer: readonly ArrayBuffer[] };
 }
 
-/** A task as it goes to a worker, with memory that is nobody else's. */
+/** A task as it goes to a worker. Nobody else uses its memory. */
 export interface Body {
   readonly prior: QueuedPrior;
   readonly wire: WireTask;
   readonly transfer: readonly ArrayBuffer[];
-  /** About as many as there are. */
+  /** Number of symbols, roughly. */
   readonly symbols: number;
 }
 
@@ -77,14 +77,14 @@ export class Queue {
   readonly #option: PoolOptions["worker"];
   readonly #threads = new Set<Thread>();
   readonly #waiting: Task[] = [];
-  /** Who waits for a place, and who was promised one and has not taken it. */
+  /** Callers that wait for a place, and callers that were promised one and have not taken it. */
   readonly #callers = new Set<Deferred<void>>();
   readonly #promised = new Set<Deferred<void>>();
   readonly #drained: (() => void)[] = [];
   #scheduled = false;
   /** Workers in a row that died before they had a task. Before the pool is open none is replaced. */
   #failures = Number.POSITIVE_INFINITY;
-  /** Why nothing is accepted any more. */
+  /** The reason why no task is accepted any more. */
   #closed: PoolError | undefined;
 
   constructor(
@@ -112,7 +112,7 @@ export class Queue {
     const body = make();
     const result = new Deferred<Uint8Array | Latent>(signal, () => {
       const at = this.#waiting.indexOf(task);
-      // One that is under way keeps its place until the worker answers.
+      // A task under way keeps its place until the worker answers.
       if (at >= 0) this.#leave(this.#waiting.splice(at, 1).length);
     });
     const task: Task = { ...body, result };
@@ -151,7 +151,7 @@ export class Queue {
 
   // ---- tasks
 
-  /** Behind the running code, so that tasks that are started together share messages. */
+  /** Sends after the running code has ended, so that tasks that are started together share messages. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -231,7 +231,7 @@ export class Queue {
     const ready = new Deferred<void>();
     const lost = (cause: unknown) => ready.reject(this.#lose(thread, cause));
     const receive = (data: unknown) => {
-      // A pool that has ended has forgotten its workers and their tasks.
+      // A pool that has ended has dropped its workers and their tasks.
       if (!this.#threads.has(thread)) return;
       if (thread.ready) return this.#receive(thread, data as Reply[]);
       thread.ready = true;
@@ -252,7 +252,7 @@ export class Queue {
     return ready.promise;
   }
 
-  /** Rejects what the worker had, and has it replaced. */
+  /** Rejects the tasks of a worker that died, and replaces it. */
   #lose(thread: Thread, cause: unknown): PoolError {
     const why = (cause as Error | null)?.message ?? String(cause);
     const text = thread.ready

@@ -1,7 +1,7 @@
-/** Workers of browsers, Deno and Bun on one side, Node's on the other: how they start, and how they are listened to. */
+/** Starts workers and listens to them: those of browsers, Deno and Bun, and those of Node. */
 import type { PoolOptions, WorkerLike } from "./pool-types.js";
 
-/** Told from a web worker by its kind of events. */
+/** A worker of Node. Its events differ from those of a web worker. */
 interface NodeWorker extends WorkerLike {
   on(event: string, listener: (value: unknown) => void): void;
   ref(): void;
@@ -19,7 +19,7 @@ function nodeModule<N extends keyof NodeModules>(name: N): NodeModules[N] | unde
   return process?.getBuiltinModule?.(name);
 }
 
-/** As many as the machine runs at once. */
+/** Number of threads that the machine runs at once. */
 export const processors = (): number =>
   globalThis.navigator?.hardwareConcurrency ?? nodeModule("node:os")?.availableParallelism() ?? 1;
 
@@ -37,7 +37,7 @@ export async function startWorker(option: PoolOptions["worker"], prelude: string
   return new threads.Worker(program, { eval: option === undefined, execArgv: [] });
 }
 
-/** Two at most, for the life of the page: not every browser has read the text when the constructor of a Worker returns. */
+/** At most two, kept for the life of the page: some browsers read the text after the constructor of a Worker has returned. */
 const blobs = new Map<string, string>();
 
 function blobOf(program: string): string {
@@ -46,7 +46,7 @@ function blobOf(program: string): string {
   return known;
 }
 
-/** What to try where a worker could not be started. */
+/** What the message says if a worker could not be started. */
 export function hint(option: PoolOptions["worker"]): string {
   if (typeof option === "function")
     return "The option `worker` started it: it must run the file latentwire/pool-worker";
@@ -57,7 +57,7 @@ export function hint(option: PoolOptions["worker"]): string {
   );
 }
 
-/** Calls `message` for what the worker sends, and `lost` when it has died or an error went uncaught in it. */
+/** Calls `message` for what the worker sends, and `lost` when it has died or has an error that it did not catch. */
 export function listen(worker: WorkerLike, message: (data: unknown) => void, lost: (error: unknown) => void): void {
   if ("on" in worker) {
     const thread = worker as NodeWorker;

@@ -27,7 +27,7 @@ import type {
  */
 export type PoolErrorCode = "QUEUE_FULL" | "CLOSED" | "WORKER_LOST";
 
-/** Thrown for what a pool cannot do. What is wrong with the data of a task is a `CodecError`, as without a pool. */
+/** Thrown if the pool cannot take or finish a task. For wrong data of a task you get a `CodecError`, as without a pool. */
 export class PoolError extends Error {
   override readonly name = "PoolError";
   readonly code: PoolErrorCode;
@@ -40,7 +40,7 @@ export class PoolError extends Error {
 
 /** The part of a Worker that a pool uses: that of the web or of `node:worker_threads`. */
 export interface WorkerLike {
-  /** Sends; the buffers in `transfer` change hands. */
+  /** Sends a message. The buffers in `transfer` move to the worker. */
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
   /** Ends the worker. */
   terminate(): unknown;
@@ -48,7 +48,7 @@ export interface WorkerLike {
 
 /** How many workers, and how they start. `build` and `module` are those of `create`. */
 export interface PoolOptions extends CreateOptions {
-  /** Workers, at least 1. Default: as many as the machine runs at once. */
+  /** Number of workers, at least 1. Default: as many as the machine runs at once. */
   size?: number;
   /** Tasks that may be pending at once, at least 1. Default 32 per worker. */
   maxPending?: number;
@@ -67,9 +67,9 @@ export interface PoolPrior {
 
 /** What every task takes. */
 export interface TaskOptions {
-  /** Gives the task up: a waiting one is dropped, one under way is finished by its worker and its result dropped. */
+  /** Cancels the task. A waiting one is dropped. One under way is finished by its worker, and its result is dropped. */
   signal?: AbortSignal;
-  /** The input's memory goes to the worker without a copy, and is gone here, if the input is all there is in its buffer. Default false. */
+  /** Moves the input's memory to the worker without a copy, if nothing else is in its buffer. It is gone here. Default false. */
   transfer?: boolean;
 }
 

@@ -13,7 +13,7 @@ export interface Start {
 
 /** Every other message. The answer has a {@link Reply} per task. */
 export interface Work {
-  /** That the worker has not seen yet, by their fingerprints. */
+  /** Tables that the worker has not had yet, by their fingerprints. */
   readonly tables: readonly (readonly [string, Uint8Array])[];
   readonly tasks: readonly WireTask[];
 }
@@ -36,7 +36,7 @@ export interface WirePrior {
 export interface Reply {
   readonly result?: Uint8Array | Latent;
   readonly error?: unknown;
-  /** Of a CodecError: structured cloning keeps neither its class nor its code. */
+  /** The code of a CodecError: structured cloning keeps neither its class nor its code. */
   readonly code?: ErrorCode | undefined;
 }
 
@@ -106,7 +106,7 @@ function receive(data: Start | Work, reply: Port["postMessage"]): void {
 if (port) {
   port.onmessage = ({ data }) => receive(data, (message, transfer) => port.postMessage(message, transfer));
   port.onmessageerror = () => {
-    // Nobody would answer. An error that is not caught tells the pool.
+    // There is no answer to send. The pool learns of it by the uncaught error.
     throw new Error("a message could not be read");
   };
 }

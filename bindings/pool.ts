@@ -24,10 +24,10 @@ const ARRAYS = { Uint8Array, Uint16Array, Float32Array, Int32Array, Int16Array, 
 const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 const isShared = (view: ArrayBufferView): boolean => tag(view.buffer) === "SharedArrayBuffer";
-/** Whether nothing but `view` lies in its buffer, so that giving one away gives the other away. */
+/** Whether nothing else is in the buffer of `view`, so that the buffer can be moved. */
 const spansBuffer = (view: ArrayBufferView): boolean => view.byteLength === view.buffer.byteLength;
 
-/** An array for a worker: shared memory as it is, the rest copied, or taken from a caller who gives it. Throws TypeError for memory that is gone. */
+/** An array for a worker: shared memory as it is, other memory copied, or moved if the caller gives it away. Throws TypeError for memory that is gone. */
 function own<V extends ArrayBufferView>(view: V, gives: boolean): V {
   if (isShared(view)) return view;
   if (gives && view.byteLength > 0 && spansBuffer(view))
@@ -36,7 +36,7 @@ function own<V extends ArrayBufferView>(view: V, gives: boolean): V {
   return new Copy(view as never) as ArrayBufferView as V;
 }
 
-/** Options as they are now. Throws DataCloneError for one that cannot go to a worker. */
+/** A copy of the options. Throws DataCloneError for one that cannot go to a worker. */
 const cloned = <O extends object>(options: O): O =>
   Object.keys(options).length === 0 ? options : structuredClone(options);
 
@@ -86,7 +86,7 @@ function handle(prior: PoolPrior): PoolPriorHandle {
 
 // ---- the pool
 
-/** Of usual packets, to guess how long one takes. */
+/** Symbols per byte of usual packets, to guess how long one takes. */
 const SYMBOLS_PER_BYTE = 10;
 
 const KNOWN = {
