@@ -1,5 +1,5 @@
 /**
- * The memory of an instance: views of it, copying in and out. Whoever touches that memory does it through this class.
+ * The memory of an instance: views of it, copying in and out. Other files use that memory only through this class.
  */
 import { type Exports, LIMIT_EXCEEDED } from "./abi.js";
 import { CodecError } from "./errors.js";
