@@ -109,7 +109,7 @@ export const mixture: Family<MixtureModel, MixtureDecoder> = /* @__PURE__ */ fam
   },
 });
 
-/** (N, K * C, H, W) as the codec takes it: component 0 of all images, then component 1. One image lies so already. */
+/** (N, K * C, H, W) in the codec's order: component 0 of all images, then component 1. A single image is in this order. */
 function byComponent<T extends TensorLike | undefined>(tensor: T, [n, c, ...size]: readonly number[]): T | TensorView {
   if (tensor === undefined || n === 1) return tensor;
   const plane = size.reduce((a, b) => a * b, 1);
@@ -143,7 +143,7 @@ export interface GainModel extends HyperModel, Gains {}
 
 /** What gain units add to the options. */
 export interface GainOptions {
-  /** Index into `gains`. The encoder needs it. A packet tells it to the decoder, strings do not: give it there, too. */
+  /** Index into `gains`. The encoder needs it. The decoder needs it with strings; a packet holds it. */
   level: number;
 }
 
