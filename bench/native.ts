@@ -24,12 +24,12 @@ Ours and programs outside on the same symbols, in turns: bench/native (C++, the 
   --json              print one JSON object and nothing else
   --help`;
 
-/** Our codecs and the names that bench/native/twin.cpp gives the same streams, byte for byte. */
+/** Our codecs and the name under which a program writes the same stream, byte for byte: bench/native/twin.cpp's, or CompressAI's. */
 const SAME = [
-  { ours: "latentwire-32", twin: "native-32", options: { header: "none", lanes: 32 } },
-  { ours: "latentwire-16", twin: "native-16", options: { header: "none", lanes: 16 } },
-  { ours: "latentwire-1", twin: "native-1", options: { header: "none", lanes: 1 } },
-  { ours: "compressai-stream", twin: "native-compressai", options: { header: "none", stream: "compressai" } },
+  { ours: "latentwire-32", theirs: "native-32", options: { header: "none", lanes: 32 } },
+  { ours: "latentwire-16", theirs: "native-16", options: { header: "none", lanes: 16 } },
+  { ours: "latentwire-1", theirs: "", options: { header: "none", lanes: 1 } },
+  { ours: "compressai-stream", theirs: "compressai", options: { header: "none", stream: "compressai" } },
 ] as const;
 const MAKERS: Record<string, (of: Codec) => Workload> = { W1: w1, W2: w2 };
 
@@ -52,14 +52,13 @@ async function compare(codec: Codec, workload: Workload, commands: string[], tim
   try {
     const file = join(folder, "workload.bin");
     writeWorkload(workload, file);
-    const own = SAME.map(({ ours, twin, options }) => {
+    const own = SAME.map(({ ours, theirs, options }) => {
       const coder = latentwire(ours, codec, workload, options);
-      return { coder, twin, stream: coder.encode(0).slice() };
+      return { coder, theirs, stream: coder.encode(0).slice() };
     });
     /** A stream left by a program must be ours, if it is one of ours or CompressAI's. */
     const check = (name: string) => {
-      const twin = name.startsWith("compressai") ? "native-compressai" : name;
-      const expected = own.find((one) => one.twin === twin)?.stream;
+      const expected = own.find(({ theirs }) => theirs !== "" && name.startsWith(theirs))?.stream;
       const left = join(folder, `${name}.bin`);
       if (expected && existsSync(left) && !readFileSync(left).equals(expected))
         throw new Error(`${name} writes other bytes than ours`);
@@ -99,7 +98,7 @@ function print(figures: readonly Figure[]): void {
     };
     return [
       ...[workload, op, codec, String(lanes ?? ""), median(msymPerSecond).toFixed(0), String(bytes)],
-      times(SAME.find(({ ours }) => ours === codec)?.twin),
+      times(SAME.find(({ ours }) => ours === codec)?.theirs),
       ...peers.map((peer) => (peer === codec ? "" : times(peer))),
     ];
   });

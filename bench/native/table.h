@@ -37,7 +37,6 @@ struct Table {
   std::vector<Record> records;
   std::vector<Bucket> buckets;
   std::vector<Window> decodeWindows, encodeWindows;
-  std::vector<uint32_t> modes; // a row's entry with the most mass, not the escape
   std::vector<Entry> encodeRows; // the values -128 .. 127 of every row
 
   explicit Table(const std::vector<Row>& rows) {
@@ -52,10 +51,6 @@ struct Table {
     for (size_t r = 0; r < rows.size(); r++) {
       const Record record = {entries[r].data(), (uint32_t)entries[r].size() - 1, rows[r].offset};
       records.push_back(record);
-      uint32_t mode = 0;
-      for (uint32_t k = 0; k < record.max; k++)
-        if (record.entries[k].freq > record.entries[mode].freq) mode = k;
-      modes.push_back(mode);
       addBuckets(record, rows[r].cdf);
       decodeWindows.push_back(window(record, rows[r].cdf, 5, 256, false));
       encodeWindows.push_back(window(record, rows[r].cdf, 15, 1024, true));

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from shared import random_crop
+from data import random_crop
 
 SIZE = 224
 

@@ -1,4 +1,4 @@
-"""The families: which networks each has, and the bits of a batch of latents. simulate.py walks the same orders as a codec does."""
+"""The families: which networks each has, and the bits of a batch of latents."""
 import torch
 import torch.nn as nn
 

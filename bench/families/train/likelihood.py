@@ -2,7 +2,7 @@
 import torch
 import torch.nn as nn
 
-from shared import Prior
+from networks import Prior
 
 LOWEST = 0.11     # the first scale of the codec's table
 RAREST = 1e-9     # what a symbol may cost at most while training: 30 bits

@@ -106,9 +106,10 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
         step += 1
-        now, decay = model.state_dict(), min(a.ema, (step + 1) / (step + 10))
+        decay = min(a.ema, (step + 1) / (step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(ema.values()), [now[k] for k in ema], 1 - decay)
+            for k, now in model.state_dict().items():
+                ema[k].lerp_(now, 1 - decay)
         for k, t in parts.items():
             run.setdefault(k, []).append(t.sum().item() / y.numel())
         if step % 250 == 0:

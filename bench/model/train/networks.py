@@ -1,26 +1,9 @@
-"""Encoder, decoder and factorized prior. Only Conv, ReLU, Add (and Abs, Mul, Div for GDN) so that every ONNX runtime runs them."""
-import math
-
+"""Encoder, decoder and factorized prior. Only Conv, ReLU, Add and Pad, so that every ONNX runtime runs them."""
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-
-class GDN(nn.Module):
-    """Simplified GDN: y = x / (beta + gamma |x|)."""
-
-    def __init__(self, c):
-        super().__init__()
-        self.beta = nn.Parameter(torch.ones(c))
-        self.gamma = nn.Parameter(0.1 * torch.eye(c))
-
-    def weights(self):
-        c = self.beta.numel()
-        return self.gamma.abs().view(c, c, 1, 1), self.beta.abs().clamp(min=1e-3)
-
-    def forward(self, x):
-        g, b = self.weights()
-        return x / F.conv2d(x.abs(), g, b)
+CHANNELS = 48  # of the latent while training; the export drops those that are always zero
 
 
 class Residual(nn.Module):
@@ -43,8 +26,7 @@ def inverted(c, e, k=3):
     return Residual(conv(c, h, 1), nn.ReLU(), conv(h, h, k, 1, h), nn.ReLU(), conv(h, c, 1))
 
 
-def residual3(c, m=None):
-    m = m or c
+def residual3(c, m):
     return Residual(conv(c, m, 3), nn.ReLU(), conv(m, c, 3))
 
 
@@ -63,8 +45,8 @@ class Down(nn.Module):
 def initialise(net):
     """Kaiming initialisation (there are no normalisation layers); the end of every residual body starts small."""
     for m in net.modules():
-        if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.kaiming_normal_(m.weight, nonlinearity="relu", mode="fan_in" if isinstance(m, nn.Conv2d) else "fan_out")
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
             nn.init.zeros_(m.bias)
     for m in net.modules():
         if isinstance(m, Residual):
@@ -72,26 +54,11 @@ def initialise(net):
     return net
 
 
-def build(arch):
-    """(encoder, decoder, latent channels, stride of the latent)."""
-    enc, dec, channels, stride = layers(arch)
-    return initialise(nn.Sequential(*enc)), initialise(nn.Sequential(*dec)), channels, stride
-
-
-def layers(arch):
-    stem = [Down(3, 16), nn.ReLU(), Down(16, 32), nn.ReLU(), Down(32, 64), inverted(64, 2)]
-    if arch == "l28":
-        c = 48
-        enc = stem + [residual3(64, 24), conv(64, c, 1)]
-        dec = [conv(c, 96, 3), residual3(96, 64), residual3(96, 64), residual3(96, 64), residual3(96, 64), conv(96, 32, 3)]
-        return enc, dec, c, 8
-    if arch == "l14":
-        c = 96
-        enc = stem + [nn.Conv2d(64, 96, 2, 2), inverted(96, 2), conv(96, c, 1)]
-        dec = [conv(c, 128, 3), residual3(128, 96), residual3(128, 96), nn.ConvTranspose2d(128, 96, 2, 2),
-               residual3(96, 64), residual3(96, 64), residual3(96, 64), conv(96, 32, 3)]
-        return enc, dec, c, 16
-    raise ValueError(arch)
+def build():
+    """(encoder, decoder)."""
+    encoder = [Down(3, 16), nn.ReLU(), Down(16, 32), nn.ReLU(), Down(32, 64), inverted(64, 2), residual3(64, 24), conv(64, CHANNELS, 1)]
+    decoder = [conv(CHANNELS, 96, 3), *(residual3(96, 64) for _ in range(4)), conv(96, 32, 3)]
+    return initialise(nn.Sequential(*encoder)), initialise(nn.Sequential(*decoder))
 
 
 class Prior(nn.Module):

@@ -1,10 +1,8 @@
-"""Latents, tables counted from real symbols, ideal packet sizes and accuracy."""
+"""Latents, tables counted from real symbols, and accuracy."""
 import numpy as np
 import torch
 
 from backbone import normalise
-
-OVERHEAD = 20  # bytes of header and coder state assumed in every packet
 
 
 @torch.no_grad()
@@ -13,20 +11,20 @@ def symbols(enc, x, batch=25):
 
 
 @torch.no_grad()
-def evaluate(enc, dec, prior, teacher, x, labels, batch=25):
-    """Quick figures during training: bytes from the prior, top-1 and agreement with the uncompressed teacher."""
-    bits = ok = agree = base = 0.0
+def evaluate(enc, dec, bits, teacher, x, labels, batch=25):
+    """Bytes by `bits` of symbols (ideal, without a packet's header), top-1 and agreement with the uncompressed teacher."""
+    spent = ok = agree = base = 0.0
     for i in range(0, len(x), batch):
         u, y = normalise(x[i:i + batch]), labels[i:i + batch]
         s = enc(u).round()
-        bits += prior.bits(s).item()
+        spent += float(bits(s))
         p = teacher.tail(dec(s))[0].argmax(1)
         t = teacher.tail(teacher.head(u))[0].argmax(1)
         ok += (p == y).sum().item()
         agree += (p == t).sum().item()
         base += (t == y).sum().item()
     n = len(x)
-    return {"bytes": round(bits / 8 / n, 1), "top1": ok / n, "agreement": agree / n, "teacher": base / n}
+    return {"bytes": round(spent / 8 / n, 1), "top1": ok / n, "agreement": agree / n, "backbone_top1": base / n}
 
 
 def count_tables(train, tail=2.0 ** -16):
@@ -48,25 +46,10 @@ def count_tables(train, tail=2.0 ** -16):
     return {"offsets": offsets, "cdfs": cdfs}
 
 
-@torch.no_grad()
-def measure(s, tables, dec, teacher, x, labels, batch=25):
-    """Ideal bytes under the tables (plus OVERHEAD), top-1 and agreement; escapes cost their table bits and 4-bit groups."""
-    bits, escapes = np.zeros(len(s)), 0
-    for c, (offset, cdf) in enumerate(zip(tables["offsets"], tables["cdfs"])):
-        v = s[:, c].reshape(len(s), -1).numpy().astype(np.int64) - offset
-        n = len(cdf) - 2
-        out = (v < 0) | (v >= n)
-        cost = 16 - np.log2(np.diff(cdf))
-        bits += cost[np.where(out, n, v)].sum(1)
-        extra = np.where(v < 0, -2 * v - 1, 2 * (v - n))
-        bits += np.where(out, 4 * (1 + np.ceil(np.log2(np.maximum(1, extra) + 1) / 4)), 0).sum(1)
-        escapes += out.sum()
-    pred, plain = [], []
-    for i in range(0, len(x), batch):
-        pred.append(teacher.tail(dec(s[i:i + batch].float()))[0].argmax(1))
-        plain.append(teacher.tail(teacher.head(normalise(x[i:i + batch])))[0].argmax(1))
-    pred, plain = torch.cat(pred), torch.cat(plain)
-    return {"bytes": round(float(bits.mean() / 8 + OVERHEAD), 1), "median": round(float(np.median(bits) / 8 + OVERHEAD), 1),
-            "bits_per_symbol": round(float(bits.sum() / s.numel()), 4), "zeros": round((s == 0).float().mean().item(), 4),
-            "escapes_per_image": round(escapes / len(s), 3), "top1": (pred == labels).float().mean().item(),
-            "agreement": (pred == plain).float().mean().item(), "backbone_top1": (plain == labels).float().mean().item()}
+def table_bits(tables, s):
+    """Ideal bits of symbols n x c x h x w; an escape's own value is not counted."""
+    bits = 0.0
+    for channel, offset, cdf in zip(s.transpose(0, 1).numpy(), tables["offsets"], tables["cdfs"]):
+        v, n = channel.astype(np.int64).ravel() - offset, len(cdf) - 2
+        bits += (16 - np.log2(np.diff(cdf)))[np.where((v < 0) | (v >= n), n, v)].sum()
+    return bits

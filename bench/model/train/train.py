@@ -4,19 +4,17 @@
     python train.py ... --init RUN/last.pt --out RUN2 --target 2500 --minutes 20      (fork from another point)
 """
 import argparse
-import datetime
 import json
 import math
 import os
 import pathlib
-import shutil
 import time
 
 import torch
 
 from backbone import Teacher, normalise
 from data import Crops, load_labelled
-from networks import Prior, build
+from networks import CHANNELS, Prior, build
 from rate import evaluate
 
 TAPS = (10, 13, 17)
@@ -27,10 +25,8 @@ def args_():
     p.add_argument("--images", nargs="+", required=True, help="folders of unlabelled photographs (searched recursively)")
     p.add_argument("--backbone", required=True, help="backbone.onnx, the frozen teacher")
     p.add_argument("--out", required=True, help="folder for last.pt and log.jsonl")
-    p.add_argument("--arch", default="l28", choices=("l28", "l14"))
     p.add_argument("--init", help="checkpoint to fork from")
     p.add_argument("--minutes", type=float, default=40, help="length of the schedule in CPU minutes of this process")
-    p.add_argument("--deadline", help="stop at this UTC time, HH:MM, whatever is left")
     p.add_argument("--target", type=float, default=0, help="bytes per 224x224 image the rate weight is steered to (0: keep --beta)")
     p.add_argument("--beta", type=float, default=0.15, help="first weight of the rate (bits per pixel)")
     p.add_argument("--lr", type=float, default=6e-4)
@@ -86,15 +82,14 @@ def main():
     last = out / "last.pt"
     state = torch.load(last, weights_only=False) if last.exists() else None
     fork = torch.load(a.init, weights_only=False) if a.init and state is None else None
-    arch = (state or fork or {"arch": a.arch})["arch"]
-    enc, dec, channels, _ = build(arch)
-    prior = Prior(channels)
+    enc, dec = build()
+    prior = Prior(CHANNELS)
     model = torch.nn.ModuleDict({"enc": enc, "dec": dec, "prior": prior}).to(memory_format=torch.channels_last)
     teacher = Teacher(a.backbone).to(memory_format=torch.channels_last)
     fast = teacher if a.fp32 else Teacher(a.backbone).to(memory_format=torch.channels_last).bfloat16()
     half = not a.fp32
     crops = Crops(a.images, a.seed + (state["step"] if state else 0))
-    print(f"{len(crops.images)} images, {arch}, encoder {sum(p.numel() for p in enc.parameters())} parameters, "
+    print(f"{len(crops.images)} images, encoder {sum(p.numel() for p in enc.parameters())} parameters, "
           f"decoder {sum(p.numel() for p in dec.parameters())}", flush=True)
 
     source = state or fork
@@ -122,16 +117,12 @@ def main():
     if state:
         opt.load_state_dict(state["opt"])
         step, spent, beta = state["step"], state["spent"], state["beta"]
-    deadline = None
-    if a.deadline:
-        h, m = map(int, a.deadline.split(":"))
-        deadline = datetime.datetime.now(datetime.timezone.utc).replace(hour=h, minute=m, second=0).timestamp()
     labelled = load_labelled(*a.eval, limit=a.eval_count) if a.eval else None
     log = open(out / "log.jsonl", "a")
 
     def save():
         tmp = out / "last.tmp"
-        torch.save({"arch": arch, "model": model.state_dict(), "ema": ema, "opt": opt.state_dict(), "stats": stats, "step": step,
+        torch.save({"model": model.state_dict(), "ema": ema, "opt": opt.state_dict(), "stats": stats, "step": step,
                     "spent": spent + time.process_time() - cpu0, "beta": beta, "args": vars(a)}, tmp)
         os.replace(tmp, last)
 
@@ -140,7 +131,7 @@ def main():
             return {}
         keep = {k: v.clone() for k, v in model.state_dict().items()}
         model.load_state_dict(ema)
-        r = evaluate(enc, dec, prior, teacher, *labelled)
+        r = evaluate(enc, dec, prior.bits, teacher, *labelled)
         model.load_state_dict(keep)
         return r
 
@@ -150,8 +141,6 @@ def main():
     while True:
         done = spent + time.process_time() - cpu0
         share = done / total
-        if deadline:  # whichever runs out first: CPU minutes or the clock (other work may slow or pause this process)
-            share = max(share, (time.time() - wall0) / max(1, deadline - wall0))
         if share >= 1:
             break
         lr = min(1, (step + 1) / 100) * (a.final_lr + (1 - a.final_lr) * 0.5 * (1 + math.cos(math.pi * share)))
@@ -199,9 +188,8 @@ def main():
         step += 1
         decay = min(a.ema, (step + 1) / (step + 10))
         with torch.no_grad():
-            names = [k for k, t in model.state_dict().items()]
-            now = model.state_dict()
-            torch._foreach_lerp_([ema[k] for k in names], [now[k] for k in names], 1 - decay)
+            for k, now in model.state_dict().items():
+                ema[k].lerp_(now, 1 - decay)
         if a.target and step > 100:
             beta *= math.exp(0.003 * max(-1, min(1, bpp.item() * 6272 / a.target - 1)))
         for k, t in terms.items():
@@ -210,8 +198,6 @@ def main():
             rate = (spent + time.process_time() - cpu0) / 60
             line = {"step": step, "cpu_min": round(rate, 2), **{k: round(sum(t) / len(t), 4) for k, t in run.items()}, "beta": round(beta, 4)}
             eta = (total - done) * (time.time() - wall0) / max(1e-9, time.process_time() - cpu0) / 60
-            if deadline:
-                eta = min(eta, (deadline - time.time()) / 60)
             print(f"{100 * share:5.1f} % ETA {eta:.0f} min", json.dumps(line), flush=True)
             log.write(json.dumps(line) + "\n")
             log.flush()
@@ -221,7 +207,6 @@ def main():
             wall_saved = time.time()
         if labelled and time.time() - wall_test > 2.5 * a.save_every:
             save()
-            shutil.copy(last, out / f"step{step:06d}.pt")
             line = {"step": step, "eval": test()}
             print(json.dumps(line), flush=True)
             log.write(json.dumps(line) + "\n")
