@@ -149,11 +149,19 @@ export function parseBundle(bytes: Uint8Array): {
 function parseDirectory(bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(utf8(bytes));
   } catch {
     return corrupted("the directory is no JSON");
   }
   return record(value, "the directory");
+}
+
+/** UTF-8 as text. Without TextDecoder, which an AudioWorklet does not have. Throws URIError for bytes that are none. */
+function utf8(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes)
+    text += byte < 0x80 && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`;
+  return decodeURIComponent(text);
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {
