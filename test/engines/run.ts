@@ -11,7 +11,7 @@ import * as ort from "onnxruntime-web";
 import { root } from "../pack.js";
 import { splitOutcomes } from "../split-model.js";
 import { type Outcome, outcomes } from "./cases.js";
-import type { Answer, Order } from "./conformance.js";
+import type { Answer, Order, Speed } from "./conformance.js";
 import { bundleTo, type Engine, engines, type Session } from "./engines.js";
 import { bundleOutcomes } from "./extras.js";
 import { compareRandom } from "./random.js";
@@ -119,9 +119,31 @@ export async function check(engine: Engine, expected: Awaited<ReturnType<typeof 
   return results;
 }
 
+/** Prints how fast the builds are in an engine, and their ratios to SIMD there. */
+async function printSpeed(engine: Engine, bundle: string): Promise<void> {
+  const session = await engine.start(bundle);
+  if (session === undefined) return;
+  let simd: Speed | undefined;
+  for (const build of ["simd", "scalar", "javascript"] as const) {
+    const { speed } = await session.run({ build, speed: true }, "");
+    if (speed === undefined) continue;
+    if (build === "simd") simd = speed;
+    const text = (["encode", "decode"] as const).map((op) => {
+      const ratio = simd === undefined ? "" : ` (${(speed[op] / simd[op]).toFixed(2)})`;
+      return `${op} ${speed[op].toPrecision(3)} Msym/s${ratio}`;
+    });
+    console.log(`${engine.name}, ${build}: ${text.join(", ")}`);
+  }
+  await session.close?.();
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
-    options: { cases: { type: "string", default: "10000" }, seed: { type: "string", default: "1" } },
+    options: {
+      cases: { type: "string", default: "10000" },
+      seed: { type: "string", default: "1" },
+      speed: { type: "boolean" },
+    },
     allowPositionals: true,
   });
   const expected = await prepare();
@@ -133,6 +155,12 @@ async function main(): Promise<void> {
     console.log(wrong === undefined ? `ok   ${name}` : `FAIL ${name}\n     ${wrong}`);
   };
   const isWanted = (name: string) => positionals.length === 0 || positionals.some((word) => name.includes(word));
+  if (values.speed) {
+    // workerd's clock stands still while a request runs.
+    for (const engine of engines)
+      if (isWanted(engine.name) && engine.name !== "workerd") await printSpeed(engine, expected.bundle);
+    return;
+  }
   for (const engine of engines.filter(({ name }) => isWanted(name))) {
     const results = await check(engine, expected);
     for (const result of results ?? []) report(result);
