@@ -143,8 +143,9 @@ const types: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
-// What the package needs of a Content-Security-Policy, and one word less.
-const policy = "default-src 'self'; script-src 'self'";
+// What the package needs of a Content-Security-Policy (the pool starts its Workers from text), and a policy that forbids Wasm.
+const open = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:";
+const blocked = "default-src 'self'; script-src 'self'";
 const page =
   '<!doctype html><meta charset="utf-8"><title>latentwire</title><script type="module" src="/page.js"></script>';
 
@@ -162,7 +163,7 @@ export async function serve(bundle: string): Promise<{ url: string; close(): voi
       const body = content(path);
       response.writeHead(200, {
         "Content-Type": types[extname(path)] ?? "text/html",
-        "Content-Security-Policy": path === "/blocked" ? policy : `${policy} 'wasm-unsafe-eval'`,
+        "Content-Security-Policy": path === "/blocked" ? blocked : open,
       });
       response.end(body);
     } catch {
