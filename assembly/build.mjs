@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { toJavaScript } from "./javascript.mjs";
+import { withLocalMasks } from "./swizzle.mjs";
 import { toText } from "./text.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -42,13 +43,8 @@ const node = (...args) => execFileSync(process.execPath, args, { stdio: "inherit
 const wasmOpt = createRequire(asc).resolve("binaryen/bin/wasm-opt");
 for (const target of ["simd", "scalar"]) {
   const file = target === "simd" ? "dist/codec.wasm" : "dist/codec.scalar.wasm";
-  const features = [
-    "bulk-memory",
-    "sign-ext",
-    "mutable-globals",
-    "nontrapping-float-to-int",
-    ...(target === "simd" ? ["simd"] : []),
-  ];
+  const features = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int"];
+  const flags = [...features, ...(target === "simd" ? ["simd"] : [])].map((name) => `--enable-${name}`);
   node(asc, "--config", "asconfig.json", "--target", target);
   node(
     wasmOpt,
@@ -58,10 +54,11 @@ for (const target of ["simd", "scalar"]) {
     "12",
     "--low-memory-unused",
     "--reorder-functions-by-name",
-    ...features.map((name) => `--enable-${name}`),
+    ...flags,
     "-o",
     file,
   );
+  if (target === "simd") withLocalMasks(file, flags);
 }
 
 // What a host needs of assembly/: exported functions as an interface, offsets of structures, codes. docs/abi.md
