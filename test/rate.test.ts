@@ -2,7 +2,7 @@
 import type { Codec, Prior } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { builds } from "./builds.js";
+import { both, builds } from "./builds.js";
 import {
   anySample,
   factorizedSample,
@@ -59,106 +59,104 @@ const samples: Record<string, Sample> = {
   }),
 };
 
-for (const { name, codec } of builds) {
-  for (const [what, sample] of Object.entries(samples)) {
-    test(`${name}: bits and escapes: ${what}`, () => {
-      const { bits, escapes, symbols, channels } = codec.rate(sample.latent, sample.prior(codec));
-      const expected = expectedRate(sample.coding, sample.symbols);
-      assert.is(symbols, sample.symbols.length);
-      assert.is(escapes, expected.escapes);
-      near(bits, expected.bits, "bits");
-      assert.is(channels, undefined);
-    });
-
-    test(`${name}: a packet costs that and a little: ${what}`, () => {
-      const prior = sample.prior(codec);
-      const ideal = codec.rate(sample.latent, prior).bits / 8;
-      const { length } = codec.encode(sample.latent, prior, { lanes: 1, header: "none" });
-      assert.ok(length >= ideal - 1 && length <= ideal * 1.0001 + 10, `${length} bytes, ${ideal.toFixed(1)} ideally`);
-    });
-  }
-
-  test(`${name}: parts of every kind`, () => {
-    for (let round = 0; round < 60; round++) {
-      const part = anySample(rng, rng(1200), [0, 0.01, 1][round % 3]);
-      const { bits, escapes } = codec.rate(part.latent, part.prior(codec));
-      const expected = expectedRate(part.coding, part.symbols);
-      assert.is(escapes, expected.escapes, part.name);
-      near(bits, expected.bits, part.name);
-    }
+for (const [what, sample] of Object.entries(samples)) {
+  both(`bits and escapes: ${what}`, (codec) => {
+    const { bits, escapes, symbols, channels } = codec.rate(sample.latent, sample.prior(codec));
+    const expected = expectedRate(sample.coding, sample.symbols);
+    assert.is(symbols, sample.symbols.length);
+    assert.is(escapes, expected.escapes);
+    near(bits, expected.bits, "bits");
+    assert.is(channels, undefined);
   });
 
-  test(`${name}: along each dimension`, () => {
-    const table = makeTable(rng, { rows: 6, entries: 30, flavour: "random" });
-    const dims = [2, 6, 5, 9];
-    const sample = factorizedSample(rng, table, dims, 1, { escapeRate: 0.05 });
+  both(`a packet costs that and a little: ${what}`, (codec) => {
     const prior = sample.prior(codec);
-    const total = expectedRate(sample.coding, sample.symbols);
-    for (let axis = 0; axis < 4; axis++) {
-      const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-      const sums: Expected[] = Array.from({ length: dims[axis] }, () => ({ bits: 0, escapes: 0 }));
-      sample.symbols.forEach((symbol, i) => {
-        add(sums[Math.floor(i / inner) % dims[axis]], sample.coding, symbol, i);
-      });
-      const { channels, bits } = codec.rate(sample.latent, prior, { axis });
-      assert.ok(channels);
-      near(bits, total.bits, "total");
-      assert.equal(
-        [...channels.escapes],
-        sums.map(({ escapes }) => escapes),
-      );
-      sums.forEach((sum, c) => {
-        near(channels.bits[c], sum.bits, `channel ${c} of axis ${axis}`);
-      });
-    }
-    throwsMistake(() => codec.rate(sample.latent, prior, { axis: 4 }), RangeError, "axis");
-    throwsMistake(() => codec.rate(sample.latent, prior, { axis: -1 }), RangeError, "axis");
-  });
-
-  test(`${name}: float32 latents count as they would be quantized`, () => {
-    const part = mixtureSample(rng, [500], { float: true });
-    const whole = { ...part.latent, type: "int32", data: part.symbols };
-    const prior = part.prior(codec);
-    assert.equal(codec.rate(part.latent, prior), codec.rate(whole, prior));
-  });
-
-  test(`${name}: a table that does not fit is said so, one that fits is not`, () => {
-    const table = { offsets: [-4], cdfs: [peakedCdf(10, 0.5)] };
-    const zeros = new Uint16Array(2000);
-    const latentOf = (of: (i: number) => number) => ({
-      type: "int32",
-      dims: [2000],
-      data: Int32Array.from({ length: 2000 }, (_, i) => of(i)),
-    });
-    const warningOf = (of: (i: number) => number, prior: Prior = codec.indexed(table, zeros)) =>
-      codec.rate(latentOf(of), prior).warning;
-    const geometric = random(3);
-    const fitting = () => {
-      let k = 0;
-      while (geometric.unit() < 1 / 3 && k < 4) k++;
-      return geometric(2) ? k : -k;
-    };
-    assert.is(warningOf(fitting), undefined);
-    // Most of it outside the row.
-    assert.type(
-      warningOf((i) => 100 + i),
-      "string",
-    );
-    assert.is(
-      codec.rate(
-        latentOf(() => 0),
-        codec.indexed(table, zeros),
-      ).escapes,
-      0,
-    );
-  });
-
-  test(`${name}: what rate refuses`, () => {
-    const bad = { type: "float32", dims: [2], data: Float32Array.of(0, Number.NaN) };
-    throwsCode(() => codec.rate(bad, codec.gaussian(Float32Array.of(1, 1))), "NON_FINITE");
-    throwsCode(() => codec.rate(bad, codec.gaussian(Float32Array.of(1))), "SHAPE_MISMATCH");
+    const ideal = codec.rate(sample.latent, prior).bits / 8;
+    const { length } = codec.encode(sample.latent, prior, { lanes: 1, header: "none" });
+    assert.ok(length >= ideal - 1 && length <= ideal * 1.0001 + 10, `${length} bytes, ${ideal.toFixed(1)} ideally`);
   });
 }
+
+both("parts of every kind", (codec) => {
+  for (let round = 0; round < 60; round++) {
+    const part = anySample(rng, rng(1200), [0, 0.01, 1][round % 3]);
+    const { bits, escapes } = codec.rate(part.latent, part.prior(codec));
+    const expected = expectedRate(part.coding, part.symbols);
+    assert.is(escapes, expected.escapes, part.name);
+    near(bits, expected.bits, part.name);
+  }
+});
+
+both("along each dimension", (codec) => {
+  const table = makeTable(rng, { rows: 6, entries: 30, flavour: "random" });
+  const dims = [2, 6, 5, 9];
+  const sample = factorizedSample(rng, table, dims, 1, { escapeRate: 0.05 });
+  const prior = sample.prior(codec);
+  const total = expectedRate(sample.coding, sample.symbols);
+  for (let axis = 0; axis < 4; axis++) {
+    const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const sums: Expected[] = Array.from({ length: dims[axis] }, () => ({ bits: 0, escapes: 0 }));
+    sample.symbols.forEach((symbol, i) => {
+      add(sums[Math.floor(i / inner) % dims[axis]], sample.coding, symbol, i);
+    });
+    const { channels, bits } = codec.rate(sample.latent, prior, { axis });
+    assert.ok(channels);
+    near(bits, total.bits, "total");
+    assert.equal(
+      [...channels.escapes],
+      sums.map(({ escapes }) => escapes),
+    );
+    sums.forEach((sum, c) => {
+      near(channels.bits[c], sum.bits, `channel ${c} of axis ${axis}`);
+    });
+  }
+  throwsMistake(() => codec.rate(sample.latent, prior, { axis: 4 }), RangeError, "axis");
+  throwsMistake(() => codec.rate(sample.latent, prior, { axis: -1 }), RangeError, "axis");
+});
+
+both("float32 latents count as they would be quantized", (codec) => {
+  const part = mixtureSample(rng, [500], { float: true });
+  const whole = { ...part.latent, type: "int32", data: part.symbols };
+  const prior = part.prior(codec);
+  assert.equal(codec.rate(part.latent, prior), codec.rate(whole, prior));
+});
+
+both("a table that does not fit is said so, one that fits is not", (codec) => {
+  const table = { offsets: [-4], cdfs: [peakedCdf(10, 0.5)] };
+  const zeros = new Uint16Array(2000);
+  const latentOf = (of: (i: number) => number) => ({
+    type: "int32",
+    dims: [2000],
+    data: Int32Array.from({ length: 2000 }, (_, i) => of(i)),
+  });
+  const warningOf = (of: (i: number) => number, prior: Prior = codec.indexed(table, zeros)) =>
+    codec.rate(latentOf(of), prior).warning;
+  const geometric = random(3);
+  const fitting = () => {
+    let k = 0;
+    while (geometric.unit() < 1 / 3 && k < 4) k++;
+    return geometric(2) ? k : -k;
+  };
+  assert.is(warningOf(fitting), undefined);
+  // Most of it outside the row.
+  assert.type(
+    warningOf((i) => 100 + i),
+    "string",
+  );
+  assert.is(
+    codec.rate(
+      latentOf(() => 0),
+      codec.indexed(table, zeros),
+    ).escapes,
+    0,
+  );
+});
+
+both("what rate refuses", (codec) => {
+  const bad = { type: "float32", dims: [2], data: Float32Array.of(0, Number.NaN) };
+  throwsCode(() => codec.rate(bad, codec.gaussian(Float32Array.of(1, 1))), "NON_FINITE");
+  throwsCode(() => codec.rate(bad, codec.gaussian(Float32Array.of(1))), "SHAPE_MISMATCH");
+});
 
 test("both builds say the same, bit for bit", () => {
   const rate = (codec: Codec, sample: Sample) => codec.rate(sample.latent, sample.prior(codec), { axis: 0 });

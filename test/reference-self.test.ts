@@ -1,36 +1,42 @@
 // The reference against itself: it reads what it writes, and refuses what docs/format.md says it must. It knows nothing of the package.
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { drawSymbol, makeTable, peakedCdf, type Random, random } from "./cases.js";
+import { laneCounts } from "./builds.js";
+import {
+  anySample,
+  factorizedSample,
+  gaussianSample,
+  indexedSample,
+  makeTable,
+  mixtureSample,
+  productOf,
+  type Random,
+  random,
+  type Sample,
+  scaledTable,
+} from "./cases.js";
+import { throwsCode } from "./expect.js";
+import { toReference } from "./io.js";
 import {
   compressaiScales,
   decodePacket,
   encodeCompressai,
   encodePacket,
   FormatError,
-  guardedParameters,
-  guardedPositions,
   type LaneCount,
   type Mixture,
-  mixtureKinds,
-  mixtureRow,
   type PacketOptions,
   type PartPrior,
   parsePacket,
   partFingerprint,
-  quantizeMixture,
   type ReferencePart,
-  type ReferenceTable,
-  type Row,
   readFrames,
   rowsOfAxis,
-  rowsOfScales,
   tableFromJson,
   writeFrames,
   xxh32,
 } from "./reference.js";
 
-const laneCounts = [1, 8, 16, 32] as const;
 const everyForm: readonly PacketOptions[] = [
   { form: "full", check: 4 },
   { form: "full", check: 0 },
@@ -40,84 +46,30 @@ const everyForm: readonly PacketOptions[] = [
   { form: "compact", check: 0 },
 ];
 
-function codeOf(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof FormatError) return error.code;
-    throw error;
-  }
-  return "none";
-}
+// ---- parts of each kind, with the corrections of a guard where they have parameters
 
-function throwsCode(call: () => unknown, codes: string, what = ""): void {
-  const code = codeOf(call);
-  assert.ok(codes.split(" ").includes(code), `${code} instead of ${codes} ${what}`);
-}
+const of = (sample: Sample, guard = 0): ReferencePart => toReference([sample], guard)[0];
 
-const productOf = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-const drawAll = (rng: Random, rows: readonly Row[], index: ArrayLike<number>, escapeRate: number) =>
-  Int32Array.from(index, (row) => drawSymbol(rng, rows[row].offset, rows[row].cdf, escapeRate));
-
-function table(rng: Random, rows: number, medians = rng(2) === 0): ReferenceTable {
-  const flavour = (["peaked", "random", "extreme"] as const)[rng(3)];
-  return tableFromJson(makeTable(rng, { rows, entries: 30, flavour, medians }));
+function table(rng: Random, rows: number, medians = rng(2) === 0) {
+  return makeTable(rng, { rows, entries: 30, flavour: (["peaked", "random", "extreme"] as const)[rng(3)], medians });
 }
 
 function channels(rng: Random, dims: number[], axis = rng(dims.length), escapeRate = 0.02): ReferencePart {
-  // A table has a row.
-  dims[axis] ||= 1;
-  const own = table(rng, dims[axis]);
-  const { index } = rowsOfAxis(dims, axis);
-  const prior = { kind: "channels", table: own, axis, step: [undefined, 0.5, 3][rng(3)] } as const;
-  return { prior, dims, symbols: drawAll(rng, own.rows, index, escapeRate) };
+  const style = { escapeRate, step: [undefined, 0.5, 3][rng(3)] };
+  return of(factorizedSample(rng, table(rng, dims[axis]), dims, axis, style));
 }
 
-function rows(rng: Random, dims: number[], escapeRate = 0.02): ReferencePart {
-  const own = table(rng, 1 + rng(9));
-  const index = Int32Array.from({ length: productOf(dims) }, () => rng(own.rows.length));
-  const prior = { kind: "rows", table: own, index, centre: (["none", "means"] as const)[rng(2)] } as const;
-  return { prior, dims, symbols: drawAll(rng, own.rows, index, escapeRate) };
-}
-
-/** Rows as wide as the scales. */
-function scaled(count: number): { table: ReferenceTable; scaleTable: Float32Array } {
-  const scaleTable = Float32Array.from({ length: count }, (_, j) => 0.11 * 1.2 ** j);
-  const cdfs = Array.from(scaleTable, (s) => peakedCdf(2 * Math.ceil(3 * s) + 2, Math.exp(-1.2 / s)));
-  return { table: tableFromJson({ offsets: cdfs.map((cdf) => 1 - (cdf.length >> 1)), cdfs }), scaleTable };
-}
-
-function scales(rng: Random, dims: number[], escapeRate = 0.02): ReferencePart {
-  const own = scaled(20);
-  const sigma = Float32Array.from({ length: productOf(dims) }, () => 0.08 * Math.exp(4 * rng.unit()));
-  const corrections = guardedPositions(sigma, own.scaleTable, { relative: 0.002, absolute: 0 });
-  const prior = { kind: "scales", ...own, scales: sigma, step: 0.25 } as const;
-  // Corrections move a row by at most one, so symbols of the row of section 7 do.
-  const symbols = drawAll(rng, own.table.rows, rowsOfScales(sigma, own.scaleTable), escapeRate);
-  return { prior, dims, symbols, corrections };
-}
-
-function mixture(rng: Random, dims: number[], escapeRate = 0.02): ReferencePart {
-  const components = 1 + rng(3);
-  const floats = (make: () => number) => Float32Array.from({ length: components * productOf(dims) }, make);
-  const own: Mixture = {
-    kind: mixtureKinds[rng(3)],
-    components,
-    support: [-5 - rng(9), 5 + rng(9)],
-    weights: rng(3) ? floats(() => (rng(8) ? rng.unit() : 0)) : undefined,
-    means: floats(() => 8 * rng.unit() - 4),
-    scales: floats(() => Math.exp(5 * rng.unit() - 2.5)),
-  };
-  const made = quantizeMixture(own, compressaiScales).map((parts) => mixtureRow(parts, own, compressaiScales));
-  const corrections = guardedParameters(own, compressaiScales, { relative: 0.0001, absolute: 0.0001 });
-  const symbols = Int32Array.from(made, ({ offset, cdf }) => drawSymbol(rng, offset, cdf, escapeRate));
-  return { prior: { kind: "mixture", mixture: own }, dims, symbols, corrections };
-}
+const rows = (rng: Random, dims: number[]): ReferencePart =>
+  of(indexedSample(rng, table(rng, 1 + rng(9), false), dims, { escapeRate: 0.02, means: rng(2) === 0 }));
+const scales = (rng: Random, dims: number[]): ReferencePart =>
+  of(gaussianSample(rng, scaledTable(rng, 20), dims, { escapeRate: 0.02, step: 0.25 }), 0.002);
+const mixture = (rng: Random, dims: number[]): ReferencePart =>
+  of(mixtureSample(rng, dims, { escapeRate: 0.02 }), 1e-4);
 
 /** A part of any kind, small. */
 function anyPart(rng: Random): ReferencePart {
-  const dims = Array.from({ length: 1 + rng(4) }, () => (rng(30) ? 1 + rng(5) : 0));
-  return [channels, rows, scales, mixture][rng(4)](rng, dims);
+  const dims = Array.from({ length: 1 + rng(4) }, () => 1 + rng(5));
+  return rng(3) ? of(anySample(rng, rng(120), 0.02), 1e-4) : channels(rng, dims);
 }
 
 const priorsOf = (parts: readonly ReferencePart[]) => parts.map(({ prior }) => prior);
@@ -186,7 +138,7 @@ test("small packets, byte by byte", () => {
 
 test("fingerprints tell apart what a reader must know", () => {
   const rng = random(1);
-  const own = table(rng, 6, true);
+  const own = tableFromJson(table(rng, 6, true));
   const scaleTable = Float32Array.of(0.5, 1, 2, 3, 4, 5);
   const floats = new Float32Array(2);
   const gaussian = { kind: "gaussian", components: 1, support: [-3, 4], weights: undefined, means: floats } as const;
@@ -195,7 +147,7 @@ test("fingerprints tell apart what a reader must know", () => {
     { kind: "channels", table: own, axis: 2 },
     { kind: "channels", table: own, axis: 1, step: 2 },
     { kind: "channels", table: own, axis: 1, centre: "none" },
-    { kind: "channels", table: table(rng, 6), axis: 1 },
+    { kind: "channels", table: tableFromJson(table(rng, 6)), axis: 1 },
     { kind: "rows", table: own, index: [0] },
     { kind: "rows", table: own, index: [0], centre: "medians" },
     { kind: "rows", table: own, index: [0], centre: "means" },
@@ -302,7 +254,12 @@ test("corrections of parameters that have none are refused", () => {
   const rng = random(5);
   const part = (own: ReferencePart, corrections: number[]) => ({ ...own, corrections });
   const oneRow: ReferencePart = {
-    prior: { kind: "scales", ...scaled(1), scales: Float32Array.of(1) },
+    prior: {
+      kind: "scales",
+      table: { rows: [{ offset: 0, cdf: [0, 9, 65536] }], medians: undefined },
+      scaleTable: Float32Array.of(1),
+      scales: Float32Array.of(1),
+    },
     dims: [1],
     symbols: [0],
   };
@@ -332,17 +289,14 @@ test("another prior: WRONG_PRIOR, or CORRUPTED in compact form", () => {
       decodePacket(encodePacket(parts, options), priors, { ...options, dims: shapes });
     for (const check of [4, 2] as const)
       throwsCode(() => decodeAs({ form: "compact", check }, other, dims), "CORRUPTED");
-    assert.is(
-      codeOf(() => decodeAs({ fingerprint: false }, other, dims)),
-      "none",
-    );
-    assert.is(
-      codeOf(() => decodeAs({ form: "compact", check: 0 }, other, dims)),
-      "none",
-    );
+    decodeAs({ fingerprint: false }, other, dims);
+    decodeAs({ form: "compact", check: 0 }, other, dims);
     // Another table may fail earlier, where there are several parts.
-    const foreign = [...priorsOf(parts.slice(0, -1)), { ...own, table: table(rng, own.table.rows.length) }];
-    const codes = parts.length === 1 ? "WRONG_PRIOR" : "WRONG_PRIOR CORRUPTED TRUNCATED";
+    const foreign = [
+      ...priorsOf(parts.slice(0, -1)),
+      { ...own, table: tableFromJson(table(rng, own.table.rows.length)) },
+    ];
+    const codes = parts.length === 1 ? "WRONG_PRIOR" : ["WRONG_PRIOR", "CORRUPTED", "TRUNCATED"];
     throwsCode(() => decodePacket(encodePacket(parts, {}), foreign), codes);
   }
   // One part of another shape: only the compact form's check knows.
@@ -353,7 +307,7 @@ test("another prior: WRONG_PRIOR, or CORRUPTED in compact form", () => {
 });
 
 test("parts that are more, fewer, larger or of another shape", () => {
-  const rng = random(7);
+  const rng = random(17);
   const parts = [channels(rng, [2, 3, 4], 1), rows(rng, [8]), channels(rng, [5], 0)];
   const [first, second, third] = priorsOf(parts);
   const packet = encodePacket(parts, {});
@@ -382,21 +336,18 @@ test("every cut and every changed byte of a packet with a check", () => {
       const packet = encodePacket(parts, options);
       const decode = (bytes: Uint8Array) => decodePacket(bytes, priorsOf(parts), options);
       const full = form === "full";
-      const other = full ? "" : " UNSUPPORTED_VERSION SHAPE_MISMATCH MODEL_MISMATCH";
-      for (let length = 0; length < packet.length; length++)
-        throwsCode(() => decode(packet.slice(0, length)), `CORRUPTED TRUNCATED${other}`, `cut at ${length}`);
-      for (let at = 0; at < packet.length; at++) {
-        const changed = packet.slice();
-        changed[at] ^= 1 << rng(8);
-        const special = [
-          "NOT_A_PACKET",
-          "NOT_A_PACKET CORRUPTED TRUNCATED WRONG_PRIOR",
-          "UNSUPPORTED_VERSION CORRUPTED",
-        ];
-        const codes = full ? (special[at] ?? "CORRUPTED") : `CORRUPTED TRUNCATED${other}`;
+      const damage = ["CORRUPTED", "TRUNCATED"];
+      const any = full ? damage : [...damage, "UNSUPPORTED_VERSION", "SHAPE_MISMATCH", "MODEL_MISMATCH"];
+      for (let length = 0; length < packet.length; length++) throwsCode(() => decode(packet.slice(0, length)), any);
+      const special = [
+        ["NOT_A_PACKET"],
         // Without its bit the check is part of the stream.
-        if (full && at === 1 && !(changed[1] & 1)) throwsCode(() => decode(changed), `${codes} SHAPE_MISMATCH`);
-        else throwsCode(() => decode(changed), codes, `${form}, byte ${at}`);
+        ["NOT_A_PACKET", ...damage, "WRONG_PRIOR", "SHAPE_MISMATCH"],
+        ["UNSUPPORTED_VERSION", "CORRUPTED"],
+      ];
+      for (let at = 0; at < packet.length; at++) {
+        const changed = Object.assign(packet.slice(), { [at]: packet[at] ^ (1 << rng(8)) });
+        throwsCode(() => decode(changed), full ? (special[at] ?? ["CORRUPTED"]) : any);
       }
     }
   }
@@ -410,21 +361,19 @@ test("damage without a check is refused or gives symbols, and nothing else", () 
     const packet = encodePacket(parts, { ...options, fingerprint: rng(2) === 0 });
     for (let change = rng(3); change >= 0; change--) packet[rng(packet.length)] = rng(256);
     // A large part whose symbols cost nothing is legal, but takes long.
-    const n = { value: 0 };
-    codeOf(() => {
-      n.value = parsePacket(packet, options).n ?? 0;
-    });
-    if (n.value > 1e5) continue;
-    codeOf(() =>
-      decodePacket(packet, priorsOf(parts), { ...options, dims: options.form === "full" ? undefined : dimsOf(parts) }),
-    );
+    try {
+      if ((parsePacket(packet, options).n ?? 0) > 1e5) continue;
+      decodePacket(packet, priorsOf(parts), { ...options, dims: options.form === "full" ? undefined : dimsOf(parts) });
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
   }
 });
 
 test("headers that break a rule", () => {
   const refuse = (options: PacketOptions, code: string, packets: string) => {
     for (const packet of packets.trim().split(/\s+/))
-      throwsCode(() => parsePacket(Buffer.from(packet, "hex"), options), code, packet);
+      throwsCode(() => parsePacket(Buffer.from(packet, "hex"), options), code);
   };
   refuse(
     {},

@@ -1,8 +1,8 @@
 // From scales to rows: the gaussian prior's choice, seen through the bytes it leads to.
-import type { TableJson } from "latentwire";
+import type { Codec, TableJson } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { builds } from "./builds.js";
+import { both } from "./builds.js";
 import { makeTable, type Random, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
 import { encodePacket, tableFromJson } from "./reference.js";
@@ -20,21 +20,8 @@ function neighbour(x: number, by: number): number {
 
 /** Each scale of the table, its two float32 neighbours, and everything odd. */
 function boundaryScales(table: Float32Array): Float32Array {
-  const odd = [
-    0,
-    -0,
-    1e-45,
-    -1,
-    3.4e38,
-    Number.POSITIVE_INFINITY,
-    Number.NEGATIVE_INFINITY,
-    0.10999999,
-    0.11,
-    255.99,
-    256,
-    257,
-  ];
-  return Float32Array.from([...table].flatMap((s) => [neighbour(s, -1), s, neighbour(s, 1)]).concat(odd));
+  const odd = Float32Array.of(0, -0, 1e-45, -1, 3.4e38, Infinity, -Infinity, 0.10999999, 0.11, 255.99, 256, 257);
+  return Float32Array.from([...table].flatMap((s) => [neighbour(s, -1), s, neighbour(s, 1)]).concat([...odd]));
 }
 
 function randomScaleTable(rng: Random, rows: number): Float32Array {
@@ -59,103 +46,101 @@ function expected(
   return encodePacket([{ prior, dims: [scales.length], symbols }], { form: "compact", check: 0, lanes });
 }
 
-for (const { name, codec } of builds) {
-  const check = (rng: Random, scaleTable: Float32Array, scales: Float32Array) => {
-    const table = makeTable(rng, { rows: scaleTable.length, entries: 12, flavour: "random" });
-    const symbols = Int32Array.from(scales, () => rng(9) - 4);
-    const prior = codec.gaussian(scales, { table, scaleTable });
-    const bytes = codec.encode({ type: "int32", dims: [scales.length], data: symbols }, prior, {
-      header: "none",
-      lanes: 1,
-    });
-    assert.equal(bytes, expected(table, scales, scaleTable, symbols, 1));
-    assert.equal(codec.decode(bytes, prior, { header: "none", type: "int32", dims: [scales.length] }).data, symbols);
-  };
-
-  test(`${name}: CompressAI's 64 scales, at and beside every boundary`, () => {
-    const scales = boundaryScales(defaultScales);
-    check(random(1), defaultScales, scales);
-    for (let drop = 0; drop < 20; drop++) check(random(drop), defaultScales, scales.subarray(drop));
+function check(codec: Codec, rng: Random, scaleTable: Float32Array, scales: Float32Array): void {
+  const table = makeTable(rng, { rows: scaleTable.length, entries: 12, flavour: "random" });
+  const symbols = Int32Array.from(scales, () => rng(9) - 4);
+  const prior = codec.gaussian(scales, { table, scaleTable });
+  const bytes = codec.encode({ type: "int32", dims: [scales.length], data: symbols }, prior, {
+    header: "none",
+    lanes: 1,
   });
-
-  test(`${name}: without options the 64 default scales and their stock table apply`, () => {
-    const rng = random(2);
-    const scales = Float32Array.from({ length: 5000 }, () => Math.exp(rng.unit() * 9 - 3));
-    const symbols = Int32Array.from(scales, (sigma) =>
-      Math.round((rng.unit() + rng.unit() + rng.unit() - 1.5) * 2 * sigma),
-    );
-    const prior = codec.gaussian(scales);
-    assert.is(prior.kind, "gaussian");
-    assert.is(prior.table.rows, 64);
-    const latent = { type: "int32", dims: [5000], data: symbols };
-    assert.equal(
-      codec.encode(latent, prior, { header: "none", lanes: 16 }),
-      expected(prior.table.toJSON(), scales, defaultScales, symbols, 16),
-    );
-  });
-
-  test(`${name}: random scale tables, from one row to 700`, () => {
-    const rng = random(3);
-    for (const rows of [1, 2, 3, 4, 5, 8, 63, 64, 65, 128, 700]) {
-      const scaleTable = randomScaleTable(rng, rows);
-      const scales = boundaryScales(scaleTable);
-      check(rng, scaleTable, scales);
-      check(
-        rng,
-        scaleTable,
-        Float32Array.from({ length: 3000 }, () => scaleTable[rng(rows)] * (0.9 + rng.unit() * 0.2)),
-      );
-    }
-  });
-
-  test(`${name}: scales may be a tensor of the latent's shape`, () => {
-    const rng = random(4);
-    const scales = Float32Array.from({ length: 2 * 3 * 7 }, () => rng.unit() * 5);
-    const latent = { type: "float32", dims: [2, 3, 7], data: Float32Array.from(scales, (s) => s * (rng.unit() - 0.5)) };
-    const fromTensor = codec.gaussian({ type: "float32", dims: [2, 3, 7], data: scales });
-    assert.equal(codec.encode(latent, fromTensor), codec.encode(latent, codec.gaussian(scales)));
-  });
-
-  test(`${name}: a NaN among the scales is an error that names its position`, () => {
-    for (const n of [1, 7, 16, 40]) {
-      for (let at = 0; at < n; at++) {
-        const scales = new Float32Array(n).fill(1);
-        scales[at] = Number.NaN;
-        const latent = { type: "int32", dims: [n], data: new Int32Array(n) };
-        throwsCode(() => codec.encode(latent, codec.gaussian(scales)), "NON_FINITE", new RegExp(`\\b${at}\\b`));
-      }
-    }
-  });
-
-  test(`${name}: scale tables that do not ascend or do not fit are refused`, () => {
-    const scales = new Float32Array(3);
-    const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
-    throwsMistake(
-      () => codec.gaussian(scales, { table, scaleTable: Float32Array.of(1, 1, 2) }),
-      RangeError,
-      "scaleTable",
-    );
-    throwsMistake(
-      () => codec.gaussian(scales, { table, scaleTable: Float32Array.of(1, Number.NaN, 2) }),
-      RangeError,
-      "scaleTable",
-    );
-    throwsMistake(() => codec.gaussian(scales, { table, scaleTable: Float32Array.of(1, 2) }), RangeError, "scaleTable");
-  });
-
-  test(`${name}: scales without a table get one of their own, also after the stock table was used`, () => {
-    const sigmas = Float32Array.of(0.4, 1, 5);
-    const scaleTable = Float32Array.of(0.5, 2, 9);
-    assert.is(codec.gaussian(sigmas).table.rows, 64);
-    assert.is(codec.gaussian(sigmas, { scaleTable }).table.fingerprint, codec.gaussianTable(scaleTable).fingerprint);
-    assert.is(codec.gaussian(sigmas).table.rows, 64);
-  });
-
-  test(`${name}: rows given directly must exist`, () => {
-    const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
-    for (const bad of [3, -1, 65536, 1.5, Number.NaN])
-      throwsMistake(() => codec.indexed(table, [0, bad, 1]), RangeError, "rows");
-  });
+  assert.equal(bytes, expected(table, scales, scaleTable, symbols, 1));
+  assert.equal(codec.decode(bytes, prior, { header: "none", type: "int32", dims: [scales.length] }).data, symbols);
 }
+
+both("CompressAI's 64 scales, at and beside every boundary", (codec) => {
+  const scales = boundaryScales(defaultScales);
+  check(codec, random(1), defaultScales, scales);
+  for (let drop = 0; drop < 20; drop++) check(codec, random(drop), defaultScales, scales.subarray(drop));
+});
+
+both("without options the 64 default scales and their stock table apply", (codec) => {
+  const rng = random(2);
+  const scales = Float32Array.from({ length: 5000 }, () => Math.exp(rng.unit() * 9 - 3));
+  const symbols = Int32Array.from(scales, (sigma) =>
+    Math.round((rng.unit() + rng.unit() + rng.unit() - 1.5) * 2 * sigma),
+  );
+  const prior = codec.gaussian(scales);
+  assert.is(prior.kind, "gaussian");
+  assert.is(prior.table.rows, 64);
+  const latent = { type: "int32", dims: [5000], data: symbols };
+  assert.equal(
+    codec.encode(latent, prior, { header: "none", lanes: 16 }),
+    expected(prior.table.toJSON(), scales, defaultScales, symbols, 16),
+  );
+});
+
+both("random scale tables, from one row to 700", (codec) => {
+  const rng = random(3);
+  for (const rows of [1, 2, 3, 4, 5, 8, 63, 64, 65, 128, 700]) {
+    const scaleTable = randomScaleTable(rng, rows);
+    const scales = boundaryScales(scaleTable);
+    check(codec, rng, scaleTable, scales);
+    check(
+      codec,
+      rng,
+      scaleTable,
+      Float32Array.from({ length: 3000 }, () => scaleTable[rng(rows)] * (0.9 + rng.unit() * 0.2)),
+    );
+  }
+});
+
+both("scales may be a tensor of the latent's shape", (codec) => {
+  const rng = random(4);
+  const scales = Float32Array.from({ length: 2 * 3 * 7 }, () => rng.unit() * 5);
+  const latent = { type: "float32", dims: [2, 3, 7], data: Float32Array.from(scales, (s) => s * (rng.unit() - 0.5)) };
+  const fromTensor = codec.gaussian({ type: "float32", dims: [2, 3, 7], data: scales });
+  assert.equal(codec.encode(latent, fromTensor), codec.encode(latent, codec.gaussian(scales)));
+});
+
+both("a NaN among the scales is an error that names its position", (codec) => {
+  for (const n of [1, 7, 16, 40]) {
+    for (let at = 0; at < n; at++) {
+      const scales = new Float32Array(n).fill(1);
+      scales[at] = Number.NaN;
+      const latent = { type: "int32", dims: [n], data: new Int32Array(n) };
+      throwsCode(() => codec.encode(latent, codec.gaussian(scales)), "NON_FINITE", new RegExp(`\\b${at}\\b`));
+    }
+  }
+});
+
+both("scale tables that do not ascend or do not fit are refused", (codec) => {
+  const scales = new Float32Array(3);
+  const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
+  for (const bad of [
+    [1, 1, 2],
+    [1, Number.NaN, 2],
+    [1, 2],
+  ])
+    throwsMistake(
+      () => codec.gaussian(scales, { table, scaleTable: Float32Array.from(bad) }),
+      RangeError,
+      "scaleTable",
+    );
+});
+
+both("scales without a table get one of their own, also after the stock table was used", (codec) => {
+  const sigmas = Float32Array.of(0.4, 1, 5);
+  const scaleTable = Float32Array.of(0.5, 2, 9);
+  assert.is(codec.gaussian(sigmas).table.rows, 64);
+  assert.is(codec.gaussian(sigmas, { scaleTable }).table.fingerprint, codec.gaussianTable(scaleTable).fingerprint);
+  assert.is(codec.gaussian(sigmas).table.rows, 64);
+});
+
+both("rows given directly must exist", (codec) => {
+  const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
+  for (const bad of [3, -1, 65536, 1.5, Number.NaN])
+    throwsMistake(() => codec.indexed(table, [0, bad, 1]), RangeError, "rows");
+});
 
 test.run();
