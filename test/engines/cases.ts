@@ -74,7 +74,8 @@ export function fnv(data: ArrayBufferView): string {
   return hash.toString(16);
 }
 
-const native: EncodeOptions[] = [
+type Form = Omit<EncodeOptions, "out">;
+const native: Form[] = [
   {},
   { lanes: 1 },
   { lanes: 8 },
@@ -85,7 +86,7 @@ const native: EncodeOptions[] = [
   { header: "compact" },
   { header: "compact", checksum: 2 },
 ];
-const forms: EncodeOptions[] = [...native, { stream: "compressai" }, { stream: "compressai", header: "none" }];
+const forms: Form[] = [...native, { stream: "compressai" }, { stream: "compressai", header: "none" }];
 
 /** Mixtures of three components, a distribution per element. */
 function mixtureOf(codec: Codec, dims: number[], kind: NonNullable<MixtureOptions["kind"]>): Prior {
@@ -102,12 +103,7 @@ function singles(codec: Codec): Outcome[] {
   const add = (name: string, tensor: TensorLike, prior: Prior, options = forms) => {
     for (const encode of options) {
       const packet = codec.encode(tensor, prior, encode);
-      const { header, stream, checksum } = encode;
-      const form = {
-        ...(header && { header }),
-        ...(stream && { stream }),
-        ...(checksum !== undefined && { checksum }),
-      };
+      const { lanes: _, fingerprint: __, ...form } = encode;
       const restored = codec.decode(packet, prior, { ...form, dims: tensor.dims });
       list.push({ name: `${name} ${JSON.stringify(encode)}`, packet: hex(packet), decoded: fnv(restored.data) });
     }

@@ -29,7 +29,10 @@ export interface Engine {
 }
 
 const { ScriptTarget, transpileModule } = typescript;
-const run = promisify(execFile);
+const execute = promisify(execFile);
+/** What a program prints; the largest answers have some hundred kilobytes. */
+const run = (file: string, args: string[], cwd = root) =>
+  execute(file, args, { cwd, maxBuffer: 1 << 26, timeout: 300_000 });
 const runtimes = join(root, ".cache/runtimes/node_modules");
 const source = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -69,7 +72,7 @@ function program(name: string, install: string, executables: (string | undefined
       return {
         async run(order) {
           const script = [...args, join(bundle, "conformance.js"), JSON.stringify(order)];
-          const { stdout } = await run(executable, script, { maxBuffer: 1 << 26 });
+          const { stdout } = await run(executable, script);
           return JSON.parse(stdout);
         },
       };
@@ -103,7 +106,7 @@ const workerd: Engine = {
     return {
       async run(order) {
         const args = ["--input-type=module", "-e", script, JSON.stringify(order)];
-        const { stdout } = await run(node, args, { cwd: join(runtimes, ".."), maxBuffer: 1 << 26 });
+        const { stdout } = await run(node, args, join(runtimes, ".."));
         return JSON.parse(stdout);
       },
     };
@@ -128,7 +131,7 @@ const hermes: Engine = {
     return {
       async run(order) {
         writeFileSync(script, `var order = ${JSON.stringify(order)};\n${outputText}`);
-        const { stdout } = await run(executable, [script], { maxBuffer: 1 << 26 });
+        const { stdout } = await run(executable, [script]);
         return JSON.parse(stdout);
       },
     };

@@ -7,11 +7,12 @@ const forms = [{}, {}, { header: "compact" }, { header: "compact", checksum: 2 }
 const lanes = ["auto", 1, 8, 16, 32] as const;
 
 /** One packet of one to four parts, or CompressAI's string of one, and what comes back. The same numbers give the same case. */
-function coded(codec: Codec, rng: Random): string {
+function coded(codec: Codec, rng: Random, kinds: Record<string, number>): string {
   const parts = Array.from({ length: rng(3) ? 1 : 2 + rng(3) }, () =>
     anySample(rng, 1 + rng(120), [0, 0.01, 0.2][rng(3)]),
   );
   const priors = parts.map((part) => part.prior(codec));
+  for (const { kind } of priors) kinds[kind] = (kinds[kind] ?? 0) + 1;
   const [first, prior] = [parts[0]!, priors[0]!];
   if (prior.kind !== "mixture" && rng(6) === 0) {
     const form = { stream: "compressai", header: "none" } as const;
@@ -33,6 +34,7 @@ function coded(codec: Codec, rng: Random): string {
 export async function compareRandom(cases: number, seed: number): Promise<{ name: string; wrong: string | undefined }> {
   const make = () => Promise.all((["simd", "scalar", "javascript"] as const).map((build) => create({ build })));
   let builds = await make();
+  const kinds: Record<string, number> = {};
   let wrong: string | undefined;
   for (let i = 0; i < cases && wrong === undefined; i++) {
     // A codec keeps its tables, and here each case has tables of its own.
@@ -41,12 +43,17 @@ export async function compareRandom(cases: number, seed: number): Promise<{ name
     const [simd, ...others] = builds.map((codec) => {
       let text = "";
       const code = codeOf(() => {
-        text = coded(codec, random(seed + i));
+        text = coded(codec, random(seed + i), kinds);
       });
       return code === "none" ? text : `threw ${code}`;
     });
     if (simd!.startsWith("threw") || others.some((text) => text !== simd))
       wrong = `npm run test:engines -- random --cases 1 --seed ${seed + i}:\n${[simd, ...others].map((text) => `     ${text}`).join("\n")}`;
   }
-  return { name: `${cases} random cases from seed ${seed}: simd, scalar and javascript`, wrong };
+  // Each of the builds has counted.
+  const parts = Object.entries(kinds).map(([kind, count]) => `${count / builds.length} ${kind}`);
+  return {
+    name: `${cases} random cases from seed ${seed}, simd, scalar and javascript: ${parts.join(", ")} parts`,
+    wrong,
+  };
 }

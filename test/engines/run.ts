@@ -162,7 +162,7 @@ async function main(): Promise<void> {
     return;
   }
   for (const engine of engines.filter(({ name }) => isWanted(name))) {
-    const results = await check(engine, expected);
+    const results = await check(engine, expected).catch((error) => [{ name: engine.name, wrong: `${error}` }]);
     for (const result of results ?? []) report(result);
     if (results !== undefined) continue;
     sum.skipped++;
@@ -171,7 +171,7 @@ async function main(): Promise<void> {
   if (isWanted("random")) report(await compareRandom(Number(values.cases), Number(values.seed)));
   console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
   const strict = process.env.LATENTWIRE_REQUIRE_ALL === "1";
-  process.exitCode = sum.failed > 0 || sum.passed === 0 || (strict && sum.skipped > 0) ? 1 : 0;
+  process.exitCode = sum.failed > 0 || sum.passed + sum.skipped === 0 || (strict && sum.skipped > 0) ? 1 : 0;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
