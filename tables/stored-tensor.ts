@@ -1,5 +1,6 @@
 /** A tensor of a checkpoint, read when it is needed, and the conversions to the types that tables are made of. */
 import { CodecError } from "latentwire";
+import { widen } from "../bindings/float16.js";
 
 /** Element types, by torch's names. */
 export type StoredType =
@@ -54,10 +55,15 @@ export function elementCount(shape: readonly number[], type: StoredType, name: s
 }
 
 function readers(view: DataView): Record<StoredType, (i: number) => number> {
+  let wide: Float32Array | undefined;
   return {
     float64: (i) => view.getFloat64(8 * i, true),
     float32: (i) => view.getFloat32(4 * i, true),
-    float16: (i) => half(view.getUint16(2 * i, true)),
+    float16(i) {
+      // A copy, because the elements need not be aligned in the file.
+      wide ??= widen(new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice());
+      return wide[i]!;
+    },
     bfloat16: (i) => {
       scratch.setUint32(0, view.getUint16(2 * i, true) << 16);
       return scratch.getFloat32(0);
@@ -72,20 +78,6 @@ function readers(view: DataView): Record<StoredType, (i: number) => number> {
 }
 
 const scratch = new DataView(new ArrayBuffer(4));
-
-function half(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const magnitude =
-    exponent === 0
-      ? fraction * 2 ** -24
-      : exponent === 31
-        ? fraction === 0
-          ? Number.POSITIVE_INFINITY
-          : Number.NaN
-        : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return bits >= 0x8000 ? -magnitude : magnitude;
-}
 
 function elements(tensor: StoredTensor, name: string): { count: number; at: (i: number) => number } {
   const count = elementCount(tensor.shape, tensor.type, name);

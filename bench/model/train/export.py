@@ -1,4 +1,4 @@
-"""Exports a checkpoint: encoder.onnx, decoder.onnx, tables.json, and its point of the curve on labelled images.
+"""Exports a checkpoint: encoder.onnx, decoder.onnx, tables.json, the same as a bundle model.lwb, and its point of the curve on labelled images.
 
     python export.py --run RUN/last.pt --images DIR [DIR ...] --backbone backbone.onnx --eval DIR CSV --out MODEL
 
@@ -7,6 +7,7 @@ Latents are rounded to integers. Medians are zero: the encoder's bias has learnt
 import argparse
 import json
 import pathlib
+import sys
 
 import torch
 
@@ -15,6 +16,9 @@ from data import Crops, load_labelled
 from networks import build
 from onnx_file import save
 from rate import count_tables, evaluate, symbols, table_bits
+
+sys.path.append(str(pathlib.Path(__file__).parents[3] / "tables"))
+from latentwire_bundle import bundle_bytes, table_bytes  # noqa: E402
 
 
 class Scaled(torch.nn.Module):
@@ -63,7 +67,11 @@ def main():
     off = [save(Scaled(enc), out / "encoder.onnx", {"image": ["n", 3, "h", "w"]}, {"latent": latent}, opset=13),
            save(dec, out / "decoder.onnx", {"latent_hat": latent}, {"features": features}, opset=13)]
     print("onnx against torch:", off)
-    json.dump({"format": "latentwire-tables", "version": 1, **tables, "medians": [0.0] * len(keep)}, open(out / "tables.json", "w"))
+    medians = [0.0] * len(keep)
+    json.dump({"format": "latentwire-tables", "version": 1, **tables, "medians": medians}, open(out / "tables.json", "w"))
+    entry = {"name": "latent", "kind": "factorized", "shape": [None, len(keep), None, None],
+             "table": table_bytes(tables["offsets"], tables["cdfs"], medians)}
+    (out / "model.lwb").write_bytes(bundle_bytes([entry]))
     teacher = Teacher(a.backbone).to(memory_format=torch.channels_last)
     point = evaluate(enc, dec, lambda s: table_bits(tables, s), teacher, *load_labelled(*a.eval))
     point = {"run": a.run, "train_step": state["step"], "channels": len(keep), **point}
