@@ -6,7 +6,7 @@
  */
 import { CodecError } from "./errors.js";
 import { checkOptions } from "./options.js";
-import { feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
+import { checkImage, feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
 export * from "./families/context.js";
@@ -56,7 +56,8 @@ const latentTypes = ["float32", "int32", "int16", "int8"];
  * not disposed.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several and none is named. The function
- * throws `MODEL` for a latent of another type, and whatever `codec.encode` throws.
+ * throws `MODEL` for an image of another shape than the session says that it takes, `MODEL` for a latent of another
+ * type, and whatever `codec.encode` throws.
  */
 export function splitEncoder(
   options: SplitEncoderOptions & { encode?: EncodeOptions & { out?: never } },
@@ -70,6 +71,7 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
   const output = pick("output", session.outputNames, options.output);
 
   return async (image) => {
+    checkImage(session, input, image);
     const wanted = typeof prior === "function" ? session.outputNames : [output];
     const outputs = await runToCpu(session, { [input]: "location" in image ? image : feed(image) }, wanted);
     const latent = outputs[output]!;

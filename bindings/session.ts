@@ -18,8 +18,12 @@ export interface SessionTensor extends TensorLike {
 export interface SessionLike {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16. */
-  readonly inputMetadata?: readonly { readonly name: string; readonly type?: string }[];
+  /** Present from ONNX Runtime 1.21 on; only read to see whether an input is float16, and of which shape. */
+  readonly inputMetadata?: readonly {
+    readonly name: string;
+    readonly type?: string;
+    readonly shape?: readonly (number | string)[];
+  }[];
   /** Computes the outputs named in `fetches`. */
   run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
 }
@@ -62,6 +66,17 @@ export async function runToCpu(
     for (const [, tensor] of away) tensor.dispose?.();
   }
   return outputs;
+}
+
+/** Refuses an image that the session would refuse, with the remedy for the usual mistake. Throws MODEL. */
+export function checkImage(session: SessionLike, input: string, { dims }: TensorLike): void {
+  const shape = session.inputMetadata?.find(({ name }) => name === input)?.shape ?? [];
+  // Without metadata and where the rank is not known there is no size; one that may be anything has a name, or none.
+  const differs = shape.some((size, d) => typeof size === "number" && size > 0 && size !== dims[d]);
+  if (shape.length === 0 || (shape.length === dims.length && !differs)) return;
+  const isRgba = shape[1] === 3 && dims[1] === 4;
+  const remedy = isRgba ? '. Tensor.fromImage(bitmap, { tensorFormat: "RGB" }) makes 3 channels of an ImageBitmap' : "";
+  throw new CodecError("MODEL", `the session's "${input}" is [${shape}], the image is [${dims}]${remedy}`);
 }
 
 /** Whether the session says that its input is float16 (ONNX Runtime 1.21 and later do). */

@@ -102,6 +102,16 @@ for (const [name, ort] of Object.entries(runtimes)) {
     await rejects(decode(packet), (error) => error instanceof TypeError && /prior/.test(error.message));
   });
 
+  test(`${name}: an image of four channels, as Tensor.fromImage makes it without options`, async () => {
+    const encode = splitEncoder({ session: await ort.InferenceSession.create(encoderModel), codec, prior });
+    const image = (...dims: number[]) =>
+      encode(new ort.Tensor("float32", new Float32Array(dims.reduce((a, b) => a * b)), dims));
+    const refused = isModelError(/"image" is \[n,3,h,w\], the image is \[1,4,8,8\]\. Tensor\.fromImage\(bitmap, /);
+    await rejects(image(1, 4, 8, 8), refused);
+    await rejects(image(3, 8, 8), isModelError(/"image" is \[n,3,h,w\], the image is \[3,8,8\]$/));
+    assert.ok((await image(2, 3, 16, 8)).length > 0);
+  });
+
   test(`${name}: a session that does not fit`, async () => {
     const encoder = await ort.InferenceSession.create(richEncoderModel);
     const decoder = await ort.InferenceSession.create(decoderModel());
