@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Least share of lines by folder: what the tests reach, less five points. */
-const floors = { bindings: 90, tables: 90 };
+const floors = { bindings: 93, tables: 78 };
 const notCounted = ["abi", "binary", "scalar", "javascript", "gaussian64"];
 
 const sourcesOf = (root) =>

@@ -38,7 +38,11 @@ export function throwMistakes(mistakes: readonly (readonly [Mistake, string, () 
 }
 
 /** A promise that ends in a CodecError with this code, or in an error of this class. */
-export async function rejects(promise: Promise<unknown>, kind: string | typeof Error, message = /./): Promise<void> {
+export async function rejects(
+  promise: Promise<unknown>,
+  kind: string | (new (...given: never[]) => Error),
+  message = /./,
+): Promise<void> {
   const outcome = await promise.then(
     () => assert.unreachable("nothing was thrown"),
     (error: unknown) => error,

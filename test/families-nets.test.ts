@@ -17,19 +17,11 @@ import * as assert from "uvu/assert";
 import { stockScales } from "../bindings/cdfs.js";
 import { watched } from "./builds.js";
 import { random } from "./cases.js";
+import { rejects } from "./expect.js";
 import { type FamilyCase, floatsOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
 
 const codec = await create();
 const cases = readCases(new URL("./vectors/families.json", import.meta.url)).filter(({ packet }) => packet);
-
-async function fails(promise: Promise<unknown>, code: string | typeof TypeError | typeof RangeError, message: RegExp) {
-  const error = await promise.then(
-    () => "no error",
-    (thrown: unknown) => thrown,
-  );
-  const right = typeof code === "string" ? error instanceof CodecError && error.code === code : error instanceof code;
-  assert.ok(right && message.test((error as Error).message), `unexpected outcome: ${error}`);
-}
 
 const tensor = (dims: number[], value: (i: number) => number) => ({
   type: "float32",
@@ -67,9 +59,9 @@ test("autoregressive: one output with scales and means, as CompressAI's entropy_
   assert.equal(await autoregressive.decode(codec, { ...raster, pixel: joined }, packet), expected.latent);
 
   const wide = { ...raster, pixel: () => ({ ...pixel(), means: tensor([1, 8, 1, 1], () => 0) }) };
-  await fails(autoregressive.encode(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] are wanted/);
-  await fails(autoregressive.decode(codec, wide, packet), "SHAPE_MISMATCH", /are wanted/);
-  await fails(autoregressive.encode(codec, { ...raster, kernel: 4 }, y), RangeError, /kernel must be odd/);
+  await rejects(autoregressive.encode(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] are wanted/);
+  await rejects(autoregressive.decode(codec, wide, packet), "SHAPE_MISMATCH", /are wanted/);
+  await rejects(autoregressive.encode(codec, { ...raster, kernel: 4 }, y), RangeError, /kernel must be odd/);
 });
 
 test("autoregressive: corrections of the pixels are reported", async () => {
@@ -81,37 +73,41 @@ test("autoregressive: corrections of the pixels are reported", async () => {
 test("an only input where several tensors are offered, and an only output where three are wanted, are refused", async () => {
   const blind = session(["x"], ["out"], () => ({ out: tensor([1, 4, 4, 4], () => 1) }));
   const model = { prior, h_a, h_s: psi, groups: [2, 2], nets: [parameters(2), blind] };
-  await fails(channelGroups.encode(codec, model, y), "MODEL", /nets\[1\]: its input "x" is none of "psi", "y_hat"/);
+  await rejects(channelGroups.encode(codec, model, y), "MODEL", /nets\[1\]: its input "x" is none of "psi", "y_hat"/);
   const h_s = session(["z_hat"], ["out"], () => ({ out: tensor([1, 12, 4, 4], () => 1) }));
-  await fails(mixture.encode(codec, { prior, h_a, h_s, components: 3 }, y), "MODEL", /h_s: it has no output "weights"/);
+  await rejects(
+    mixture.encode(codec, { prior, h_a, h_s, components: 3 }, y),
+    "MODEL",
+    /h_s: it has no output "weights"/,
+  );
 });
 
 test("outputs that are missing, arguments that are none", async () => {
   const half = session(["z_hat"], ["scales", "means"], () => ({ scales: y }));
-  await fails(meanScale.encode(codec, { prior, h_a, h_s: half }, y), "MODEL", /no "means"/);
+  await rejects(meanScale.encode(codec, { prior, h_a, h_s: half }, y), "MODEL", /no "means"/);
   const none = session(["z_hat"], ["scales", "means"], () => undefined);
-  await fails(meanScale.encode(codec, { prior, h_a, h_s: none }, y), "MODEL", /no "scales"/);
-  await fails(factorized.encode(codec, { prior }, undefined as never), TypeError, /y must be a tensor/);
+  await rejects(meanScale.encode(codec, { prior, h_a, h_s: none }, y), "MODEL", /no "scales"/);
+  await rejects(factorized.encode(codec, { prior }, undefined as never), TypeError, /y must be a tensor/);
   for (const none of [undefined, {}])
-    await fails(
+    await rejects(
       factorized.encode(none as unknown as Codec, { prior }, y),
       TypeError,
       /codec must come from create\(\)/,
     );
-  await fails(meanScale.decode(codec, { prior, h_s: half }, undefined as never), TypeError, /packet must be/);
+  await rejects(meanScale.decode(codec, { prior, h_s: half }, undefined as never), TypeError, /packet must be/);
 });
 
 test("channels that no group has, parameters of another shape", async () => {
   const few = { prior, h_a, h_s: psi, groups: [1, 2], nets: [parameters(1), parameters(2)] };
-  await fails(channelGroups.encode(codec, few, y), "SHAPE_MISMATCH", /3 channels together, y \[1,4,4,4\] has 4/);
+  await rejects(channelGroups.encode(codec, few, y), "SHAPE_MISMATCH", /3 channels together, y \[1,4,4,4\] has 4/);
   const group = { channels: 3, anchor: parameters(3), nonanchor: parameters(3) };
-  await fails(
+  await rejects(
     elic.encode(codec, { prior, h_a, h_s: psi, groups: [group] }, y),
     "SHAPE_MISMATCH",
     /3 channels together/,
   );
   const larger = () => ({ scales: tensor([1, 4, 8, 8], () => 1), means: tensor([1, 4, 8, 8], () => 0) });
-  await fails(meanScale.encode(codec, { prior, h_a, h_s: larger }, y), "SHAPE_MISMATCH", /pad the image/);
+  await rejects(meanScale.encode(codec, { prior, h_a, h_s: larger }, y), "SHAPE_MISMATCH", /pad the image/);
 });
 
 test("a mixture of two images has each image's own parameters", async () => {
@@ -252,8 +248,8 @@ test("networks that fail in the middle, sequences that nobody ends: no Wasm memo
   const four = new Float32Array(4).fill(1);
   const round = async () => {
     for (let i = 0; i < 100; i++) {
-      await fails(autoregressive.encode(own.codec, failing, y), Error as never, /out of memory/);
-      await fails(autoregressive.decode(own.codec, failing, packet), Error as never, /out of memory/);
+      await rejects(autoregressive.encode(own.codec, failing, y), Error, /out of memory/);
+      await rejects(autoregressive.decode(own.codec, failing, packet), Error, /out of memory/);
       own.codec.writer().sequence().next(four, four, undefined, new Float32Array(4));
       const reader = own.codec.reader(packet);
       reader.read(model.prior);

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { CodecError, create, type TensorLike } from "latentwire";
+import { create, type TensorLike } from "latentwire";
 import { loadBundle } from "latentwire/bundle";
 import { type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
 import { Tensor } from "onnxruntime-common";
@@ -9,6 +9,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { narrow, widen } from "../bindings/float16.js";
 import { testTable } from "./engines/cases.js";
+import { rejects, throwsCode } from "./expect.js";
 import { castTo, onnxModel } from "./onnx-model.js";
 import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./split-model.js";
 
@@ -17,17 +18,6 @@ const runtimes = { "onnxruntime-node": ortNode, "onnxruntime-web": ortWeb };
 
 const codec = await create();
 const prior = codec.factorized(testTable(4));
-
-const isModelError = (message: RegExp) => (error: unknown) =>
-  error instanceof CodecError && error.code === "MODEL" && message.test(error.message);
-
-async function rejects(promise: Promise<unknown>, expects: (error: unknown) => boolean) {
-  const outcome = await promise.then(
-    () => undefined,
-    (error: unknown) => error ?? "rejected with nothing",
-  );
-  assert.ok(outcome !== undefined && expects(outcome), `unexpected outcome: ${outcome}`);
-}
 
 for (const [name, ort] of Object.entries(runtimes)) {
   test(`${name}: what goes through the split is what goes through the parts`, async () => {
@@ -99,7 +89,7 @@ for (const [name, ort] of Object.entries(runtimes)) {
 
     const decode = splitDecoder({ session: decoder, codec });
     assert.equal((await decode(packet, gaussian)).features.dims, [2, 2, 6, 10]);
-    await rejects(decode(packet), (error) => error instanceof TypeError && /prior/.test(error.message));
+    await rejects(decode(packet), TypeError, /prior/);
   });
 
   test(`${name}: an image of four channels, as Tensor.fromImage makes it without options`, async () => {
@@ -116,13 +106,14 @@ for (const [name, ort] of Object.entries(runtimes)) {
     const encoder = await ort.InferenceSession.create(richEncoderModel);
     const decoder = await ort.InferenceSession.create(decoderModel());
     const make = (options: object) => () => splitEncoder({ session: encoder, codec, prior, ...options });
-    assert.throws(make({}), isModelError(/name the output: the session has 5 \("y", "float16"/));
-    assert.throws(make({ output: "z" }), isModelError(/no output "z"; it has "y"/));
-    assert.throws(make({ output: "y", input: "x" }), isModelError(/no input "x"; it has "image"/));
-    assert.throws(() => splitDecoder({ session: decoder, codec, prior, output: ["z"] }), isModelError(/no output "z"/));
+    throwsCode(make({}), "MODEL", /name the output: the session has 5 \("y", "float16"/);
+    throwsCode(make({ output: "z" }), "MODEL", /no output "z"; it has "y"/);
+    throwsCode(make({ output: "y", input: "x" }), "MODEL", /no input "x"; it has "image"/);
+    throwsCode(() => splitDecoder({ session: decoder, codec, prior, output: ["z"] }), "MODEL", /no output "z"/);
     await rejects(
       splitEncoder({ session: encoder, codec, prior, output: "int64" })(testImage()),
-      isModelError(/"int64" is int64; a latent is/),
+      "MODEL",
+      /"int64" is int64; a latent is/,
     );
   });
 }
@@ -159,7 +150,7 @@ test("GPU tensors are fetched and disposed, also when fetching fails", async () 
   assert.is(disposed, 1);
 
   const lost = gpuSession(() => Promise.reject(new Error("device lost")));
-  await rejects(splitEncoder({ session: lost, codec, prior })(image), (error) => /device lost/.test(String(error)));
+  await rejects(splitEncoder({ session: lost, codec, prior })(image), Error, /device lost/);
   assert.is(disposed, 2);
 });
 
