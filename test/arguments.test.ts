@@ -29,7 +29,7 @@ given("tensors that contradict themselves", (codec, prior) => {
   for (const shape of [[], [1, 1, 1, 1, 1, 1, 1, 1]])
     throwsCode(encode("int32", shape, new Int32Array(1)), "SHAPE_MISMATCH");
   for (const bad of [-1, 1.5, Number.NaN, 2 ** 31])
-    throwsCode(encode("int32", [1, 12, bad], new Int32Array(12)), "SHAPE_MISMATCH");
+    throwsCode(encode("int32", [1, 12, bad], new Int32Array(12)), "SHAPE_MISMATCH", /a dimension outside/);
   for (const bad of [12n, "12", undefined])
     throwsMistake(encode("int32", [1, bad], new Int32Array(12)), TypeError, "dims[1]");
   throwMistakes([
