@@ -2,8 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { type Codec, createSync, type EncodeOptions } from "latentwire";
-import { OPS, tensorOf, wholeCalls } from "./kernels.js";
+import { type Codec, createSync, type DecodeOptions, type EncodeOptions, type TensorLike } from "latentwire";
 import { median } from "./numbers.js";
 import { bar, columns, program, timeOption, whole } from "./terminal.js";
 import { inTurns, medianRatio } from "./timing.js";
@@ -34,7 +33,10 @@ const HEADERS: Readonly<Record<string, EncodeOptions>> = {
   compact: { header: "compact" },
   "compact, 2-byte check": { header: "compact", checksum: 2 },
 };
+const OPS = ["encode", "decode"] as const;
 const TYPES = ["int32", "float32"] as const;
+type Type = (typeof TYPES)[number];
+const ARRAYS = { int32: Int32Array, float32: Float32Array };
 const MAKERS: Readonly<Record<string, (codec: Codec) => Workload>> = { W1: w1, W2: w2, W4: w4 };
 
 /** A release as this benchmark uses it; the one before 2026-11-27 had its writer in an entry of its own. */
@@ -43,6 +45,28 @@ async function otherBuild(folder: string): Promise<Codec> {
   if (!entry) throw new Error(`--other ${folder}: there is no dist/bindings/index.js; build it first`);
   const build = (await import(pathToFileURL(entry).href)) as { createSync(): Codec };
   return build.createSync();
+}
+
+/** Symbols of the first item as elements of a type; as float32, its latent. */
+function tensorOf({ items }: Workload, type: Type): TensorLike {
+  const [{ dims, symbols, latent }] = items;
+  return type === "float32" ? latent : { type, dims, data: new ARRAYS[type](symbols) };
+}
+
+/** Both directions of a whole call, into buffers of the caller's. */
+function wholeCalls(codec: Codec, workload: Workload, type: Type, options: EncodeOptions) {
+  const prior = workload.prior(codec);
+  const tensor = tensorOf(workload, type);
+  const n = workload.rows.length;
+  const packet = codec.encode(tensor, prior, options);
+  const into = { ...options, out: new Uint8Array(8 * n + 1024) };
+  const { stream, header } = options;
+  const back: DecodeOptions<Type> = { type, out: new ARRAYS[type](n) };
+  if (header === "none") Object.assign(back, { header, stream, dims: tensor.dims });
+  return {
+    encode: () => void codec.encode(tensor, prior, into),
+    decode: () => void codec.decode(packet, prior, back),
+  };
 }
 
 /** Every stream, element type and direction of both builds. A ratio above 1: this build is faster. */
@@ -80,7 +104,7 @@ async function partOverWhole(codec: Codec, names: readonly string[], timeMs: num
       const made = MAKERS[workload](codec);
       const [prior, tensor] = [made.prior(codec), tensorOf(made, type)];
       const packet = codec.encode(tensor, prior);
-      const out = type === "int32" ? new Int32Array(made.rows.length) : new Float32Array(made.rows.length);
+      const out = new ARRAYS[type](made.rows.length);
       const calls = {
         encode: [
           () => void codec.encode(tensor, prior),

@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
 import { create } from "latentwire";
 import { choices } from "./contenders.js";
-import { KERNEL_STEPS, kernels, longTensor, printKernels } from "./kernels.js";
 import { packageVersion } from "./machine.js";
 import { measure, OPS, prepare, type Result } from "./tasks.js";
 import { bar, columns, program, timeOption } from "./terminal.js";
@@ -14,7 +13,6 @@ const HELP = `npm run bench -- [options]
   --latents FILE     also code real latents: .npy or .npy.gz of int8, int16, int32 or float32, a batch or one latent
   --tables FILE      the table for --latents, JSON or binary form
   --time MS          how long each figure is measured (default 300)
-  --kernels          instead: every lane count and element type, runs of 784, 196 and 49; 14 times W1 in one tensor
   --json             print one JSON object and nothing else
   --help`;
 
@@ -55,18 +53,6 @@ function print(results: readonly Result[]): void {
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-const about = () => ({ node: process.version, version: packageVersion() });
-
-async function runKernels(timeMs: number, json: boolean): Promise<void> {
-  const codec = await create();
-  const progress = bar("timing", KERNEL_STEPS, json);
-  const figures = await kernels(codec, timeMs, progress);
-  progress.stop();
-  const long = await longTensor(codec, timeMs);
-  if (json) console.log(JSON.stringify({ ...about(), kernels: figures, long }));
-  else printKernels(figures, long);
-}
-
 async function run(): Promise<void> {
   const { values: args } = parseArgs({
     options: {
@@ -74,7 +60,6 @@ async function run(): Promise<void> {
       latents: { type: "string" },
       tables: { type: "string" },
       time: { type: "string", default: "300" },
-      kernels: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -83,8 +68,6 @@ async function run(): Promise<void> {
   const timeMs = timeOption(args.time);
   const { latents: npyFile, tables: tableFile } = args;
   if ((npyFile === undefined) !== (tableFile === undefined)) throw new Error("--latents and --tables go together");
-
-  if (args.kernels) return runKernels(timeMs / 3, args.json);
 
   const simd = await create();
   const scalar = await create({ build: "scalar" });
@@ -111,7 +94,7 @@ async function run(): Promise<void> {
   }
   progress.stop();
 
-  if (args.json) console.log(JSON.stringify({ ...about(), results }));
+  if (args.json) console.log(JSON.stringify({ node: process.version, version: packageVersion(), results }));
   else print(results);
 }
 

@@ -1,15 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { create } from "latentwire";
-import { findChromium, inChromium } from "./cold/browser.js";
-import type { Op, Steps } from "./cold/steps.js";
+import { chromium } from "playwright-core";
+import { executablePath } from "../test/chromium.js";
+import type { Op, Steps } from "./cold-first.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { bar, columns, program } from "./terminal.js";
+import { bar, columns, program, whole } from "./terminal.js";
 import { w2 } from "./workloads.js";
 
 const HELP = `npm run bench:cold -- [options]
@@ -21,44 +24,68 @@ What the first W2 packet costs in a fresh Node process and in a fresh Chromium (
   --help`;
 
 const NAMES = ["load", "create", "table", "first", "second"] as const;
-
-interface ColdFigure {
-  readonly where: string;
-  readonly op: Op;
-  readonly times: number;
-  /** Medians, in milliseconds. */
-  readonly ms: Steps;
-}
+const FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-sync --disable-background-networking";
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Inputs and compiled scripts. Inside the repository, where `latentwire` is found by its name. */
 async function prepare(): Promise<string> {
-  const cache = fileURLToPath(new URL("../.cache", import.meta.url));
-  mkdirSync(cache, { recursive: true });
-  const folder = mkdtempSync(join(cache, "cold-"));
+  mkdirSync(here("../.cache"), { recursive: true });
+  const folder = mkdtempSync(here("../.cache/cold-"));
   const codec = await create();
   const workload = w2(codec);
   const { latent, dims } = workload.items[0];
-  const data = latent.data as Float32Array;
   writeFileSync(join(folder, "table"), workload.table.bytes());
   writeFileSync(join(folder, "packet"), codec.encode(latent, workload.prior(codec)));
-  writeFileSync(join(folder, "latent"), new Uint8Array(data.buffer));
+  writeFileSync(join(folder, "latent"), new Uint8Array(latent.data.buffer));
   writeFileSync(join(folder, "dims"), JSON.stringify(dims));
-  const source = fileURLToPath(new URL("cold", import.meta.url));
-  const script = { bundle: true, format: "esm", target: "es2022", outdir: folder } as const;
-  await build({ ...script, entryPoints: [join(source, "process.ts")], platform: "node", external: ["latentwire"] });
-  await build({ ...script, entryPoints: [join(source, "page.ts")] });
-  const stdin = { contents: 'export * from "latentwire"', resolveDir: source };
-  await build({ ...script, stdin, outdir: undefined, outfile: join(folder, "latentwire.js"), minify: true });
+  const script = { bundle: true, format: "esm", target: "es2022" } as const;
+  const first = { ...script, entryPoints: [here("cold-first.ts")], external: ["latentwire", "node:*"] };
+  await build({ ...first, outfile: join(folder, "first.js") });
+  const stdin = { contents: 'export * from "latentwire"', resolveDir: here(".") };
+  await build({ ...script, stdin, outfile: join(folder, "latentwire.js"), minify: true });
   return folder;
 }
 
-function medians(where: string, op: Op, all: readonly Steps[]): ColdFigure {
-  const of = (name: keyof Steps) => median(all.map((one) => one[name]));
-  const [load, created, table, first, second] = NAMES.map(of);
-  return { where, op, times: all.length, ms: { load, create: created, table, first, second } };
+async function inNode(folder: string, op: Op, times: number): Promise<Steps[]> {
+  const run = () => execFileSync(process.execPath, [join(folder, "first.js"), op, folder], { encoding: "utf8" });
+  return Array.from({ length: times }, () => JSON.parse(run()));
 }
 
-async function run(): Promise<void> {
+/** A new browser each time: a page in an old one finds V8 warm and the module compiled. */
+async function inChromium(folder: string, op: Op, times: number): Promise<Steps[]> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+    const file = join(folder, pathname);
+    // Isolation makes performance.now() good to 5 microseconds instead of 100.
+    response.writeHead(200, {
+      "Content-Type": pathname === "/" ? "text/html" : pathname.endsWith(".js") ? "text/javascript" : "text/plain",
+      "Cross-Origin-Opener-Policy": "same-origin",
+      "Cross-Origin-Embedder-Policy": "require-corp",
+    });
+    if (pathname === "/") response.end('<!doctype html><script type="module" src="/first.js"></script>');
+    else response.end(existsSync(file) ? readFileSync(file) : "");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/?${op}`;
+  const all: Steps[] = [];
+  try {
+    while (all.length < times) {
+      const browser = await chromium.launch({ executablePath, args: FLAGS.split(" ") });
+      try {
+        const page = await browser.newPage();
+        await page.goto(url, { waitUntil: "load" });
+        all.push(await page.evaluate(() => (globalThis as unknown as { steps: Promise<Steps> }).steps));
+      } finally {
+        await browser.close();
+      }
+    }
+  } finally {
+    server.close();
+  }
+  return all;
+}
+
+program(async () => {
   const { values: args } = parseArgs({
     options: {
       times: { type: "string", default: "31" },
@@ -67,30 +94,22 @@ async function run(): Promise<void> {
     },
   });
   if (args.help) return console.log(HELP);
-  const times = Number(args.times);
-  if (!(times >= 1)) throw new Error(`--times ${args.times}: a number from 1 is wanted`);
+  const times = whole("times", args.times);
   const folder = await prepare();
-  const chromium = findChromium();
-  const figures: ColdFigure[] = [];
-  const progress = bar("starting", chromium ? 4 : 2, args.json);
+  const places: { where: string; run: typeof inChromium; times: number }[] = [
+    { where: `Node ${process.version}`, run: inNode, times },
+  ];
+  if (executablePath) places.push({ where: "Chromium", run: inChromium, times: Math.ceil(times / 3) });
+  const progress = bar("starting", 2 * places.length, args.json);
+  const figures = [];
   try {
-    for (const op of ["decode", "encode"] as const) {
-      progress.step(`Node, ${op}`);
-      const child = () =>
-        execFileSync(process.execPath, [join(folder, "process.js"), op, folder], { encoding: "utf8" });
-      figures.push(
-        medians(
-          `Node ${process.version}`,
-          op,
-          Array.from({ length: times }, () => JSON.parse(child())),
-        ),
-      );
-    }
-    for (const op of chromium ? (["decode", "encode"] as const) : []) {
-      progress.step(`Chromium, ${op}`);
-      const browsers = Math.ceil(times / 3);
-      figures.push(medians("Chromium", op, await inChromium(chromium as string, folder, op, browsers)));
-    }
+    for (const { where, run, times } of places)
+      for (const op of ["decode", "encode"] as const) {
+        progress.step(`${where}, ${op}`);
+        const all = await run(folder, op, times);
+        const ms = Object.fromEntries(NAMES.map((name) => [name, median(all.map((one) => one[name]))])) as Steps;
+        figures.push({ where, op, times, ms });
+      }
   } finally {
     progress.stop();
     rmSync(folder, { recursive: true });
@@ -103,7 +122,5 @@ async function run(): Promise<void> {
     return [where, op, ...cells.map((value) => value.toFixed(2)), String(runs)];
   });
   console.log(columns(head, rows, 2).join("\n"));
-  if (!chromium) console.log("Chromium is left out: none found (CHROMIUM names one)");
-}
-
-program(run);
+  if (!executablePath) console.log("Chromium is left out: none found (CHROMIUM names one)");
+});

@@ -152,31 +152,6 @@ export function w4(codec: Codec): Workload {
   };
 }
 
-/** W2's symbols as square planes of another side: what a run of one row costs when it is short. For our codec only. */
-export function planes(codec: Codec, side: number): Workload {
-  const whole = w2(codec);
-  const channels = whole.table.rows;
-  const dims = [whole.rows.length / channels / side ** 2, channels, side, side];
-  const items = whole.items.map(({ symbols, latent }) => ({ dims, symbols, latent: { ...latent, dims } }));
-  return { ...whole, name: `runs of ${side ** 2}`, run: side ** 2, items };
-}
-
-/** W1 several times over in one tensor. */
-export function repeated(codec: Codec, times: number): Workload {
-  const once = w1(codec);
-  const repeat = <T extends Int32Array | Uint16Array | Float32Array>(of: T, Type: new (n: number) => T): T => {
-    const all = new Type(of.length * times);
-    for (let t = 0; t < times; t++) all.set(of, t * of.length);
-    return all;
-  };
-  const [{ dims: one, symbols, latent }] = once.items;
-  const dims = [times, ...one.slice(1)];
-  const rows = repeat(once.rows, Uint16Array);
-  const data = repeat(latent.data as Float32Array, Float32Array);
-  const items = [{ dims, symbols: repeat(symbols, Int32Array), latent: { ...latent, dims, data } }];
-  return { ...once, name: `W1 x ${times}`, rows, items, prior: (of) => of.indexed(once.table, rows) };
-}
-
 /** A .npy file (or .npy.gz) as float32 or, where it holds integers, as int32. */
 export function readLatents(file: string): {
   type: "float32" | "int32";
