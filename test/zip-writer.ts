@@ -47,52 +47,23 @@ export function writeZip(members: readonly Member[], { zip64 = false, comment = 
     parts.push(stored);
     at += stored.length;
     const extra = zip64 ? [...u16(1), ...u16(24), ...u64(size), ...u64(stored.length), ...u64(place)] : [];
-    directory.push(
-      ...u32(0x02014b50),
-      ...u16(20),
-      ...common,
-      ...(zip64 ? full : u32(stored.length)),
-      ...(zip64 ? full : u32(size)),
-      ...u16(text.length),
-      ...u16(extra.length),
-      ...u16(0),
-      ...u16(0),
-      ...u16(0),
-      ...u32(0),
-      ...(zip64 ? full : u32(place)),
-      ...text,
-      ...extra,
-    );
+    const [packedSize, fullSize, start] = [stored.length, size, place].map((value) => (zip64 ? full : u32(value)));
+    const lengths = [...u16(text.length), ...u16(extra.length), ...u16(0), ...u16(0), ...u16(0), ...u32(0)];
+    directory.push(...u32(0x02014b50), ...u16(20), ...common, ...packedSize, ...fullSize, ...lengths, ...start);
+    directory.push(...text, ...extra);
   }
   const start = at;
   push(directory);
   if (zip64) {
     const end = at;
-    push([
-      ...u32(0x06064b50),
-      ...u64(44),
-      ...u16(45),
-      ...u16(45),
-      ...u32(0),
-      ...u32(0),
-      ...u64(members.length),
-      ...u64(members.length),
-      ...u64(directory.length),
-      ...u64(start),
-    ]);
+    push([...u32(0x06064b50), ...u64(44), ...u16(45), ...u16(45), ...u32(0), ...u32(0)]);
+    push([members.length, members.length, directory.length, start].flatMap(u64));
     push([...u32(0x07064b50), ...u32(0), ...u64(end), ...u32(1)]);
   }
   const count = zip64 ? 0xffff : members.length;
-  push([
-    ...u32(0x06054b50),
-    ...u16(0),
-    ...u16(0),
-    ...u16(count),
-    ...u16(count),
-    ...(zip64 ? [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff] : [...u32(directory.length), ...u32(start)]),
-    ...u16(comment.length),
-    ...new TextEncoder().encode(comment),
-  ]);
+  push([...u32(0x06054b50), ...u16(0), ...u16(0), ...u16(count), ...u16(count)]);
+  push(zip64 ? new Array(8).fill(0xff) : [...u32(directory.length), ...u32(start)]);
+  push([...u16(comment.length), ...new TextEncoder().encode(comment)]);
   const bytes = new Uint8Array(at);
   let to = 0;
   for (const part of parts) {
