@@ -96,9 +96,9 @@ for (const [name, ort] of Object.entries(runtimes)) {
     const encode = splitEncoder({ session: await ort.InferenceSession.create(encoderModel), codec, prior });
     const image = (...dims: number[]) =>
       encode(new ort.Tensor("float32", new Float32Array(dims.reduce((a, b) => a * b)), dims));
-    const refused = isModelError(/"image" is \[n,3,h,w\], the image is \[1,4,8,8\]\. Tensor\.fromImage\(bitmap, /);
-    await rejects(image(1, 4, 8, 8), refused);
-    await rejects(image(3, 8, 8), isModelError(/"image" is \[n,3,h,w\], the image is \[3,8,8\]$/));
+    const refused = /"image" is \[n,3,h,w\], the image is \[1,4,8,8\]\. Tensor\.fromImage\(bitmap, /;
+    await rejects(image(1, 4, 8, 8), "MODEL", refused);
+    await rejects(image(3, 8, 8), "MODEL", /"image" is \[n,3,h,w\], the image is \[3,8,8\]$/);
     assert.ok((await image(2, 3, 16, 8)).length > 0);
   });
 
