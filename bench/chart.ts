@@ -10,6 +10,7 @@ Draws what \`npm run -s bench -- --json\` and \`npm run -s bench:native -- --jso
 const SHOWN: Record<string, string> = {
   latentwire: "latentwire",
   "latentwire-scalar": "latentwire, scalar",
+  "latentwire-javascript": "latentwire, JavaScript",
   "compressai-stream": "CompressAI's stream, ours",
   "reference-ts": "plain TypeScript",
   "native-32": "C++ twin, 32 lanes",
@@ -55,7 +56,7 @@ function panel(title: string, results: readonly Result[]): { svg: string; height
 }
 
 /** Panels side by side, encode and decode of a workload in a line. */
-export function chart(results: readonly Result[]): string {
+function chart(results: readonly Result[]): string {
   let y = 0;
   const panels: string[] = [];
   for (const workload of ["W1", "W2"]) {
@@ -81,7 +82,7 @@ export function chart(results: readonly Result[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" ${box} role="img" aria-label="speed of the codecs">\n<style>${STYLE}</style>\n${panels.join("\n")}\n</svg>\n`;
 }
 
-async function run(): Promise<void> {
+program(async () => {
   const { values: args, positionals: files } = parseArgs({
     allowPositionals: true,
     options: { out: { type: "string" }, help: { type: "boolean", default: false } },
@@ -89,6 +90,4 @@ async function run(): Promise<void> {
   if (args.help) return console.log(HELP);
   if (args.out === undefined || files.length === 0) throw new Error("FILE.. and --out are wanted");
   writeFileSync(args.out, chart(files.flatMap((file) => JSON.parse(readFileSync(file, "utf8")).results)));
-}
-
-program(run);
+});
