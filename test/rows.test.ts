@@ -82,6 +82,9 @@ both("without options the 64 default scales and their stock table apply", (codec
 
 both("random scale tables, from one row to 700", (codec) => {
   const rng = random(3);
+  // Powers of two and their halves begin the bins of the search (assembly/rows.ts).
+  const powers = Float32Array.from({ length: 40 }, (_, j) => 2 ** ((j >> 1) - 10) * (1 + 0.5 * (j & 1)));
+  check(codec, rng, powers, boundaryScales(powers));
   for (const rows of [1, 2, 3, 4, 5, 8, 63, 64, 65, 128, 700]) {
     const scaleTable = randomScaleTable(rng, rows);
     const scales = boundaryScales(scaleTable);
