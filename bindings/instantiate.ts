@@ -4,6 +4,7 @@ import { codecOver } from "./codec.js";
 import { CodecError } from "./errors.js";
 import { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
+import { isRight } from "./proof.js";
 import type { Build, BuildName, Codec, CreateOptions } from "./types.js";
 
 /** What an entry of the package brings: the build inside it, and how it loads the others. */
@@ -21,8 +22,12 @@ export type Ready = WebAssembly.Module | Build;
  * `LIMIT_EXCEEDED`.
  */
 export async function readyFrom(builds: Builds, options: CreateOptions): Promise<Ready> {
-  let source = chosen("create", builds, options);
-  if (isLoadable(source)) source = await loaded(builds, source);
+  const ready = await compiled(builds, chosen("create", builds, options));
+  return isTrusted(ready) ? ready : compiled(builds, "scalar");
+}
+
+async function compiled(builds: Builds, wanted: Source | Loadable): Promise<Ready> {
+  const source = isLoadable(wanted) ? await loaded(builds, wanted) : wanted;
   const known = knownAs(source);
   if (known) return known;
   return remember(source, await WebAssembly.compile(bytesOf(source)).catch(blocked));
@@ -32,14 +37,30 @@ export async function readyFrom(builds: Builds, options: CreateOptions): Promise
 export function readySyncFrom(builds: Builds, options: CreateOptions): Ready {
   const source = chosen("createSync", builds, options);
   if (isLoadable(source)) throw missing(source);
-  const known = knownAs(source);
-  if (known) return known;
+  const ready = knownAs(source) ?? compiledSync(source);
+  if (!isTrusted(ready)) throw missing("scalar");
+  return ready;
+}
+
+function compiledSync(source: Source): Ready {
   const bytes = bytesOf(source);
   try {
     return remember(source, new WebAssembly.Module(bytes));
   } catch (error) {
     blocked(error);
   }
+}
+
+// Modules that have been tried.
+const trusted = new WeakSet<Ready>();
+
+/** Whether a module computes rightly in this engine. Only SIMD is in doubt. */
+function isTrusted(ready: Ready): boolean {
+  if (isBuild(ready) || trusted.has(ready)) return true;
+  const codec = codecOf(ready);
+  if (codec.simd && !isRight(codec)) return false;
+  trusted.add(ready);
+  return true;
 }
 
 // ---- which build
@@ -95,7 +116,8 @@ async function loaded({ load }: Builds, name: Loadable): Promise<Build> {
 }
 
 function missing(name: Loadable, cause?: unknown): CodecError {
-  const need = name === "scalar" ? "SIMD is missing in this engine" : "WebAssembly is missing in this engine";
+  const need =
+    name === "scalar" ? "SIMD is missing in this engine or computes wrongly" : "WebAssembly is missing in this engine";
   return new CodecError(
     "BUILD_MISSING",
     `the build "${name}" is not loaded (it is asked for, or ${need}): import { ${name} } from "latentwire/${name}" and pass { build: ${name} }`,

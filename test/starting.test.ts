@@ -10,6 +10,7 @@ import { javascript } from "latentwire/javascript";
 import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { isRight } from "../bindings/proof.js";
 import { featureMap } from "./cases.js";
 import { rejects, throwMistakes, throwsCode, throwsMistake } from "./expect.js";
 import { root } from "./pack.js";
@@ -150,6 +151,30 @@ test("a page that forbids compiling: WASM_BLOCKED says what allows it, and JavaS
     are("javascript", [await create({ build: "javascript" }), createSync({ build: javascript })]);
   });
   are("simd", [createSync({ module })]);
+});
+
+/** The SIMD build with other instructions of the same type in place of some: what a faulty engine makes of it. */
+function broken(from: number, to: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(fileOf("codec.wasm"));
+  for (let i = 0; i + 1 < bytes.length; i++) {
+    if (bytes[i] !== 0xfd || bytes[i + 1] !== from) continue;
+    bytes[i + 1] = to;
+    // Not every such pair of bytes is an instruction.
+    if (!WebAssembly.validate(bytes)) bytes[i + 1] = from;
+  }
+  return bytes;
+}
+
+test("SIMD that computes wrongly is found, and the scalar build runs instead", async () => {
+  for (const codec of [createSync(), createSync({ build: scalar }), createSync({ build: javascript })])
+    assert.ok(isRight(codec), codec.build);
+  const instructions = { "i8x16.swizzle": [0x0e, 0x79], "i32x4.add": [0xae, 0xb1], "f32x4.nearest": [0x6a, 0x67] };
+  for (const [name, [from, to]] of Object.entries(instructions)) {
+    const module = broken(from, to);
+    assert.not.equal(module, new Uint8Array(fileOf("codec.wasm")), name);
+    are("scalar", [await create({ module })]);
+    throwsCode(() => createSync({ module }), "BUILD_MISSING", /computes wrongly.*latentwire\/scalar/);
+  }
 });
 
 test("memory that the host does not give is LIMIT_EXCEEDED", async () => {
