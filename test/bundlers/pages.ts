@@ -18,12 +18,16 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** What docs/pool.md calls a page that lets no `blob:` worker start. */
+const POLICY = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 const types: Record<string, string> = { ".html": "text/html", ".wasm": "application/wasm" };
 
 /** Serves the projects, which are folders of `cache`. A bundle without a page of its own gets that of its project. */
 export async function serveFiles(cache: string): Promise<{ server: Server; url: string }> {
   const server = createServer(({ url = "/" }, response) => {
-    const path = normalize(new URL(url, "http://127.0.0.1").pathname);
+    const { pathname, search } = new URL(url, "http://127.0.0.1");
+    const path = normalize(pathname);
+    if (search === "?policy") response.setHeader("Content-Security-Policy", POLICY);
     const [, project = ""] = path.split("/");
     const own = join(cache, path.endsWith("/") ? `${path}index.html` : path);
     const file = existsSync(own) ? own : join(cache, project, "index.html");

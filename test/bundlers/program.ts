@@ -1,6 +1,6 @@
 // The program of every project: the same packets from the codec, from a pool, and from the builds that are loaded when asked for.
 import { create, type TableJson, type TensorLike } from "latentwire";
-import type { createPool } from "latentwire/pool";
+import type { createPool, PoolOptions } from "latentwire/pool";
 
 /** A digest of packets and of what they decode to, by who made them: `simd`, `pool`, `scalar`, `javascript`. */
 export type Digests = Record<string, string>;
@@ -37,11 +37,11 @@ async function digest<Prior>(coder: Coder<Prior>): Promise<string> {
 }
 
 /** The build that this engine gets, and a pool of two workers where `pool` is given. */
-export async function first(pool?: typeof createPool): Promise<Digests> {
+export async function first(pool?: typeof createPool, worker?: PoolOptions["worker"]): Promise<Digests> {
   const codec = await create();
   const digests = { [codec.build]: await digest(codec) };
   if (pool !== undefined) {
-    const two = await pool({ size: 2 });
+    const two = await pool({ size: 2, worker });
     digests.pool = await digest(two);
     await two.close();
   }

@@ -36,13 +36,13 @@ export const all = ["simd", "pool", "scalar", "javascript"];
 const imports = (program = "./program.js") => `import { createPool } from "latentwire/pool";
 import { first, later } from "${program}";
 `;
-const trial = "globalThis.trial = { first: () => first(createPool), later };";
+const trial = (worker = "undefined") => `globalThis.trial = { first: () => first(createPool, ${worker}), later };\n`;
 const digests = "JSON.stringify({ ...(await first(createPool)), ...(await later()) })";
 
 /** Files of every project. Its package.json has no `type`, as `npm init` makes it. */
 export const common = {
   "index.html": '<!doctype html><title>latentwire</title><script type="module" src="./page.js"></script>\n',
-  "page.js": `${imports()}${trial}\n`,
+  "page.js": imports() + trial(),
   "node.js": `${imports()}(async () => console.log("digests:", ${digests}))();\n`,
   "codec.test.js": `${imports()}test("latentwire", async () => console.log("digests:", ${digests}));\n`,
 };
@@ -56,6 +56,15 @@ const importMapPage = `<!doctype html><title>latentwire</title>
 const codecPage = `import { first, later } from "./program.js";
 globalThis.trial = { first: () => first(), later };
 `;
+
+// The worker in a file, for pages whose Content-Security-Policy allows no `blob:`.
+const webpackStrict = { "strict.js": imports() + trial('new URL("latentwire/pool-worker", import.meta.url)') };
+const viteStrict = {
+  "strict.js": `import PoolWorker from "latentwire/pool-worker?worker";\n${imports()}${trial("() => new PoolWorker()")}`,
+  "strict.html": common["index.html"].replace("page.js", "strict.js"),
+  "strict.config.mjs":
+    'export default { build: { rollupOptions: { input: "strict.html" }, outDir: "dist/strict" } };\n',
+};
 
 const astroPage = `---
 ${imports("../../program.js")}const digests = ${digests};
@@ -77,8 +86,7 @@ import { useEffect } from "react";
 ${imports("../program.js")}
 export default function Page() {
   useEffect(() => {
-    ${trial}
-  }, []);
+    ${trial()}  }, []);
 }
 `,
   "app/server/page.jsx": `${imports("../../program.js")}
@@ -103,7 +111,7 @@ export const projects: Record<string, Project> = {
   next: { tools: { next: "16.4.6", react: "19.3.1", "react-dom": "19.3.1" }, files: nextFiles },
   parcel: { tools: { parcel: "2.16.4" }, manifest: { "@parcel/resolver-default": { packageExports: true } } },
   "parcel-main": { tools: { parcel: "2.16.4" }, files: { "page.js": codecPage } },
-  webpack: { tools: { webpack: "5.113.0", "webpack-cli": "6.0.1" } },
+  webpack: { tools: { webpack: "5.113.0", "webpack-cli": "6.0.1" }, files: webpackStrict },
   astro: { tools: { astro: "5.18.2" }, files: { "src/pages/index.astro": astroPage } },
   jest: { tools: { jest: "30.5.2" }, manifest: { type: "module" } },
   "jest-commonjs": {
@@ -114,7 +122,7 @@ export const projects: Record<string, Project> = {
     },
   },
   vitest: { tools: { vitest: "4.1.12" } },
-  vite: { tools: { vite: "8.3.8" } },
+  vite: { tools: { vite: "8.3.8" }, files: viteStrict },
   rollup: { tools: { rollup: "4.68.8", "@rollup/plugin-node-resolve": "16.0.3" } },
   esbuild: { tools: { esbuild: "0.28.2" } },
   browser: { files: { "index.html": importMapPage } },
@@ -133,11 +141,13 @@ const codecOnly = ["simd", "scalar", "javascript"];
 const parcel = "parcel build index.html --no-cache --public-url ./";
 const esbuild = (entry: string, format: string, more = "") =>
   `esbuild ${entry} --bundle --minify --format=${format} --outdir=dist/${format} ${more}`;
-const webpack = (entry: string, target: string) =>
-  `webpack ./${entry} --mode production --target ${target} -o dist/${target} --output-filename ${entry}`;
+const webpack = (entry: string, target: string, folder = target) =>
+  `webpack ./${entry} --mode production --target ${target} -o dist/${folder} --output-filename page.js`;
 
 // Shell commands of some length have a name, to keep a case on a line.
 const astro = "astro build --base /astro/dist";
+const strictWebpack = webpack("strict.js", "web", "strict");
+const strictVite = "vite build --base ./ --config strict.config.mjs";
 const rollup = "rollup page.js -p node-resolve -d dist";
 const [toCjs, toNode] = [esbuild("node.js", "cjs", "--platform=node"), webpack("node.js", "node")];
 
@@ -153,13 +163,15 @@ export const cases: Case[] = [
   { name: "parcel", project: "parcel", build: parcel, page: "dist/" },
   { name: "parcel without packageExports", project: "parcel-main", build: parcel, page: "dist/", wanted: codecOnly },
   { name: "webpack, target web", project: "webpack", build: webpack("page.js", "web"), page: "dist/web/" },
-  { name: "webpack, target node", project: "webpack", build: toNode, prints: "node dist/node/node.js" },
+  { name: "webpack, worker in a file", project: "webpack", build: strictWebpack, page: "dist/strict/?policy" },
+  { name: "webpack, target node", project: "webpack", build: toNode, prints: "node dist/node/page.js" },
   { name: "astro: page", project: "astro", build: astro, page: "dist/" },
   { name: "astro: frontmatter", project: "astro", build: astro, text: "dist/" },
   { name: "jest, ES modules", project: "jest", prints: "NODE_OPTIONS=--experimental-vm-modules jest" },
   { name: "jest, CommonJS through babel", project: "jest-commonjs", prints: "jest" },
   { name: "vitest", project: "vitest", prints: "vitest run --globals" },
   { name: "vite", project: "vite", build: "vite build --base ./", page: "dist/" },
+  { name: "vite, worker in a file", project: "vite", build: strictVite, page: "dist/strict/strict.html?policy" },
   { name: "rollup", project: "rollup", build: rollup, page: "dist/" },
   { name: "esbuild esm", project: "esbuild", build: esbuild("page.js", "esm", "--splitting"), page: "dist/esm/" },
   { name: "esbuild iife", project: "esbuild", build: esbuild("page.js", "iife"), page: "dist/iife/", inlined: true },
