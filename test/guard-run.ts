@@ -2,9 +2,9 @@
 // Decodes with perturbed parameters: symbols wrong under a guard (there must be none), what happens without, and what a guard costs.
 import { parseArgs } from "node:util";
 import { builds } from "./builds.js";
-import { random } from "./cases.js";
-import { mixtureFieldOf, perturbedMixture, readMixture, writeMixture } from "./guard-mixture.js";
-import { boundaryScale, fieldOf, naturalScale, perturbed, read, write, wrongSymbols } from "./guard-trial.js";
+import { type Random, random } from "./cases.js";
+import { gaussianTrial, mixtureTrial, type Trial, wrongSymbols } from "./guard-trial.js";
+import type { ReferenceGuard } from "./reference.js";
 
 const { values } = parseArgs({
   options: { symbols: { type: "string", default: "10000000" }, seed: { type: "string", default: "20250607" } },
@@ -16,113 +16,126 @@ if (!Number.isInteger(symbols) || symbols < 1 || !Number.isInteger(seed)) {
   process.exit(2);
 }
 
-const errors = [1e-6, 1e-5, 1e-4, 1e-3];
 // Two halves of 192 channels of 16 x 16, as one image of 256 x 256 has them.
 const partSize = 96 * 16 * 16;
-const rounds = Math.ceil(symbols / (2 * partSize));
 const [{ codec }] = builds;
+
+interface Kind {
+  readonly errors: readonly number[];
+  readonly packets: number;
+  /** Of the seeds, so that two kinds do not share their random numbers. */
+  readonly factor: number;
+  /** Every tenth packet has all its scales at boundaries; it does not count for the cost. */
+  readonly hasHard: boolean;
+  readonly trial: (rng: Random, bound: ReferenceGuard, isHard: boolean) => Trial;
+}
+
+const gaussians: Kind = {
+  errors: [1e-6, 1e-5, 1e-4, 1e-3],
+  packets: Math.ceil(symbols / (2 * partSize)),
+  factor: 1,
+  hasHard: true,
+  trial: (rng, bound, isHard) => gaussianTrial(rng, [partSize, partSize], bound, isHard),
+};
+// Mixtures have nine parameters a symbol and are slower to decode: one packet of 24,576 symbols in forty.
+const mixtures: Kind = {
+  errors: [1e-6, 1e-5, 1e-4],
+  packets: Math.ceil(symbols / (40 * partSize)),
+  factor: 7,
+  hasHard: false,
+  trial: (rng, bound, isHard) => mixtureTrial(rng, partSize, bound, isHard),
+};
+
+const total = [gaussians, mixtures].reduce((sum, { errors, packets }) => sum + errors.length * packets, 0);
 const started = Date.now();
 let done = 0;
 
 function progress(): void {
-  const share = ++done / (errors.length * rounds);
+  const share = ++done / total;
   const left = ((Date.now() - started) / 1000 / share) * (1 - share);
-  process.stderr.write(`\r${Math.round(share * 100)} %, ${left.toFixed(0)} s left   `);
+  process.stderr.write(
+    `\r[${"#".repeat(Math.round(share * 30)).padEnd(30)}] ${Math.round(share * 100)} %, ${left.toFixed(0)} s left   `,
+  );
 }
 
-/** Rows of text under a heading, each column as wide as its widest. */
-function table(heading: string, rows: readonly (readonly (string | number)[])[]): void {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column]).length)));
-  console.log(`\n${heading}`);
-  for (const row of rows) console.log(row.map((cell, column) => String(cell).padEnd(widths[column])).join("  "));
+/** Sums over the packets of one error. */
+class Row {
+  symbols = 0;
+  wrong = 0;
+  refused = 0;
+  /** Without a guard: refused by index checks, wrong in spite of them, wrong without them. */
+  plainFailures = 0;
+  undetected = 0;
+  silent = 0;
+  costSymbols = 0;
+  bytes = 0;
+  guardedBytes = 0;
+  corrections = 0;
+  constructor(readonly error: number) {}
 }
 
-const percent = (share: number, digits: number) => `${(100 * share).toFixed(digits)} %`;
-
-function trial(error: number) {
-  const rng = random(seed + Math.round(1 / error));
-  const bound = { relative: error, absolute: 0 };
-  const sum = { wrong: 0, refused: 0, failed: 0, undetected: 0, silent: 0, bytes: 0, guarded: 0, corrections: 0 };
-  for (let round = 0; round < rounds; round++) {
-    // Every tenth packet is made of nothing but scales at boundaries; it does not count for the cost.
-    const hard = round % 10 === 9;
-    const fields = [0, 1].map(() => fieldOf(rng, partSize, hard ? boundaryScale(rng, error) : naturalScale(rng)));
-    const others = fields.map(({ scales, means }) => ({
-      scales: perturbed(rng, scales, bound),
-      means: perturbed(rng, means, bound),
-    }));
-    const guarded = write(codec, fields, { guard: error, indexChecks: false });
-    const truth = read(codec, guarded.packet, fields);
+function measure({ packets, factor, hasHard, trial }: Kind, error: number): Row {
+  const rng = random(seed + Math.round(factor / error));
+  const row = new Row(error);
+  for (let round = 0; round < packets; round++) {
+    const isHard = hasHard && round % 10 === 9;
+    const own = trial(rng, { relative: error, absolute: 0 }, isHard);
+    const guarded = own.write(codec, { guard: error, indexChecks: false });
+    const truth = own.read(codec, guarded.packet, false);
     if (!Array.isArray(truth)) throw truth;
-    const isWrong = (found: ReturnType<typeof read>) => Array.isArray(found) && wrongSymbols(found, truth) > 0;
-    const found = read(codec, guarded.packet, others);
-    if (Array.isArray(found)) sum.wrong += wrongSymbols(found, truth);
-    else sum.refused++;
+    const wrongIn = (packet: Uint8Array) => {
+      const found = own.read(codec, packet, true);
+      return Array.isArray(found) ? wrongSymbols(found, truth) : undefined;
+    };
+    const wrong = wrongIn(guarded.packet);
+    row.symbols += own.symbols;
+    row.wrong += wrong ?? 0;
+    row.refused += +(wrong === undefined);
 
-    const plain = write(codec, fields, {}).packet;
-    const unguarded = read(codec, write(codec, fields, { indexChecks: true }).packet, others);
-    if (!Array.isArray(unguarded)) sum.failed++;
-    if (isWrong(unguarded)) sum.undetected++;
-    if (isWrong(read(codec, plain, others))) sum.silent++;
-    if (!hard) {
-      sum.bytes += plain.length;
-      sum.guarded += guarded.packet.length;
-      sum.corrections += guarded.corrections;
+    const plain = own.write(codec, {}).packet;
+    const unguarded = wrongIn(own.write(codec, { indexChecks: true }).packet);
+    row.plainFailures += +(unguarded === undefined);
+    row.undetected += +((unguarded ?? 0) > 0);
+    row.silent += +((wrongIn(plain) ?? 0) > 0);
+    if (!isHard) {
+      row.costSymbols += own.symbols;
+      row.bytes += plain.length;
+      row.guardedBytes += guarded.packet.length;
+      row.corrections += guarded.corrections;
     }
     progress();
   }
-  return sum;
+  return row;
 }
 
-function mixtureTrial(error: number, packets: number) {
-  const rng = random(seed + Math.round(7 / error));
-  const sum = { wrong: 0, failed: 0, undetected: 0, bytes: 0, guarded: 0, corrections: 0 };
-  for (let i = 0; i < packets; i++) {
-    const field = mixtureFieldOf(rng, partSize);
-    const other = perturbedMixture(rng, field.parameters, { relative: error, absolute: 0 });
-    const { packet, corrections } = writeMixture(codec, field, { guard: error, indexChecks: true });
-    const found = readMixture(codec, packet, other);
-    sum.wrong += found instanceof Int32Array ? wrongSymbols([found], [field.symbols]) : partSize;
-    const plain = writeMixture(codec, field, { indexChecks: true }).packet;
-    const unguarded = readMixture(codec, plain, other);
-    if (!(unguarded instanceof Int32Array)) sum.failed++;
-    else if (wrongSymbols([unguarded], [field.symbols]) > 0) sum.undetected++;
-    sum.bytes += plain.length;
-    sum.guarded += packet.length;
-    sum.corrections += corrections;
-  }
-  return sum;
+const columns: Record<string, (row: Row) => string | number> = {
+  error: ({ error }) => error.toExponential(0),
+  symbols: (row) => row.symbols,
+  wrong: ({ wrong }) => wrong,
+  "packets refused": ({ refused }) => refused,
+  "refused by index checks": ({ plainFailures }) => plainFailures,
+  "wrong in spite of them": ({ undetected }) => undetected,
+  "wrong and unnoticed without them": ({ silent }) => silent,
+  "bits/symbol": ({ bytes, costSymbols }) => ((8 * bytes) / costSymbols).toFixed(3),
+  corrected: ({ corrections, costSymbols }) => `${((100 * corrections) / costSymbols).toFixed(4)} %`,
+  bytes: ({ bytes, guardedBytes }) => `+${((100 * (guardedBytes - bytes)) / bytes).toFixed(3)} %`,
+};
+
+function print(title: string, rows: readonly Row[], names: readonly string[]): void {
+  const line = (cells: readonly (string | number)[]) =>
+    console.log(cells.map((cell, i) => String(cell).padEnd(Math.max(10, names[i].length + 2))).join(""));
+  console.log(`\n${title}`);
+  line(names);
+  for (const row of rows) line(names.map((name) => columns[name](row)));
 }
 
-console.log(`${rounds} packets of ${2 * partSize} symbols for each error, seed ${seed}`);
-const rows = errors.map((error) => ({ name: error.toExponential(0), ...trial(error) }));
+const all = [gaussians, mixtures].map((kind) => kind.errors.map((error) => measure(kind, error)));
 process.stderr.write("\n");
-table("guard = error: decoded with parameters of another machine", [
-  ["error", "symbols", "wrong", "packets refused"],
-  ...rows.map(({ name, wrong, refused }) => [name, rounds * 2 * partSize, wrong, refused]),
-]);
-table("no guard: packets that could not be decoded", [
-  ["error", "packets", "refused by index checks", "wrong in spite of them", "wrong and unnoticed without them"],
-  ...rows.map(({ name, failed, undetected, silent }) => [name, rounds, failed, undetected, silent]),
-]);
-const n = (rounds - Math.floor(rounds / 10)) * 2 * partSize;
-table("what a guard costs", [
-  ["guard", "bits/symbol", "corrected", "bytes"],
-  ...rows.map(({ name, bytes, guarded, corrections }) => [
-    ...[name, ((8 * bytes) / n).toFixed(3), percent(corrections / n, 4)],
-    `+${percent((guarded - bytes) / bytes, 3)}`,
-  ]),
-]);
-// Mixtures have nine parameters a symbol and are slower to decode: one packet of 24,576 symbols in forty.
-const packets = Math.ceil(symbols / (40 * partSize));
-const mixtures = errors.slice(0, 3).map((error) => ({ name: error.toExponential(0), ...mixtureTrial(error, packets) }));
-table(`mixtures of three components, ${packets * partSize} symbols for each error`, [
-  ["guard", "wrong", "bits/symbol", "corrections", "bytes", "no guard: packets that could not be decoded"],
-  ...mixtures.map(({ name, wrong, failed, bytes, guarded, corrections }) => [
-    ...[name, wrong, ((8 * bytes) / (packets * partSize)).toFixed(3), percent(corrections / (packets * partSize), 3)],
-    ...[`+${percent((guarded - bytes) / bytes, 2)}`, `${failed} of ${packets}`],
-  ]),
-]);
-const failures = rows.map(({ wrong, refused, undetected }) => wrong + refused + undetected);
-if ([...failures, ...mixtures.map(({ wrong, undetected }) => wrong + undetected)].some((count) => count > 0))
-  process.exitCode = 1;
+["gaussians", "mixtures of three components"].forEach((name, i) => {
+  const { packets } = [gaussians, mixtures][i];
+  print(`${name}, guard = error: decoded with parameters of another machine`, all[i], Object.keys(columns).slice(0, 4));
+  const failures = ["error", ...Object.keys(columns).slice(4, 7)];
+  print(`${name}, no guard: of ${packets} packets, those that could not be decoded`, all[i], failures);
+  print(`${name}, what a guard costs`, all[i], ["error", ...Object.keys(columns).slice(7)]);
+});
+if (all.flat().some(({ wrong, refused, undetected }) => wrong + refused + undetected > 0)) process.exitCode = 1;

@@ -67,16 +67,21 @@ export function nativeCases(): NativeCase[] {
   return cases;
 }
 
+/** As it is committed: short packets in full, so that a difference can be read. */
+export function vectorOf(
+  name: string,
+  packet: Uint8Array,
+): { name: string; bytes: number; hex?: string; xxh64?: string } {
+  const isShort = packet.length <= 400;
+  const content = isShort
+    ? { hex: Buffer.from(packet).toString("hex") }
+    : { xxh64: xxh64(packet).toString(16).padStart(16, "0") };
+  return { name, bytes: packet.length, ...content };
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const lines = nativeCases().map((item) => {
-    const packet = encodeByReference(item.parts, item.options);
-    // Short ones in full, so that a difference can be read.
-    const content =
-      packet.length <= 400
-        ? { hex: Buffer.from(packet).toString("hex") }
-        : { xxh64: xxh64(packet).toString(16).padStart(16, "0") };
-    return `  ${JSON.stringify({ name: item.name, bytes: packet.length, ...content })}`;
-  });
+  const vectors = nativeCases().map(({ name, parts, options }) => vectorOf(name, encodeByReference(parts, options)));
+  const lines = vectors.map((vector) => `  ${JSON.stringify(vector)}`);
   writeFileSync(new URL("vectors/native-packets.json", import.meta.url), `[\n${lines.join(",\n")}\n]\n`);
   console.log(`${lines.length} packets`);
 }

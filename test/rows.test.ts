@@ -20,8 +20,8 @@ function neighbour(x: number, by: number): number {
 
 /** Each scale of the table, its two float32 neighbours, and everything odd. */
 function boundaryScales(table: Float32Array): Float32Array {
-  const odd = Float32Array.of(0, -0, 1e-45, -1, 3.4e38, Infinity, -Infinity, 0.10999999, 0.11, 255.99, 256, 257);
-  return Float32Array.from([...table].flatMap((s) => [neighbour(s, -1), s, neighbour(s, 1)]).concat([...odd]));
+  const odd = [0, -0, 1e-45, -1, 3.4e38, Infinity, -Infinity, 0.10999999, 0.11, 255.99, 256, 257];
+  return Float32Array.from([...table].flatMap((s) => [neighbour(s, -1), s, neighbour(s, 1)]).concat(odd));
 }
 
 function randomScaleTable(rng: Random, rows: number): Float32Array {
@@ -46,7 +46,7 @@ function expected(
   return encodePacket([{ prior, dims: [scales.length], symbols }], { form: "compact", check: 0, lanes });
 }
 
-function check(codec: Codec, rng: Random, scaleTable: Float32Array, scales: Float32Array): void {
+const check = (codec: Codec, rng: Random, scaleTable: Float32Array, scales: Float32Array) => {
   const table = makeTable(rng, { rows: scaleTable.length, entries: 12, flavour: "random" });
   const symbols = Int32Array.from(scales, () => rng(9) - 4);
   const prior = codec.gaussian(scales, { table, scaleTable });
@@ -56,7 +56,7 @@ function check(codec: Codec, rng: Random, scaleTable: Float32Array, scales: Floa
   });
   assert.equal(bytes, expected(table, scales, scaleTable, symbols, 1));
   assert.equal(codec.decode(bytes, prior, { header: "none", type: "int32", dims: [scales.length] }).data, symbols);
-}
+};
 
 both("CompressAI's 64 scales, at and beside every boundary", (codec) => {
   const scales = boundaryScales(defaultScales);
@@ -89,21 +89,9 @@ both("random scale tables, from one row to 700", (codec) => {
     const scaleTable = randomScaleTable(rng, rows);
     const scales = boundaryScales(scaleTable);
     check(codec, rng, scaleTable, scales);
-    check(
-      codec,
-      rng,
-      scaleTable,
-      Float32Array.from({ length: 3000 }, () => scaleTable[rng(rows)] * (0.9 + rng.unit() * 0.2)),
-    );
+    const near = Float32Array.from({ length: 3000 }, () => scaleTable[rng(rows)] * (0.9 + rng.unit() * 0.2));
+    check(codec, rng, scaleTable, near);
   }
-});
-
-both("scales may be a tensor of the latent's shape", (codec) => {
-  const rng = random(4);
-  const scales = Float32Array.from({ length: 2 * 3 * 7 }, () => rng.unit() * 5);
-  const latent = { type: "float32", dims: [2, 3, 7], data: Float32Array.from(scales, (s) => s * (rng.unit() - 0.5)) };
-  const fromTensor = codec.gaussian({ type: "float32", dims: [2, 3, 7], data: scales });
-  assert.equal(codec.encode(latent, fromTensor), codec.encode(latent, codec.gaussian(scales)));
 });
 
 both("a NaN among the scales is an error that names its position", (codec) => {
@@ -118,18 +106,13 @@ both("a NaN among the scales is an error that names its position", (codec) => {
 });
 
 both("scale tables that do not ascend or do not fit are refused", (codec) => {
-  const scales = new Float32Array(3);
   const table = makeTable(random(5), { rows: 3, entries: 5, flavour: "random" });
-  for (const bad of [
+  for (const scaleTable of [
     [1, 1, 2],
     [1, Number.NaN, 2],
     [1, 2],
-  ])
-    throwsMistake(
-      () => codec.gaussian(scales, { table, scaleTable: Float32Array.from(bad) }),
-      RangeError,
-      "scaleTable",
-    );
+  ].map((scales) => Float32Array.from(scales)))
+    throwsMistake(() => codec.gaussian(new Float32Array(3), { table, scaleTable }), RangeError, "scaleTable");
 });
 
 both("scales without a table get one of their own, also after the stock table was used", (codec) => {

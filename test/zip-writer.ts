@@ -24,51 +24,46 @@ function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-const u16 = (value: number) => [value & 255, value >>> 8];
-const u32 = (value: number) => [...u16(value & 65535), ...u16(value >>> 16)];
-const u64 = (value: number) => [...u32(value >>> 0), ...u32(Math.floor(value / 2 ** 32))];
+const u16 = (...values: number[]) => values.flatMap((value) => [value & 255, value >>> 8]);
+const u32 = (...values: number[]) => values.flatMap((value) => u16(value & 65535, value >>> 16));
+const u64 = (...values: number[]) => values.flatMap((value) => u32(value >>> 0, Math.floor(value / 2 ** 32)));
+/** What stands in 32 bits where the value is in 64. */
+const elsewhere = 0xffffffff;
 
 export function writeZip(members: readonly Member[], { zip64 = false, comment = "" }: ZipOptions = {}): Uint8Array {
   const parts: Uint8Array[] = [];
   const directory: number[] = [];
   let at = 0;
   const push = (bytes: ArrayLike<number>) => {
-    const part = Uint8Array.from(bytes);
-    parts.push(part);
-    at += part.length;
+    parts.push(Uint8Array.from(bytes));
+    at += bytes.length;
   };
   for (const { name, data, packed, size = data.length, crc = crc32(data) } of members) {
     const text = new TextEncoder().encode(name);
     const stored = packed ?? data;
-    const common = [...u16(20), ...u16(0x800), ...u16(packed ? 8 : 0), ...u16(0), ...u16(0), ...u32(crc)];
-    const full = [0xff, 0xff, 0xff, 0xff];
+    const common = [...u16(20, 0x800, packed ? 8 : 0, 0, 0), ...u32(crc)];
     const place = at;
-    push([...u32(0x04034b50), ...common, ...u32(stored.length), ...u32(size), ...u16(text.length), ...u16(0), ...text]);
-    parts.push(stored);
-    at += stored.length;
-    const extra = zip64 ? [...u16(1), ...u16(24), ...u64(size), ...u64(stored.length), ...u64(place)] : [];
-    const [packedSize, fullSize, start] = [stored.length, size, place].map((value) => (zip64 ? full : u32(value)));
-    const lengths = [...u16(text.length), ...u16(extra.length), ...u16(0), ...u16(0), ...u16(0), ...u32(0)];
-    directory.push(...u32(0x02014b50), ...u16(20), ...common, ...packedSize, ...fullSize, ...lengths, ...start);
+    push([...u32(0x04034b50), ...common, ...u32(stored.length, size), ...u16(text.length, 0), ...text]);
+    push(stored);
+    const extra = zip64 ? [...u16(1, 24), ...u64(size, stored.length, place)] : [];
+    const [sizes, offset] = zip64 ? [[elsewhere, elsewhere], elsewhere] : [[stored.length, size], place];
+    const lengths = u16(text.length, extra.length, 0, 0, 0);
+    const attributes = u32(0, offset);
+    directory.push(...u32(0x02014b50), ...u16(20), ...common, ...u32(...sizes), ...lengths, ...attributes);
     directory.push(...text, ...extra);
   }
   const start = at;
   push(directory);
+  const { length } = members;
   if (zip64) {
     const end = at;
-    push([...u32(0x06064b50), ...u64(44), ...u16(45), ...u16(45), ...u32(0), ...u32(0)]);
-    push([members.length, members.length, directory.length, start].flatMap(u64));
-    push([...u32(0x07064b50), ...u32(0), ...u64(end), ...u32(1)]);
+    const counts = u64(length, length, directory.length, start);
+    push([...u32(0x06064b50), ...u64(44), ...u16(45, 45), ...u32(0, 0), ...counts]);
+    push([...u32(0x07064b50, 0), ...u64(end), ...u32(1)]);
   }
-  const count = zip64 ? 0xffff : members.length;
-  push([...u32(0x06054b50), ...u16(0), ...u16(0), ...u16(count), ...u16(count)]);
-  push(zip64 ? new Array(8).fill(0xff) : [...u32(directory.length), ...u32(start)]);
-  push([...u16(comment.length), ...new TextEncoder().encode(comment)]);
-  const bytes = new Uint8Array(at);
-  let to = 0;
-  for (const part of parts) {
-    bytes.set(part, to);
-    to += part.length;
-  }
-  return bytes;
+  const count = zip64 ? 0xffff : length;
+  const places = zip64 ? u32(elsewhere, elsewhere) : u32(directory.length, start);
+  const last = [...u16(comment.length), ...new TextEncoder().encode(comment)];
+  push([...u32(0x06054b50), ...u16(0, 0, count, count), ...places, ...last]);
+  return new Uint8Array(Buffer.concat(parts));
 }
