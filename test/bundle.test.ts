@@ -8,7 +8,7 @@ import { stockBundle } from "latentwire/tables/stock";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { makeTable, random } from "./cases.js";
-import { rejects, sameNumbers, throwsCode, throwsMistake } from "./expect.js";
+import { rejects, sameNumbers, throwMistakes, throwsCode, throwsMistake } from "./expect.js";
 import { mutate, reseal } from "./mutate.js";
 import { xxh32 } from "./reference.js";
 
@@ -75,26 +75,20 @@ test("the bytes are those of docs/tables.md", () => {
 test("priors are the codec's own, with the entry's step and axis unless told otherwise", () => {
   const bundle = readBundle(bytes);
   const y = latent([1, 6, 5, 4], 3);
-  const direct = codec.encode(y, codec.factorized(channels, { step: 0.25 }));
-  assert.equal(codec.encode(y, bundle.factorized(codec, "hyper")), direct);
-  const coarse = codec.encode(y, codec.factorized(channels, { step: 2 }));
-  assert.equal(codec.encode(y, bundle.factorized(codec, "hyper", { step: 2 })), coarse);
   const turned = latent([1, 5, 6, 4], 3);
-  const alongTwo = codec.encode(turned, codec.factorized(channels, { axis: 2 }));
-  assert.equal(codec.encode(turned, bundle.factorized(codec, "last")), alongTwo);
-
   const scales = Float32Array.from({ length: 120 }, (_, i) => 0.05 + i / 12);
   const means = Float32Array.from({ length: 120 }, (_, i) => (i % 7) / 3);
-  for (const [name, step] of [
-    ["main", 1],
-    ["stored", 2],
-  ] as const) {
-    const expected = codec.encode(y, codec.gaussian(scales, { table: gaussian, scaleTable, means, step }));
-    assert.equal(codec.encode(y, bundle.gaussian(codec, name, scales, { means })), expected);
-  }
   const rows = Array.from({ length: 120 }, (_, i) => i % 3);
-  const byRow = codec.encode(y, codec.indexed(plain, rows, { step: 0.5 }));
-  assert.equal(codec.encode(y, bundle.indexed(codec, "rows", rows)), byRow);
+  const direct = { table: gaussian, scaleTable, means };
+  for (const [input, found, expected] of [
+    [y, bundle.factorized(codec, "hyper"), codec.factorized(channels, { step: 0.25 })],
+    [y, bundle.factorized(codec, "hyper", { step: 2 }), codec.factorized(channels, { step: 2 })],
+    [turned, bundle.factorized(codec, "last"), codec.factorized(channels, { axis: 2 })],
+    [y, bundle.gaussian(codec, "main", scales, { means }), codec.gaussian(scales, direct)],
+    [y, bundle.gaussian(codec, "stored", scales, { means }), codec.gaussian(scales, { ...direct, step: 2 })],
+    [y, bundle.indexed(codec, "rows", rows), codec.indexed(plain, rows, { step: 0.5 })],
+  ] as const)
+    assert.equal(codec.encode(input, found), codec.encode(input, expected));
 });
 
 test("tables are parsed when used, and once per codec", () => {
@@ -141,11 +135,13 @@ test("the caller's buffer is his own afterwards", () => {
 
 test("mistakes name the argument", () => {
   const bundle = readBundle(bytes);
-  throwsMistake(() => bundle.entry("nothing"), RangeError, "name");
-  throwsMistake(() => bundle.factorized(codec, "main"), RangeError, "name");
-  throwsMistake(() => bundle.gaussian(codec, "hyper", new Float32Array(1)), RangeError, "name");
-  throwsMistake(() => readBundle("x" as never), TypeError, "bytes");
-  throwsMistake(() => writeBundle(null as never), TypeError, "entries");
+  throwMistakes([
+    [RangeError, "name", () => bundle.entry("nothing")],
+    [RangeError, "name", () => bundle.factorized(codec, "main")],
+    [RangeError, "name", () => bundle.gaussian(codec, "hyper", new Float32Array(1))],
+    [TypeError, "bytes", () => readBundle("x" as never)],
+    [TypeError, "entries", () => writeBundle(null as never)],
+  ]);
   const one = { name: "a", kind: "factorized", table: plain } as const;
   const wrong: [BundleInput[], string][] = [
     [[one, one], "a"],
@@ -164,88 +160,59 @@ test("mistakes name the argument", () => {
   for (const [entries, argument] of wrong) throwsMistake(() => writeBundle(entries), RangeError, argument);
 });
 
-test("an empty bundle is a bundle", () => {
-  assert.equal(readBundle(writeBundle([])).entries, []);
-});
-
-/** A bundle whose directory is `change`d, its checksum right. */
-function edited(change: (directory: { entries: Record<string, unknown>[] }) => unknown): Uint8Array {
-  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  const directory = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  const text = new TextEncoder().encode(JSON.stringify(change(directory) ?? directory));
-  const out = new Uint8Array(8 + text.length + bytes.length - 8 - length);
-  out.set(bytes.subarray(0, 4));
-  new DataView(out.buffer).setUint32(4, text.length, true);
-  out.set(text, 8);
-  out.set(bytes.subarray(8 + length), 8 + text.length);
-  return reseal(out);
+/** A bundle with this directory, its checksum right. */
+function withDirectory(text: string, blobs: Uint8Array): Uint8Array {
+  const directory = new TextEncoder().encode(text);
+  const length = new Uint8Array(Uint32Array.of(directory.length).buffer);
+  return reseal(new Uint8Array(Buffer.concat([bytes.subarray(0, 4), length, directory, blobs])));
 }
 
+/** The bundle above, its directory changed. */
+function edited(change: (directory: { entries: Record<string, unknown>[] }) => unknown): Uint8Array {
+  const end = 8 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+  const directory = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
+  return withDirectory(JSON.stringify(change(directory) ?? directory), bytes.subarray(end));
+}
+
+const set = (field: string, value: unknown, entry = 0) =>
+  edited(({ entries }) => {
+    entries[entry][field] = value;
+  });
+
 test("directories that contradict themselves are CORRUPTED", () => {
-  const set = (field: string, value: unknown) => (directory: { entries: Record<string, unknown>[] }) => {
-    directory.entries[0][field] = value;
-  };
   readBundle(edited(() => {}));
-  for (const change of [
-    () => [],
-    () => "text",
-    () => ({ entries: 5 }),
-    () => ({ entries: [null] }),
-    () => ({ entries: Array.from({ length: 4097 }, () => ({})) }),
-    set("name", ""),
-    set("name", "main"),
-    set("name", "a\u0000"),
-    set("name", 5),
-    set("rows", 5),
-    set("rows", -1),
-    set("rows", 1e9),
-    set("fingerprint", "0000000000000000"),
-    set("fingerprint", 7),
-    set("table", undefined),
-    set("table", [0, 1e9]),
-    set("table", [1e9, 0]),
-    set("table", [-1, 20]),
-    set("table", [0.5, 20]),
-    set("table", [0, 5]),
-    set("table", [1, 40]),
-    set("table", "x"),
-    set("scales", [0, 24]),
-    set("step", 0),
-    set("step", "1"),
-    set("step", 1e300),
-    set("axis", 7),
-    set("shape", []),
-    set("shape", [1, 2.5]),
-    set("shape", new Array(8).fill(1)),
-    set("meta", []),
-    (directory: { entries: Record<string, unknown>[] }) => {
-      directory.entries[1].scales = [0, 8];
-    },
-  ])
-    throwsCode(() => readBundle(edited(change)), "CORRUPTED");
-  throwsCode(() => readBundle(edited(set("kind", "mixture"))), "UNSUPPORTED_VERSION");
+  const many = Array.from({ length: 4097 }, () => ({}));
+  for (const directory of [[], "text", { entries: 5 }, { entries: [null] }, { entries: many }])
+    throwsCode(() => readBundle(edited(() => directory)), "CORRUPTED");
+  const wrong: Record<string, unknown[]> = {
+    name: ["", "main", "a\u0000", 5],
+    rows: [5, -1, 1e9],
+    fingerprint: ["0000000000000000", 7],
+    table: [undefined, "x", [0, 1e9], [1e9, 0], [-1, 20], [0.5, 20], [0, 5], [1, 40]],
+    scales: [[0, 24]],
+    step: [0, "1", 1e300],
+    axis: [7],
+    shape: [[], [1, 2.5], [1, 1, 1, 1, 1, 1, 1, 1]],
+    meta: [[]],
+  };
+  for (const [field, values] of Object.entries(wrong))
+    for (const value of values) throwsCode(() => readBundle(set(field, value)), "CORRUPTED");
+  throwsCode(() => readBundle(set("scales", [0, 8], 1)), "CORRUPTED");
+  throwsCode(() => readBundle(set("kind", "mixture")), "UNSUPPORTED_VERSION");
 });
 
-test("keys that JavaScript treats specially are only keys", () => {
+test("keys that JavaScript treats specially are only keys, and an empty bundle is a bundle", () => {
   const text = `{"entries": [], "meta": {"__proto__": {"polluted": 1}}, "__proto__": {"entries": 5}}`;
-  const directory = new TextEncoder().encode(text);
-  const out = new Uint8Array(8 + directory.length + 4);
-  out.set([0x4c, 0x57, 0x42, 1]);
-  new DataView(out.buffer).setUint32(4, directory.length, true);
-  out.set(directory, 8);
-  assert.equal(readBundle(reseal(out)).entries, []);
+  for (const empty of [withDirectory(text, new Uint8Array(4)), writeBundle([])])
+    assert.equal(readBundle(empty).entries, []);
   assert.is(({} as { polluted?: number }).polluted, undefined);
 });
 
 test("a table other than the directory's is found out when it is loaded", () => {
-  const other = edited((directory) => {
-    directory.entries[1].fingerprint = channels.fingerprint;
-  });
+  const other = set("fingerprint", channels.fingerprint, 1);
   throwsCode(() => readBundle(other).table(codec, "main"), "CORRUPTED");
-  const scales = edited((directory) => {
-    // Scales out of the middle of a table: hardly ascending.
-    directory.entries[1].scales = [3, 16];
-  });
+  // Scales out of the middle of a table: hardly ascending.
+  const scales = set("scales", [3, 16], 1);
   throwsCode(() => readBundle(scales).table(codec, "main"), ["INVALID_TABLE", "CORRUPTED"]);
 });
 
