@@ -144,5 +144,8 @@ test("every example is tested", () => {
   assert.equal(names.map(({ name }) => name).sort(), ["compressai", "node", "vite-onnxruntime-web", "worker-pool"]);
 });
 
-test.after(closeChromium);
+test.after(async () => {
+  await closeChromium();
+  rmSync(from(".cache", "examples"), { recursive: true, force: true });
+});
 test.run();
