@@ -275,6 +275,17 @@ both("bytes behind the stream are CORRUPTED", (codec) => {
     }
 });
 
+both("an escape that is not written in the fewest bytes is CORRUPTED", (codec) => {
+  const prior = codec.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] }, { axis: 0 });
+  const options = { header: "none", lanes: 1 } as const;
+  const packet = codec.encode({ type: "int32", dims: [1], data: Int32Array.of(3) }, prior, options);
+  const decode = (bytes: Uint8Array) => codec.decode(bytes, prior, { header: "none", dims: [1], type: "int32" }).data;
+  // Control byte, size of the escapes, the state, and the escape: raw 4.
+  assert.equal([packet[1], packet[packet.length - 1], decode(packet)[0]], [1, 4, 3]);
+  const longer = Uint8Array.from([packet[0], 2, ...packet.subarray(2, -1), 0x84, 0]);
+  throwsCode(() => decode(longer), "CORRUPTED");
+});
+
 // ---- a header that breaks its rules
 
 packets("control byte, prefix, shapes", ({ codec, prior, decode, open, good, several }) => {
