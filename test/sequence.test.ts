@@ -1,6 +1,6 @@
 // Parts piece by piece, as autoregressive priors need them: the same bytes as one write, and no garbage.
 import { GCProfiler } from "node:v8";
-import type { PartWriter, PartReader, SequenceOptions } from "latentwire";
+import type { PartReader, PartWriter, SequenceOptions } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { stockScales } from "../bindings/cdfs.js";
