@@ -9,17 +9,17 @@ import { throwsMistake } from "./expect.js";
 import { factorizedRows, gaussianRow } from "./formulas.js";
 import { partFingerprint, tableFromJson } from "./reference.js";
 
+const [{ codec }] = builds;
+
 function randomParameters(rng: Random, channels: number, filters: readonly number[]): FactorizedParameters {
   const sizes = [1, ...filters, 1];
   const draw = (count: number, scale: number) => Float32Array.from({ length: count }, () => (rng.unit() - 0.5) * scale);
   const layers = sizes.slice(1).map((outputs, i) => ({ outputs, inputs: sizes[i] }));
-  const quantiles = Float32Array.from({ length: channels }, () => rng.unit() * 2 - 1).reduce<number[]>(
-    (all, median) => {
-      all.push(median - 0.2 - rng.unit() * 12, median, median + 0.2 + rng.unit() * 12);
-      return all;
-    },
-    [],
-  );
+  const quantiles = Array.from({ length: channels }, () => rng.unit() * 2 - 1).flatMap((median) => [
+    median - 0.2 - rng.unit() * 12,
+    median,
+    median + 0.2 + rng.unit() * 12,
+  ]);
   return {
     matrices: layers.map(({ outputs, inputs }) => draw(channels * outputs * inputs, 2)),
     biases: layers.map(({ outputs }) => draw(channels * outputs, 1)),
@@ -42,7 +42,6 @@ function sameRows(actual: TableJson, expected: TableJson): void {
 const gaussianScales = Float32Array.from([0.01, 0.05, 0.11, 0.2, 0.5, 1, 1.5, 3, 10, 31.7, 100, 256, 700]);
 
 test("Gaussian rows equal an independent computation", () => {
-  const [{ codec }] = builds;
   const rows = Array.from(gaussianScales, gaussianRow);
   const expected = { offsets: rows.map((row) => row.offset), cdfs: rows.map((row) => row.cdf) };
   sameRows(codec.gaussianTable(gaussianScales).toJSON(), expected);
@@ -63,20 +62,14 @@ test("the stock scales are torch's, bit for bit", () => {
 });
 
 test("the stock Gaussian table has CompressAI's shape and is what gaussianTable builds", () => {
-  const [{ codec }] = builds;
   const stock = codec.gaussian(new Float32Array(1)).table;
   const json = stock.toJSON();
-  assert.is(json.cdfs.length, 64);
-  assert.is(json.cdfs[63].length, 3133);
-  assert.is(
-    json.cdfs.reduce((sum, cdf) => sum + cdf.length, 0),
-    27256,
-  );
+  const lengths = json.cdfs.map(({ length }) => length);
+  assert.equal([lengths.length, lengths[63], lengths.reduce((a, b) => a + b, 0)], [64, 3133, 27256]);
   assert.is(codec.gaussianTable().fingerprint, stock.fingerprint);
 });
 
 test("the factorized prior's rows equal an independent computation", () => {
-  const [{ codec }] = builds;
   const rng = random(77);
   for (const filters of [[3, 3, 3, 3], [3, 3, 3], [], [1], [5, 2]]) {
     for (const channels of [1, 3, 20]) {
@@ -103,7 +96,6 @@ test("both builds compute identical tables", () => {
 });
 
 test("a built table codes", () => {
-  const [{ codec }] = builds;
   const table = codec.factorizedTable(randomParameters(random(79), 6, [3, 3]));
   const prior = codec.factorized(table);
   const y = Float32Array.from({ length: 6 * 100 }, (_, i) => Math.sin(i) * 5);
@@ -115,24 +107,15 @@ test("a built table codes", () => {
 });
 
 test("parameters that do not fit each other are refused", () => {
-  const [{ codec }] = builds;
   const parameters = randomParameters(random(80), 4, [3, 3]);
-  throwsMistake(
-    () => codec.factorizedTable({ ...parameters, biases: parameters.biases.slice(1) }),
-    RangeError,
-    "biases",
-  );
-  throwsMistake(() => codec.factorizedTable({ ...parameters, factors: [] }), RangeError, "factor");
-  throwsMistake(
-    () => codec.factorizedTable({ ...parameters, quantiles: new Float32Array(5) }),
-    RangeError,
-    "quantiles",
-  );
-  throwsMistake(
-    () => codec.factorizedTable({ ...parameters, matrices: [new Float32Array(1), ...parameters.matrices.slice(1)] }),
-    RangeError,
-    "matrices",
-  );
+  const { biases, matrices } = parameters;
+  for (const [argument, change] of Object.entries({
+    biases: { biases: biases.slice(1) },
+    factor: { factors: [] },
+    quantiles: { quantiles: new Float32Array(5) },
+    matrices: { matrices: [new Float32Array(1), ...matrices.slice(1)] },
+  }))
+    throwsMistake(() => codec.factorizedTable({ ...parameters, ...change }), RangeError, argument);
   throwsMistake(() => codec.gaussianTable(Float32Array.of(1, -1)), RangeError, "scales");
 });
 

@@ -23,16 +23,9 @@ test("a bundle written by Python is a bundle", () => {
   const bytes = readFileSync(join(root, "test/vectors/python-bundle.lwb"));
   const bundle = readBundle(bytes);
   assert.equal(bundle.meta, { made: "make_bundle.py", list: [1, 2.5, null] });
+  const fields = ["name", "kind", "rows", "step", "axis", "shape", "medians"] as const;
   assert.equal(
-    bundle.entries.map(({ name, kind, rows, step, axis, shape, medians }) => [
-      name,
-      kind,
-      rows,
-      step,
-      axis,
-      shape,
-      medians,
-    ]),
+    bundle.entries.map((entry) => fields.map((field) => entry[field])),
     [
       ["latent_codec.hyper.entropy_bottleneck", "factorized", 3, 1, undefined, [null, 3, null, null], true],
       ["größe", "factorized", 1, 0.5, 2, undefined, false],
@@ -69,16 +62,12 @@ test("a bundle written by Python is a bundle", () => {
 
 test("Python refuses what is no table", () => {
   if (!runs("pass")) return missing("Python");
-  const attempt = (call: string) =>
-    spawnSync(
-      python,
-      ["-c", `from latentwire_bundle import *\ntry:\n  ${call}\nexcept ValueError as e: print("refused", e)`],
-      {
-        cwd: join(root, "tables"),
-        env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
-        encoding: "utf8",
-      },
-    ).stdout;
+  const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1" };
+  const attempt = (call: string) => {
+    const code = `from latentwire_bundle import *\ntry:\n  ${call}\nexcept ValueError as e: print("refused", e)`;
+    return spawnSync(python, ["-c", code], { cwd: join(root, "tables"), env, encoding: "utf8" }).stdout;
+  };
+  const table = "'table': table_bytes([0], [[0, 65536]])";
   for (const call of [
     "table_bytes([], [])",
     "table_bytes([0], [[0, 5, 5, 65536]])",
@@ -87,9 +76,9 @@ test("Python refuses what is no table", () => {
     "table_bytes([2**30 + 1], [[0, 65536]])",
     "table_bytes([0], [[0, 65536]], [float('nan')])",
     "table_bytes([0], [[0, 65536]], [1, 2])",
-    "bundle_bytes([{'name': 'a', 'kind': 'other', 'table': table_bytes([0], [[0, 65536]])}])",
-    "bundle_bytes(2 * [{'name': 'a', 'kind': 'indexed', 'table': table_bytes([0], [[0, 65536]])}])",
-    "bundle_bytes([{'name': 'a', 'kind': 'gaussian', 'scales': [1, 2], 'table': table_bytes([0], [[0, 65536]])}])",
+    `bundle_bytes([{'name': 'a', 'kind': 'other', ${table}}])`,
+    `bundle_bytes(2 * [{'name': 'a', 'kind': 'indexed', ${table}}])`,
+    `bundle_bytes([{'name': 'a', 'kind': 'gaussian', 'scales': [1, 2], ${table}}])`,
   ])
     assert.match(attempt(call), /^refused /, call);
 });
@@ -112,23 +101,13 @@ test("the export of a real model: its networks run, its tables write CompressAI'
     const { report, joint, zString, yString } = expected;
     assert.equal(Object.keys(report.networks).sort(), ["g_a", "g_s", "h_a", "h_s"]);
     assert.equal(report.networks.g_a.input, [null, 3, null, null]);
-    assert.equal(Object.keys(joint.networks).sort(), [
-      "context_prediction",
-      "entropy_parameters",
-      "g_a",
-      "g_s",
-      "h_a",
-      "h_s",
-    ]);
-    assert.is(report.updated, false);
-    assert.is(joint.updated, true);
+    const jointNetworks = ["context_prediction", "entropy_parameters", "g_a", "g_s", "h_a", "h_s"];
+    assert.equal(Object.keys(joint.networks).sort(), jointNetworks);
+    assert.equal([report.updated, joint.updated], [false, true]);
 
     const bundle = readBundle(readFileSync(join(folder, "mean-scale/model.lwb")));
-    assert.equal(
-      (bundle.meta.networks as Record<string, unknown>).h_s,
-      report.networks.h_s,
-      "the bundle says which networks there are",
-    );
+    const { h_s } = bundle.meta.networks as Record<string, unknown>;
+    assert.equal(h_s, report.networks.h_s, "the bundle says which networks there are");
     const floats = ({ dims, data }: Flat) => ({ type: "float32", dims, data: Float32Array.from(data) });
     const runOnnx = async (name: string, input: Flat) => {
       const session = await InferenceSession.create(join(folder, "mean-scale", `${name}.onnx`));

@@ -66,14 +66,10 @@ function logit(
 export function factorizedRows(parameters: FactorizedParameters): TableJson {
   const { quantiles } = parameters;
   const channels = quantiles.length / 3;
-  const below = Array.from({ length: channels }, (_, c) =>
-    Math.max(0, Math.ceil(quantiles[3 * c + 1] - quantiles[3 * c])),
-  );
-  const above = Array.from({ length: channels }, (_, c) =>
-    Math.max(0, Math.ceil(quantiles[3 * c + 2] - quantiles[3 * c + 1])),
-  );
-  const longest = Math.max(...below.map((b, c) => b + above[c] + 1));
   const medians = Array.from({ length: channels }, (_, c) => quantiles[3 * c + 1]);
+  const below = medians.map((median, c) => Math.max(0, Math.ceil(median - quantiles[3 * c])));
+  const above = medians.map((median, c) => Math.max(0, Math.ceil(quantiles[3 * c + 2] - median)));
+  const longest = Math.max(...below.map((b, c) => b + above[c] + 1));
   const cdfs = medians.map((median, c) => {
     const at = (k: number) => logit(parameters, channels, c, median - below[c] + k);
     const pmf = Array.from({ length: below[c] + above[c] + 1 }, (_, k) => {
