@@ -18,16 +18,19 @@ import { stockScales } from "../bindings/cdfs.js";
 import { watched } from "./builds.js";
 import { random } from "./cases.js";
 import { rejects } from "./expect.js";
-import { type FamilyCase, floatsOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
+import {
+  type FamilyCase,
+  floatsOf,
+  netsOf,
+  readCases,
+  recipeOf,
+  tensorBy as tensor,
+  tensorOf,
+} from "./family-cases.js";
 
 const codec = await create();
 const cases = readCases(new URL("./vectors/families.json", import.meta.url)).filter(({ packet }) => packet);
 
-const tensor = (dims: number[], value: (i: number) => number) => ({
-  type: "float32",
-  dims,
-  data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
-});
 const session = (inputNames: string[], outputNames: string[], run: (feeds: Tensors) => unknown) => ({
   inputNames,
   outputNames,

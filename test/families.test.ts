@@ -7,7 +7,17 @@ import { garbagePerPixel } from "../bench/families/measure.js";
 import { stockScales } from "../bindings/cdfs.js";
 import { builds } from "./builds.js";
 import { rejects } from "./expect.js";
-import { bytesOf, type FamilyCase, floatsOf, hexOf, netsOf, readCases, recipeOf, tensorOf } from "./family-cases.js";
+import {
+  bytesOf,
+  type FamilyCase,
+  floatsOf,
+  hexOf,
+  netsOf,
+  readCases,
+  recipeOf,
+  tensorBy as tensor,
+  tensorOf,
+} from "./family-cases.js";
 
 const all = readCases(new URL("./vectors/families.json", import.meta.url));
 const cases = all.filter(({ packet }) => packet !== undefined);
@@ -120,14 +130,8 @@ test("autoregressive: the network sees what comes before its pixel, and nothing 
     const [place] = psi.data as Float32Array;
     assert.is(place, seen.length % (h * w), "psi is that of the pixel");
     seen.push((y_hat.data as Float32Array).slice());
-    const of = (value: number) => ({ type: "float32", dims: [1, c, 1, 1], data: new Float32Array(c).fill(value) });
-    return { scales: of(1), means: of(0.25) };
+    return { scales: tensor([1, c, 1, 1], () => 1), means: tensor([1, c, 1, 1], () => 0.25) };
   };
-  const tensor = (dims: number[], value: (i: number) => number) => ({
-    type: "float32",
-    dims,
-    data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
-  });
   const model = {
     prior: codec.factorized(named("mean-scale").prior),
     h_a: () => ({ z: tensor([1, 4, 1, 1], () => 0) }),

@@ -20,6 +20,8 @@ import {
   scale,
 } from "latentwire/onnx";
 
+import { productOf } from "./cases.js";
+
 interface Hex {
   readonly dims: number[];
   readonly f32: string;
@@ -61,6 +63,13 @@ export const tensorOf = (hex: Hex): Latent<Float32Array> => ({
   dims: hex.dims,
   data: floatsOf(hex),
   location: "cpu",
+});
+
+/** A float32 tensor of a shape, from a rule. */
+export const tensorBy = (dims: number[], value: (i: number) => number) => ({
+  type: "float32",
+  dims,
+  data: Float32Array.from({ length: productOf(dims) }, (_, i) => value(i)),
 });
 
 /** A network that gives its answers in turn, over and over. */

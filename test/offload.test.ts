@@ -21,6 +21,7 @@ import type { Point } from "../bench/offload/points.js";
 import type { Way } from "../bench/offload/ways.js";
 import { duration } from "../bench/terminal.js";
 import { isFull } from "./builds.js";
+import { rejects } from "./expect.js";
 import { onnxModel } from "./onnx-model.js";
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -124,26 +125,20 @@ inFull("mistakes end in one line", () => {
   }
 });
 
-test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends", () => {
+test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends, and which end that is", () => {
   const points = [
     { bytes: 1000, top1: 0.2 },
     { bytes: 4000, top1: 0.6 },
     { bytes: 5000, top1: 0.5 },
   ];
-  assert.is(bytesAt(points, 0.2), 1000);
+  assert.equal(
+    [0.2, 0.7, 0.1].map((top1) => bytesAt(points, top1)),
+    [1000, null, null],
+  );
   assert.ok(Math.abs(bytesAt(points, 0.4)! - 2000) < 1e-6);
-  assert.is(bytesAt(points, 0.7), null);
-  assert.is(bytesAt(points, 0.1), null);
-});
-
-test("a top-1 beyond a curve: which end it has", () => {
-  const points = [
-    { bytes: 4000, top1: 0.6 },
-    { bytes: 1000, top1: 0.2 },
-  ];
   assert.is(beyond(points, 0.4), null);
-  assert.equal(beyond(points, 0.1), { end: points[1], below: true });
-  assert.equal(beyond(points, 0.7), { end: points[0], below: false });
+  assert.equal(beyond(points, 0.1), { end: points[0], below: true });
+  assert.equal(beyond(points, 0.7), { end: points[1], below: false });
 });
 
 test("labels: any order of columns, quotes, CRLF, empty lines, a mark of the byte order", () => {
@@ -198,11 +193,7 @@ test("a way that cannot take a model's latents is left out, with its reason", as
   assert.is(images.length, 2);
   assert.is(outcomes.size, 0);
   assert.equal(skipped, ["int8 m: 133 does not fit (rocket.png)"]);
-  let message = "";
-  await run(way("JPEG")).catch((error: Error) => {
-    message = error.message;
-  });
-  assert.is(message, "133 does not fit");
+  await rejects(run(way("JPEG")), Error, /^133 does not fit$/);
 });
 
 test("the server of the link leaves Ctrl-C to its parent", async () => {
@@ -231,13 +222,10 @@ test("link profiles: numbers, and a name once", () => {
   assert.throws(() => read([link, link]), /two links are called a/);
 });
 
-test("CSV: what holds a comma or a quote is quoted", () => {
+test("CSV: what holds a comma or a quote is quoted; time that is left, in words", () => {
   const nothing = { encoder: 1, codec: 1, image: 1, decoder: 1, network: 1 };
   const point = { codec: "latentwire", setting: 'a, "b"', client: nothing, server: nothing, links: [] };
   assert.match(toCsv([point as unknown as Point]), /\nlatentwire,"a, ""b""",/);
-});
-
-test("time that is left, in words", () => {
   assert.equal([7.4, 65, 3725, Number.NaN].map(duration), ["7 s", "1:05 min", "1:02 h", "?"]);
 });
 
@@ -252,12 +240,8 @@ test("rows for a coarser step hold every symbol that the finer ones held", async
   }
 });
 
-const executable = [
-  process.env.CHROMIUM,
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find((path) => path !== undefined && existsSync(path));
+const installed = ["chromium", "chromium-browser", "google-chrome"].map((name) => `/usr/bin/${name}`);
+const executable = [process.env.CHROMIUM, ...installed].find((path) => path !== undefined && existsSync(path));
 
 inFull("the page in Chromium: packets of the size that Node makes, and canvas pictures", async () => {
   if (executable === undefined) return console.log("skipped: no chromium");

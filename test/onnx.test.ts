@@ -1,3 +1,4 @@
+// latentwire/onnx: a model in two halves, in both ONNX runtimes, and float16 beside ONNX Cast.
 import { existsSync, readFileSync } from "node:fs";
 import { create, type TensorLike } from "latentwire";
 import { loadBundle } from "latentwire/bundle";
@@ -9,7 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { narrow, widen } from "../bindings/float16.js";
 import { testTable } from "./engines/cases.js";
-import { rejects, throwsCode } from "./expect.js";
+import { rejects, sameNumbers, throwsCode } from "./expect.js";
 import { castTo, onnxModel } from "./onnx-model.js";
 import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./split-model.js";
 
@@ -41,11 +42,8 @@ for (const [name, ort] of Object.entries(runtimes)) {
 
   test(`${name}: what the codec returns goes into session.run as it is`, async () => {
     const decoder = await ort.InferenceSession.create(decoderModel());
-    const y: TensorLike = {
-      type: "float32",
-      dims: [1, 4, 2, 3],
-      data: Float32Array.from({ length: 24 }, (_, i) => Math.sin(i)),
-    };
+    const sines = Float32Array.from({ length: 24 }, (_, i) => Math.sin(i));
+    const y: TensorLike = { type: "float32", dims: [1, 4, 2, 3], data: sines };
     const packet = codec.encode(y, prior);
     const restored = codec.decode(packet, prior);
     const writer = codec.writer();
@@ -76,12 +74,8 @@ for (const [name, ort] of Object.entries(runtimes)) {
   test(`${name}: a prior made from the network's own scales`, async () => {
     const encoder = await ort.InferenceSession.create(richEncoderModel);
     const decoder = await ort.InferenceSession.create(decoderModel());
-    const encode = splitEncoder({
-      session: encoder,
-      codec,
-      output: "y",
-      prior: ({ scales }) => codec.gaussian(scales),
-    });
+    const own = ({ scales }: Record<string, TensorLike>) => codec.gaussian(scales);
+    const encode = splitEncoder({ session: encoder, codec, output: "y", prior: own });
     const packet = await encode(testImage());
     const results = await encoder.run({ image: new ort.Tensor("float32", testImage().data, testImage().dims) });
     const gaussian = codec.gaussian(results.scales);
@@ -139,9 +133,7 @@ test("GPU tensors are fetched and disposed, also when fetching fails", async () 
         dataType: "float32",
         dims: latent.dims,
         download,
-        dispose: () => {
-          disposed++;
-        },
+        dispose: () => void disposed++,
       }),
     }),
   });
@@ -154,17 +146,21 @@ test("GPU tensors are fetched and disposed, also when fetching fails", async () 
   assert.is(disposed, 2);
 });
 
-test("float16: every value widens as ONNX Cast does and narrows back to its own bits", async () => {
+/** ONNX Cast from one type of floats to the other. */
+async function cast<T>(x: InstanceType<typeof ortNode.Tensor>, to: "float32" | "float16"): Promise<T> {
   const model = onnxModel({
-    nodes: [{ op: "Cast", inputs: ["x"], output: "y", attributes: castTo("float32") }],
-    inputs: { x: { type: "float16", dims: ["n"] } },
-    outputs: { y: { type: "float32", dims: ["n"] } },
+    nodes: [{ op: "Cast", inputs: ["x"], output: "y", attributes: castTo(to) }],
+    inputs: { x: { type: to === "float32" ? "float16" : "float32", dims: ["n"] } },
+    outputs: { y: { type: to, dims: ["n"] } },
   });
+  const { y } = await (await ortNode.InferenceSession.create(model)).run({ x });
+  return y.data as T;
+}
+
+test("float16: every value widens as ONNX Cast does and narrows back to its own bits", async () => {
   const bits = Uint16Array.from({ length: 65536 }, (_, i) => i);
-  const session = await ortNode.InferenceSession.create(model);
-  const { y } = await session.run({ x: new ortNode.Tensor("float16", bits, [65536]) });
+  const expected = await cast<Float32Array>(new ortNode.Tensor("float16", bits, [65536]), "float32");
   const floats = widen(bits);
-  const expected = y.data as Float32Array;
   const back = new Uint16Array(narrow(floats).buffer);
   for (let i = 0; i < 65536; i++) {
     assert.ok(Object.is(floats[i], expected[i]), `widen(${i}) is ${floats[i]}, not ${expected[i]}`);
@@ -173,29 +169,17 @@ test("float16: every value widens as ONNX Cast does and narrows back to its own 
 });
 
 test("float16: rounding as ONNX Cast does", async () => {
-  const model = onnxModel({
-    nodes: [{ op: "Cast", inputs: ["x"], output: "y", attributes: castTo("float16") }],
-    inputs: { x: { type: "float32", dims: ["n"] } },
-    outputs: { y: { type: "float16", dims: ["n"] } },
-  });
   // Every float16, the middle between it and the next, and the float32 on either side of that middle.
   const pattern = new Uint32Array(4 * 0x7c00);
   for (let i = 0; i < 0x7c00; i++) {
-    const value = widen(Uint16Array.of(i, i + 1));
-    const middle = new Float32Array([
-      value[0],
-      (value[0] + (value[1] === Number.POSITIVE_INFINITY ? 65536 : value[1])) / 2,
-    ]);
+    const [value, next] = widen(Uint16Array.of(i, i + 1));
+    const middle = Float32Array.of(value, (value + (next === Number.POSITIVE_INFINITY ? 65536 : next)) / 2);
     const [low, half] = new Uint32Array(middle.buffer);
     pattern.set([low, half - 1, half, half + 1], 4 * i);
   }
   const x = new Float32Array(pattern.buffer);
-  const session = await ortNode.InferenceSession.create(model);
-  const { y } = await session.run({ x: new ortNode.Tensor("float32", x, [x.length]) });
-  const expected = y.data as Uint16Array;
-  const actual = new Uint16Array(narrow(x).buffer);
-  assert.is(actual.length, expected.length);
-  for (let i = 0; i < x.length; i++) assert.is(actual[i], expected[i], `narrow(${x[i]})`);
+  const expected = await cast<Uint16Array>(new ortNode.Tensor("float32", x, [x.length]), "float16");
+  sameNumbers(new Uint16Array(narrow(x).buffer), expected);
 });
 
 test("the bundled model, in both runtimes", async () => {
@@ -205,11 +189,8 @@ test("the bundled model, in both runtimes", async () => {
   const bundle = await loadBundle(readFileSync(file("model.lwb")));
   assert.is(bundle.table(codec, "latent").fingerprint, tables.fingerprint, "model.lwb and tables.json");
   const learned = bundle.factorized(codec, "latent");
-  const image: TensorLike = {
-    type: "float32",
-    dims: [1, 3, 224, 224],
-    data: Float32Array.from({ length: 3 * 224 * 224 }, (_, i) => Math.sin(i / 300)),
-  };
+  const waves = Float32Array.from({ length: 3 * 224 * 224 }, (_, i) => Math.sin(i / 300));
+  const image: TensorLike = { type: "float32", dims: [1, 3, 224, 224], data: waves };
   for (const { InferenceSession } of Object.values(runtimes)) {
     const encoder = await InferenceSession.create(readFileSync(file("encoder.onnx")));
     const decoder = await InferenceSession.create(readFileSync(file("decoder.onnx")));
