@@ -4,15 +4,15 @@
  */
 import type { Codec, LatentType } from "./types.js";
 
-/** {@link resultsOf} of a build that is right; test/proof.test.ts asks the other builds. */
-const RIGHT = 0x9dd01c16;
+/** {@link resultsOf} of a build that is right; test/starting.test.ts asks the other builds. */
+const RIGHT = 0x3b3391e;
 
 /** Elements: the SIMD loops of every lane count run, and the ends that they leave to scalar ones. */
 const COUNT = 256;
 
 /**
  * FNV-1a of packets and decoded values of a small latent: every lane count, rows by channel, by scale and by index, floats
- * and symbols. About 0.3 ms.
+ * and symbols.
  */
 export function resultsOf(codec: Codec): number {
   let hash = 0x811c9dc5;
@@ -27,28 +27,29 @@ export function resultsOf(codec: Codec): number {
     ],
     medians: [0.25, -0.5],
   });
-  const numbers = (scale: number, base: number) =>
-    Float32Array.from({ length: COUNT }, (_, i) => (((i * 7919 + (i >> 4)) % 23) - 11) * scale + base);
+  // Around 0: the rows have most of them and escape some.
+  const numbers = new Float32Array(COUNT);
+  for (let i = 0; i < COUNT; i++) numbers[i] = ((i * 7919 + (i >> 4)) % 23) - 11;
+  const scaled = (scale: number, base: number) => numbers.map((value) => value * scale + base);
+  const y = { type: "float32", dims: [1, 2, COUNT / 2], data: scaled(0.25, 0.125) };
+  const symbols = { type: "int16", dims: y.dims, data: Int16Array.from(numbers) };
+  const means = scaled(0.0625, 0);
   const byChannel = codec.factorized(table, { step: 0.5 });
-  const byScale = codec.gaussian(numbers(0.125, 1.5), {
-    table,
-    scaleTable: Float32Array.of(0.5, 2),
-    means: numbers(0.0625, 0),
-  });
+  const byScale = codec.gaussian(scaled(0.125, 1.5), { table, scaleTable: Float32Array.of(0.5, 2), means });
   const byIndex = codec.indexed(
     table,
-    numbers(1, 11).map((value) => value & 1),
+    Uint8Array.from(numbers, (value) => value & 1),
   );
-  const both = (type: LatentType, data: object, prior: typeof byIndex, lanes: 8 | 16 | 32): void => {
-    const packet = codec.encode({ type, dims: [1, 2, COUNT / 2], data }, prior, { lanes });
-    add(packet);
-    add(codec.decode(packet, prior, { type }).data);
-  };
-  for (const lanes of [8, 16, 32] as const) {
-    for (const prior of [byChannel, byScale, byIndex]) both("float32", numbers(0.25, 0.125), prior, lanes);
-    both("int8", Int8Array.from(numbers(0.5, 0)), byChannel, lanes);
-    both("int16", Int16Array.from(numbers(0.5, 0)), byIndex, lanes);
-  }
+  for (const lanes of [8, 16, 32] as const)
+    for (const [latent, prior] of [
+      [y, byChannel],
+      [y, byScale],
+      [symbols, byIndex],
+    ] as const) {
+      const packet = codec.encode(latent, prior, { lanes });
+      add(packet);
+      add(codec.decode(packet, prior, { type: latent.type as LatentType }).data);
+    }
   return hash >>> 0;
 }
 
