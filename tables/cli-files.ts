@@ -1,6 +1,19 @@
 /** Input and output of the command line: files and pipes, `-` being standard input or output. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { UsageError } from "./cli-arguments.js";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { UsageError, type Values } from "./cli-arguments.js";
 
 /** All bytes of a file, or of standard input. */
 export async function readInput(path: string): Promise<Uint8Array> {
@@ -18,11 +31,78 @@ export function checkOutput(path: string | undefined, what: string): string {
   return "-";
 }
 
-/** Writes bytes to a file or to standard output, and returns when they are written. */
-export async function writeOutput(path: string, bytes: Uint8Array): Promise<void> {
-  if (path !== "-") return writeFileSync(path, bytes);
-  await write(bytes);
+/** What is there under a path, links followed; undefined where nothing is. */
+const found = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
+
+/**
+ * Refuses an output that is one of the inputs, under whatever name, or a file within a folder of inputs. Throws UsageError.
+ */
+export function refuseInputAsOutput(values: Values, positionals: readonly string[]): void {
+  const { output, ...others } = values;
+  const target = typeof output === "string" && output !== "-" ? found(output) : undefined;
+  if (!target?.isFile()) return;
+  const same = (stats: Stats | undefined): boolean => stats?.dev === target.dev && stats.ino === target.ino;
+  for (const input of [...positionals, ...Object.values(others).flat()]) {
+    if (typeof input !== "string" || input === "-") continue;
+    const stats = found(input);
+    const within =
+      stats?.isDirectory() && !String(output).endsWith(".lwb") && same(found(join(input, basename(String(output)))));
+    if (same(stats) || within) throw new UsageError(`-o ${output} is an input (${input}): choose another name`);
+  }
 }
+
+/**
+ * Writes bytes to a file or to standard output, and returns when they are written. A file is written beside its target,
+ * synced and renamed, so that what was there before is whole until the new bytes are: on a full disk, after a signal.
+ */
+export async function writeOutput(path: string, bytes: Uint8Array): Promise<void> {
+  if (path === "-") return write(bytes);
+  const before = found(path);
+  // Devices and pipes cannot be replaced.
+  if (before && !before.isFile()) return writeFileSync(path, bytes);
+  // A link stays a link.
+  const target = before ? realpathSync(path) : path;
+  removeOrphans(target);
+  const beside = temporaryName(target, process.pid);
+  let file: number | undefined;
+  try {
+    file = openSync(beside, "wx", before?.mode);
+    writeFileSync(file, bytes);
+    fsyncSync(file);
+    closeSync(file);
+    file = undefined;
+    renameSync(beside, target);
+  } catch (error) {
+    if (file !== undefined) closeSync(file);
+    rmSync(beside, { force: true });
+    throw error;
+  }
+}
+
+const temporaryName = (target: string, process: number | string): string =>
+  join(dirname(target), `.${basename(target)}.${process}.tmp`);
+
+/** Removes what a run that was killed has left beside its target. */
+function removeOrphans(target: string): void {
+  const [head, tail] = basename(temporaryName(target, "*")).split("*") as [string, string];
+  for (const name of readdirSync(dirname(target))) {
+    const process = name.startsWith(head) && name.endsWith(tail) ? name.slice(head.length, -tail.length) : "";
+    if (/^\d+$/.test(process) && !isRunning(Number(process))) rmSync(join(dirname(target), name), { force: true });
+  }
+}
+
+function isRunning(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    // Another user's process runs, though it may not be signalled.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+// Without a listener the error of a closed pipe or a full disk ends the process before the callback below has it.
+process.stdout.on("error", () => {});
 
 const write = (data: string | Uint8Array) =>
   new Promise<void>((resolve, reject) => {

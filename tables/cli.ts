@@ -5,7 +5,7 @@ import { CodecError } from "latentwire";
 import { type Command, EXIT, parseCommand, UsageError } from "./cli-arguments.js";
 import { decodeCommand } from "./cli-decode.js";
 import { encodeCommand } from "./cli-encode.js";
-import { print } from "./cli-files.js";
+import { print, refuseInputAsOutput } from "./cli-files.js";
 import { fitCommand } from "./cli-fit.js";
 import { importCommand } from "./cli-import.js";
 import { inspectCommand } from "./cli-inspect.js";
@@ -63,7 +63,10 @@ async function main(args: string[]): Promise<number> {
   }
   const { command, rest } = findCommand(args[0] === "help" ? args.slice(1) : args);
   const { values, positionals, help } = parseCommand(command, args[0] === "help" ? ["--help"] : rest);
-  if (!help) return command.run(values, positionals);
+  if (!help) {
+    refuseInputAsOutput(values, positionals);
+    return command.run(values, positionals);
+  }
   await print(`usage: latentwire ${command.name} ${command.synopsis}`, "", command.help);
   return EXIT.ok;
 }

@@ -1,0 +1,124 @@
+// What the command line writes: the file that was there before is whole until the new one is.
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { root } from "./pack.js";
+
+const folder = mkdtempSync(join(tmpdir(), "latentwire-outputs-"));
+const at = (name: string): string => join(folder, name);
+const cli = join(root, "dist/tables/cli.js");
+const run = (...args: string[]) => spawnSync(process.execPath, [cli, ...args], { cwd: folder, encoding: "utf8" });
+
+const row = [0, 8000, 57000, 65000, 65536];
+writeFileSync(at("tables.json"), JSON.stringify({ offsets: [-1, -1, -1], cdfs: [row, row, row] }));
+writeFileSync(
+  at("latent.raw"),
+  new Float32Array(3 * 64 * 64).map((_, i) => Math.sin(i)),
+);
+const raw = ["latent.raw", "--dims", "1,3,64,64", "--tables", "tables.json"];
+const encode = (output: string) => run("encode", ...raw, "-o", output);
+const packet = (() => {
+  assert.is(encode("packet.lw").status, 0);
+  return readFileSync(at("packet.lw"));
+})();
+const leftovers = () => readdirSync(folder).filter((name) => name.endsWith(".tmp"));
+
+test("an output that is an input is refused under every name", () => {
+  symlinkSync("latent.raw", at("link"));
+  mkdirSync(at("samples"));
+  writeFileSync(at("samples/0.npy"), "a sample");
+  const cases: [string[], RegExp][] = [
+    [["encode", ...raw, "-o", "latent.raw"], /-o latent.raw is an input \(latent.raw\)/],
+    [["encode", ...raw, "-o", "./link"], /-o .\/link is an input \(latent.raw\)/],
+    [["encode", ...raw, "-o", "tables.json"], /is an input \(tables.json\)/],
+    [["decode", "packet.lw", "--tables", "tables.json", "-o", "packet.lw"], /is an input \(packet.lw\)/],
+    [["tables", "fit", "samples", "-o", "samples/0.npy"], /is an input \(samples\)/],
+  ];
+  const before = ["latent.raw", "tables.json", "packet.lw", "samples/0.npy"].map((name) => readFileSync(at(name)));
+  for (const [args, message] of cases) {
+    const { status, stderr } = run(...args);
+    assert.is(status, 2, stderr);
+    assert.match(stderr, message);
+  }
+  assert.equal(
+    ["latent.raw", "tables.json", "packet.lw", "samples/0.npy"].map((name) => readFileSync(at(name))),
+    before,
+  );
+});
+
+test("a file is replaced as a whole: its mode and a link to it stay", () => {
+  writeFileSync(at("old.lw"), "old");
+  chmodSync(at("old.lw"), 0o640);
+  symlinkSync("old.lw", at("alias.lw"));
+  assert.is(encode("alias.lw").status, 0);
+  assert.equal(readFileSync(at("old.lw")), packet);
+  if (process.platform !== "win32") assert.is(statSync(at("old.lw")).mode & 0o777, 0o640);
+  assert.equal(leftovers(), []);
+});
+
+test("a temporary file of a run that was killed goes with the next run, that of one that runs stays", () => {
+  const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+  writeFileSync(at(`.orphan.lw.${dead}.tmp`), "half");
+  writeFileSync(at(`.orphan.lw.${process.pid}.tmp`), "half");
+  assert.is(encode("orphan.lw").status, 0);
+  assert.equal(leftovers(), [`.orphan.lw.${process.pid}.tmp`]);
+  rmSync(at(`.orphan.lw.${process.pid}.tmp`));
+});
+
+// A limit on the size of files is a disk that is full, as the program sees it.
+test("a write that fails leaves the old file and nothing else, and says so in one line", () => {
+  if (!existsSync("/bin/bash")) return console.log("skipped: no bash");
+  writeFileSync(at("kept.lw"), "old");
+  const script = `trap '' XFSZ; ulimit -f 1; exec "${process.execPath}" "${cli}" encode ${raw.join(" ")} -o kept.lw`;
+  const { status, stderr } = spawnSync("/bin/bash", ["-c", script], { cwd: folder, encoding: "utf8" });
+  assert.is(status, 1, stderr);
+  assert.match(stderr, /^latentwire: EFBIG [^\n]*\n$/);
+  assert.is(readFileSync(at("kept.lw"), "utf8"), "old");
+  assert.equal(leftovers(), []);
+});
+
+test("standard output: a full device is one line, a closed pipe is none", () => {
+  if (!existsSync("/dev/full")) return console.log("skipped: no /dev/full");
+  const shell = (command: string) => spawnSync("/bin/sh", ["-c", command], { cwd: folder, encoding: "utf8" });
+  const words = `"${process.execPath}" "${cli}" encode ${raw.join(" ")}`;
+  for (const target of ["-o - > /dev/full", "-o /dev/full"]) {
+    const { status, stderr } = shell(`${words} ${target}`);
+    assert.is(status, 1);
+    assert.match(stderr, /^latentwire: ENOSPC [^\n]*\n$/);
+  }
+  const closed = shell(`(${words}; echo "status $?" >&2) | true`);
+  assert.is(closed.stderr, "status 0\n");
+});
+
+test("signals while a file is written: the old bytes or the new ones, never less", async () => {
+  if (process.platform === "win32") return;
+  const valid = [Buffer.from("old").toString("hex"), packet.toString("hex")];
+  writeFileSync(at("torn.lw"), "old");
+  for (let i = 0; i < 12; i++) {
+    const child = spawn(process.execPath, [cli, "encode", ...raw, "-o", "torn.lw"], { cwd: folder, stdio: "ignore" });
+    const ended = new Promise((resolve) => child.on("exit", resolve));
+    setTimeout(() => child.kill(i % 2 === 0 ? "SIGINT" : "SIGKILL"), 40 + 15 * i);
+    await ended;
+    assert.ok(valid.includes(readFileSync(at("torn.lw")).toString("hex")));
+  }
+  execFileSync(process.execPath, [cli, "encode", ...raw, "-o", "torn.lw"], { cwd: folder });
+  assert.equal(leftovers(), []);
+});
+
+test.after(() => rmSync(folder, { recursive: true }));
+
+test.run();
