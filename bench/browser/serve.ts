@@ -5,7 +5,7 @@ import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { listImages } from "../images.js";
-import { withLabels } from "../offload/csv.js";
+import { withLabels } from "../offload/labels.js";
 import { backboneFiles, pointFolders } from "../offload/networks.js";
 import { STYLE } from "../report/html.js";
 import type { BrowserSetup } from "./compare.js";

@@ -5,8 +5,7 @@ import { number, percent } from "../numbers.js";
 import { BYTE_RULE } from "../pipeline.js";
 import { columns } from "../terminal.js";
 import type { AtPoint, EqualAccuracy, Ratio } from "./accuracy.js";
-import type { Observed } from "./link.js";
-import type { CountingRules, Point } from "./points.js";
+import type { Point } from "./points.js";
 import { nameOf } from "./ways.js";
 
 /** Everything that a report of a run says. */
@@ -17,8 +16,6 @@ export interface OffloadRun {
   readonly points: readonly Point[];
   readonly equal: EqualAccuracy | null;
   readonly backboneTop1: number | null;
-  readonly rules: CountingRules;
-  readonly observed: readonly Observed[];
   /** Why figures are missing. */
   readonly notes: readonly string[];
   readonly skipped: readonly string[];
@@ -34,10 +31,6 @@ const INTERVAL_RULE =
 
 const ARITHMETIC_RULE =
   "end to end: arithmetic: client + bytes x 8 / rate + round trip + server, the rest of the network included; the answer's own bytes are left out for all alike";
-
-const OBSERVED_RULE =
-  "observed: to a second process over HTTP on 127.0.0.1, all bytes that go up, HTTP headers included, through a token bucket of the link's rate, half the round trip each way; " +
-  "modelled: sender + bytes x 8 / rate + round trip + receiver, with the sender's and receiver's times of the same passes";
 
 const range = (bounds: readonly [number, number] | null, scale: number, digits: number) =>
   bounds === null ? "" : `${number(scale * bounds[0], digits)}..${number(scale * bounds[1], digits)}`;
@@ -75,19 +68,9 @@ function accuracyLines({ equal, notes }: OffloadRun): string[] {
   ];
 }
 
-function observedLines(observed: readonly Observed[]): string[] {
-  if (observed.length === 0) return [];
-  const rows = observed.map(({ link, name, bytes, observedMs, modelledMs }) => [
-    ...[link, name, number(bytes), number(observedMs, 1), number(modelledMs, 1)],
-    percent(observedMs / modelledMs - 1),
-  ]);
-  return ["", ...columns(["link", "way", "bytes", "observed ms", "modelled ms", "difference"], rows, 2), OBSERVED_RULE];
-}
-
 /** The whole run as lines of text. */
 export function offloadReport(run: OffloadRun, links: readonly Link[]): string[] {
   const { version, node, onnxruntime, threads, cpu, simd, date } = run.machine;
-  const { images, packet, strings, pickled } = run.rules;
   return [
     `latentwire ${version} (${simd ? "SIMD" : "scalar"}), Node ${node}, onnxruntime-node ${onnxruntime}, sharp ${run.sharp}, ${threads} thread(s), ${cpu}, ${date}`,
     `${run.images} image(s)`,
@@ -99,11 +82,6 @@ export function offloadReport(run: OffloadRun, links: readonly Link[]): string[]
     ...links.map(({ name, mbitPerSecond, rttMs }) => `${name}: ${mbitPerSecond} Mbit/s, round trip ${rttMs} ms`),
     "",
     ...accuracyLines(run),
-    ...observedLines(run.observed),
-    "",
-    `The first ${images} image(s) of the first model, counted by others' rules: packet as sent (ours) ${number(packet, 1)} B; ` +
-      `bare CompressAI string without shape or checksum (FrankenSplit) ${number(strings, 1)} B; ` +
-      `that string and its shape as a Python pickle (SC2-benchmark) ${number(pickled, 1)} B`,
   ];
 }
 

@@ -1,5 +1,3 @@
-import { existsSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
@@ -8,10 +6,9 @@ import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
 import { program, whole } from "../terminal.js";
 import { equalAccuracy, notesOf } from "./accuracy.js";
-import { toCsv, withLabels } from "./csv.js";
-import { Cache, evaluate, timeClients } from "./evaluate.js";
-import { observe } from "./link.js";
-import { countingRules, rivalsAt, summarizeWays } from "./points.js";
+import { Cache, evaluate, TIMED_IMAGES, timeClients } from "./evaluate.js";
+import { withLabels } from "./labels.js";
+import { summarizeWays } from "./points.js";
 import { type OffloadRun, offloadReport, toJson } from "./report.js";
 import { openWays } from "./ways.js";
 
@@ -27,8 +24,6 @@ Sends images as packets of a split model, and as PNG, JPEG, WebP and AVIF, to th
   --threads N      threads of each network and of sharp (default 1)
   --limit N        only the first N images
   --cache DIR      outcomes already measured are taken from here (default .cache/offload)
-  --no-link        leave out the observed link: two processes with a throttle between them
-  --csv FILE       also write the points as CSV
   --json           print one JSON object and nothing else
   --help`;
 
@@ -45,25 +40,14 @@ function readOptions() {
       threads: { type: "string", default: "1" },
       limit: { type: "string" },
       cache: { type: "string", default: here("../.cache/offload") },
-      "no-link": { type: "boolean", default: false },
-      csv: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
-  // Before the work, not after it.
-  if (values.csv !== undefined) {
-    if (!existsSync(dirname(values.csv))) throw new Error(`there is no folder ${dirname(values.csv)}`);
-    if (existsSync(values.csv) && statSync(values.csv).isDirectory()) throw new Error(`${values.csv} is a folder`);
-  }
   const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : whole("limit", values.limit);
   return { ...values, threads: whole("threads", values.threads), limit };
 }
 
-/** Enough for a median over a link of 0.27 Mbit/s within seconds. */
-const LINK_IMAGES = 3;
-/** For what is not done with every image: client times, other counting rules. */
-const FIRST_IMAGES = 100;
 /** What a shell says of a program that Ctrl-C has ended. */
 const INTERRUPTED = 130;
 /** npm passes a signal on, so that one Ctrl-C can come twice. */
@@ -86,7 +70,7 @@ program(async () => {
   const files = listImages(options.images).slice(0, options.limit);
   const { classes, skipped: unlabelled } = withLabels(files, options.labels);
   const setup = { model: options.model, backbone: options.backbone, threads: options.threads };
-  const { codec, models, ways } = await openWays(setup);
+  const { codec, ways } = await openWays(setup);
 
   const stop = new AbortController();
   process.on("SIGINT", interruptor(stop));
@@ -109,17 +93,12 @@ program(async () => {
   const truth = outcomes.get(lossless)!.map((outcome) => outcome.answer);
   const readable = [...classes.keys()].filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
   const labels = readable.map((file) => classes.get(file));
-  const pictures = await Promise.all(readable.slice(0, FIRST_IMAGES).map(loadPrepared));
+  const pictures = await Promise.all(readable.slice(0, TIMED_IMAGES).map(loadPrepared));
   const clients = await timeClients(pictures, taken, cache, stop.signal);
   if (stop.signal.aborted) return interrupted();
   const points = summarizeWays(evaluation, clients, labels, truth, links);
   const backboneTop1 = points[taken.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
-
-  const chosen = rivalsAt(taken, points, equal);
-  const sent = pictures.slice(0, LINK_IMAGES);
-  const observed = options["no-link"] ? [] : await observe(setup, ways, chosen, links, sent, stop.signal);
-  if (stop.signal.aborted) return interrupted();
 
   const run: OffloadRun = {
     machine: machine(options.threads, codec.simd),
@@ -128,11 +107,8 @@ program(async () => {
     points,
     equal,
     backboneTop1,
-    rules: await countingRules(codec, models[0], pictures),
-    observed,
     notes: notesOf(options, evaluation, labels, backboneTop1, equal),
     skipped,
   };
-  if (options.csv !== undefined) writeFileSync(options.csv, toCsv(points));
   console.log(options.json ? JSON.stringify(toJson(run)) : offloadReport(run, links).join("\n"));
 });

@@ -58,8 +58,8 @@ export interface Way {
 
 export const nameOf = ({ codec, setting }: { codec: string; setting: string }) => `${codec} ${setting}`.trim();
 
-/** What decides which ways there are: the same on both ends of the link. */
-export interface Setup {
+/** What decides which ways there are. */
+interface Setup {
   readonly model: string;
   readonly backbone: string | undefined;
   readonly threads: number;
@@ -100,7 +100,7 @@ export async function openWays({ model, backbone: folder, threads }: Setup) {
   const pictures = QUALITIES.flatMap(([format, qualities]) =>
     qualities.map((quality) => pictureWay(format, quality, backbone, engine)),
   );
-  return { codec, models, ways: [...split, ...pictures] };
+  return { codec, ways: [...split, ...pictures] };
 }
 
 /** From the encoder network's latent to a message and back. */
