@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import { type Codec, createSync, type DecodeOptions, type EncodeOptions, type TensorLike } from "latentwire";
 import { median } from "./numbers.js";
-import { bar, columns, program, timeOption, whole } from "./terminal.js";
+import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { inTurns, medianRatio } from "./timing.js";
 import { type Workload, w1, w2, w4 } from "./workloads.js";
 
@@ -143,18 +142,15 @@ function overIdeal(codec: Codec, { items, prior }: Workload): Record<string, num
   return { ideal, ...Object.fromEntries(over) };
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      other: { type: "string" },
-      time: { type: "string", default: "100" },
-      rounds: { type: "string", default: "7" },
-      only: { type: "string", default: "W1,W2,W4" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  other: { type: "string" },
+  time: { type: "string", default: "100" },
+  rounds: { type: "string", default: "7" },
+  only: { type: "string", default: "W1,W2,W4" },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const names = args.only.split(",");
   for (const name of names) if (!MAKERS[name]) throw new Error(`--only ${name}: choose from W1 W2 W4`);

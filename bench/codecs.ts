@@ -1,14 +1,13 @@
-import { parseArgs } from "node:util";
 import { type Codec, create } from "latentwire";
-import { type Choice, type Coder, choices, quantizers } from "./contenders.js";
+import { type Choices, type Coder, choices } from "./contenders.js";
 import { packageVersion } from "./machine.js";
-import { bar, columns, program, timeOption } from "./terminal.js";
+import { bar, columns, command, timeOption } from "./terminal.js";
 import { medianMs } from "./timing.js";
 import { latents, type Workload, w1, w2, w4 } from "./workloads.js";
 
 const HELP = `npm run bench -- [options]
 
-  --only A,B,..      run only these workloads (W1 W2 W4 latents), operations (encode decode quantize dequantize)
+  --only A,B,..      run only these workloads (W1 W2 W4 latents), operations (encode decode)
                      and codecs; names of one kind are alternatives
   --latents FILE     also code real latents: .npy or .npy.gz of int8, int16, int32 or float32, a batch or one latent
   --tables FILE      the table for --latents, JSON or binary form
@@ -16,7 +15,7 @@ const HELP = `npm run bench -- [options]
   --json             print one JSON object and nothing else
   --help`;
 
-const OPS = ["encode", "decode", "quantize", "dequantize"] as const;
+const OPS = ["encode", "decode"] as const;
 type Op = (typeof OPS)[number];
 
 /** One figure to be taken. Everything a task calls has already given back what it was given. */
@@ -25,22 +24,17 @@ interface Task {
   readonly op: Op;
   readonly codec: string;
   readonly lanes: number | null;
-  /** Of all items of the workload; null for quantize and dequantize, which write no stream. */
-  readonly bytes: number | null;
+  /** Of all items of the workload. */
+  readonly bytes: number;
   /** What the rows allow, values of escapes included (`codec.rate`). */
-  readonly idealBytes: number | null;
+  readonly idealBytes: number;
   readonly call: (i: number) => unknown;
 }
 
-interface Result {
+interface Result extends Omit<Task, "workload" | "call"> {
   readonly workload: string;
-  readonly op: Op;
-  readonly codec: string;
-  readonly lanes: number | null;
   readonly msymPerSecond: number;
   readonly nsPerSymbol: number;
-  readonly bytes: number | null;
-  readonly idealBytes: number | null;
 }
 
 /** Timing more of a large batch would repeat itself; bytes are of every item all the same. */
@@ -57,13 +51,7 @@ function total<T>(of: readonly T[], pick: (one: T) => number): number {
 }
 
 /** The tasks of a workload, and lines to say about it. */
-function prepare(
-  workload: Workload,
-  all: readonly Choice[],
-  wanted: (codec: string) => boolean,
-  simd: Codec,
-  scalar: Codec,
-) {
+function prepare(workload: Workload, all: Choices, wanted: (codec: string) => boolean, simd: Codec) {
   const { name, items, rows } = workload;
   const prior = workload.prior(simd);
   const rates = items.map((item) => simd.rate(item.latent, prior));
@@ -74,27 +62,25 @@ function prepare(
       `(${((idealBytes * 8) / symbols).toFixed(3)} bits per symbol), ${total(rates, ({ escapes }) => escapes)} escapes`,
   ];
   const tasks: Task[] = [];
-
-  const ready: Coder[] = [];
-  for (const { name: codec, make } of all) {
+  for (const [codec, make] of Object.entries(all)) {
     if (!wanted(codec)) continue;
+    let coder: Coder;
     try {
-      ready.push(make(workload));
+      coder = make(workload);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       notes.push(`${codec} leaves out ${name}: ${error.message}`);
+      continue;
     }
-  }
-  for (const coder of ready) {
     // A copy each: a coder writes every packet into the same buffer.
     const packets = items.map((_, i) => coder.encode(i).slice());
     items.forEach((item, i) => {
       if (!same(coder.decode(packets[i]), item.symbols))
-        throw new Error(`${coder.name} does not give back item ${i} of ${name}`);
+        throw new Error(`${codec} does not give back item ${i} of ${name}`);
     });
     const shared = {
       workload,
-      codec: coder.name,
+      codec,
       lanes: coder.lanes(packets[0]),
       bytes: total(packets, (packet) => packet.length),
       idealBytes,
@@ -102,40 +88,17 @@ function prepare(
     tasks.push({ ...shared, op: "encode", call: (i) => coder.encode(i) });
     tasks.push({ ...shared, op: "decode", call: (i) => coder.decode(packets[i]) });
   }
-
-  // Beyond 2^22 a float32 cannot hold a symbol and a median exactly, so there is nothing to compare with.
-  const exact = items.every((item) => item.symbols.every((symbol) => Math.abs(symbol) < 2 ** 22));
-  if (!exact) notes.push(`${name}: symbols too large for float32, so quantize and dequantize are left out`);
-  for (const quantizer of exact ? quantizers(workload, simd, scalar) : []) {
-    if (!wanted(quantizer.name)) continue;
-    items.forEach((item, i) => {
-      if (!same(quantizer.quantize(i), item.symbols))
-        throw new Error(`${quantizer.name} quantizes item ${i} of ${name} differently`);
-    });
-    const shared = { workload, codec: quantizer.name, lanes: null, bytes: null, idealBytes: null };
-    tasks.push({ ...shared, op: "quantize", call: (i) => quantizer.quantize(i) });
-    tasks.push({ ...shared, op: "dequantize", call: (i) => quantizer.dequantize(i) });
-  }
   return { tasks, notes };
 }
 
 async function measure(task: Task, timeMs: number): Promise<Result> {
-  const { workload, op, codec, lanes, bytes, idealBytes, call } = task;
+  const { workload, call, ...rest } = task;
   const count = Math.min(workload.items.length, TIMED_ITEMS);
   const ms = await medianMs(() => {
     for (let i = 0; i < count; i++) call(i);
   }, timeMs);
   const symbols = count * workload.rows.length;
-  return {
-    workload: workload.name,
-    op,
-    codec,
-    lanes,
-    msymPerSecond: symbols / ms / 1e3,
-    nsPerSymbol: (ms * 1e6) / symbols,
-    bytes,
-    idealBytes,
-  };
+  return { workload: workload.name, ...rest, msymPerSecond: symbols / ms / 1e3, nsPerSymbol: (ms * 1e6) / symbols };
 }
 
 /** Which names `--only` lets through, kind by kind: naming none of a kind means all of it. */
@@ -156,10 +119,7 @@ function print(results: readonly Result[]): void {
   const head = "workload,op,codec,lanes,Msym/s,ns/symbol,bytes,over ideal,x reference-ts".split(",");
   const rows = results.map(({ workload, op, codec, lanes, msymPerSecond, nsPerSymbol, bytes, idealBytes }) => {
     const reference = results.find((r) => r.workload === workload && r.op === op && r.codec === "reference-ts");
-    const over =
-      bytes === null || idealBytes === null
-        ? ""
-        : `${(bytes - idealBytes).toFixed(1)} (${((100 * (bytes - idealBytes)) / idealBytes).toFixed(2)} %)`;
+    const over = bytes - idealBytes;
     return [
       workload,
       op,
@@ -167,26 +127,23 @@ function print(results: readonly Result[]): void {
       lanes === null ? "" : String(lanes),
       msymPerSecond < 10 ? msymPerSecond.toFixed(2) : msymPerSecond.toFixed(0),
       nsPerSymbol.toFixed(nsPerSymbol < 10 ? 2 : 0),
-      bytes === null ? "" : String(bytes),
-      over,
+      String(bytes),
+      `${over.toFixed(1)} (${((100 * over) / idealBytes).toFixed(2)} %)`,
       reference === undefined ? "" : ratio(msymPerSecond / reference.msymPerSecond),
     ];
   });
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      only: { type: "string" },
-      latents: { type: "string" },
-      tables: { type: "string" },
-      time: { type: "string", default: "300" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  only: { type: "string" },
+  latents: { type: "string" },
+  tables: { type: "string" },
+  time: { type: "string", default: "300" },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const timeMs = timeOption(args.time);
   const { latents: npyFile, tables: tableFile } = args;
   if ((npyFile === undefined) !== (tableFile === undefined)) throw new Error("--latents and --tables go together");
@@ -197,15 +154,11 @@ program(async () => {
   const all = await choices(simd, scalar, javascript);
   const makers: Record<string, () => Workload> = { W1: () => w1(simd), W2: () => w2(simd), W4: () => w4(simd) };
   if (npyFile !== undefined && tableFile !== undefined) makers.latents = () => latents(simd, npyFile, tableFile);
-  const [wantedWorkload, wantedOp, wantedCodec] = filters(args.only, [
-    Object.keys(makers),
-    OPS,
-    all.map((choice) => choice.name),
-  ]);
+  const [wantedWorkload, wantedOp, wantedCodec] = filters(args.only, [Object.keys(makers), OPS, Object.keys(all)]);
 
   const prepared = Object.keys(makers)
     .filter(wantedWorkload)
-    .map((name) => prepare(makers[name](), all, wantedCodec, simd, scalar));
+    .map((name) => prepare(makers[name](), all, wantedCodec, simd));
   const tasks = prepared.flatMap((one) => one.tasks).filter((task) => wantedOp(task.op));
   if (!args.json) for (const note of prepared.flatMap((one) => one.notes)) console.log(note);
   const progress = bar("timing", tasks.length, args.json);

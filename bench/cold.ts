@@ -4,7 +4,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { create } from "latentwire";
 import { chromium } from "playwright-core";
@@ -12,7 +11,7 @@ import { executablePath } from "../test/chromium.js";
 import type { Op, Steps } from "./cold-first.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { bar, columns, program, whole } from "./terminal.js";
+import { bar, columns, command, whole } from "./terminal.js";
 import { w2 } from "./workloads.js";
 
 const HELP = `npm run bench:cold -- [options]
@@ -85,15 +84,12 @@ async function inChromium(folder: string, op: Op, times: number): Promise<Steps[
   return all;
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      times: { type: "string", default: "31" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  times: { type: "string", default: "31" },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const times = whole("times", args.times);
   const folder = await prepare();
   const places: { where: string; run: typeof inChromium; times: number }[] = [

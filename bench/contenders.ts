@@ -6,16 +6,13 @@ import type { Workload } from "./workloads.js";
 
 /** Something that turns the symbols of a workload's i-th item into bytes and back. */
 export interface Coder {
-  readonly name: string;
   lanes(packet: Uint8Array): number | null;
   encode(i: number): Uint8Array;
   decode(packet: Uint8Array): ArrayLike<number>;
 }
 
-export interface Choice {
-  readonly name: string;
-  readonly make: (workload: Workload) => Coder;
-}
+/** By name: how a coder is made; a RangeError where it cannot code the workload. */
+export type Choices = Readonly<Record<string, (workload: Workload) => Coder>>;
 
 const LANES = [1, 8, 16, 32];
 
@@ -25,13 +22,7 @@ function packetRoom(workload: Workload): Uint8Array {
 }
 
 /** Ours with these options; `prior` is called anew for every packet. */
-export function latentwire(
-  name: string,
-  codec: Codec,
-  workload: Workload,
-  encode: EncodeOptions,
-  prior?: () => Prior,
-): Coder {
+export function latentwire(codec: Codec, workload: Workload, encode: EncodeOptions, prior?: () => Prior): Coder {
   const bare = encode.header === "none";
   const fixed = workload.prior(codec);
   const priorOf = prior ?? (() => fixed);
@@ -45,7 +36,6 @@ export function latentwire(
   }
   const tensors = workload.items.map((item) => ({ type: "int32", dims: item.dims, data: item.symbols }));
   return {
-    name,
     lanes(packet) {
       if (encode.stream === "compressai") return 1;
       // A bare native stream opens with the control byte, whose low bits name the lanes (docs/format.md section 2).
@@ -61,7 +51,6 @@ function plain(workload: Workload): Coder {
   const table = reference.plainTable(workload.table.toJSON());
   const out = new Int32Array(rows.length);
   return {
-    name: "reference-ts",
     lanes: () => reference.LANES,
     encode: (i) => reference.encode(items[i].symbols, table, rows, run),
     decode(packet) {
@@ -82,12 +71,11 @@ function narrowest({ items }: Workload) {
 }
 
 /** A general-purpose compressor on the symbols as bytes; the conversion is not timed. */
-function general(name: string, workload: Workload, squeeze: Squeeze, expand: Squeeze): Coder {
+function general(workload: Workload, squeeze: Squeeze, expand: Squeeze): Coder {
   const Elements = narrowest(workload);
   const size = Elements.BYTES_PER_ELEMENT;
   const inputs = workload.items.map((item) => new Uint8Array(Elements.from(item.symbols).buffer));
   return {
-    name,
     lanes: () => null,
     encode: (i) => squeeze(inputs[i]),
     decode(packet) {
@@ -106,69 +94,24 @@ function brotli(quality: number): Squeeze {
 }
 
 /** Every codec that can be timed, in the order of the report. */
-export async function choices(simd: Codec, scalar: Codec, javascript: Codec): Promise<Choice[]> {
+export async function choices(simd: Codec, scalar: Codec, javascript: Codec): Promise<Choices> {
   await zstdInit();
-  return [
-    { name: "latentwire", make: (w) => latentwire("latentwire", simd, w, {}) },
-    { name: "latentwire-scalar", make: (w) => latentwire("latentwire-scalar", scalar, w, {}) },
-    { name: "latentwire-javascript", make: (w) => latentwire("latentwire-javascript", javascript, w, {}) },
-    { name: "latentwire-bare", make: (w) => latentwire("latentwire-bare", simd, w, { header: "none" }) },
-    {
+  return {
+    latentwire: (w) => latentwire(simd, w, {}),
+    "latentwire-scalar": (w) => latentwire(scalar, w, {}),
+    "latentwire-javascript": (w) => latentwire(javascript, w, {}),
+    "latentwire-bare": (w) => latentwire(simd, w, { header: "none" }),
+    "latentwire-gaussian": (w) => {
+      const { scales } = w;
+      if (scales === undefined) throw new RangeError("the workload has no scales");
       // Scales differ from image to image, so the prior is made anew inside the timed call.
-      name: "latentwire-gaussian",
-      make: (w) => {
-        const { scales } = w;
-        if (scales === undefined) throw new RangeError("the workload has no scales");
-        return latentwire("latentwire-gaussian", simd, w, {}, () => simd.gaussian(scales));
-      },
+      return latentwire(simd, w, {}, () => simd.gaussian(scales));
     },
-    {
-      name: "compressai-stream",
-      make: (w) => latentwire("compressai-stream", simd, w, { stream: "compressai", header: "none" }),
-    },
-    { name: "reference-ts", make: plain },
-    {
-      name: "deflate",
-      make: (w) => general("deflate", w, (b) => deflateRawSync(b, { level: 9, strategy: zlib.Z_RLE }), inflateRawSync),
-    },
-    { name: "brotli", make: (w) => general("brotli", w, brotli(11), brotliDecompressSync) },
-    { name: "brotli-5", make: (w) => general("brotli-5", w, brotli(5), brotliDecompressSync) },
-    { name: "zstd", make: (w) => general("zstd", w, (b) => zstdCompress(b, 19), zstdDecompress) },
-  ];
-}
-
-/** Something that turns the float32 latent of a workload's i-th item into symbols, and symbols back, without coding them. */
-export interface Quantizer {
-  readonly name: string;
-  quantize(i: number): ArrayLike<number>;
-  dequantize(i: number): ArrayLike<number>;
-}
-
-export function quantizers({ items, means, rows, run, prior }: Workload, simd: Codec, scalar: Codec): Quantizer[] {
-  const symbols = new Int32Array(rows.length);
-  const floats = new Float32Array(rows.length);
-  const tensors = items.map((item) => ({ type: "int32", dims: item.dims, data: item.symbols }));
-  const ours = (name: string, codec: Codec): Quantizer => {
-    const own = prior(codec);
-    return {
-      name,
-      quantize: (i) => codec.quantize(items[i].latent, own, { type: "int32", out: symbols }).data,
-      dequantize: (i) => codec.dequantize(tensors[i], own, { out: floats }).data,
-    };
+    "compressai-stream": (w) => latentwire(simd, w, { stream: "compressai", header: "none" }),
+    "reference-ts": plain,
+    deflate: (w) => general(w, (b) => deflateRawSync(b, { level: 9, strategy: zlib.Z_RLE }), inflateRawSync),
+    brotli: (w) => general(w, brotli(11), brotliDecompressSync),
+    "brotli-5": (w) => general(w, brotli(5), brotliDecompressSync),
+    zstd: (w) => general(w, (b) => zstdCompress(b, 19), zstdDecompress),
   };
-  return [
-    ours("latentwire", simd),
-    ours("latentwire-scalar", scalar),
-    {
-      name: "reference-ts",
-      quantize(i) {
-        reference.quantize(items[i].latent.data as Float32Array, means, run || rows.length, symbols);
-        return symbols;
-      },
-      dequantize(i) {
-        reference.dequantize(items[i].symbols, means, run || rows.length, floats);
-        return floats;
-      },
-    },
-  ];
 }

@@ -1,13 +1,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type Codec, create } from "latentwire";
 import { latentwire } from "./contenders.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
 import { compileTwin, type Outside, pythonPeer, runOutside } from "./outside.js";
-import { bar, columns, program, timeOption, whole } from "./terminal.js";
+import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { medianMs, medianRatio } from "./timing.js";
 import { type Workload, w1, w2, writeWorkload } from "./workloads.js";
 
@@ -53,8 +52,8 @@ async function compare(codec: Codec, workload: Workload, commands: string[], tim
     const file = join(folder, "workload.bin");
     writeWorkload(workload, file);
     const own = SAME.map(({ ours, theirs, options }) => {
-      const coder = latentwire(ours, codec, workload, options);
-      return { coder, theirs, stream: coder.encode(0).slice() };
+      const coder = latentwire(codec, workload, options);
+      return { ours, coder, theirs, stream: coder.encode(0).slice() };
     });
     /** A stream left by a program must be ours, if it is one of ours or CompressAI's. */
     const check = (name: string) => {
@@ -65,11 +64,11 @@ async function compare(codec: Codec, workload: Workload, commands: string[], tim
     };
     for (let round = 0; round < rounds; round++) {
       progress.step(`round ${round + 1}`);
-      for (const { coder, stream } of own) {
+      for (const { ours, coder, stream } of own) {
         const calls = { encode: () => void coder.encode(0), decode: () => void coder.decode(stream) };
         for (const op of OPS) {
           const msymPerSecond = workload.rows.length / (await medianMs(calls[op], timeMs)) / 1e3;
-          add({ codec: coder.name, op, lanes: coder.lanes(stream), bytes: stream.length, msymPerSecond });
+          add({ codec: ours, op, lanes: coder.lanes(stream), bytes: stream.length, msymPerSecond });
         }
       }
       for (const command of commands)
@@ -105,25 +104,22 @@ function print(figures: readonly Figure[]): void {
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      only: { type: "string", default: "W1,W2" },
-      "peer-command": { type: "string", multiple: true, default: [] },
-      time: { type: "string", default: "300" },
-      rounds: { type: "string", default: "5" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  only: { type: "string", default: "W1,W2" },
+  "peer-command": { type: "string", multiple: true },
+  time: { type: "string", default: "300" },
+  rounds: { type: "string", default: "5" },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const codec = await create();
   const commands: string[] = [];
   for (const [what, found] of Object.entries({ "bench/native": compileTwin(), CompressAI: pythonPeer() }))
     if ("command" in found) commands.push(found.command);
     else console.error(`${what} is left out: ${found.reason}`);
-  commands.push(...args["peer-command"]);
+  commands.push(...(args["peer-command"] ?? []));
   const figures: Figure[] = [];
   for (const name of args.only.split(",")) {
     if (!MAKERS[name]) throw new Error(`--only ${name}: choose from ${Object.keys(MAKERS).join(" ")}`);

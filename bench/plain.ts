@@ -305,11 +305,3 @@ export function quantize(latent: Float32Array, means: Float32Array, run: number,
     for (let i = from; i < to; i++) out[i] = Math.fround(latent[i] - mean) + TIES_TO_EVEN - TIES_TO_EVEN;
   }
 }
-
-export function dequantize(symbols: Int32Array, means: Float32Array, run: number, out: Float32Array): void {
-  for (let from = 0, c = 0; from < symbols.length; from += run, c++) {
-    const mean = means[c];
-    const to = Math.min(from + run, symbols.length);
-    for (let i = from; i < to; i++) out[i] = symbols[i] + mean;
-  }
-}

@@ -1,10 +1,9 @@
 // Workers against the main thread, and what a long run does to memory.
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { type Codec, create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
 import { mean, median } from "./numbers.js";
-import { bar, columns, program, timeOption, whole } from "./terminal.js";
+import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const HELP = `npm run bench:pool -- [options]
@@ -206,19 +205,16 @@ function print(lines: readonly Line[]): void {
   console.log(columns(head, rows, 3).join("\n"));
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      only: { type: "string", default: "" },
-      time: { type: "string", default: "300" },
-      passes: { type: "string", default: "9" },
-      minutes: { type: "string" },
-      control: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  only: { type: "string", default: "" },
+  time: { type: "string", default: "300" },
+  passes: { type: "string", default: "9" },
+  minutes: { type: "string" },
+  control: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const [ms, passes] = [timeOption(args.time), whole("passes", args.passes)];
   const minutes = args.minutes === undefined ? 0 : Number(args.minutes);
   if (!(minutes >= 0)) throw new Error(`--minutes ${args.minutes}: a number is wanted`);

@@ -1,7 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { listImages, loadImage, type Picture } from "./images.js";
 import { readLinks } from "./links.js";
@@ -10,7 +9,7 @@ import { type ImageResult, type PictureResult, Pipeline, POINTS, type Quality } 
 import { page } from "./report/page.js";
 import { report } from "./report/terminal.js";
 import { equalTop1, summarize } from "./summary.js";
-import { bar, program, whole } from "./terminal.js";
+import { bar, command, whole } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 
@@ -58,19 +57,16 @@ function figures({ name, original, packet, sameBytes, pictures }: ImageResult) {
   };
 }
 
-async function main(): Promise<void> {
-  const { values: args } = parseArgs({
-    options: {
-      images: { type: "string", default: here("photos") },
-      point: { type: "string", default: "mid" },
-      html: { type: "string" },
-      links: { type: "string", default: here("links.json") },
-      threads: { type: "string", default: "1" },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  images: { type: "string", default: here("photos") },
+  point: { type: "string", default: "mid" },
+  html: { type: "string" },
+  links: { type: "string", default: here("links.json") },
+  threads: { type: "string", default: "1" },
+  json: { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   const threads = whole("threads", args.threads);
   if (!POINTS.includes(args.point)) throw new Error(`--point ${args.point}: one of ${POINTS.join(", ")} is wanted`);
   // Before the work, not after it.
@@ -97,6 +93,4 @@ async function main(): Promise<void> {
     console.log(lines.join("\n"));
   }
   if (!summary.exact) process.exitCode = 1;
-}
-
-program(main);
+});

@@ -1,4 +1,5 @@
 /** What the commands of this folder share: how they end, their tables, their progress. */
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { Presets, SingleBar } from "cli-progress";
 import { table } from "../tables/cli-files.js";
 
@@ -11,6 +12,23 @@ export function program(main: () => Promise<void>): void {
   main().catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error);
     process.exitCode = 1;
+  });
+}
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+const HELP = { help: { type: "boolean", default: false } } as const;
+type Values<Given extends Options> = ReturnType<typeof parseArgs<{ options: Given & typeof HELP }>>["values"];
+
+/** A program with options; `--help` prints `help` and does nothing else. */
+export function command<const Given extends Options>(
+  help: string,
+  options: Given,
+  main: (args: Values<Given>) => Promise<void>,
+): void {
+  program(async () => {
+    const { values } = parseArgs({ options: { ...options, ...HELP } });
+    if ("help" in values && values.help) console.log(help);
+    else await main(values as Values<Given>);
   });
 }
 

@@ -22,8 +22,6 @@ export interface Workload {
   readonly rows: Uint16Array;
   /** How many symbols in turn share a row; 0 where each symbol has its own. */
   readonly run: number;
-  /** Subtracted before quantizing, one per run. */
-  readonly means: Float32Array;
   /** Only W1: the scales that chose the rows. */
   readonly scales?: Float32Array;
   prior(codec: Codec): Prior;
@@ -85,7 +83,6 @@ export function w1(codec: Codec): Workload {
     table,
     rows,
     run: 0,
-    means: new Float32Array(1),
     scales,
     items: [{ dims, symbols, latent: { type: "float32", dims, data: latent } }],
     prior: (of) => of.indexed(table, rows),
@@ -126,7 +123,6 @@ export function w2(codec: Codec): Workload {
     table,
     rows: Uint16Array.from(symbols, (_, i) => Math.floor(i / run)),
     run,
-    means: Float32Array.from(medians),
     items: [{ dims, symbols, latent: { type: "float32", dims, data: latent } }],
     prior: (of) => of.factorized(table),
   };
@@ -146,7 +142,6 @@ export function w4(codec: Codec): Workload {
     table: whole.table,
     rows,
     run: 0,
-    means: new Float32Array(1),
     items: [{ dims: [n], symbols: part, latent: { type: "float32", dims: [n], data } }],
     prior: (of) => of.indexed(whole.table, rows),
   };
@@ -193,7 +188,7 @@ export function latents(codec: Codec, npyFile: string, tableFile: string): Workl
   }
   if (items.length === 0) throw new Error(`${npyFile} holds no latent`);
   const rows = Uint16Array.from({ length: size }, (_, i) => Math.floor(i / run));
-  return { name: "latents", table, items, rows, run, means, prior: (of) => of.factorized(table) };
+  return { name: "latents", table, items, rows, run, prior: (of) => of.factorized(table) };
 }
 
 const MAGIC = 0x3142574c; // "LWB1"

@@ -1,12 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { create, type TensorLike } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { writeNpy } from "../../tables/npy.js";
 import { listImages, loadImage, SIDE } from "../images.js";
 import { number } from "../numbers.js";
-import { bar, columns, program, timeOption } from "../terminal.js";
+import { bar, columns, command, timeOption } from "../terminal.js";
 import { readLatents } from "../workloads.js";
 import { FAMILIES, factorizedPrior, jobsOf } from "./jobs.js";
 import { EXTRA_BYTES, measure, measurePull, measureSingle, type Result } from "./measure.js";
@@ -127,18 +126,15 @@ function failures(found: readonly Result[]): string[] {
   ]);
 }
 
-program(async () => {
-  const { values: args } = parseArgs({
-    options: {
-      only: { type: "string" },
-      size: { type: "string" },
-      time: { type: "string", default: "200" },
-      json: { type: "boolean", default: false },
-      "make-latents": { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (args.help) return console.log(HELP);
+const OPTIONS = {
+  only: { type: "string" },
+  size: { type: "string" },
+  time: { type: "string", default: "200" },
+  json: { type: "boolean", default: false },
+  "make-latents": { type: "boolean", default: false },
+} as const;
+
+command(HELP, OPTIONS, async (args) => {
   if (args["make-latents"]) return makeLatents();
   const all = [...FAMILIES, "pull"];
   const wanted = args.only?.split(",").map((name) => name.trim()) ?? all;

@@ -1,10 +1,9 @@
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { listImages, loadPrepared } from "../images.js";
 import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
-import { program, whole } from "../terminal.js";
+import { command, whole } from "../terminal.js";
 import { equalAccuracy, notesOf } from "./accuracy.js";
 import { Cache, evaluate, TIMED_IMAGES, timeClients } from "./evaluate.js";
 import { withLabels } from "./labels.js";
@@ -29,24 +28,17 @@ Sends images as packets of a split model, and as PNG, JPEG, WebP and AVIF, to th
 
 const here = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      images: { type: "string", default: here("photos") },
-      labels: { type: "string" },
-      backbone: { type: "string" },
-      model: { type: "string", default: here("model/points") },
-      links: { type: "string", default: here("links.json") },
-      threads: { type: "string", default: "1" },
-      limit: { type: "string" },
-      cache: { type: "string", default: here("../.cache/offload") },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const limit = values.limit === undefined ? Number.POSITIVE_INFINITY : whole("limit", values.limit);
-  return { ...values, threads: whole("threads", values.threads), limit };
-}
+const OPTIONS = {
+  images: { type: "string", default: here("photos") },
+  labels: { type: "string" },
+  backbone: { type: "string" },
+  model: { type: "string", default: here("model/points") },
+  links: { type: "string", default: here("links.json") },
+  threads: { type: "string", default: "1" },
+  limit: { type: "string" },
+  cache: { type: "string", default: here("../.cache/offload") },
+  json: { type: "boolean", default: false },
+} as const;
 
 /** What a shell says of a program that Ctrl-C has ended. */
 const INTERRUPTED = 130;
@@ -63,13 +55,15 @@ function interruptor(stop: AbortController): () => void {
   };
 }
 
-program(async () => {
-  const options = readOptions();
-  if (options.help) return console.log(HELP);
+command(HELP, OPTIONS, async (options) => {
+  const threads = whole("threads", options.threads);
   const links = readLinks(options.links);
-  const files = listImages(options.images).slice(0, options.limit);
+  const files = listImages(options.images).slice(
+    0,
+    options.limit === undefined ? undefined : whole("limit", options.limit),
+  );
   const { classes, skipped: unlabelled } = withLabels(files, options.labels);
-  const setup = { model: options.model, backbone: options.backbone, threads: options.threads };
+  const setup = { model: options.model, backbone: options.backbone, threads };
   const { codec, ways } = await openWays(setup);
 
   const stop = new AbortController();
@@ -101,7 +95,7 @@ program(async () => {
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
 
   const run: OffloadRun = {
-    machine: machine(options.threads, codec.simd),
+    machine: machine(threads, codec.simd),
     sharp: sharp.versions.sharp ?? "",
     images: images.length,
     points,
