@@ -12,21 +12,10 @@ import time
 
 import numpy as np
 import onnxruntime as ort
-from PIL import Image
 
-from data import random_crop
+from data import centre, files_of, load, random_crop
 
 SIZE = 224
-
-
-def files_of(folder):
-    return sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-
-
-def centre(image):
-    w, h = image.size
-    x, y = (w - SIZE) // 2, (h - SIZE) // 2
-    return np.asarray(image.crop((x, y, x + SIZE, y + SIZE)))
 
 
 def main():
@@ -47,9 +36,8 @@ def main():
     files = first + [f for folder in a.images[1:] for f in files_of(folder)]
     train, test, start, shown = [], [], time.time(), 0.0
     for i, f in enumerate(files):
-        with Image.open(f) as im:
-            im = im.convert("RGB")
-        crops = [centre(im)] if f in held else [random_crop(im, SIZE, *a.zoom, rng) for _ in range(a.crops)]
+        im = load(f)
+        crops = [centre(im, SIZE)] if f in held else [random_crop(im, SIZE, *a.zoom, rng) for _ in range(a.crops)]
         x = np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2), np.float32)
         y = encoder.run(None, {"image": x})[0]
         (test if f in held else train).append(y.astype(np.float32 if f in held else np.float16))

@@ -57,13 +57,13 @@ def main():
     out, cache = pathlib.Path(a.out), pathlib.Path(a.cache)
     out.mkdir(parents=True, exist_ok=True)
     state = torch.load(pathlib.Path(a.run) / "last.pt", weights_only=False)
-    family = state["family"]
+    family = state["args"]["family"]
     model = FAMILIES[family]()
     model.load_state_dict(state["ema"])
     d = describe(model, family)
     # Before the files are written: a pixel's network loses its padding then.
     rate = evaluate(model, torch.from_numpy(np.load(cache / "held.npy")))
-    d["trained"] = {"seed": state["seed"], "steps": state["step"], "minutes": round(state["spent"] / 60, 1), "bitsPerSymbol": rate}
+    d["trained"] = {"seed": state["args"]["seed"], "steps": state["step"], "minutes": round(state["spent"] / 60, 1), "bitsPerSymbol": rate}
     print(family, rate)
     (out / "z.json").write_text(json.dumps(z_table(model, np.load(cache / "train.npy", mmap_mode="r"))) + "\n")
     for name, net in model.nets.items():

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=${1:?a folder for the cache and the runs}
 shift
 python=${PYTHON:-python3}
-# Crops, the prior of z, tables and ONNX files are those of the encoder's recipe.
+# Crops, the training loop, the prior of z, tables and ONNX files are those of the encoder's recipe.
 export PYTHONPATH="$here/../../model/train"
 families=("$@")
 [ $# -gt 0 ] || families=(mean-scale channel-groups scale autoregressive checkerboard recursive elic mixture gain laplace logistic)

@@ -9,13 +9,19 @@ import torch
 from PIL import Image
 
 
-def load_folder(folder):
-    files = sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    images = []
-    for p in files:
-        with Image.open(p) as im:
-            images.append(im.convert("RGB"))
-    return images
+def files_of(folder):
+    return sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+
+
+def load(path):
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def centre(image, size):
+    w, h = image.size
+    x, y = (w - size) // 2, (h - size) // 2
+    return np.asarray(image.crop((x, y, x + size, y + size)))
 
 
 def random_crop(image, size, low, high, rng):
@@ -30,7 +36,7 @@ def random_crop(image, size, low, high, rng):
 
 class Crops:
     def __init__(self, folders, seed):
-        self.images = [im for f in folders for im in load_folder(f)]
+        self.images = [load(path) for folder in folders for path in files_of(folder)]
         self.rng = random.Random(seed)
 
     def batch(self, n, size, low, high):
@@ -39,14 +45,9 @@ class Crops:
         return torch.from_numpy(a).permute(0, 3, 1, 2)  # n x 3 x size x size uint8, channels last in memory
 
 
-def load_labelled(folder, table, size=224, limit=None):
+def load_labelled(folder, table, size=224):
     """Centre crops of the evaluation images and their labels."""
-    rows = list(csv.DictReader(open(table)))[:limit]
-    root, xs = pathlib.Path(folder), []
-    for r in rows:
-        im = Image.open(root / pathlib.PurePosixPath(r["file"]).name).convert("RGB")
-        w, h = im.size
-        x, y = (w - size) // 2, (h - size) // 2
-        xs.append(np.asarray(im.crop((x, y, x + size, y + size))))
+    rows = list(csv.DictReader(open(table)))
+    xs = [centre(load(pathlib.Path(folder) / pathlib.PurePosixPath(r["file"]).name), size) for r in rows]
     x = torch.from_numpy(np.stack(xs)).permute(0, 3, 1, 2)
     return x, torch.tensor([int(r["label"]) for r in rows])

@@ -3,34 +3,27 @@
     python train.py --images DIR [DIR ...] --backbone backbone.onnx --out RUN --target 5600 --minutes 20 --head-only 1 --lr 1.2e-3
     python train.py ... --init RUN/last.pt --out RUN2 --target 2500 --minutes 20      (fork from another point)
 """
-import argparse
-import json
 import math
-import os
-import pathlib
-import time
 
 import torch
 
 from backbone import Teacher, normalise
-from data import Crops, load_labelled
+from data import Crops
+from loop import Run, arguments
 from networks import CHANNELS, Prior, build
-from rate import evaluate
 
 TAPS = (10, 13, 17)
 
 
 def args_():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = arguments(__doc__)
+    p.set_defaults(lr=6e-4, final_lr=0.02, seed=0, save_every=120)
     p.add_argument("--images", nargs="+", required=True, help="folders of unlabelled photographs (searched recursively)")
     p.add_argument("--backbone", required=True, help="backbone.onnx, the frozen teacher")
-    p.add_argument("--out", required=True, help="folder for last.pt and log.jsonl")
     p.add_argument("--init", help="checkpoint to fork from")
     p.add_argument("--minutes", type=float, default=40, help="length of the schedule in CPU minutes of this process")
     p.add_argument("--target", type=float, default=0, help="bytes per 224x224 image the rate weight is steered to (0: keep --beta)")
     p.add_argument("--beta", type=float, default=0.15, help="first weight of the rate (bits per pixel)")
-    p.add_argument("--lr", type=float, default=6e-4)
-    p.add_argument("--final-lr", type=float, default=0.02, help="fraction of --lr at the end of the cosine")
     p.add_argument("--noise", type=float, default=0.0, help="share of the schedule in which the decoder sees noise, not rounding")
     p.add_argument("--head-only", type=float, default=0.0, help="share of the schedule without the losses behind the tail")
     p.add_argument("--batch", type=int, default=16)
@@ -38,13 +31,7 @@ def args_():
     p.add_argument("--zoom", type=float, nargs=2, default=(0.75, 1.9), help="source pixels per output pixel, low and high")
     p.add_argument("--weights", type=float, nargs=3, default=(1.0, 0.1, 0.3), help="of head distillation, inner features, KL")
     p.add_argument("--tail-limit", type=float, default=1.0, help="largest gradient of the tail losses, in units of the head's")
-    p.add_argument("--ema", type=float, default=0.998)
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--threads", type=int, default=1)
     p.add_argument("--fp32", action="store_true", help="no bfloat16 (slower on CPUs with AVX-512 BF16)")
-    p.add_argument("--eval", nargs=2, metavar=("DIR", "CSV"), help="labelled images for a progress figure")
-    p.add_argument("--eval-count", type=int, default=200)
-    p.add_argument("--save-every", type=float, default=120, help="seconds between checkpoints")
     return p.parse_args()
 
 
@@ -77,25 +64,26 @@ def main():
     a = args_()
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
-    out = pathlib.Path(a.out)
-    out.mkdir(parents=True, exist_ok=True)
-    last = out / "last.pt"
-    state = torch.load(last, weights_only=False) if last.exists() else None
-    fork = torch.load(a.init, weights_only=False) if a.init and state is None else None
     enc, dec = build()
     prior = Prior(CHANNELS)
     model = torch.nn.ModuleDict({"enc": enc, "dec": dec, "prior": prior}).to(memory_format=torch.channels_last)
+    params = [p for n, p in model.named_parameters() if not n.startswith("prior")]
+    opt = torch.optim.Adam([{"params": params, "lr": a.lr}, {"params": list(prior.parameters()), "lr": 2 * a.lr}])
+    run = Run(a, model, opt)
     teacher = Teacher(a.backbone).to(memory_format=torch.channels_last)
     fast = teacher if a.fp32 else Teacher(a.backbone).to(memory_format=torch.channels_last).bfloat16()
     half = not a.fp32
-    crops = Crops(a.images, a.seed + (state["step"] if state else 0))
+    crops = Crops(a.images, a.seed + run.step)
     print(f"{len(crops.images)} images, encoder {sum(p.numel() for p in enc.parameters())} parameters, "
           f"decoder {sum(p.numel() for p in dec.parameters())}", flush=True)
 
-    source = state or fork
-    if source:
-        stats = source["stats"]
-        model.load_state_dict(source["model"])
+    beta = a.beta
+    if run.state:
+        stats, beta = run.state["stats"], run.state["beta"]
+    elif a.init:  # starts from the averaged weights
+        fork = torch.load(a.init, weights_only=False)
+        stats, beta = fork["stats"], fork["beta"] if a.target else a.beta
+        model.load_state_dict(fork["ema"])
     else:
         stats = statistics(teacher, crops, a.seed)
         with torch.no_grad():  # latents start with a spread of about 3 steps, features at their mean
@@ -105,47 +93,10 @@ def main():
             dec[-1].weight.mul_(0.1)
             dec[-1].bias.copy_(stats["mean"])
     root, tap_var = stats["root"], [t.view(1, -1, 1, 1) for t in stats["taps"]]
-    params = [p for n, p in model.named_parameters() if not n.startswith("prior")]
-    opt = torch.optim.Adam([{"params": params, "lr": a.lr}, {"params": list(prior.parameters()), "lr": 2 * a.lr}])
-    base = [g["lr"] for g in opt.param_groups]
-    # with --init: the average starts from the average of the fork's source
-    ema = {k: v.clone() for k, v in (source["ema"] if source else model.state_dict()).items()}
-    step, spent, beta = 0, 0.0, a.beta
-    if fork:
-        model.load_state_dict(fork["ema"])
-        beta = fork["beta"] if a.target else a.beta
-    if state:
-        opt.load_state_dict(state["opt"])
-        step, spent, beta = state["step"], state["spent"], state["beta"]
-    labelled = load_labelled(*a.eval, limit=a.eval_count) if a.eval else None
-    log = open(out / "log.jsonl", "a")
-
-    def save():
-        tmp = out / "last.tmp"
-        torch.save({"model": model.state_dict(), "ema": ema, "opt": opt.state_dict(), "stats": stats, "step": step,
-                    "spent": spent + time.process_time() - cpu0, "beta": beta, "args": vars(a)}, tmp)
-        os.replace(tmp, last)
-
-    def test():
-        if not labelled:
-            return {}
-        keep = {k: v.clone() for k, v in model.state_dict().items()}
-        model.load_state_dict(ema)
-        r = evaluate(enc, dec, prior.bits, teacher, *labelled)
-        model.load_state_dict(keep)
-        return r
-
-    cpu0, wall_saved, wall_test = time.process_time(), time.time(), time.time()
-    total, run, wall0 = a.minutes * 60, {}, time.time()
     pixels = a.batch * a.size * a.size
-    while True:
-        done = spent + time.process_time() - cpu0
-        share = done / total
-        if share >= 1:
-            break
-        lr = min(1, (step + 1) / 100) * (a.final_lr + (1 - a.final_lr) * 0.5 * (1 + math.cos(math.pi * share)))
-        for g, b in zip(opt.param_groups, base):
-            g["lr"] = b * lr
+    run.begin()
+    while (share := run.seconds() / (60 * a.minutes)) < 1:
+        run.schedule(share)
         x = normalise(crops.batch(a.batch, a.size, *a.zoom))
         with torch.no_grad():
             f = fast.head(x.bfloat16() if half else x)
@@ -167,7 +118,7 @@ def main():
         terms = {"head": head, "bytes": bpp * 6272}
         into_head = torch.autograd.grad(a.weights[0] * head, g, retain_graph=True)[0]
         into = into_head
-        ramp = min(1, max(0, (share - a.head_only) / 0.1)) if a.head_only else min(1, step / 300)
+        ramp = min(1, max(0, (share - a.head_only) / 0.1)) if a.head_only else min(1, run.step / 300)
         if share >= a.head_only:
             leaf = g.detach().requires_grad_()
             sl, si = teacher.tail(leaf, TAPS)
@@ -185,37 +136,14 @@ def main():
         torch.autograd.backward([g, beta * bpp], [into, None])
         terms["grad"] = torch.nn.utils.clip_grad_norm_(params, 1.0)
         opt.step()
-        step += 1
-        decay = min(a.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for k, now in model.state_dict().items():
-                ema[k].lerp_(now, 1 - decay)
-        if a.target and step > 100:
+        run.advance(terms)
+        if a.target and run.step > 100:
             beta *= math.exp(0.003 * max(-1, min(1, bpp.item() * 6272 / a.target - 1)))
-        for k, t in terms.items():
-            run.setdefault(k, []).append(t.item())
-        if step % 200 == 0:
-            rate = (spent + time.process_time() - cpu0) / 60
-            line = {"step": step, "cpu_min": round(rate, 2), **{k: round(sum(t) / len(t), 4) for k, t in run.items()}, "beta": round(beta, 4)}
-            eta = (total - done) * (time.time() - wall0) / max(1e-9, time.process_time() - cpu0) / 60
-            print(f"{100 * share:5.1f} % ETA {eta:.0f} min", json.dumps(line), flush=True)
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            run = {}
-        if time.time() - wall_saved > a.save_every:
-            save()
-            wall_saved = time.time()
-        if labelled and time.time() - wall_test > 2.5 * a.save_every:
-            save()
-            line = {"step": step, "eval": test()}
-            print(json.dumps(line), flush=True)
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            wall_test = time.time()
-    save()
-    line = {"step": step, "final": test()}
-    print(json.dumps(line), flush=True)
-    log.write(json.dumps(line) + "\n")
+        if run.step % 200 == 0:
+            run.report(beta=round(beta, 4))
+        if run.save_is_due():
+            run.save(stats=stats, beta=beta)
+    run.save(stats=stats, beta=beta)
 
 
 if __name__ == "__main__":

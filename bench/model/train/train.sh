@@ -8,7 +8,7 @@ out=${1:?the folder for the models}
 python=${PYTHON:-python3}
 read -ra images <<<"${IMAGES:?folders of photographs}"
 read -ra eval <<<"${EVAL:?a folder of labelled images and their CSV file}"
-data=(--images "${images[@]}" --backbone "${BACKBONE:?backbone.onnx}" --eval "${eval[@]}")
+data=(--images "${images[@]}" --backbone "${BACKBONE:?backbone.onnx}")
 
 phase() {
   local name=$1 minutes
@@ -20,7 +20,7 @@ phase() {
 }
 
 point() {
-  "$python" "$here/export.py" "${data[@]}" --run "$out/runs/$1/last.pt" --out "$out/$1" ${COUNT:+--count "$COUNT"}
+  "$python" "$here/export.py" "${data[@]}" --eval "${eval[@]}" --run "$out/runs/$1/last.pt" --out "$out/$1" ${COUNT:+--count "$COUNT"}
 }
 
 fine=(--size 160 --batch 10 --zoom 0.85 1.5)
