@@ -10,7 +10,7 @@ import { quantize as plainQuantize } from "./plain.js";
 /** The operating points of bench/model. */
 export const POINTS = ["low", "mid", "high"];
 /** The tensor of backbone.onnx that the decoder network restores. */
-const SPLIT = "v71";
+export const SPLIT = "v71";
 /** Passes that are timed, after one that is not. */
 export const PASSES = 15;
 /** Calls after which V8 has compiled the codec for good; the first image would pay for it otherwise. */

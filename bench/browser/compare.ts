@@ -4,19 +4,19 @@ import { canEncode, centre, DIMS, decodePlanes, Network, planesOf } from "./devi
 
 /** What the server tells the page: where things are. */
 export interface BrowserSetup {
-  readonly images: readonly { readonly name: string; readonly url: string; readonly label: number | null }[];
+  readonly images: readonly { readonly name: string; readonly url: string }[];
   /** Folders of encoder.onnx, decoder.onnx and tables.json. */
   readonly points: readonly { readonly name: string; readonly url: string }[];
   /** Folder of backbone.onnx and tail.onnx. */
-  readonly backbone: string | null;
+  readonly backbone: string;
 }
 
 /** A way to send an image, over the images. Milliseconds are medians. */
 export interface BrowserRow {
   readonly name: string;
   readonly bytes: number;
-  readonly top1: number | null;
-  readonly agreement: number | null;
+  /** Share of the images answered as the backbone answers the image itself. */
+  readonly agreement: number;
   readonly encoderMs: number;
   readonly codecMs: number;
   readonly imageMs: number;
@@ -26,9 +26,8 @@ export interface BrowserRow {
 export interface BrowserResults {
   readonly agent: string;
   readonly images: number;
-  /** The whole backbone here, on the device; null where there is none. */
-  readonly backboneMs: number | null;
-  readonly backboneTop1: number | null;
+  /** The whole backbone here, on the device. */
+  readonly backboneMs: number;
   readonly rows: BrowserRow[];
   /** What was left out, and why. */
   readonly skipped: string[];
@@ -42,7 +41,8 @@ const FORMATS = [
 
 interface Sample {
   readonly bytes: number;
-  readonly answer: number | null;
+  /** Whether the answer is the backbone's. */
+  readonly agrees: boolean;
   readonly encoder: number;
   readonly codec: number;
   readonly image: number;
@@ -56,73 +56,33 @@ interface Point {
   readonly decoder: Network;
 }
 
-interface Backbone {
-  readonly whole: Network;
-  readonly tail: Network;
-}
-
-async function answerOf(network: Network | undefined, data: Float32Array, dims: readonly number[]) {
-  if (network === undefined) return null;
+async function answerOf(network: Network, data: Float32Array, dims: readonly number[]): Promise<number> {
   const { data: logits } = await network.run(data, dims);
   return logits.reduce((best, value, i) => (value > logits[best] ? i : best), 0);
 }
 
-async function sendLatent(planes: Float32Array, codec: Codec, point: Point, backbone?: Backbone): Promise<Sample> {
-  const t0 = performance.now();
-  const latent = await point.encoder.run(planes, DIMS);
-  const t1 = performance.now();
-  const packet = codec.encode({ type: "float32", ...latent }, point.prior);
-  const t2 = performance.now();
-  const restored = codec.decode(packet, point.prior);
-  const features = await point.decoder.run(restored.data, restored.dims);
-  const answer = await answerOf(backbone?.tail, features.data, features.dims);
-  const server = performance.now() - t2;
-  return { bytes: packet.length, answer, encoder: t1 - t0, codec: t2 - t1, image: 0, server };
+async function openPoint(codec: Codec, { name, url }: BrowserSetup["points"][number]): Promise<Point> {
+  const prior = codec.factorized(await (await fetch(`${url}/tables.json`)).json());
+  return {
+    name,
+    prior,
+    encoder: await Network.open(`${url}/encoder.onnx`),
+    decoder: await Network.open(`${url}/decoder.onnx`),
+  };
 }
 
-async function sendPicture(
-  canvas: OffscreenCanvas,
-  type: string,
-  quality: number,
-  backbone?: Backbone,
-): Promise<Sample> {
-  const t0 = performance.now();
-  const blob = await canvas.convertToBlob({ type, quality });
-  const t1 = performance.now();
-  const answer = await answerOf(backbone?.whole, await decodePlanes(blob), DIMS);
-  return { bytes: blob.size, answer, encoder: 0, codec: 0, image: t1 - t0, server: performance.now() - t1 };
-}
-
-type Classes = readonly (number | null)[];
-
-/** The samples of one way: `passes` for each image, one image after the other. */
-function row(name: string, samples: readonly Sample[], labels: Classes, truth: Classes): BrowserRow {
-  const passes = samples.length / truth.length;
-  const share = (expected: Classes) =>
-    samples.some(({ answer }) => answer === null) || expected.includes(null)
-      ? null
-      : mean(samples.map(({ answer }, i) => Number(answer === expected[Math.floor(i / passes)])));
+/** The samples of one way: `passes` for each image. */
+function row(name: string, samples: readonly Sample[]): BrowserRow {
   const middle = (part: "encoder" | "codec" | "image" | "server") => median(samples.map((sample) => sample[part]));
   return {
     name,
     bytes: mean(samples.map(({ bytes }) => bytes)),
-    top1: share(labels),
-    agreement: share(truth),
+    agreement: mean(samples.map(({ agrees }) => Number(agrees))),
     encoderMs: middle("encoder"),
     codecMs: middle("codec"),
     imageMs: middle("image"),
     serverMs: middle("server"),
   };
-}
-
-async function openPoint(codec: Codec, { name, url }: BrowserSetup["points"][number]): Promise<Point> {
-  const prior = codec.factorized(await (await fetch(`${url}/tables.json`)).json());
-  const [encoder, decoder] = [await Network.open(`${url}/encoder.onnx`), await Network.open(`${url}/decoder.onnx`)];
-  return { name, prior, encoder, decoder };
-}
-
-async function openBackbone(url: string): Promise<Backbone> {
-  return { whole: await Network.open(`${url}/backbone.onnx`), tail: await Network.open(`${url}/tail.onnx`) };
 }
 
 /** Every way on every image, in this browser for both ends. */
@@ -134,16 +94,44 @@ export async function compare(
   const codec = await create();
   const points: Point[] = [];
   for (const point of setup.points) points.push(await openPoint(codec, point));
-  const backbone = setup.backbone === null ? undefined : await openBackbone(setup.backbone);
-  const ways = new Map<string, Sample[]>();
-  const truth: (number | null)[] = [];
-  const labels: (number | null)[] = [];
+  const whole = await Network.open(`${setup.backbone}/backbone.onnx`);
+  const tail = await Network.open(`${setup.backbone}/tail.onnx`);
+
+  async function sendLatent(planes: Float32Array, truth: number, point: Point): Promise<Sample> {
+    const t0 = performance.now();
+    const latent = await point.encoder.run(planes, DIMS);
+    const t1 = performance.now();
+    const packet = codec.encode({ type: "float32", ...latent }, point.prior);
+    const t2 = performance.now();
+    const restored = codec.decode(packet, point.prior);
+    const features = await point.decoder.run(restored.data, restored.dims);
+    const agrees = (await answerOf(tail, features.data, features.dims)) === truth;
+    const server = performance.now() - t2;
+    return { bytes: packet.length, agrees, encoder: t1 - t0, codec: t2 - t1, image: 0, server };
+  }
+
+  async function sendPicture(canvas: OffscreenCanvas, truth: number, options: ImageEncodeOptions): Promise<Sample> {
+    const t0 = performance.now();
+    const blob = await canvas.convertToBlob(options);
+    const t1 = performance.now();
+    const agrees = (await answerOf(whole, await decodePlanes(blob), DIMS)) === truth;
+    return { bytes: blob.size, agrees, encoder: 0, codec: 0, image: t1 - t0, server: performance.now() - t1 };
+  }
+
   const skipped: string[] = [];
   const formats = [];
   for (const format of FORMATS) {
     if (await canEncode(format.type)) formats.push(format);
     else skipped.push(`${format.name}: this browser writes none from a canvas`);
   }
+  const ways = new Map<string, Sample[]>();
+  const send = async (name: string, once: () => Promise<Sample>) => {
+    // The first call of a session is not like the others.
+    if (!ways.has(name)) await once();
+    const samples = ways.get(name) ?? [];
+    ways.set(name, samples);
+    for (let pass = 0; pass < passes; pass++) samples.push(await once());
+  };
   const backboneMs: number[] = [];
   for (const [i, image] of setup.images.entries()) {
     doing(`${image.name}, ${i + 1} of ${setup.images.length}`);
@@ -154,38 +142,24 @@ export async function compare(
       skipped.push(`${image.name}: ${(error as Error).message}`);
       continue;
     }
-    labels.push(image.label);
     const planes = planesOf(canvas);
-    const send = async (name: string, once: () => Promise<Sample>) => {
-      // The first call of a session is not like the others.
-      if (!ways.has(name)) await once();
-      const samples = ways.get(name) ?? [];
-      ways.set(name, samples);
-      for (let pass = 0; pass < passes; pass++) samples.push(await once());
-    };
-    let answer: number | null = null;
-    for (let pass = 0; backbone !== undefined && pass <= passes; pass++) {
+    const truth = await answerOf(whole, planes, DIMS);
+    for (let pass = 0; pass < passes; pass++) {
       const start = performance.now();
-      answer = await answerOf(backbone.whole, planes, DIMS);
-      if (pass > 0) backboneMs.push(performance.now() - start);
+      await answerOf(whole, planes, DIMS);
+      backboneMs.push(performance.now() - start);
     }
-    truth.push(answer);
-    for (const point of points)
-      await send(`latentwire ${point.name}`, () => sendLatent(planes, codec, point, backbone));
+    for (const point of points) await send(`latentwire ${point.name}`, () => sendLatent(planes, truth, point));
     for (const { name, type } of formats)
       for (const quality of QUALITIES)
-        await send(`${name} ${quality}`, () => sendPicture(canvas, type, quality, backbone));
+        await send(`${name} ${quality}`, () => sendPicture(canvas, truth, { type, quality }));
   }
-  if (truth.length === 0) throw new Error(`no image could be read: ${skipped.join("; ")}`);
+  if (backboneMs.length === 0) throw new Error(`no image could be read: ${skipped.join("; ")}`);
   return {
     agent: navigator.userAgent,
-    images: truth.length,
-    backboneMs: backbone === undefined ? null : median(backboneMs),
-    backboneTop1:
-      backbone === undefined || labels.includes(null)
-        ? null
-        : mean(truth.map((answer, i) => Number(answer === labels[i]))),
+    images: backboneMs.length / passes,
+    backboneMs: median(backboneMs),
     skipped,
-    rows: [...ways].map(([name, samples]) => row(name, samples, labels, truth)),
+    rows: [...ways].map(([name, samples]) => row(name, samples)),
   };
 }

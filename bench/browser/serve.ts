@@ -4,16 +4,17 @@ import type { AddressInfo } from "node:net";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { subgraph } from "../backbone/subgraph.js";
 import { listImages } from "../images.js";
-import { withLabels } from "../offload/labels.js";
 import { backboneFiles, pointFolders } from "../offload/networks.js";
+import { SPLIT } from "../pipeline.js";
 import { STYLE } from "../report/html.js";
 import type { BrowserSetup } from "./compare.js";
 
 export interface Sources {
   readonly images: string;
-  readonly labels?: string;
   readonly model: string;
+  /** Left out: the bundled one. */
   readonly backbone?: string;
   readonly limit: number;
 }
@@ -55,20 +56,26 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
   const folder = (url: string, place: string, names: readonly string[]) => {
     for (const name of names) files.set(`${url}/${name}`, join(place, name));
   };
-  const { classes } = withLabels(listImages(sources.images).slice(0, sources.limit), sources.labels);
   const setup: BrowserSetup = {
-    images: [...classes].map(([file, label], i) => {
-      files.set(`/images/${i}`, file);
-      return { name: basename(file), url: `/images/${i}`, label: label ?? null };
-    }),
+    images: listImages(sources.images)
+      .slice(0, sources.limit)
+      .map((file, i) => {
+        files.set(`/images/${i}`, file);
+        return { name: basename(file), url: `/images/${i}` };
+      }),
     points: pointFolders(sources.model).map((place, i) => {
       folder(`/points/${i}`, place, POINT_FILES);
       return { name: basename(resolve(place)), url: `/points/${i}` };
     }),
-    backbone: sources.backbone === undefined ? null : "/backbone",
+    backbone: "/backbone",
   };
   if (sources.backbone !== undefined)
     for (const file of backboneFiles(sources.backbone)) files.set(`/backbone/${basename(file)}`, file);
+  else {
+    const whole = here("../backbone/backbone.onnx");
+    files.set("/backbone/backbone.onnx", whole);
+    files.set("/backbone/tail.onnx", () => subgraph(readFileSync(whole), SPLIT, "logits"));
+  }
   folder("/ort", here("../../node_modules/onnxruntime-web/dist"), RUNTIME);
   const main = await script();
   files.set("/main.js", () => main);
