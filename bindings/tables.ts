@@ -67,6 +67,7 @@ export class Tables {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
     if (source instanceof TableHandle && source.addressIn(this.#memory) !== undefined) return source;
+    if ("entries" in source) throw new TypeError("table is a Bundle: bundle.table(codec, name) gives its tables");
     if (isBytes(source)) return this.#loadBytes(source.slice(), false);
     // A table of another codec, which may be of another copy of this package.
     if ("bytes" in source) return this.#loadBytes(bytesOf(source.bytes(), "table.bytes()").slice(), false);
@@ -84,6 +85,8 @@ export class Tables {
     }
     const address = wasm.loadTable(source, bytes.length) >>> 0;
     if (address === 0) {
+      if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42)
+        invalid("these are the bytes of a bundle: loadBundle() of latentwire/bundle reads them");
       const reasons: Record<number, string> = {
         [abi.TRUNCATED]: "ends too early",
         [abi.UNSUPPORTED_VERSION]: "has another version",

@@ -133,6 +133,9 @@ def tables_of(model):
             entries.append({"name": name, "kind": "factorized", "table": table, "shape": [None, len(cdfs), None, None]})
         else:
             scales = module.scale_table.tolist()
+            # Scales below the model's bound count as the bound: their rows become copies of the bound's row.
+            first = sum(scale < float(module.lower_bound_scale.bound) for scale in scales[:-1])
+            cdfs, offsets = (rows[first : first + 1] * first + rows[first:] for rows in (cdfs, offsets))
             entries.append({"name": name, "kind": "gaussian", "table": table_bytes(offsets, cdfs), "scales": scales})
     if not entries:
         raise ValueError("the model has no EntropyBottleneck and no GaussianConditional")

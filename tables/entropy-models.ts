@@ -23,7 +23,9 @@ interface Module {
 }
 
 const BUFFERS = ["_quantized_cdf", "_offset", "_cdf_length"] as const;
-const PLAIN = new Set<string>([...BUFFERS, "quantiles", "scale_table"]);
+/** Smaller scales count as this one: the bound that is used, and how the model was made. */
+const BOUNDS = ["lower_bound_scale.bound", "scale_bound"] as const;
+const PLAIN = new Set<string>([...BUFFERS, ...BOUNDS, "quantiles", "scale_table"]);
 /** `matrices.0` (from 1.2.7), `_matrix0` (up to 1.2.6), `_matrices.0` (before 1.1). */
 const LAYER = /^_?(matri(?:x|ces)|bias(?:es)?|factors?)\.?(\d{1,3})$/;
 /** What training programs put in front of a path; the rest is the module's name in the model. */
@@ -88,7 +90,8 @@ function findModules(tensors: Tensors): Module[] {
   const modules = new Map<string, Module>();
   for (const [path, tensor] of tensors) {
     const parts = path.split(".");
-    const name = parts.splice(/^\d+$/.test(parts.at(-1)!) ? -2 : -1).join(".");
+    const isDeeper = /^\d+$/.test(parts.at(-1)!) || path.endsWith(BOUNDS[0]);
+    const name = parts.splice(isDeeper ? -2 : -1).join(".");
     if (!PLAIN.has(name) && !LAYER.test(name)) continue;
     const prefix = parts.join(".");
     const module = modules.get(prefix) ?? { path: prefix, tensors: new Map<string, StoredTensor>() };
@@ -226,10 +229,13 @@ function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string, 
   // Without scales of its own a model gets CompressAI's 64 from update().
   const scaleTable = scales.length === 0 ? undefined : scales;
   try {
-    const table = codec.gaussianTable(scaleTable);
+    const computed = codec.gaussianTable(scaleTable);
     const notes = [`${EMPTY}; built from ${scaleTable ? "its scale table" : "CompressAI's 64 scales"}`];
-    return { input: gaussianInput(name, table, scaleTable, true), table, path, from: "parameters", notes };
+    const table = scaleTable ? bounded(codec, tensors, name, computed, scaleTable) : computed;
+    const input = gaussianInput(name, table, scaleTable, table === computed);
+    return { input, table, path, from: "parameters", notes };
   } catch (error) {
+    if (error instanceof CodecError) throw error;
     return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
   }
 }
@@ -268,10 +274,27 @@ function gaussianOfBuffers(
     return indexed(
       `its ${scales.length} scales do not belong to its ${table.rows} rows: rows are to be chosen by the caller`,
     );
+  const used = bounded(codec, tensors, name, table, scales);
+  if (used !== table)
+    return { input: gaussianInput(name, used, scales, false), table: used, path, from: "buffers", notes: [] };
   // Rows that can be computed need not be stored: 30 KB in a bundle for 64 scales.
   const entries = built.entries + gaussianEntries(scales);
   const buildable = scales.at(-1)! <= 5000 && entries <= MAX_ENTRIES;
   if (buildable) built.entries = entries;
   const rebuild = buildable && codec.gaussianTable(scales).fingerprint === table.fingerprint;
   return { input: gaussianInput(name, table, scales, rebuild), table, path, from: "buffers", notes: [] };
+}
+
+/**
+ * The table with CompressAI's lower bound of scales in it. Scales below the bound count as the bound, so the rows of
+ * smaller scales become copies of the bound's row, and no reader needs to know the bound. `table` itself where no row changes.
+ */
+function bounded(codec: Codec, tensors: Tensors, name: string, table: Table, scales: Float32Array): Table {
+  const stored = tensors.get(BOUNDS[0]) ?? tensors.get(BOUNDS[1]);
+  const [bound = 0] = stored === undefined || size(stored) === 0 ? [] : floats(stored, `${name}.scale_bound`);
+  const first = scales.subarray(0, -1).filter((scale) => scale < bound).length;
+  if (first === 0) return table;
+  const { offsets, cdfs } = table.toJSON();
+  const fromBound = <T>(rows: readonly T[]): T[] => rows.map((row, r) => (r < first ? rows[first]! : row));
+  return codec.table({ offsets: fromBound(offsets), cdfs: fromBound(cdfs) });
 }

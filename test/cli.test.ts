@@ -198,6 +198,24 @@ test("import, show, encode: from a checkpoint to a packet", () => {
   assert.not(existsSync(at("empty.lwb")));
 });
 
+test("import keeps CompressAI's scale_bound: scales below it have the row of the bound", () => {
+  const faults = (name: string) => readFileSync(join(root, "test/vectors/faults", name));
+  const checkpoint = faults("scale_bound_0.11_table_from_0.02.pth");
+  const bundle = readBundle(new Uint8Array(done(["tables", "import", "-", "-o", "-"], checkpoint).out));
+  const name = "gaussian_conditional";
+  const sigmas = floats(readNpy(new MemorySource(faults("scale_bound_scales.npy"))), "scales");
+  const expected = integers(readNpy(new MemorySource(faults("scale_bound_indexes_expected.npy"))), "indexes");
+  // Rows that may be chosen are the checkpoint's own, which are those of its scales.
+  const own = codec.gaussianTable(bundle.scaleTable(name));
+  const data = sigmas.map((sigma) => 3 * sigma * (rng.unit() - rng.unit()));
+  const symbols = { type: "float32", dims: [data.length], data };
+  for (const options of [{}, { stream: "compressai", header: "none" }] as const) {
+    const found = codec.encode(symbols, bundle.gaussian(codec, name, sigmas), { ...options, fingerprint: false });
+    assert.equal(found, codec.encode(symbols, codec.indexed(own, expected), { ...options, fingerprint: false }));
+  }
+  assert.ok(bundle.table(codec, name).fingerprint !== own.fingerprint, "the bound changes no row");
+});
+
 test("fit and rate: from samples to a bundle that fits them", () => {
   mkdirSync(at("latents"), { recursive: true });
   for (let i = 0; i < 10; i++) {
