@@ -67,10 +67,10 @@ export class Tables {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
     if (source instanceof TableHandle && source.addressIn(this.#memory) !== undefined) return source;
-    if ("entries" in source) throw new TypeError("table is a Bundle: bundle.table(codec, name) gives its tables");
     if (isBytes(source)) return this.#loadBytes(source.slice(), false);
     // A table of another codec, which may be of another copy of this package.
     if ("bytes" in source) return this.#loadBytes(bytesOf(source.bytes(), "table.bytes()").slice(), false);
+    if ("entries" in source) throw new TypeError("table is a Bundle: bundle.table(codec, name) gives its tables");
     return this.#loadBytes(tableToBinary(source as TableJson), true);
   }
 
