@@ -370,6 +370,12 @@ class CodecImplementation implements Codec {
     return new Reader(this.#memory, packet, options, (sequence) => this.#sequencePrior(sequence));
   }
 
+  rate(
+    latent: TensorLike | TensorView,
+    prior: Prior,
+    options: { axis: number },
+  ): Rate & Required<Pick<Rate, "channels">>;
+  rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
   rate(latent: TensorLike | TensorView, prior: Prior, options: RateOptions = {}): Rate {
     return rateOf(this.#memory, latent, prior, options);
   }

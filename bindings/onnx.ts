@@ -6,7 +6,16 @@
  */
 import { CodecError } from "./errors.js";
 import { checkOptions } from "./options.js";
-import { checkImage, feed, pick, runToCpu, type SessionLike, takesFloat16 } from "./session.js";
+import {
+  checkCodec,
+  checkImage,
+  checkSession,
+  feed,
+  pick,
+  runToCpu,
+  type SessionLike,
+  takesFloat16,
+} from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
 export * from "./families/context.js";
@@ -66,6 +75,8 @@ export function splitEncoder(
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array>;
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array> {
   checkOptions("splitEncoder", options, ["session", "codec", "prior", "input", "output", "encode"]);
+  checkSession(options.session);
+  checkCodec(options.codec);
   const { session, codec, prior } = options;
   const input = pick("input", session.inputNames, options.input);
   const output = pick("output", session.outputNames, options.output);
@@ -98,6 +109,8 @@ export function splitDecoder<S extends SessionLike>(
   options: SplitDecoderOptions<S>,
 ): (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]> {
   checkOptions("splitDecoder", options, ["session", "codec", "prior", "input", "output", "decode"]);
+  checkSession(options.session);
+  checkCodec(options.codec);
   const { session, codec } = options;
   const input = pick("input", session.inputNames, options.input);
   const output = options.output ?? session.outputNames;

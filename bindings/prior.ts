@@ -123,7 +123,9 @@ export function fillPart(
 function runOf({ tableRows }: PriorSource, dims: readonly number[], axis: number): number {
   if (axis >= dims.length) mismatch(`the prior's axis is ${axis}, the shape [${dims}] has ${dims.length} dimensions`);
   if (dims[axis] !== tableRows)
-    mismatch(`dimension ${axis} of the shape [${dims}] is ${dims[axis]}, the table has ${tableRows} rows`);
+    mismatch(
+      `dimension ${axis} of the shape [${dims}] is ${dims[axis]}, the table has ${tableRows} rows; the option axis names the dimension of the rows`,
+    );
   let run = 1;
   for (let d = axis + 1; d < dims.length; d++) run *= dims[d]!;
   // Wasm divides by it, in 32 bits. Without elements any number will do.

@@ -2,7 +2,7 @@
 import { CodecError } from "./errors.js";
 import { narrow, widen } from "./float16.js";
 import { isArrayOf } from "./tensor.js";
-import type { TensorLike } from "./types.js";
+import type { Codec, TensorLike } from "./types.js";
 
 /** A tensor as a session returns it: on the CPU, or elsewhere with a `getData` that fetches it. */
 export interface SessionTensor extends TensorLike {
@@ -27,6 +27,20 @@ export interface SessionLike {
   /** Computes the outputs named in `fetches`. */
   run(feeds: Record<string, unknown>, fetches: readonly string[]): Promise<{ readonly [name: string]: SessionTensor }>;
 }
+
+/** Throws TypeError for what is no session, and says what a forgotten `await` looks like. */
+export function checkSession(session: SessionLike): void {
+  if (!Array.isArray(session?.inputNames) || !Array.isArray(session.outputNames) || typeof session.run !== "function")
+    throw new TypeError(`session must be an InferenceSession of an ONNX runtime${awaited(session)}`);
+}
+
+/** Throws TypeError for what is no codec. */
+export function checkCodec(codec: Codec): void {
+  if (typeof codec?.encode !== "function") throw new TypeError(`codec must come from create()${awaited(codec)}`);
+}
+
+const awaited = (value: unknown): string =>
+  typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function" ? "; it is a Promise: await it" : "";
 
 /** The name `wanted`, or the only one there is. Throws MODEL. */
 export function pick(kind: "input" | "output", names: readonly string[], wanted: string | undefined): string {
@@ -69,7 +83,9 @@ export async function runToCpu(
 }
 
 /** Refuses an image that the session would refuse, with the remedy for the usual mistake. Throws MODEL. */
-export function checkImage(session: SessionLike, input: string, { dims }: TensorLike): void {
+export function checkImage(session: SessionLike, input: string, image: TensorLike): void {
+  const dims = image?.dims;
+  if (!Array.isArray(dims)) throw new TypeError(`the image must be a tensor {type, dims, data}${awaited(image)}`);
   const shape = session.inputMetadata?.find(({ name }) => name === input)?.shape ?? [];
   // Without metadata and where the rank is not known there is no size; one that may be anything has a name, or none.
   const differs = shape.some((size, d) => typeof size === "number" && size > 0 && size !== dims[d]);

@@ -505,6 +505,12 @@ export interface Codec {
    */
   reader(packet: Uint8Array | ArrayBuffer | readonly Uint8Array[], options?: ReaderOptions): PartReader;
   /** The ideal code length of a latent, without encoding it. */
+  rate(
+    latent: TensorLike | TensorView,
+    prior: Prior,
+    options: { axis: number },
+  ): Rate & Required<Pick<Rate, "channels">>;
+  /** Without `axis`: the total alone. */
   rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
 }
 

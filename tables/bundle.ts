@@ -127,6 +127,8 @@ export class Bundle {
    * @throws RangeError for an unknown name; CodecError `INVALID_TABLE`, `CORRUPTED` where it is not what the bundle says.
    */
   table(codec: TableLoader, name: string): Table {
+    if (typeof codec?.table !== "function")
+      throw new TypeError("codec must be what create() gives (await it), the first argument");
     const tables = this.#loaded.get(codec) ?? new Map<string, Table>();
     this.#loaded.set(codec, tables);
     const known = tables.get(name);

@@ -10,7 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { narrow, widen } from "../bindings/float16.js";
 import { testTable } from "./engines/cases.js";
-import { rejects, sameNumbers, throwsCode } from "./expect.js";
+import { rejects, sameNumbers, throwMistakes, throwsCode } from "./expect.js";
 import { castTo, onnxModel } from "./onnx-model.js";
 import { decoderModel, encoderModel, richEncoderModel, splitOutcomes, testImage } from "./split-model.js";
 
@@ -200,6 +200,20 @@ test("the bundled model, in both runtimes", async () => {
     assert.ok((Object.values(outputs)[0].data as Float32Array).every(Number.isFinite));
     assert.ok(packet.length < 40_000, `${packet.length} bytes`);
   }
+});
+
+test("a forgotten await is named", async () => {
+  const session = { inputNames: ["x"], outputNames: ["y"], run: async () => ({}) };
+  const later = (value: unknown) => Promise.resolve(value) as never;
+  for (const split of [splitEncoder, splitDecoder])
+    throwMistakes([
+      [TypeError, "an ONNX runtime; it is a Promise: await it", () => split({ session: later(session), codec, prior })],
+      [TypeError, "create(); it is a Promise: await it", () => split({ session, codec: later(codec), prior })],
+      [TypeError, "session must be an InferenceSession", () => split({ codec, prior } as never)],
+    ]);
+  const encode = splitEncoder({ session, codec, prior });
+  for (const image of [undefined, new ArrayBuffer(8), later({})])
+    await rejects(encode(image as never), TypeError, /the image must be a tensor/);
 });
 
 test.run();

@@ -3,7 +3,7 @@
  * part, the decoder reads it, and both get what the decoder sees. So the ends cannot disagree about an order.
  */
 import { CodecError } from "../errors.js";
-import { type SessionTensor, toCpu } from "../session.js";
+import { checkCodec, type SessionTensor, toCpu } from "../session.js";
 import type {
   Bytes,
   Codec,
@@ -114,7 +114,7 @@ export function family<Model extends Decoder, Decoder, Extra>(
   const { hyperLatentCount, extras = [], code } = recipe;
   return {
     async encode(codec, model, y, options) {
-      if (typeof codec?.writer !== "function") throw new TypeError("codec must come from create() of latentwire");
+      checkCodec(codec);
       if (y === null || typeof y !== "object") throw new TypeError("y must be a tensor {type, dims, data}");
       const strings = options?.format === "strings";
       if (strings && y.dims[0] !== 1)
@@ -151,7 +151,7 @@ export function family<Model extends Decoder, Decoder, Extra>(
     },
 
     async decode(codec, model, packet, options) {
-      if (typeof codec?.reader !== "function") throw new TypeError("codec must come from create() of latentwire");
+      checkCodec(codec);
       const strings = Array.isArray(packet);
       const shape = options?.shape;
       if (strings && packet.length <= hyperLatentCount)
