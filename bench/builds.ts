@@ -10,9 +10,9 @@ import { type Workload, w1, w2, w4 } from "./workloads.js";
 const HELP = `npm run bench:builds -- --other DIR [options]
 
 Whole calls of this build beside those of another one, in turns in one process: DIR is a checkout of the project that has been built.
-Then one tensor as a part of a writer beside codec.encode, and the bytes of packets over the ideal code length.
+Then the bytes of packets over the ideal code length.
 
-  --other DIR      the other build; left out: only the last two
+  --other DIR      the other build; left out: only the bytes
   --time MS        how long a figure is measured in a round (default 100)
   --rounds N       (default 7)
   --only W1,..     workloads (default W1,W2,W4)
@@ -95,41 +95,6 @@ async function compare(
   return figures;
 }
 
-/** The time of one tensor as the only part of a writer and reader, over that of `encode` and `decode`. */
-async function partOverWhole(codec: Codec, names: readonly string[], timeMs: number, rounds: number) {
-  const figures = [];
-  for (const workload of names)
-    for (const type of TYPES) {
-      const made = MAKERS[workload](codec);
-      const [prior, tensor] = [made.prior(codec), tensorOf(made, type)];
-      const packet = codec.encode(tensor, prior);
-      const out = new ARRAYS[type](made.rows.length);
-      const calls = {
-        encode: [
-          () => void codec.encode(tensor, prior),
-          () => {
-            const writer = codec.writer();
-            writer.write(tensor, prior);
-            writer.finish();
-          },
-        ],
-        decode: [
-          () => void codec.decode(packet, prior, { type, out }),
-          () => {
-            const reader = codec.reader(packet);
-            reader.read(prior, { type, out, dims: tensor.dims });
-            reader.finish();
-          },
-        ],
-      };
-      for (const op of OPS) {
-        const [single, part] = await inTurns(calls[op], timeMs, rounds);
-        figures.push({ workload, type, op, ratio: medianRatio(part, single) });
-      }
-    }
-  return figures;
-}
-
 /** Bytes over the ideal code length, by form of the header. */
 function overIdeal(codec: Codec, { items, prior }: Workload): Record<string, number> {
   const [{ latent }] = items;
@@ -158,14 +123,8 @@ command(HELP, OPTIONS, async (args) => {
   const builds = args.other
     ? await compare([codec, await otherBuild(args.other)], names, timeMs, rounds, args.json)
     : [];
-  const parts = await partOverWhole(
-    codec,
-    names.filter((name) => name !== "W4"),
-    timeMs,
-    rounds,
-  );
   const sizes = Object.fromEntries(names.map((name) => [name, overIdeal(codec, MAKERS[name](codec))]));
-  if (args.json) return console.log(JSON.stringify({ builds, partOverWhole: parts, overIdeal: sizes }, undefined, 1));
+  if (args.json) return console.log(JSON.stringify({ builds, overIdeal: sizes }, undefined, 1));
   const print = (head: string[], rows: string[][]) => console.log(`${columns(head, rows).join("\n")}\n`);
   if (args.other)
     print(
@@ -175,10 +134,6 @@ command(HELP, OPTIONS, async (args) => {
         ...[f.otherMicroseconds.toFixed(1), f.microseconds.toFixed(1), f.ratio.toFixed(3)],
       ]),
     );
-  print(
-    ["workload", "type", "op", "one part / encode or decode"],
-    parts.map((f) => [f.workload, f.type, f.op, f.ratio.toFixed(3)]),
-  );
   print(
     ["workload", "ideal bytes", ...Object.keys(HEADERS).map((name) => `${name} over it`)],
     names.map((name) => [name, ...Object.values(sizes[name]).map((value) => value.toFixed(1))]),

@@ -1,19 +1,20 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Codec, create } from "latentwire";
 import { latentwire } from "./contenders.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { compileTwin, type Outside, pythonPeer, runOutside } from "./outside.js";
 import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { medianMs, medianRatio } from "./timing.js";
 import { type Workload, w1, w2, writeWorkload } from "./workloads.js";
 
 const HELP = `npm run bench:native -- [options]
 
-Ours and programs outside on the same symbols, in turns: bench/native (C++, the same streams), CompressAI where Python has it
-(bench/peers.py; PYTHON chooses the interpreter), and programs of yours.
+Ours and programs outside on the same symbols, in turns: bench/native (C++, the same streams), and programs of yours. For CompressAI
+as Python calls it: --peer-command "python3 bench/peers.py".
 
   --only W1,W2        workloads
   --peer-command CMD  another program; may be given several times (docs/benchmarks.md says what it gets and prints)
@@ -31,6 +32,57 @@ const SAME = [
 ] as const;
 const OPS = ["encode", "decode"] as const;
 const MAKERS: Record<string, (of: Codec) => Workload> = { W1: w1, W2: w2 };
+
+/** What a program has measured: docs/benchmarks.md, "Programs beside ours". */
+interface Outside {
+  readonly codec: string;
+  readonly op: "encode" | "decode";
+  readonly lanes: number | null;
+  readonly msymPerSecond: number;
+  readonly bytes: number;
+}
+
+/** Runs `command WORKLOAD MILLISECONDS FOLDER` and reads the JSON array that it prints. Its streams are in FOLDER/CODEC.bin. */
+function runOutside(command: string, workload: string, timeMs: number, folder: string): Outside[] {
+  const [program, ...args] = command.split(" ").filter(Boolean);
+  const printed = execFileSync(program, [...args, workload, String(timeMs), folder], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const found: Outside[] = JSON.parse(printed);
+  for (const { op } of found)
+    if (op !== "encode" && op !== "decode") throw new Error(`${command}: ${op} is neither encode nor decode`);
+  return found;
+}
+
+/** What a command prints; undefined where it cannot be run. */
+function printed(command: string, ...args: string[]): string | undefined {
+  try {
+    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  } catch {
+    return undefined;
+  }
+}
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+// AVX, as V8 emits it: AVX-512 has twice the registers and its own masks, which no engine gives to Wasm.
+const FLAGS = ["-O3", "-march=native", "-mno-avx512f", "-std=c++17"];
+
+/** The compiled bench/native/twin.cpp. */
+function compileTwin(): { readonly command: string } | { readonly reason: string } {
+  if (process.arch !== "x64") return { reason: `bench/native is written for x86-64, this is ${process.arch}` };
+  const compiler = [process.env.CXX, "g++", "clang++"].find((name) => name && printed(name, "--version") !== undefined);
+  if (!compiler) return { reason: "no C++ compiler found (CXX, g++, clang++)" };
+  const [source, cache] = [here("native"), here("../.cache")];
+  mkdirSync(cache, { recursive: true });
+  const command = join(cache, "twin");
+  const newest = Math.max(...readdirSync(source).map((name) => statSync(join(source, name)).mtimeMs));
+  if (!existsSync(command) || statSync(command).mtimeMs < newest)
+    execFileSync(compiler, [...FLAGS, join(source, "twin.cpp"), "-o", command], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+  return { command };
+}
 
 interface Figure extends Omit<Outside, "msymPerSecond"> {
   readonly workload: string;
@@ -115,11 +167,10 @@ const OPTIONS = {
 command(HELP, OPTIONS, async (args) => {
   const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const codec = await create();
-  const commands: string[] = [];
-  for (const [what, found] of Object.entries({ "bench/native": compileTwin(), CompressAI: pythonPeer() }))
-    if ("command" in found) commands.push(found.command);
-    else console.error(`${what} is left out: ${found.reason}`);
-  commands.push(...(args["peer-command"] ?? []));
+  const commands = [...(args["peer-command"] ?? [])];
+  const twin = compileTwin();
+  if ("command" in twin) commands.unshift(twin.command);
+  else console.error(`bench/native is left out: ${twin.reason}`);
   const figures: Figure[] = [];
   for (const name of args.only.split(",")) {
     if (!MAKERS[name]) throw new Error(`--only ${name}: choose from ${Object.keys(MAKERS).join(" ")}`);

@@ -1,4 +1,4 @@
-"""CompressAI's coder, as Python calls it, beside ours. Started by bench/native.ts.
+"""CompressAI's coder, as Python calls it, beside ours: npm run bench:native -- --peer-command "python3 bench/peers.py".
 
 peers.py WORKLOAD MILLISECONDS FOLDER; docs/benchmarks.md says what that means. Symbols, rows and cdfs are lists, as CompressAI takes them,
 before the clock starts.

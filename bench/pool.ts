@@ -1,5 +1,4 @@
 // Workers against the main thread, and what a long run does to memory.
-import { Worker } from "node:worker_threads";
 import { type Codec, create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
 import { mean, median } from "./numbers.js";
@@ -12,7 +11,6 @@ const HELP = `npm run bench:pool -- [options]
   --time MS       how long each figure is measured in each pass (default 300)
   --passes N      passes over all figures; each figure is the median of them (default 9)
   --minutes N     instead: both workloads in both directions with 2 workers for N minutes, and what memory does meanwhile
-  --control       with --minutes: the same sizes between bare workers, without the pool and the codec
   --json          print one JSON object and nothing else (not with --minutes)
   --help`;
 
@@ -108,76 +106,38 @@ async function run(load: Load, ms: number, pool?: Pool, lanes = 1): Promise<Rate
 
 // ---- a long run
 
-/** Works for about `ms`, the `turn`-th time; resolves to the items done. */
-type Stretch = (turn: number, ms: number) => Promise<number>;
-
-/** A line on memory every 10 seconds and a verdict: the last third against the first. */
-async function soak(work: Stretch, minutes: number): Promise<void> {
-  const started = performance.now();
-  const until = started + minutes * 60_000;
-  const samples: number[] = [];
-  let [items, turn] = [0, 0];
-  for (let next = started + 10_000; performance.now() < until; next += 10_000) {
-    while (performance.now() < next) items += await work(turn++, Math.min(500, Math.max(1, next - performance.now())));
-    const { rss, arrayBuffers, heapUsed } = process.memoryUsage();
-    samples.push(rss / MB);
-    const [all, heap, buffers] = [rss, heapUsed, arrayBuffers].map((bytes) => (bytes / MB).toFixed(0));
-    const seconds = ((performance.now() - started) / 1000).toFixed(0).padStart(5);
-    console.log(`${seconds} s: RSS ${all} MB, heap ${heap} MB, array buffers ${buffers} MB, ${items.toFixed(0)} items`);
-  }
-  const third = Math.max(1, Math.floor(samples.length / 3));
-  const [first, last] = [mean(samples.slice(0, third)), mean(samples.slice(-third))];
-  const flat = last <= first * 1.05 + 5;
-  const percent = ((100 * (last - first)) / first).toFixed(1);
-  console.log(
-    `${flat ? "flat" : "GROWING"}: RSS ${first.toFixed(1)} MB in the first third, ${last.toFixed(1)} MB in the last (${percent} %), ` +
-      `highest ${Math.max(...samples).toFixed(0)} MB, ${items.toFixed(0)} items`,
-  );
-  if (!flat) process.exitCode = 1;
-}
-
-async function soakPool(all: readonly Load[], minutes: number): Promise<void> {
+/** All loads in turn on two workers, a line on memory every 10 seconds and a verdict: the last third against the first. */
+async function soak(all: readonly Load[], minutes: number): Promise<void> {
   const pool = await createPool({ size: 2 });
   const work = async (load: Load, ms: number) =>
     ((await run(load, ms, pool, 2 * (LANES[load.workload] ?? 1))).perSecond * ms) / 1000;
   // A second of each, so that the first third has what stays.
   for (const load of all) await work(load, 1000);
-  await soak((turn, ms) => work(all[turn % all.length] as Load, ms), minutes);
+  const started = performance.now();
+  const samples: number[] = [];
+  let [items, turn] = [0, 0];
+  for (let next = started + 10_000; performance.now() < started + minutes * 60_000; next += 10_000) {
+    while (performance.now() < next) {
+      const ms = Math.min(500, Math.max(1, next - performance.now()));
+      items += await work(all[turn++ % all.length], ms);
+    }
+    const { rss, arrayBuffers, heapUsed } = process.memoryUsage();
+    samples.push(rss / MB);
+    const [resident, heap, buffers] = [rss, heapUsed, arrayBuffers].map((bytes) => (bytes / MB).toFixed(0));
+    const seconds = ((performance.now() - started) / 1000).toFixed(0).padStart(5);
+    console.log(
+      `${seconds} s: RSS ${resident} MB, heap ${heap} MB, array buffers ${buffers} MB, ${items.toFixed(0)} items`,
+    );
+  }
   await pool.close();
-}
-
-/** What Node itself does with memory under messages of these sizes: two bare workers, no codec. */
-async function soakControl(minutes: number): Promise<void> {
-  const echo = `const { parentPort } = require("node:worker_threads");
-    parentPort.on("message", ({ back }) => {
-      const answer = new Uint8Array(back);
-      parentPort.postMessage(answer, [answer.buffer]);
-    });`;
-  // Bytes there and back: latents and packets of W1 and W2, encoded and decoded.
-  const sizes = [1_179_648, 52_000, 150_528, 3000] as const;
-  const workers = [0, 1].map(() => {
-    const worker = new Worker(echo, { eval: true });
-    const waiting: (() => void)[] = [];
-    worker.on("message", () => waiting.shift()?.());
-    const send = (data: Uint8Array, back: number) =>
-      new Promise<void>((resolve) => {
-        waiting.push(resolve);
-        worker.postMessage({ data, back });
-      });
-    return { worker, send };
-  });
-  const stretch: Stretch = async (turn, ms) => {
-    const [there, back] = [sizes[turn % 4] as number, sizes[(turn % 4) ^ 1] as number];
-    const until = performance.now() + ms;
-    let items = 0;
-    const lane = async (send: (data: Uint8Array, back: number) => Promise<void>) => {
-      for (; performance.now() < until; items++) await send(new Uint8Array(there), back);
-    };
-    await Promise.all(workers.flatMap(({ send }) => [lane(send), lane(send)]));
-    return items;
-  };
-  await soak(stretch, minutes);
-  await Promise.all(workers.map(({ worker }) => worker.terminate()));
+  const third = Math.max(1, Math.floor(samples.length / 3));
+  const [first, last] = [mean(samples.slice(0, third)), mean(samples.slice(-third))];
+  const flat = last <= first * 1.05 + 5;
+  console.log(
+    `${flat ? "flat" : "GROWING"}: RSS ${first.toFixed(1)} MB in the first third, ${last.toFixed(1)} MB in the last, ` +
+      `highest ${Math.max(...samples).toFixed(0)} MB, ${items.toFixed(0)} items`,
+  );
+  if (!flat) process.exitCode = 1;
 }
 
 // ---- the command
@@ -210,7 +170,6 @@ const OPTIONS = {
   time: { type: "string", default: "300" },
   passes: { type: "string", default: "9" },
   minutes: { type: "string" },
-  control: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
 } as const;
 
@@ -218,12 +177,10 @@ command(HELP, OPTIONS, async (args) => {
   const [ms, passes] = [timeOption(args.time), whole("passes", args.passes)];
   const minutes = args.minutes === undefined ? 0 : Number(args.minutes);
   if (!(minutes >= 0)) throw new Error(`--minutes ${args.minutes}: a number is wanted`);
-  if (args.control && !minutes) throw new Error("--control goes with --minutes");
-  if (args.control) return soakControl(minutes);
 
   const codec = await create();
   const all = [w1(codec), w2(codec)].flatMap((workload) => loads(codec, workload));
-  if (minutes) return soakPool(all, minutes);
+  if (minutes) return soak(all, minutes);
 
   const names = args.only.split(",").filter((name) => name !== "");
   const chosen = (kind: readonly string[], name: string) =>

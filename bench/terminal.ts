@@ -99,7 +99,6 @@ export function bar(title: string, steps: number, quiet = false): Progress {
       // Work that a cache spares is over at once; a short memory would take its speed for that of the rest.
       etaBuffer: 50,
       clearOnComplete: true,
-      hideCursor: true,
     },
     Presets.shades_classic,
   );

@@ -165,7 +165,7 @@ test("an image whose server was not timed, late in another list, is timed when i
   const cache = Cache.open(join(scratch, "order"));
   const key = keyOf(hashOf(await loadPrepared(file)), way);
   cache.add(key, { bytes: 7, answer: 5, featureError: null, server: null });
-  const { outcomes } = await evaluate([file], [way], cache, new AbortController().signal);
+  const { outcomes } = await evaluate([file], [way], cache);
   assert.equal(outcomes.get(way)?.[0].server, server);
   assert.equal(Cache.open(join(scratch, "order")).get(key)?.server, server);
 });
@@ -178,7 +178,7 @@ test("a way that cannot take a model's latents is left out, with its reason", as
   });
   const cache = Cache.open(join(scratch, "unfit"));
   const files = ["rocket.png", "coffee.png"].map((name) => here(`../bench/photos/${name}`));
-  const run = (of: Way) => evaluate(files, [of], cache, new AbortController().signal);
+  const run = (of: Way) => evaluate(files, [of], cache);
   const { images, outcomes, skipped } = await run(way("latent"));
   assert.is(images.length, 2);
   assert.is(outcomes.size, 0);

@@ -103,19 +103,13 @@ async function measure(way: Way, picture: Picture, runServer: boolean, known: Ou
 }
 
 /** Every way on every image, image by image; what the cache knows is not done again. */
-export async function evaluate(
-  files: readonly string[],
-  ways: readonly Way[],
-  cache: Cache,
-  stop: AbortSignal,
-): Promise<Evaluation> {
+export async function evaluate(files: readonly string[], ways: readonly Way[], cache: Cache): Promise<Evaluation> {
   const images: string[] = [];
   const skipped: string[] = [];
   const outcomes = new Map<Way, Outcome[]>(ways.map((way) => [way, []]));
   const progress = bar("images", files.length);
   const warm = new Set<Way>();
   for (const file of files) {
-    if (stop.aborted) break;
     progress.step(basename(file));
     let picture: Picture;
     try {
@@ -127,7 +121,7 @@ export async function evaluate(
     const hash = hashOf(picture);
     const place = images.length;
     for (const way of ways) {
-      if (place >= way.images || stop.aborted || !outcomes.has(way)) continue;
+      if (place >= way.images || !outcomes.has(way)) continue;
       const key = keyOf(hash, way);
       const timed = place < TIMED_IMAGES;
       let outcome = cache.get(key);
@@ -150,7 +144,7 @@ export async function evaluate(
       }
       outcomes.get(way)?.push(outcome);
     }
-    if (!stop.aborted) images.push(picture.name);
+    images.push(picture.name);
   }
   progress.stop();
   return { images, outcomes, skipped };
@@ -164,7 +158,6 @@ export async function timeClients(
   pictures: readonly Picture[],
   ways: readonly Way[],
   cache: Cache,
-  stop: AbortSignal,
 ): Promise<Map<Way, ClientMs[]>> {
   const frames = pictures.map((picture) => ({ picture, hash: hashOf(picture) }));
   const progress = bar("clients", ways.length);
@@ -174,13 +167,11 @@ export async function timeClients(
     const known = (hash: string) => cache.clientMs(keyOf(hash, way));
     const missing = frames.filter(({ hash }) => known(hash) === undefined);
     const start = performance.now();
-    for (let i = 0; missing.length > 0 && performance.now() < start + WARM_UP_MS && !stop.aborted; i++)
+    for (let i = 0; missing.length > 0 && performance.now() < start + WARM_UP_MS; i++)
       await way.client(missing[i % missing.length].picture);
     for (const { picture, hash } of missing) {
-      if (stop.aborted) break;
       cache.addClientMs(keyOf(hash, way), (await way.client(picture)).ms);
     }
-    if (stop.aborted) break;
     times.set(
       way,
       frames.map(({ hash }) => known(hash)!),

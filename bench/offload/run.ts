@@ -40,21 +40,6 @@ const OPTIONS = {
   json: { type: "boolean", default: false },
 } as const;
 
-/** What a shell says of a program that Ctrl-C has ended. */
-const INTERRUPTED = 130;
-/** npm passes a signal on, so that one Ctrl-C can come twice. */
-const SAME_MS = 1000;
-
-/** The first Ctrl-C ends a run in order; a later one, when it should have ended, ends it at once. */
-function interruptor(stop: AbortController): () => void {
-  let first = 0;
-  return () => {
-    if (stop.signal.aborted && performance.now() > first + SAME_MS) process.exit(INTERRUPTED);
-    if (!stop.signal.aborted) first = performance.now();
-    stop.abort();
-  };
-}
-
 command(HELP, OPTIONS, async (options) => {
   const threads = whole("threads", options.threads);
   const links = readLinks(options.links);
@@ -66,20 +51,12 @@ command(HELP, OPTIONS, async (options) => {
   const setup = { model: options.model, backbone: options.backbone, threads };
   const { codec, ways } = await openWays(setup);
 
-  const stop = new AbortController();
-  process.on("SIGINT", interruptor(stop));
+  // Each outcome is on the disk at once, so a run can be cut off at any time.
   const cache = Cache.open(options.cache);
-  const evaluation = await evaluate([...classes.keys()], ways, cache, stop.signal);
+  const evaluation = await evaluate([...classes.keys()], ways, cache);
   const { images, outcomes } = evaluation;
-  const interrupted = () => {
-    console.error(
-      `stopped at ${images.length} of ${classes.size} images; the same command goes on from ${options.cache}`,
-    );
-    process.exitCode = INTERRUPTED;
-  };
   for (const line of evaluation.skipped) console.error(`skipped ${line}`);
   const skipped = [...unlabelled, ...evaluation.skipped];
-  if (stop.signal.aborted) return interrupted();
   if (images.length === 0) throw new Error(`no image in ${options.images} could be read`);
 
   const taken = ways.filter((way) => outcomes.has(way));
@@ -88,8 +65,7 @@ command(HELP, OPTIONS, async (options) => {
   const readable = [...classes.keys()].filter((file) => !skipped.some((line) => line.startsWith(`${file}: `)));
   const labels = readable.map((file) => classes.get(file));
   const pictures = await Promise.all(readable.slice(0, TIMED_IMAGES).map(loadPrepared));
-  const clients = await timeClients(pictures, taken, cache, stop.signal);
-  if (stop.signal.aborted) return interrupted();
+  const clients = await timeClients(pictures, taken, cache);
   const points = summarizeWays(evaluation, clients, labels, truth, links);
   const backboneTop1 = points[taken.indexOf(lossless)].top1;
   const equal = equalAccuracy(evaluation, labels, backboneTop1);
