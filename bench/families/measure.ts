@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Codec, Prior, TensorLike } from "latentwire";
+import type { Codec, TensorLike } from "latentwire";
 import { mean, median } from "../numbers.js";
 import { inTurns } from "../timing.js";
 import type { Job } from "./jobs.js";
@@ -63,16 +63,11 @@ async function write(codec: Codec, job: Job, y: TensorLike): Promise<Written> {
   return { packet, steps, ideal: idealBytes(codec, steps), exact, stringsBytes };
 }
 
-/** Sizes of all packets, and the time of both calls, each of which is over all packets. */
-async function summary(
-  family: string,
-  all: readonly Written[],
-  counts: readonly number[],
-  encode: () => void,
-  decode: () => void,
-  timeMs: number,
-): Promise<Result> {
-  const symbols = mean(counts);
+/** Sizes of all packets, and the codec's share of their time: everything done again without the networks. */
+async function summary(codec: Codec, family: string, all: readonly Written[], timeMs: number): Promise<Result> {
+  const symbols = mean(all.map(({ steps }) => countOf(steps)));
+  const encode = () => all.forEach(({ steps }) => void encodeSteps(codec, steps));
+  const decode = () => all.forEach(({ packet, steps }) => void decodeSteps(codec, packet, steps));
   const times = await inTurns([encode, decode], timeMs, 3);
   const [encodeNsPerSymbol, decodeNsPerSymbol] = times.map((ms) => (median(ms) * 1e6) / symbols / all.length);
   return {
@@ -84,22 +79,11 @@ async function summary(
     decodeNsPerSymbol,
     packets: all.length,
     symbols,
-    parts: all[0].steps.length || 1,
+    parts: all[0].steps.length,
     worstExtraBytes: Math.max(...all.map(({ packet, ideal }) => packet.length - ideal * (1 + SHARE))),
     stringsBytes: all[0].stringsBytes && mean(all.map(({ stringsBytes = 0 }) => stringsBytes)),
   };
 }
-
-/** The codec's share of all packets, done again without the networks. */
-const repeated = (codec: Codec, family: string, all: readonly Written[], timeMs: number): Promise<Result> =>
-  summary(
-    family,
-    all,
-    all.map(({ steps }) => countOf(steps)),
-    () => all.forEach(({ steps }) => void encodeSteps(codec, steps)),
-    () => all.forEach(({ packet, steps }) => void decodeSteps(codec, packet, steps)),
-    timeMs,
-  );
 
 /** Runs the jobs of one family over all images. */
 export async function measure(
@@ -110,30 +94,7 @@ export async function measure(
 ): Promise<Result> {
   const all: Written[] = [];
   for (const job of jobs) for (const y of images) all.push(await write(codec, job, y));
-  return repeated(codec, jobs[0].family, all, timeMs);
-}
-
-/** A factorized prior as one tensor: `codec.encode` and `codec.decode`. */
-export async function measureSingle(
-  codec: Codec,
-  prior: Prior,
-  images: readonly TensorLike[],
-  timeMs: number,
-): Promise<Result> {
-  const all = images.map((y): Written => {
-    const packet = codec.encode(y, prior);
-    const symbols = codec.quantize(y, prior, { type: "int32" });
-    const exact = same(codec.decode(packet, prior).data, codec.dequantize(symbols, prior).data);
-    return { packet, steps: [], ideal: codec.rate(y, prior).bits / 8, exact };
-  });
-  return summary(
-    "factorized, codec.encode",
-    all,
-    images.map(({ dims }) => dims.reduce((a, b) => a * b, 1)),
-    () => images.forEach((y) => void codec.encode(y, prior)),
-    () => all.forEach(({ packet }) => void codec.decode(packet, prior)),
-    timeMs,
-  );
+  return summary(codec, jobs[0].family, all, timeMs);
 }
 
 /** The latent of mbt2018 for a 256 x 256 image: C symbols per pixel. */
@@ -203,6 +164,6 @@ export async function measurePull(codec: Codec, timeMs: number): Promise<Result>
   reader.finish();
   const steps: Step[] = [{ kind: "pieces", options: undefined, pieces }];
   const all = [{ packet, steps, ideal: idealBytes(codec, steps), exact }];
-  const result = await repeated(codec, `pull of ${CHANNELS} x 16 x 16`, all, timeMs);
+  const result = await summary(codec, `pull of ${CHANNELS} x 16 x 16`, all, timeMs);
   return { ...result, garbageBytesPerPixel: garbagePerPixel(codec) };
 }

@@ -7,8 +7,8 @@ import { listImages, loadImage, SIDE } from "../images.js";
 import { number } from "../numbers.js";
 import { bar, columns, command, timeOption } from "../terminal.js";
 import { readLatents } from "../workloads.js";
-import { FAMILIES, factorizedPrior, jobsOf } from "./jobs.js";
-import { EXTRA_BYTES, measure, measurePull, measureSingle, type Result } from "./measure.js";
+import { FAMILIES, jobsOf } from "./jobs.js";
+import { EXTRA_BYTES, measure, measurePull, type Result } from "./measure.js";
 
 const HELP = `npm run families -- [options]
 
@@ -78,7 +78,6 @@ async function results(wanted: readonly string[], size: string | undefined, time
       const same = jobs.filter((job) => job.family === name);
       found.push(await measure(codec, same, latents, timeMs));
     }
-    if (family === "factorized") found.push(await measureSingle(codec, factorizedPrior(codec), latents, timeMs));
   }
   progress.stop();
   return found;
