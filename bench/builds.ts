@@ -5,7 +5,7 @@ import { type Codec, createSync, type DecodeOptions, type EncodeOptions, type Te
 import { median } from "./numbers.js";
 import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { inTurns, medianRatio } from "./timing.js";
-import { type Workload, w1, w2, w4 } from "./workloads.js";
+import { MAKERS, type Workload } from "./workloads.js";
 
 const HELP = `npm run bench:builds -- --other DIR [options]
 
@@ -36,7 +36,6 @@ const OPS = ["encode", "decode"] as const;
 const TYPES = ["int32", "float32"] as const;
 type Type = (typeof TYPES)[number];
 const ARRAYS = { int32: Int32Array, float32: Float32Array };
-const MAKERS: Readonly<Record<string, (codec: Codec) => Workload>> = { W1: w1, W2: w2, W4: w4 };
 
 /** A release as this benchmark uses it; the one before 2026-11-27 had its writer in an entry of its own. */
 async function otherBuild(folder: string): Promise<Codec> {

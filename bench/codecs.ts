@@ -1,9 +1,9 @@
 import { type Codec, create } from "latentwire";
 import { type Choices, type Coder, choices } from "./contenders.js";
 import { packageVersion } from "./machine.js";
-import { bar, columns, command, timeOption } from "./terminal.js";
+import { bar, columns, command, filters, timeOption } from "./terminal.js";
 import { medianMs } from "./timing.js";
-import { latents, type Workload, w1, w2, w4 } from "./workloads.js";
+import { latents, MAKERS, type Workload } from "./workloads.js";
 
 const HELP = `npm run bench -- [options]
 
@@ -101,18 +101,6 @@ async function measure(task: Task, timeMs: number): Promise<Result> {
   return { workload: workload.name, ...rest, msymPerSecond: symbols / ms / 1e3, nsPerSymbol: (ms * 1e6) / symbols };
 }
 
-/** Which names `--only` lets through, kind by kind: naming none of a kind means all of it. */
-function filters(only: string | undefined, kinds: readonly (readonly string[])[]) {
-  const names = only?.split(",").map((name) => name.trim()) ?? [];
-  const known = kinds.flat();
-  for (const name of names)
-    if (!known.includes(name)) throw new Error(`--only ${name}: choose from ${known.join(" ")}`);
-  return kinds.map((kind) => {
-    const chosen = kind.filter((name) => names.includes(name));
-    return (name: string) => chosen.length === 0 || chosen.includes(name);
-  });
-}
-
 const ratio = (value: number) => value.toFixed(value < 0.1 ? 4 : 2);
 
 function print(results: readonly Result[]): void {
@@ -152,13 +140,13 @@ command(HELP, OPTIONS, async (args) => {
   const scalar = await create({ build: "scalar" });
   const javascript = await create({ build: "javascript" });
   const all = await choices(simd, scalar, javascript);
-  const makers: Record<string, () => Workload> = { W1: () => w1(simd), W2: () => w2(simd), W4: () => w4(simd) };
-  if (npyFile !== undefined && tableFile !== undefined) makers.latents = () => latents(simd, npyFile, tableFile);
+  const makers = { ...MAKERS };
+  if (npyFile !== undefined && tableFile !== undefined) makers.latents = (codec) => latents(codec, npyFile, tableFile);
   const [wantedWorkload, wantedOp, wantedCodec] = filters(args.only, [Object.keys(makers), OPS, Object.keys(all)]);
 
   const prepared = Object.keys(makers)
     .filter(wantedWorkload)
-    .map((name) => prepare(makers[name](), all, wantedCodec, simd));
+    .map((name) => prepare(makers[name](simd), all, wantedCodec, simd));
   const tasks = prepared.flatMap((one) => one.tasks).filter((task) => wantedOp(task.op));
   if (!args.json) for (const note of prepared.flatMap((one) => one.notes)) console.log(note);
   const progress = bar("timing", tasks.length, args.json);

@@ -60,7 +60,7 @@ function plain(workload: Workload): Coder {
   };
 }
 
-type Squeeze = (bytes: Uint8Array) => Uint8Array;
+export type Squeeze = (bytes: Uint8Array) => Uint8Array;
 
 /** The smallest integer type that holds every symbol of the workload. */
 function narrowest({ items }: Workload) {
@@ -86,12 +86,20 @@ function general(workload: Workload, squeeze: Squeeze, expand: Squeeze): Coder {
   };
 }
 
-function brotli(quality: number): Squeeze {
-  return (bytes) =>
-    brotliCompressSync(bytes, {
-      params: { [zlib.BROTLI_PARAM_QUALITY]: quality, [zlib.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-    });
-}
+const brotli =
+  (quality: number): Squeeze =>
+  (bytes) => {
+    const params = { [zlib.BROTLI_PARAM_QUALITY]: quality, [zlib.BROTLI_PARAM_SIZE_HINT]: bytes.length };
+    return brotliCompressSync(bytes, { params });
+  };
+
+/** General-purpose compressors, there and back; zstd needs `zstdInit` once. */
+export const COMPRESSORS = {
+  deflate: [(bytes) => deflateRawSync(bytes, { level: 9, strategy: zlib.Z_RLE }), inflateRawSync],
+  brotli: [brotli(11), brotliDecompressSync],
+  "brotli-5": [brotli(5), brotliDecompressSync],
+  zstd: [(bytes) => zstdCompress(bytes, 19), zstdDecompress],
+} satisfies Record<string, readonly [Squeeze, Squeeze]>;
 
 /** Every codec that can be timed, in the order of the report. */
 export async function choices(simd: Codec, scalar: Codec, javascript: Codec): Promise<Choices> {
@@ -109,9 +117,11 @@ export async function choices(simd: Codec, scalar: Codec, javascript: Codec): Pr
     },
     "compressai-stream": (w) => latentwire(simd, w, { stream: "compressai", header: "none" }),
     "reference-ts": plain,
-    deflate: (w) => general(w, (b) => deflateRawSync(b, { level: 9, strategy: zlib.Z_RLE }), inflateRawSync),
-    brotli: (w) => general(w, brotli(11), brotliDecompressSync),
-    "brotli-5": (w) => general(w, brotli(5), brotliDecompressSync),
-    zstd: (w) => general(w, (b) => zstdCompress(b, 19), zstdDecompress),
+    ...Object.fromEntries(
+      Object.entries(COMPRESSORS).map(([name, [squeeze, expand]]) => [
+        name,
+        (w: Workload) => general(w, squeeze, expand),
+      ]),
+    ),
   };
 }

@@ -9,7 +9,7 @@ import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
 import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { medianMs, medianRatio } from "./timing.js";
-import { type Workload, w1, w2, writeWorkload } from "./workloads.js";
+import { MAKERS, type Workload, writeWorkload } from "./workloads.js";
 
 const HELP = `npm run bench:native -- [options]
 
@@ -31,7 +31,6 @@ const SAME = [
   { ours: "compressai-stream", theirs: "compressai", options: { header: "none", stream: "compressai" } },
 ] as const;
 const OPS = ["encode", "decode"] as const;
-const MAKERS: Record<string, (of: Codec) => Workload> = { W1: w1, W2: w2 };
 
 /** What a program has measured: docs/benchmarks.md, "Programs beside ours". */
 interface Outside {

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { type Codec, create, type Prior } from "latentwire";
-import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
 import { subgraph } from "./backbone/subgraph.js";
-import { type Picture, SIDE, toPlanes } from "./images.js";
+import { type Picture, toPlanes } from "./images.js";
+import { IMAGE, Network } from "./offload/networks.js";
 import { encodePicture, type Format, pictureNear } from "./pictures.js";
 import { quantize as plainQuantize } from "./plain.js";
 
@@ -76,13 +76,6 @@ export interface ImageResult {
 const here = (name: string) => new URL(name, import.meta.url);
 const bytesOf = (name: string) => new Uint8Array(readFileSync(here(name)));
 
-/** A network with one input and one output. */
-async function run(session: InferenceSession, data: Float32Array, dims: readonly number[]) {
-  const outputs = await session.run({ [session.inputNames[0]!]: new Tensor("float32", data, dims) });
-  const output = outputs[session.outputNames[0]!]!;
-  return { type: "float32" as const, dims: output.dims, data: output.data as Float32Array };
-}
-
 export class Pipeline {
   private warm = false;
 
@@ -90,7 +83,7 @@ export class Pipeline {
     readonly codec: Codec,
     private readonly prior: Prior,
     private readonly labels: readonly string[],
-    private readonly networks: Readonly<Record<"encoder" | "decoder" | "rest" | "whole", InferenceSession>>,
+    private readonly networks: Readonly<Record<"encoder" | "decoder" | "rest" | "whole", Network>>,
   ) {}
 
   static async open(point: string, threads: number): Promise<Pipeline> {
@@ -101,8 +94,7 @@ export class Pipeline {
     const lines = readFileSync(here("backbone/labels.txt"), "utf8").trim().split("\n").slice(1);
     const labels = lines.map((line) => line.split(",")[0]!);
     const whole = bytesOf("backbone/backbone.onnx");
-    const open = (model: Uint8Array) =>
-      InferenceSession.create(model, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+    const open = (model: Uint8Array) => Network.open(model, threads);
     return new Pipeline(codec, prior, labels, {
       encoder: await open(bytesOf(`${folder}/encoder.onnx`)),
       decoder: await open(bytesOf(`${folder}/decoder.onnx`)),
@@ -135,7 +127,7 @@ export class Pipeline {
     const fastest = ways.map(({ passes }) => eachStep((step) => Math.min(...passes.map((ms) => ms[step]))));
     return {
       name: picture.name,
-      original: this.answer(await run(this.networks.whole, picture.planes, [1, 3, SIDE, SIDE])),
+      original: this.answer(await this.networks.whole.run(picture.planes, IMAGE)),
       packet: { ...this.judge(first), ms: fastest[0]! },
       sameBytes,
       pictures: pictures.map((one, p) => ({ ...one, ms: fastest[p + 1]! })),
@@ -145,15 +137,15 @@ export class Pipeline {
   private async sendPacket(picture: Picture) {
     const { codec, prior, networks } = this;
     const t0 = performance.now();
-    const latent = await run(networks.encoder, picture.planes, [1, 3, SIDE, SIDE]);
+    const latent = await networks.encoder.run(picture.planes, IMAGE);
     const t1 = performance.now();
     const packet = codec.encode(latent, prior);
     const t2 = performance.now();
     const restored = codec.decode(packet, prior);
     const t3 = performance.now();
-    const features = await run(networks.decoder, restored.data, restored.dims);
+    const features = await networks.decoder.run(restored.data, restored.dims);
     const t4 = performance.now();
-    const answer = this.answer(await run(networks.rest, features.data, features.dims));
+    const answer = this.answer(await networks.rest.run(features.data, features.dims));
     const t5 = performance.now();
     const ms = { encoder: t1 - t0, encode: t2 - t1, decode: t3 - t2, decoder: t4 - t3, network: t5 - t4 };
     return { latent, packet, restored: restored.data, features, answer, ms };
@@ -165,7 +157,7 @@ export class Pipeline {
     const t1 = performance.now();
     const planes = toPlanes(await sharp(file).toColourspace("srgb").removeAlpha().raw().toBuffer());
     const t2 = performance.now();
-    const answer = this.answer(await run(this.networks.whole, planes, [1, 3, SIDE, SIDE]));
+    const answer = this.answer(await this.networks.whole.run(planes, IMAGE));
     const ms = { encoder: 0, encode: t1 - t0, decode: t2 - t1, decoder: 0, network: performance.now() - t2 };
     return { format, quality, file, answer, ms };
   }

@@ -2,7 +2,7 @@
 import { type Codec, create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
 import { mean, median } from "./numbers.js";
-import { bar, columns, command, timeOption, whole } from "./terminal.js";
+import { bar, columns, command, filters, timeOption, whole } from "./terminal.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const HELP = `npm run bench:pool -- [options]
@@ -166,7 +166,7 @@ function print(lines: readonly Line[]): void {
 }
 
 const OPTIONS = {
-  only: { type: "string", default: "" },
+  only: { type: "string" },
   time: { type: "string", default: "300" },
   passes: { type: "string", default: "9" },
   minutes: { type: "string" },
@@ -182,12 +182,8 @@ command(HELP, OPTIONS, async (args) => {
   const all = [w1(codec), w2(codec)].flatMap((workload) => loads(codec, workload));
   if (minutes) return soak(all, minutes);
 
-  const names = args.only.split(",").filter((name) => name !== "");
-  const chosen = (kind: readonly string[], name: string) =>
-    !kind.some((n) => names.includes(n)) || names.includes(name);
-  const wanted = all.filter(
-    (load) => chosen(["W1", "W2"], load.workload) && chosen(OPS, load.op) && chosen(WAYS, load.way),
-  );
+  const [workload, op, way] = filters(args.only, [Object.keys(LANES), OPS, WAYS]);
+  const wanted = all.filter((load) => workload(load.workload) && op(load.op) && way(load.way));
   const pools = new Map<number, Pool>();
   for (const size of SIZES) pools.set(size, await createPool({ size }));
   const lines = wanted.map((load): Line => ({ load, rates: { 0: [], 1: [], 2: [] } }));

@@ -39,6 +39,18 @@ export function whole(name: string, text: string): number {
   return value;
 }
 
+/** Which names `--only` lets through, kind by kind: naming none of a kind means all of it. */
+export function filters(only: string | undefined, kinds: readonly (readonly string[])[]) {
+  const names = only?.split(",").map((name) => name.trim()) ?? [];
+  const known = kinds.flat();
+  for (const name of names)
+    if (!known.includes(name)) throw new Error(`--only ${name}: choose from ${known.join(" ")}`);
+  return kinds.map((kind) => {
+    const chosen = kind.filter((name) => names.includes(name));
+    return (name: string) => chosen.length === 0 || chosen.includes(name);
+  });
+}
+
 /** Milliseconds, as the option `--time` gives them. */
 export function timeOption(text: string): number {
   const value = Number(text);

@@ -147,6 +147,9 @@ export function w4(codec: Codec): Workload {
   };
 }
 
+/** The workloads by name. */
+export const MAKERS: Readonly<Record<string, (codec: Codec) => Workload>> = { W1: w1, W2: w2, W4: w4 };
+
 /** A .npy file (or .npy.gz) as float32 or, where it holds integers, as int32. */
 export function readLatents(file: string): {
   type: "float32" | "int32";

@@ -12,7 +12,7 @@ import type { BrowserResults } from "../bench/browser/compare.js";
 import { serveBrowser } from "../bench/browser/serve.js";
 import { loadPrepared } from "../bench/images.js";
 import { readLinks } from "../bench/links.js";
-import { beyond, bytesAt } from "../bench/offload/accuracy.js";
+import { bytesAt } from "../bench/offload/accuracy.js";
 import { Cache, evaluate, hashOf, keyOf } from "../bench/offload/evaluate.js";
 import { readLabels, withLabels } from "../bench/offload/labels.js";
 import { coarser } from "../bench/offload/networks.js";
@@ -115,7 +115,7 @@ inFull("mistakes end in one line", () => {
   }
 });
 
-test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends, and which end that is", () => {
+test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends", () => {
   const points = [
     { bytes: 1000, top1: 0.2 },
     { bytes: 4000, top1: 0.6 },
@@ -126,9 +126,6 @@ test("bytes at a top-1: interpolated in log bytes, nothing beyond the ends, and 
     [1000, null, null],
   );
   assert.ok(Math.abs(bytesAt(points, 0.4)! - 2000) < 1e-6);
-  assert.is(beyond(points, 0.4), null);
-  assert.equal(beyond(points, 0.1), { end: points[0], below: true });
-  assert.equal(beyond(points, 0.7), { end: points[1], below: false });
 });
 
 test("labels: any order of columns, quotes, CRLF, empty lines, a mark of the byte order", () => {

@@ -11,27 +11,7 @@ export interface BrowserSetup {
   readonly backbone: string;
 }
 
-/** A way to send an image, over the images. Milliseconds are medians. */
-export interface BrowserRow {
-  readonly name: string;
-  readonly bytes: number;
-  /** Share of the images answered as the backbone answers the image itself. */
-  readonly agreement: number;
-  readonly encoderMs: number;
-  readonly codecMs: number;
-  readonly imageMs: number;
-  readonly serverMs: number;
-}
-
-export interface BrowserResults {
-  readonly agent: string;
-  readonly images: number;
-  /** The whole backbone here, on the device. */
-  readonly backboneMs: number;
-  readonly rows: BrowserRow[];
-  /** What was left out, and why. */
-  readonly skipped: string[];
-}
+export type BrowserResults = Awaited<ReturnType<typeof compare>>;
 
 const QUALITIES = [0.1, 0.2, 0.5, 0.75];
 const FORMATS = [
@@ -71,12 +51,13 @@ async function openPoint(codec: Codec, { name, url }: BrowserSetup["points"][num
   };
 }
 
-/** The samples of one way: `passes` for each image. */
-function row(name: string, samples: readonly Sample[]): BrowserRow {
+/** One way, over the images; milliseconds are medians. */
+function row(name: string, samples: readonly Sample[]) {
   const middle = (part: "encoder" | "codec" | "image" | "server") => median(samples.map((sample) => sample[part]));
   return {
     name,
     bytes: mean(samples.map(({ bytes }) => bytes)),
+    // Share of the images answered as the backbone answers the image itself.
     agreement: mean(samples.map(({ agrees }) => Number(agrees))),
     encoderMs: middle("encoder"),
     codecMs: middle("codec"),
@@ -86,11 +67,7 @@ function row(name: string, samples: readonly Sample[]): BrowserRow {
 }
 
 /** Every way on every image, in this browser for both ends. */
-export async function compare(
-  setup: BrowserSetup,
-  passes: number,
-  doing: (what: string) => void,
-): Promise<BrowserResults> {
+export async function compare(setup: BrowserSetup, passes: number, doing: (what: string) => void) {
   const codec = await create();
   const points: Point[] = [];
   for (const point of setup.points) points.push(await openPoint(codec, point));
@@ -158,7 +135,9 @@ export async function compare(
   return {
     agent: navigator.userAgent,
     images: backboneMs.length / passes,
+    /** The whole backbone here, on the device. */
     backboneMs: median(backboneMs),
+    /** What was left out, and why. */
     skipped,
     rows: [...ways].map(([name, samples]) => row(name, samples)),
   };

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Codec, Latent, Prior, TensorLike } from "latentwire";
+import type { Codec, Latent, TensorLike } from "latentwire";
 import {
   autoregressive,
   channelGroups,
@@ -134,12 +134,9 @@ export const FAMILIES = ["factorized", ...Object.keys(makers)];
 /** The jobs of a family: several for gain units (one per level) and where rows can be made in two ways. */
 export async function jobsOf(family: string, codec: Codec, open: Open): Promise<Job[]> {
   if (family === "factorized") {
-    return [job("factorized", { prior: factorizedPrior(codec) }, factorized)];
+    // The prior that the latents' own encoder was trained with.
+    const prior = codec.factorized(json(new URL("../model/points/mid/tables.json", import.meta.url)));
+    return [job("factorized", { prior }, factorized)];
   }
   return makers[family](await load(family, codec, open), codec);
-}
-
-/** The prior that the latents' own encoder was trained with. */
-export function factorizedPrior(codec: Codec): Prior {
-  return codec.factorized(json(new URL("../model/points/mid/tables.json", import.meta.url)));
 }

@@ -20,14 +20,6 @@ function rise(points: readonly RatePoint[]): RatePoint[] {
   });
 }
 
-/** The end of the curve that a top-1 lies beyond, where `bytesAt` has nothing to say; null where it has. */
-export function beyond(points: readonly RatePoint[], top1: number): { end: RatePoint; below: boolean } | null {
-  const rising = rise(points);
-  if (rising.length === 0 || bytesAt(points, top1) !== null) return null;
-  const below = top1 < rising[0].top1;
-  return { end: below ? rising[0] : rising[rising.length - 1], below };
-}
-
 /** Bytes at which a codec reaches a top-1: log bytes interpolated linearly over top-1, a larger file counting as no worse; null beyond its ends. */
 export function bytesAt(points: readonly RatePoint[], top1: number): number | null {
   const rising = rise(points);
@@ -200,9 +192,6 @@ export function notesOf(
   if (backbone === undefined) return [NO_BACKBONE];
   if (table === undefined) return [NO_LABELS];
   if (equal === null) return backboneTop1 === 0 ? [NOTHING_KNOWN] : [];
-  const bytesOf = (all: readonly Outcome[]) => mean(all.map(({ bytes }) => bytes));
-  const ways = [...outcomes].filter(([, all]) => all.length === images.length);
-  const [, own] = ways.find(([way]) => nameOf(way) === equal.point)!;
   return RIVALS.flatMap((name) => {
     const { value, interval } = equal.ratios[name];
     if (value !== null && interval !== null) return [];
@@ -210,16 +199,12 @@ export function notesOf(
       return [
         `${name}: no interval, because in more than 2 % of the bootstrap draws its qualities do not reach the model's top-1.`,
       ];
-    const curve = ways
-      .filter(([way]) => way.family === name)
-      .map(([, all]) => ({ bytes: bytesOf(all), top1: mean(rightAnswers(all, labels)!) }));
-    const missed = beyond(curve, equal.top1);
-    if (missed === null) return [];
-    const { end, below } = missed;
-    const has = `${number(end.bytes)} B have ${percent(end.top1)}`;
-    const ratio = number(bytesOf(own) / end.bytes, 2);
-    return [
-      `${name}: no ratio at ${percent(equal.top1)}, its ${below ? "smallest" : "best"} ${has}; it is ${below ? "above" : "below"} ${ratio}x.`,
-    ];
+    const curve = [...outcomes]
+      .filter(([way, all]) => way.family === name && all.length === images.length)
+      .map(([, all]) => ({ bytes: mean(all.map(({ bytes }) => bytes)), top1: mean(rightAnswers(all, labels)!) }))
+      .sort((a, b) => a.top1 - b.top1)
+      .map(({ bytes, top1 }) => `${percent(top1)} with ${number(bytes)} B`);
+    if (curve.length === 0) return [];
+    return [`${name}: no ratio at ${percent(equal.top1)}, its qualities reach from ${curve[0]} to ${curve.at(-1)}.`];
   });
 }

@@ -42,20 +42,16 @@ export function readLabels(file: string): Labels {
   const [head, ...rows] = parseCsv(text);
   const [fileColumn, labelColumn] = ["file", "label"].map((name) => head?.cells.indexOf(name) ?? -1);
   if (fileColumn < 0 || labelColumn < 0) throw new Error(`${file}: columns "file" and "label" are wanted`);
-  const names = new Map<string, Set<number>>();
-  const stems = new Map<string, Set<number>>();
-  const add = (to: Map<string, Set<number>>, key: string, label: number) =>
-    void to.set(key, (to.get(key) ?? new Set()).add(label));
+  const labels = new Map<string, Set<number>>();
   for (const { line, cells } of rows) {
     const text = cells[labelColumn] ?? "";
     const label = text === "" ? Number.NaN : Number(text);
     if (!Number.isInteger(label) || label < 0) throw new Error(`${file}, line ${line}: "${text}" is no class`);
     const name = baseName(cells[fileColumn] ?? "");
-    add(names, name, label);
-    add(stems, stem(name), label);
+    for (const key of [name, stem(name)]) labels.set(key, (labels.get(key) ?? new Set()).add(label));
   }
   return (name) => {
-    const found = names.get(name) ?? stems.get(stem(name));
+    const found = labels.get(name) ?? labels.get(stem(name));
     if (found !== undefined && found.size > 1)
       throw new Error(`${file}: ${name} has ${found.size} classes, ${[...found].join(" and ")}`);
     return found?.values().next().value;

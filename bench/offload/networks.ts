@@ -6,7 +6,7 @@ import type { Codec, Prior, TableJson } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { SIDE } from "../images.js";
 
-const IMAGE = [1, 3, SIDE, SIDE];
+export const IMAGE = [1, 3, SIDE, SIDE];
 const POINT_FILES = ["encoder.onnx", "decoder.onnx", "tables.json"];
 
 /** 16 hex digits that change when a byte of these files changes. */
@@ -17,11 +17,13 @@ export function fingerprint(files: readonly string[]): string {
 }
 
 /** A network with one input and one output. */
-class Network {
+export class Network {
   private constructor(private readonly session: InferenceSession) {}
 
-  static async open(file: string, threads: number): Promise<Network> {
-    return new Network(await InferenceSession.create(file, { intraOpNumThreads: threads, interOpNumThreads: 1 }));
+  /** `model`: a file or its bytes. */
+  static async open(model: string | Uint8Array, threads: number): Promise<Network> {
+    const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
+    return new Network(await InferenceSession.create(model as string, options));
   }
 
   // One image at a time: batches of 8 and 16 took 1.2 to 1.7 times as long per image (activations leave the cache).

@@ -2,11 +2,11 @@
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { brotliCompressSync, brotliDecompressSync, deflateRawSync, inflateRawSync, constants as zlib } from "node:zlib";
-import { compress as zstdCompress, decompress as zstdDecompress, init as zstdInit } from "@bokuweb/zstd-wasm";
+import { init as zstdInit } from "@bokuweb/zstd-wasm";
 import { type Codec, create, type Prior, type TensorLike } from "latentwire";
 import sharp from "sharp";
 import { narrow, widen } from "../../bindings/float16.js";
+import { COMPRESSORS, type Squeeze } from "../contenders.js";
 import { type Picture, toPlanes } from "../images.js";
 import { encodePicture, type Format } from "../pictures.js";
 import { Backbone, fingerprint, Model, pointFolders } from "./networks.js";
@@ -124,8 +124,6 @@ const float16: Packer = {
   unpack: (message, dims) => ({ data: widen(message), dims }),
 };
 
-type Squeeze = (bytes: Uint8Array) => Uint8Array;
-
 /** The symbols of step 1 as bytes, under a general-purpose compressor. */
 function int8(codec: Codec, prior: Prior, squeeze: Squeeze, expand: Squeeze): Packer {
   return {
@@ -140,11 +138,6 @@ function int8(codec: Codec, prior: Prior, squeeze: Squeeze, expand: Squeeze): Pa
     },
   };
 }
-
-const asIs: Squeeze = (bytes) => bytes;
-const deflate: Squeeze = (bytes) => deflateRawSync(bytes, { level: 9, strategy: zlib.Z_RLE });
-const brotli: Squeeze = (bytes) => brotliCompressSync(bytes, { params: { [zlib.BROTLI_PARAM_QUALITY]: 11 } });
-const zstd: Squeeze = (bytes) => zstdCompress(bytes, 19);
 
 /** A model point at several quantization steps, and what people send today instead of a packet. */
 function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, engine: string): Way[] {
@@ -182,15 +175,17 @@ function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, e
     const setting = step === 1 ? model.name : `${model.name} step ${step}`;
     return way("latentwire", setting, packet(codec, priors[s]), { family: "latentwire" });
   });
-  const symbols = (name: string, squeeze: Squeeze, expand: Squeeze, images = Number.POSITIVE_INFINITY) =>
+  const { deflate, brotli, zstd } = COMPRESSORS;
+  const asIs = (bytes: Uint8Array) => bytes;
+  const symbols = (name: string, [squeeze, expand]: readonly [Squeeze, Squeeze], images = Number.POSITIVE_INFINITY) =>
     way(name, model.name, int8(codec, priors[0], squeeze, expand), { images, answersAs: ours[0] });
   return [
     ...ours,
     way("latent float16", model.name, float16, {}),
-    symbols("latent int8", asIs, asIs),
-    symbols("int8 deflate", deflate, inflateRawSync),
-    symbols("int8 brotli", brotli, brotliDecompressSync, SLOW_IMAGES),
-    symbols("int8 zstd", zstd, zstdDecompress, SLOW_IMAGES),
+    symbols("latent int8", [asIs, asIs]),
+    symbols("int8 deflate", deflate),
+    symbols("int8 brotli", brotli, SLOW_IMAGES),
+    symbols("int8 zstd", zstd, SLOW_IMAGES),
   ];
 }
 
