@@ -93,7 +93,7 @@ export function summarize(results: readonly ImageResult[], equal: EqualTop1, lin
     results.filter((result) => pick(result)?.answer.class === result.original.class).length;
   const pictures = equal.pictures.map(({ format, quality }, p) => {
     const sent = results.map(({ pictures }) => ({ bytes: pictures[p]!.file.length, ms: pictures[p]!.ms }));
-    return wayOf(`${format} ${quality}`, format, sent);
+    return wayOf(`${format} quality ${quality}`, format, sent);
   });
   const ways = [wayOf("latentwire", "latentwire", packets), ...pictures];
   return {

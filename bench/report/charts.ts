@@ -4,7 +4,7 @@ import { escapeHtml } from "./html.js";
 
 // One narrow drawing serves phone and desk: at this width 13 units of type are 13 pixels on a phone.
 const WIDTH = 360;
-const LABEL = 84;
+const LABEL = 108;
 const VALUE = 62;
 const ROW = 24;
 const BAR = 16;

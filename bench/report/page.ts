@@ -17,7 +17,7 @@ function facts({ bytes, images, idealBytes, exact, equal }: Summary): string {
       percent(1 / ratio, 0),
     ]),
     [`of ${number(equal.count)} test images named correctly`, percent(equal.top1, 0)],
-    ["more bytes than its tables allow at least", percent(bytes / idealBytes - 1)],
+    ["more bytes than the ideal, the least that its tables allow", percent(bytes / idealBytes - 1)],
     ["decoded exactly", exact ? "yes" : "NO"],
   ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
@@ -89,7 +89,7 @@ export async function page(
 On the server, a decoder network turns the packet's numbers into features of ${packet.features.dims.slice(1).join("x")}, and the rest of the network (MobileNetV2) names what the photograph shows.</p>
 ${facts(summary)}
 <h2>What is sent, and what the network makes of it</h2>
-<p>${sameLabelSentence(summary)} A few photographs decide nothing; the ${number(equal.count)} test images below do. The second picture of each row shows how strong the decoded features are at each place. A person can hardly see the photograph in it; the network can.</p>
+<p>${sameLabelSentence(summary)} These photographs show how it works; the ${number(equal.count)} test images below show how good it is. The second picture of each row shows how strong the decoded features are at each place. A person can hardly see the photograph in it; the network can.</p>
 ${await gallery(pictures, results)}
 <h2>Is that good? Bytes at equal accuracy</h2>
 <p>${bytesSentence(summary)}</p>

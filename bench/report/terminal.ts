@@ -10,7 +10,7 @@ export const SHOWN = 12;
 export const labelled = ({ label, probability }: Answer) => `${label} ${percent(probability, 0)}`;
 
 export function sameLabelSentence({ images, sameLabel: [packet, jpeg, webp] }: Summary): string {
-  return `Same label as from the original: packet ${packet} of ${images}, JPEG ${jpeg}, WebP ${webp}.`;
+  return `The label is the original's for ${packet} of ${images} packets, ${jpeg} of ${images} JPEGs and ${webp} of ${images} WebPs of the packet's size.`;
 }
 
 /** Bytes at equal accuracy, as the model card has them. */
@@ -21,16 +21,16 @@ export function bytesSentence({ equal }: Summary): string {
   return `To be right as often as from ${number(equal.bytes)} bytes of packet, the network needs ${needs.join(" or ")}.`;
 }
 
-/** Time at equal accuracy: the links on which it gains least and most. */
+/** Time at equal accuracy, as a ratio: the links on which the packet gains least and most. */
 export function timeSentence({ links, ways: [, ...pictures] }: Summary): string {
   const sentences = pictures.map(({ family }, p) => {
     const ratios = links
       .map(({ link, ways }) => ({ on: link.name, ratio: ways[p + 1]!.time.totalMs / ways[0]!.time.totalMs }))
       .sort((a, b) => a.ratio - b.ratio);
     const [least, most] = [ratios[0]!, ratios.at(-1)!].map(({ on, ratio }) => `${number(ratio, 2)} (${on})`);
-    return `With ${family} the label takes ${least} to ${most} times as long.`;
+    return `${family} ${least} to ${most}`;
   });
-  return sentences.join(" ");
+  return `Time with a picture, divided by time with the packet: ${sentences.join(", ")}.`;
 }
 
 export const TIME_RULE =
@@ -45,7 +45,22 @@ function pictureCell({ answer, file }: PictureResult, packetBytes: number): stri
   return `${labelled(answer)}${file.length > 1.1 * packetBytes ? ` (${number(file.length)} B)` : ""}`;
 }
 
-function imageTable(results: readonly ImageResult[], { equal }: Summary): string[] {
+/** What the curves of accuracy.json say: mean bytes, and how often the network is right. */
+function testTable({ equal }: Summary): string[] {
+  const right = (share: number) => percent(share, 0);
+  const { pictures } = equal;
+  return columns(
+    [`${number(equal.count)} test images`, "mean bytes", "labels that are right"],
+    [
+      ["packet", number(equal.bytes), right(equal.top1)],
+      ...pictures.map((one) => [`${one.format} of that size`, number(equal.bytes), right(one.top1AtSameBytes)]),
+      ...pictures.map(({ format, bytes }) => [`${format} of that accuracy`, number(bytes), right(equal.top1)]),
+      ["original", "", right(equal.top1OfOriginals)],
+    ],
+  );
+}
+
+function imageTable(results: readonly ImageResult[]): string[] {
   const rows = results
     .slice(0, SHOWN)
     .map(({ name, original, packet, sameBytes }) => [
@@ -56,12 +71,6 @@ function imageTable(results: readonly ImageResult[], { equal }: Summary): string
       ...sameBytes.map((picture) => pictureCell(picture, packet.bytes)),
     ]);
   if (results.length > SHOWN) rows.push([`and ${results.length - SHOWN} more: --json`, "", "", "", "", ""]);
-  const shares = [equal.top1OfOriginals, equal.top1, ...equal.pictures.map((one) => one.top1AtSameBytes)];
-  rows.push([
-    `${equal.count} test images`,
-    number(equal.bytes),
-    ...shares.map((share) => `${percent(share, 0)} right`),
-  ]);
   return columns(
     ["photograph", "bytes", "label of the original", "from the packet", "JPEG of that size", "WebP of that size"],
     rows,
@@ -77,6 +86,7 @@ function timeTable({ ways, links }: Summary): string[] {
     number(receiverMs, 1),
     ...links.map((row) => number(row.ways[w]!.time.totalMs, 1)),
   ]);
+  rows.push(["round trip alone", "", "", "", ...links.map(({ link }) => number(link.rttMs, 1))]);
   return columns(
     ["", "bytes", "device", "server", ...links.map(({ link }) => `${link.name} ${link.mbitPerSecond} Mbit/s`)],
     rows,
@@ -85,22 +95,26 @@ function timeTable({ ways, links }: Summary): string[] {
 
 /** The whole run as lines of text. */
 export function report(machine: Machine, results: readonly ImageResult[], summary: Summary): string[] {
-  const over = (summary.bytes - summary.idealBytes) / summary.idealBytes;
+  const { images, bytes, idealBytes } = summary;
   return [
-    `latentwire ${machine.version}: MobileNetV2 names photographs that reach it as packets of ${number(summary.bytes / summary.images)} bytes.`,
+    `latentwire ${machine.version}: MobileNetV2 recognises photographs from packets of ${number(bytes / images)} bytes.`,
     "device: photograph -> encoder network -> packet    server: packet -> decoder network -> rest of MobileNetV2 -> label",
     "",
-    ...imageTable(results, summary),
-    `${sameLabelSentence(summary)} A percentage is the network's own certainty.`,
-    `A few photographs decide nothing. The last line does: labelled images, measured when the model was trained.`,
+    ...testTable(summary),
+    wrapped(`${bytesSentence(summary)} These are labelled images, measured when the model was trained.`),
     "",
-    wrapped(`Is that good? ${bytesSentence(summary)}`),
+    `This run, as an illustration (${images} ${images === 1 ? "photograph" : "photographs"}; a percentage is the network's own certainty):`,
+    ...imageTable(results),
+    wrapped(sameLabelSentence(summary)),
     "",
-    "Milliseconds from photograph to label, at equal accuracy (JPEG and WebP of that quality), every step counted:",
+    "Milliseconds from photograph to label, every step counted. Means of this run; JPEG and WebP have the quality at which",
+    "the network is right as often as from the packet:",
     ...timeTable(summary),
     wrapped(timeSentence(summary)),
+    "Rates and round trips of the links are assumed: bench/links.json.",
+    "",
     summary.exact
-      ? `Every packet decodes to exactly the numbers that went in. It is ${percent(over)} over the least that its tables allow.`
+      ? `Every packet decodes to exactly the numbers that went in. It is ${percent(bytes / idealBytes - 1)} over the ideal, the least that its tables allow.`
       : "A packet does NOT decode to the numbers that went in. This is a bug of the codec.",
   ];
 }
