@@ -1,4 +1,4 @@
-"""A run of training, for all recipes: arguments, learning rate, averaged weights, checkpoints, log. The same command again resumes."""
+"""A run of training: arguments, learning rate, averaged weights, checkpoints, log. The same command again resumes."""
 import argparse
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Run:
         return self.spent + time.process_time() - self.cpu
 
     def schedule(self, share):
-        """Sets the learning rate: a hundred steps of warm-up, then a cosine over the run. share: how much of the run is done, 0..1."""
+        """Sets the learning rate: a warm-up of 100 steps, then a cosine. share: how much of the run is done, 0..1."""
         self.share = share
         self.first = share if self.first is None else self.first
         a = self.args
@@ -60,7 +60,7 @@ class Run:
             g["lr"] = base * lr
 
     def advance(self, terms):
-        """After a step of the optimizer: averages the weights and notes the terms (name -> number), whose means the log will have."""
+        """After a step of the optimizer. terms: name -> number; the log has their means."""
         self.step += 1
         decay = min(self.args.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
