@@ -4,6 +4,8 @@
  */
 import { CodecError } from "../bindings/errors.js";
 import type { Bytes, Prior } from "../bindings/types.js";
+import { Budget, gaussianEntries } from "./budget.js";
+import { described, isRecord, parseJson } from "./json.js";
 import { xxh32 } from "./xxh32.js";
 
 /** What a table is for. */
@@ -67,6 +69,10 @@ const MAX_DIRECTORY = 2 ** 22;
 const MAX_ENTRIES = 4096;
 const MAX_ROWS = 65535;
 const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
+/** The largest scale of which rows can be computed; see bindings/cdfs.ts. */
+const MAX_SCALE = 5000;
+/** Bytes that the directory may take as objects, for each of its own. */
+const DIRECTORY_COST = 32;
 
 const corrupted = (message: string): never => {
   throw new CodecError("CORRUPTED", `bundle: ${message}`);
@@ -116,13 +122,15 @@ export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Reco
 }
 
 /**
- * Reads what {@link formatBundle} wrote. The result has views of `bytes`.
+ * Reads what {@link formatBundle} wrote. The result has views of `bytes`. What loading its tables will cost is charged
+ * here, so that a bundle that has been read can be used.
  *
- * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
+ * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `LIMIT_EXCEEDED`
  */
 export function parseBundle(bytes: Uint8Array): {
   entries: FoundEntry[];
   meta: Readonly<Record<string, unknown>>;
+  budget: Budget;
 } {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new CodecError("NOT_A_BUNDLE", "the input is no table bundle");
   if (bytes.length < FIXED + CHECKSUM) throw new CodecError("TRUNCATED", "bundle: it ends inside its header");
@@ -136,48 +144,33 @@ export function parseBundle(bytes: Uint8Array): {
   // Before the directory is parsed, so that damage is reported as damage.
   if (view.getUint32(end, true) !== xxh32(bytes.subarray(0, end))) corrupted("the checksum does not match");
 
-  const directory = parseDirectory(bytes.subarray(FIXED, FIXED + length));
+  const budget = new Budget(bytes.length, (message) => {
+    throw new CodecError("LIMIT_EXCEEDED", message);
+  });
+  budget.charge("bundle: its directory", length, DIRECTORY_COST * length);
+  const parsed = parseJson(bytes.subarray(FIXED, FIXED + length), (message) => corrupted(`the directory ${message}`));
+  const directory = record(parsed, "the directory");
   const blobs = bytes.subarray(FIXED + length, end);
   const list = directory.entries;
   if (!Array.isArray(list)) return corrupted("entries is not a list");
   if (list.length > MAX_ENTRIES) corrupted(`${list.length} entries, ${MAX_ENTRIES} is the most`);
   const names = new Set<string>();
-  const entries = list.map((fields) => parseEntry(fields, blobs, names));
-  return { entries, meta: record(directory.meta ?? {}, "meta") };
-}
-
-function parseDirectory(bytes: Uint8Array): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(utf8(bytes));
-  } catch {
-    return corrupted("the directory is no JSON");
-  }
-  return record(value, "the directory");
-}
-
-/** UTF-8 as text. Without TextDecoder, which an AudioWorklet does not have. Throws URIError for bytes that are none. */
-function utf8(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes)
-    text += byte < 0x80 && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`;
-  return decodeURIComponent(text);
+  const entries = list.map((fields) => parseEntry(fields, blobs, names, budget));
+  return { entries, meta: record(directory.meta ?? {}, "meta"), budget };
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return corrupted(`${name} is no object`);
-  return value as Record<string, unknown>;
+  return isRecord(value) ? value : corrupted(`${name} is no object`);
 }
 
-function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>): FoundEntry {
+function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budget: Budget): FoundEntry {
   const fields = record(value, "an entry");
   const { name, kind, rows, fingerprint } = fields;
-  if (typeof name !== "string" || !isName(name)) return corrupted(`${JSON.stringify(name)} is not a name`);
+  if (typeof name !== "string" || !isName(name)) return corrupted(`${described(name)} is not a name`);
   if (names.has(name)) corrupted(`two entries are named ${name}`);
   names.add(name);
-  if (!isKind(kind))
-    throw new CodecError("UNSUPPORTED_VERSION", `bundle: ${name} is of the kind ${JSON.stringify(kind)}`);
-  if (!isWhole(rows, 1, MAX_ROWS)) return corrupted(`${name}: ${JSON.stringify(rows)} rows`);
+  if (!isKind(kind)) throw new CodecError("UNSUPPORTED_VERSION", `bundle: ${name} is of the kind ${described(kind)}`);
+  if (!isWhole(rows, 1, MAX_ROWS)) return corrupted(`${name}: ${described(rows)} rows`);
   if (typeof fingerprint !== "string" || !/^[0-9a-f]{16}$/.test(fingerprint))
     return corrupted(`${name}: the fingerprint is not 16 hex digits`);
   const table = blob(fields.table, blobs, `${name}: table`);
@@ -185,6 +178,9 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>): Foun
   if (scales !== undefined && kind !== "gaussian") corrupted(`${name} has scales, but is ${kind}`);
   if (scales !== undefined && scales.length !== 4 * rows) corrupted(`${name}: the scales are not one per row`);
   if (table === undefined && kind !== "gaussian") corrupted(`${name} has no table`);
+  if (scales !== undefined) checkScales(scales, name, table === undefined, budget);
+  // Any number of entries may name the same bytes.
+  budget.charge(`bundle: ${name}`, table?.length ?? 0, 0);
   let medians = false;
   if (table !== undefined) {
     const peeked = peekTable(table);
@@ -193,13 +189,31 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>): Foun
     medians = peeked.medians;
   }
   const step = fields.step ?? 1;
-  if (typeof step !== "number" || !isStep(step)) return corrupted(`${name}: the step is ${JSON.stringify(step)}`);
+  if (typeof step !== "number" || !isStep(step)) return corrupted(`${name}: the step is ${described(step)}`);
   const axis = fields.axis ?? undefined;
-  if (axis !== undefined && !isWhole(axis, 0, 6)) return corrupted(`${name}: the axis is ${JSON.stringify(axis)}`);
+  if (axis !== undefined && !isWhole(axis, 0, 6)) return corrupted(`${name}: the axis is ${described(axis)}`);
   const shape = fields.shape ?? undefined;
-  if (shape !== undefined && !isShape(shape)) return corrupted(`${name}: the shape is ${JSON.stringify(shape)}`);
+  if (shape !== undefined && !isShape(shape)) return corrupted(`${name}: the shape is ${described(shape)}`);
   const meta = record(fields.meta ?? {}, `${name}: meta`);
   return { name, kind, rows, fingerprint, bytes: table?.length ?? 0, medians, shape, axis, step, meta, table, scales };
+}
+
+/** The scale of each row: positive, ascending. Where the rows are to be built they are charged. */
+function checkScales(scales: Uint8Array, name: string, isBuilt: boolean, budget: Budget): void {
+  budget.charge(`bundle: ${name}`, scales.length, scales.length);
+  const values = floatsOf(scales);
+  values.forEach((scale, j) => {
+    const ascends = scale > (j === 0 ? 0 : values[j - 1]!) && scale < Number.POSITIVE_INFINITY;
+    if (!ascends) corrupted(`${name}: scales are positive and ascend, scale ${j} is ${scale}`);
+    if (isBuilt && scale > MAX_SCALE) corrupted(`${name}: scale ${j} is ${scale}, rows are built up to ${MAX_SCALE}`);
+  });
+  if (isBuilt) budget.chargeEntries(`bundle: ${name}`, gaussianEntries(values));
+}
+
+/** Scales as a bundle stores them. */
+export function floatsOf(bytes: Uint8Array): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, j) => view.getFloat32(4 * j, true));
 }
 
 function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | undefined {

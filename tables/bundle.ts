@@ -19,6 +19,7 @@ import type {
 import {
   type BundleEntry,
   type BundleKind,
+  floatsOf,
   formatBundle,
   isKind,
   isName,
@@ -116,9 +117,7 @@ export class Bundle {
   /** The scale of each row of a Gaussian table; undefined for other kinds, and where they are CompressAI's 64. */
   scaleTable(name: string): Float32Array | undefined {
     const { scales } = this.#found[this.#index(name)]!;
-    if (scales === undefined) return undefined;
-    const view = new DataView(scales.buffer, scales.byteOffset, scales.byteLength);
-    return Float32Array.from({ length: scales.length / 4 }, (_, j) => view.getFloat32(4 * j, true));
+    return scales && floatsOf(scales);
   }
 
   /**
@@ -146,14 +145,8 @@ export class Bundle {
 
   #build(codec: TableLoader, name: string): Table {
     const scaleTable = this.scaleTable(name);
-    try {
-      // Not gaussianTable: a pool has none.
-      return codec.gaussian(new Float32Array(0), scaleTable === undefined ? {} : { scaleTable }).table;
-    } catch (error) {
-      // The scales are the file's, not the caller's.
-      if (error instanceof RangeError) throw new CodecError("INVALID_TABLE", `bundle: ${name}: ${error.message}`);
-      throw error;
-    }
+    // Not gaussianTable: a pool has none.
+    return codec.gaussian(new Float32Array(0), scaleTable === undefined ? {} : { scaleTable }).table;
   }
 
   /**
@@ -220,7 +213,8 @@ export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Reco
   try {
     parseBundle(bytes);
   } catch (error) {
-    throw new RangeError(`entries: ${(error as Error).message}`);
+    if (!(error instanceof CodecError)) throw error;
+    throw new RangeError(`entries: ${error.message}`);
   }
   return bytes;
 }
@@ -267,7 +261,8 @@ function littleEndian(values: Float32Array): Uint8Array {
 /**
  * Reads a bundle from its bytes. Tables are parsed later, when used.
  *
- * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`
+ * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`; `LIMIT_EXCEEDED` where its tables
+ * would take far more work or memory than a file of its size may (SECURITY.md)
  */
 export function readBundle(bytes: Uint8Array): Bundle {
   if (!isBytes(bytes)) throw new TypeError("bytes must be a Uint8Array");

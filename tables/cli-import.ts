@@ -32,7 +32,7 @@ A model that was saved before update() has no tables. Then they are computed fro
     const file = path === "-" ? undefined : new FileSource(path!);
     try {
       const checkpoint = openCheckpoint(file ?? new MemorySource(await readInput("-")));
-      const models = importModels(await create(), checkpoint.tensors, texts(values, "only"));
+      const { models, failed } = importModels(await create(), checkpoint, texts(values, "only"));
       const meta = { made: "latentwire tables import", from: path === "-" ? "standard input" : basename(path!) };
       const bytes = writeBundle(
         models.map(({ input, notes }) => ({ ...input, ...(notes.length > 0 && { meta: { notes } }) })),
@@ -59,7 +59,8 @@ A model that was saved before update() has no tables. Then they are computed fro
         if (output !== "-") await print(...entryLines(entries), `${bytes.length} bytes in ${output}`);
         for (const { input, notes } of models) for (const note of notes) remark(`${input.name}: ${note}`);
       }
-      return EXIT.ok;
+      for (const { error } of failed) remark(`left out: ${error.code} ${error.message}`);
+      return failed.length > 0 ? EXIT.data : EXIT.ok;
     } finally {
       file?.close();
     }

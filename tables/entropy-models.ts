@@ -1,6 +1,9 @@
 /** Finds the entropy models in a checkpoint, and the table of each. It knows all names that CompressAI has used. */
 import { type Codec, CodecError, type Table, type TableJson } from "latentwire";
 import type { BundleInput } from "latentwire/bundle";
+import { type Budget, gaussianEntries } from "./budget.js";
+import { budgetOf } from "./byte-source.js";
+import type { Checkpoint } from "./checkpoint.js";
 import { floats, integers, type StoredTensor } from "./stored-tensor.js";
 
 /** A table that was found, and where. */
@@ -30,6 +33,8 @@ const PLAIN = new Set<string>([...BUFFERS, ...BOUNDS, "quantiles", "scale_table"
 const LAYER = /^_?(matri(?:x|ces)|bias(?:es)?|factors?)\.?(\d{1,3})$/;
 /** What training programs put in front of a path; the rest is the module's name in the model. */
 const WRAPPERS = new Set(["state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"]);
+/** An item of a list that holds the model. */
+const ITEM = /^\[\d+\]$/;
 /** What torch.compile puts into paths, in front or in between. */
 const COMPILED = "_orig_mod";
 
@@ -37,52 +42,64 @@ const none = (message: string): never => {
   throw new CodecError("NO_TABLES", message);
 };
 
+/** What {@link importModels} found. */
+export interface ImportedModels {
+  readonly models: readonly ImportedModel[];
+  /** Entropy models that could not be imported. */
+  readonly failed: readonly { readonly name: string; readonly error: CodecError }[];
+}
+
 /**
- * Every entropy model of a checkpoint.
+ * Every entropy model of a checkpoint. One that fails does not stop the others.
  *
- * @param only - names or paths of the wanted ones; all if it is empty.
- * @throws CodecError `NO_TABLES` where there is none or one that is empty and cannot be rebuilt, `INVALID_TABLE` for one that is no table
+ * @param only - names or paths of the wanted ones; all if it is empty. One of these that fails is an error.
+ * @throws CodecError if there is no model, or none could be imported: `NO_TABLES` where there is none or one that is
+ * empty and cannot be rebuilt, `INVALID_TABLE` for one that is no table; `LIMIT_EXCEEDED`
  */
-export function importModels(codec: Codec, tensors: Tensors, only: readonly string[] = []): ImportedModel[] {
+export function importModels(
+  codec: Codec,
+  { tensors, skipped }: Omit<Checkpoint, "format">,
+  only: readonly string[] = [],
+): ImportedModels {
   const modules = findModules(tensors);
+  const unread = skipped.length === 0 ? "" : `. Not read: ${skipped.join(", ")}`;
   if (modules.length === 0)
     none(
-      `no entropy model among its ${tensors.size} tensors: none is named ${BUFFERS.join(", ")} or quantiles. Tables for a model without one: latentwire tables fit`,
+      `no entropy model among its ${tensors.size} tensors: none is named ${BUFFERS.join(", ")} or quantiles${unread}. Tables for a model without one: latentwire tables fit`,
     );
   const names = nameModules(modules);
   const wanted = modules.filter(
     (module, i) => only.length === 0 || only.includes(names[i]!) || only.includes(module.path),
   );
   const unknown = only.find((name) => !names.includes(name) && !modules.some((module) => module.path === name));
-  if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}`);
+  if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}${unread}`);
   if (wanted.length > MAX_MODELS)
     throw new CodecError("LIMIT_EXCEEDED", `${wanted.length} entropy models, a bundle has at most ${MAX_MODELS}`);
-  // A file can name one tensor any number of times.
-  checkEntries(
-    wanted.reduce((sum, { tensors }) => sum + size(tensors.get("_quantized_cdf")), 0),
-    MAX_NUMBERS,
-    "the file",
-  );
-  const built: Built = { entries: 0 };
-  return wanted.map((module) => importModule(codec, module, names[modules.indexOf(module)]!, built));
-}
-
-/** Entries computed so far. A file can name one table of scales any number of times, too. */
-interface Built {
-  entries: number;
+  const models: ImportedModel[] = [];
+  const failed: { name: string; error: CodecError }[] = [];
+  // Of any bundle, however small.
+  const bundle = budgetOf(0);
+  for (const module of wanted) {
+    const name = names[modules.indexOf(module)]!;
+    try {
+      models.push(importModule(codec, module, name, bundle));
+    } catch (error) {
+      // Where a limit is reached the others would fail, too.
+      if (!(error instanceof CodecError) || error.code === "LIMIT_EXCEEDED" || only.length > 0) throw error;
+      failed.push({ name, error });
+    }
+  }
+  const [first] = failed;
+  if (models.length === 0 && first) throw new CodecError(first.error.code, `${first.error.message}${unread}`);
+  return { models, failed };
 }
 
 /** Entries of a bundle, docs/tables.md section 2. */
 const MAX_MODELS = 4096;
-/** Most entries of all tables together. CompressAI's 64 Gaussian rows have 200,000, padding included. */
-const MAX_NUMBERS = 2 ** 26;
-/** Most entries of a table, docs/format.md section 5; also the most that are computed for one file. */
-const MAX_ENTRIES = 2 ** 24;
-
-function checkEntries(count: number, most: number, name: string): void {
-  if (!(count <= most))
-    throw new CodecError("LIMIT_EXCEEDED", `${name}: tables of ${count} numbers, ${most} is the most`);
-}
+/** Bytes that a number of a table takes on its way from a buffer to a row. */
+const NUMBER_BYTES = 32;
+/** A factorized prior's entry takes so many times the work of a Gaussian's, with CompressAI's 33 weights a channel. */
+const FACTORIZED_WORK = 8;
 
 const size = (tensor: StoredTensor | undefined): number => tensor?.shape.reduce((a, b) => a * b, 1) ?? 0;
 
@@ -107,8 +124,7 @@ function nameModules(modules: readonly Module[]): string[] {
   const taken = new Set<string>();
   return modules.map(({ path, tensors }) => {
     const parts = path === "" ? [] : path.split(".").filter((part) => part !== COMPILED);
-    while (parts.length > 1 && WRAPPERS.has(parts[0]!)) parts.shift();
-    if (parts.length === 1 && WRAPPERS.has(parts[0]!)) parts.shift();
+    while (parts.length > 0 && (WRAPPERS.has(parts[0]!) || ITEM.test(parts[0]!))) parts.shift();
     const plain = parts.join(".") || (tensors.has("scale_table") ? "gaussian_conditional" : "entropy_bottleneck");
     const name = taken.has(plain) ? path : plain;
     taken.add(name);
@@ -116,19 +132,28 @@ function nameModules(modules: readonly Module[]): string[] {
   });
 }
 
-function importModule(codec: Codec, module: Module, name: string, built: Built): ImportedModel {
+function importModule(codec: Codec, module: Module, name: string, bundle: Budget): ImportedModel {
   const { tensors } = module;
   const isFactorized = tensors.has("quantiles");
-  const isEmpty = BUFFERS.some((buffer) => size(tensors.get(buffer)) === 0);
-  if (isEmpty)
-    return isFactorized ? rebuiltFactorized(codec, module, name, built) : rebuiltGaussian(codec, module, name, built);
+  const missing = BUFFERS.filter((buffer) => !tensors.has(buffer));
+  const full = BUFFERS.filter((buffer) => size(tensors.get(buffer)) > 0);
+  if (missing.length > 0 && full.length > 0)
+    none(
+      `${name}: ${full.join(", ")} are in the file, but not ${missing.join(", ")}: shared with another tensor and left out, or in another file; save the state dict with torch.save`,
+    );
+  if (full.length < BUFFERS.length) {
+    const why = missing.length > 0 ? ABSENT : EMPTY;
+    return isFactorized
+      ? rebuiltFactorized(codec, module, name, why)
+      : rebuiltGaussian(codec, module, name, why, bundle);
+  }
   const json = tableOfBuffers(tensors, name);
   if (isFactorized) {
     const medians = mediansOf(tensors, name, json.cdfs.length);
     const table = load(codec, { ...json, medians: [...medians] }, name);
     return { input: factorizedInput(name, table), table, path: module.path, from: "buffers", notes: [] };
   }
-  return gaussianOfBuffers(codec, module, name, load(codec, json, name), built);
+  return gaussianOfBuffers(codec, module, name, load(codec, json, name), bundle);
 }
 
 const factorizedInput = (name: string, table: Table): BundleInput => ({
@@ -159,6 +184,7 @@ function tableOfBuffers(tensors: Tensors, name: string): TableJson {
   ];
   const [rows = 0, width = 0] = cdf.shape;
   if (cdf.shape.length !== 2) invalid(`_quantized_cdf has the shape [${cdf.shape}], not rows x numbers`);
+  cdf.budget.charge(name, size(cdf), NUMBER_BYTES * size(cdf));
   const numbers = integers(cdf, `${name}._quantized_cdf`);
   const offsets = integers(offset, `${name}._offset`);
   const lengths = integers(length, `${name}._cdf_length`);
@@ -181,69 +207,83 @@ function mediansOf(tensors: Tensors, name: string, channels: number): Float32Arr
 // ---- empty buffers
 
 const EMPTY = "its buffers are empty: the model was saved before update()";
+const ABSENT = "its buffers are not in the file";
 const REMEDY = "in Python, call model.update() and save the state dict again";
 
-function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string, built: Built): ImportedModel {
-  const parts = { matrices: layers(tensors, "matri", name), biases: layers(tensors, "bias", name) };
-  const factors = layers(tensors, "factor", name);
-  if (parts.matrices.length === 0) none(`${name}: ${EMPTY}, and its parameters are not in the file; ${REMEDY}`);
+/** Whether a codec refused parameters. They come from the file, so its RangeError is an error of the file. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof CodecError
+    ? error.code !== "LIMIT_EXCEEDED"
+    : error instanceof RangeError && /^(quantiles|biases|layer|scales)/.test(error.message);
+
+function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string, why: string): ImportedModel {
+  const parts = { matrices: layers(tensors, "matri", name, why), biases: layers(tensors, "bias", name, why) };
+  const factors = layers(tensors, "factor", name, why);
+  if (parts.matrices.length === 0) none(`${name}: ${why}, and its parameters are not in the file; ${REMEDY}`);
   const quantiles = floats(tensors.get("quantiles")!, `${name}.quantiles`);
   let entries = 0;
   for (let c = 0; c + 2 < quantiles.length; c += 3) {
     const [low, median, high] = quantiles.subarray(c, c + 3) as unknown as [number, number, number];
     entries += Math.max(0, median - low) + Math.max(0, high - median) + 4;
   }
-  // CompressAI's layers have 33 weights a channel. With larger layers each entry takes longer to compute.
   const weights = parts.matrices.reduce((sum, { length }) => sum + length, 0) / Math.max(1, quantiles.length / 3);
-  built.entries += entries * Math.max(1, Math.ceil(weights / 64));
-  checkEntries(built.entries, MAX_ENTRIES, name);
+  tensors.get("quantiles")!.budget.chargeEntries(name, entries, FACTORIZED_WORK * Math.max(1, Math.ceil(weights / 64)));
   let table: Table;
   try {
     table = codec.factorizedTable({ ...parts, factors, quantiles });
   } catch (error) {
-    // The arguments come from the file, so a RangeError is an error of the file.
-    return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
+    if (!isRefusal(error)) throw error;
+    return none(`${name}: ${why}, and it cannot be rebuilt: ${error.message}; ${REMEDY}`);
   }
-  const notes = [`${EMPTY}; built from its parameters`];
+  const notes = [`${why}; built from its parameters`];
   return { input: factorizedInput(name, table), table, path, from: "parameters", notes };
 }
 
 /** Matrices, biases or factors by layer, without gaps. */
-function layers(tensors: Tensors, kind: string, name: string): Float32Array[] {
+function layers(tensors: Tensors, kind: string, name: string, why: string): Float32Array[] {
   const found: Float32Array[] = [];
   for (const [key, tensor] of tensors) {
     const [, stem, layer] = LAYER.exec(key) ?? [];
     if (stem?.startsWith(kind)) found[Number(layer)] = floats(tensor, `${name}.${key}`);
   }
-  if (found.includes(undefined as never))
-    none(`${name}: ${EMPTY}, and a layer of its parameters is missing; ${REMEDY}`);
+  if (found.includes(undefined as never)) none(`${name}: ${why}, and a layer of its parameters is missing; ${REMEDY}`);
   return found;
 }
 
-function rebuiltGaussian(codec: Codec, { path, tensors }: Module, name: string, built: Built): ImportedModel {
+function rebuiltGaussian(
+  codec: Codec,
+  { path, tensors }: Module,
+  name: string,
+  why: string,
+  bundle: Budget,
+): ImportedModel {
   const stored = tensors.get("scale_table");
-  if (stored === undefined) return none(`${name}: ${EMPTY}, and it has no scales; ${REMEDY}`);
+  if (stored === undefined) return none(`${name}: ${why}, and it has no scales; ${REMEDY}`);
   const scales = floats(stored, `${name}.scale_table`);
-  built.entries += gaussianEntries(scales);
-  checkEntries(built.entries, MAX_ENTRIES, name);
+  const entries = gaussianEntries(scales);
+  stored.budget.chargeEntries(name, entries);
   // Without scales of its own a model gets CompressAI's 64 from update().
   const scaleTable = scales.length === 0 ? undefined : scales;
   try {
     const computed = codec.gaussianTable(scaleTable);
-    const notes = [`${EMPTY}; built from ${scaleTable ? "its scale table" : "CompressAI's 64 scales"}`];
+    const notes = [`${why}; built from ${scaleTable ? "its scale table" : "CompressAI's 64 scales"}`];
     const table = scaleTable ? bounded(codec, tensors, name, computed, scaleTable) : computed;
-    const input = gaussianInput(name, table, scaleTable, table === computed);
-    return { input, table, path, from: "parameters", notes };
+    const rebuild = table === computed && chargeRebuild(bundle, name, entries);
+    return { input: gaussianInput(name, table, scaleTable, rebuild), table, path, from: "parameters", notes };
   } catch (error) {
-    if (error instanceof CodecError) throw error;
-    return none(`${name}: ${EMPTY}, and it cannot be rebuilt: ${(error as Error).message}; ${REMEDY}`);
+    if (error instanceof CodecError || !isRefusal(error)) throw error;
+    return none(`${name}: ${why}, and it cannot be rebuilt: ${error.message}; ${REMEDY}`);
   }
 }
 
 // ---- Gaussian tables
 
-/** Number of entries of the rows for these scales, roughly. */
-const gaussianEntries = (scales: Float32Array): number => scales.reduce((sum, scale) => sum + 13 * scale + 4, 0);
+/** Charges the bundle for rows that it leaves out; false where its readers would refuse to build so many. */
+function chargeRebuild(bundle: Budget, name: string, entries: number): boolean {
+  if (!bundle.affordsEntries(entries)) return false;
+  bundle.chargeEntries(name, entries);
+  return true;
+}
 
 const gaussianInput = (
   name: string,
@@ -257,7 +297,7 @@ function gaussianOfBuffers(
   { path, tensors }: Module,
   name: string,
   table: Table,
-  built: Built,
+  bundle: Budget,
 ): ImportedModel {
   const indexed = (note: string): ImportedModel => ({
     input: { name, kind: "indexed", table },
@@ -278,10 +318,11 @@ function gaussianOfBuffers(
   if (used !== table)
     return { input: gaussianInput(name, used, scales, false), table: used, path, from: "buffers", notes: [] };
   // Rows that can be computed need not be stored: 30 KB in a bundle for 64 scales.
-  const entries = built.entries + gaussianEntries(scales);
-  const buildable = scales.at(-1)! <= 5000 && entries <= MAX_ENTRIES;
-  if (buildable) built.entries = entries;
-  const rebuild = buildable && codec.gaussianTable(scales).fingerprint === table.fingerprint;
+  const entries = gaussianEntries(scales);
+  const buildable = scales.at(-1)! <= 5000 && stored.budget.affordsEntries(entries);
+  if (buildable) stored.budget.chargeEntries(name, entries);
+  const isEqual = buildable && codec.gaussianTable(scales).fingerprint === table.fingerprint;
+  const rebuild = isEqual && chargeRebuild(bundle, name, entries);
   return { input: gaussianInput(name, table, scales, rebuild), table, path, from: "buffers", notes: [] };
 }
 
@@ -295,6 +336,8 @@ function bounded(codec: Codec, tensors: Tensors, name: string, table: Table, sca
   const first = scales.subarray(0, -1).filter((scale) => scale < bound).length;
   if (first === 0) return table;
   const { offsets, cdfs } = table.toJSON();
+  const numbers = first * cdfs[first]!.length;
+  stored!.budget.charge(name, numbers, NUMBER_BYTES * numbers);
   const fromBound = <T>(rows: readonly T[]): T[] => rows.map((row, r) => (r < first ? rows[first]! : row));
   return codec.table({ offsets: fromBound(offsets), cdfs: fromBound(cdfs) });
 }

@@ -1,20 +1,15 @@
 /** NumPy's .npy files and archives of them (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
 import { CodecError } from "latentwire";
+import type { Budget } from "./budget.js";
 import { type ByteSource, MemorySource } from "./byte-source.js";
-import {
-  elementBytes,
-  elementCount,
-  gather,
-  MAX_TENSOR_BYTES,
-  type StoredTensor,
-  type StoredType,
-} from "./stored-tensor.js";
+import { elementBytes, elementCount, gather, type StoredTensor, type StoredType } from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
 const MAX_HEADER = 2 ** 16;
-/** The magic bytes of NumPy. */
+/** NumPy's own limit. */
 const MAX_RANK = 64;
 
+/** NumPy's names without their byte order. */
 const TYPES: Record<string, StoredType> = {
   f8: "float64",
   f4: "float32",
@@ -23,6 +18,9 @@ const TYPES: Record<string, StoredType> = {
   i4: "int32",
   i2: "int16",
   i1: "int8",
+  u8: "uint64",
+  u4: "uint32",
+  u2: "uint16",
   u1: "uint8",
   b1: "bool",
 };
@@ -38,7 +36,10 @@ const unsupported = (message: string): never => {
 export const isNpy = (head: Uint8Array): boolean =>
   head[0] === 0x93 && [0x4e, 0x55, 0x4d, 0x50, 0x59].every((byte, i) => head[i + 1] === byte);
 
-/** An array, its elements not read yet. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`. */
+/**
+ * The one array of a file, its elements not read yet. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`,
+ * `LIMIT_EXCEEDED`.
+ */
 export function readNpy(source: ByteSource): StoredTensor {
   if (!isNpy(source.read(0, Math.min(6, source.size)))) invalid("it does not begin like one");
   const [major] = source.read(6, 1);
@@ -49,32 +50,106 @@ export function readNpy(source: ByteSource): StoredTensor {
   const length = wide ? view.getUint32(0, true) : view.getUint16(0, true);
   if (length > MAX_HEADER) invalid(`a header of ${length} bytes`);
   const start = 8 + (wide ? 4 : 2) + length;
-  const header = new TextDecoder("latin1").decode(source.read(start - length, length));
-
-  const descr = /'descr': *'([^']{0,20})'/.exec(header)?.[1] ?? unsupported("a structured array");
-  const order = /'fortran_order': *(True|False)/.exec(header)?.[1] ?? invalid("its header has no fortran_order");
-  const dims = /'shape': *\(([\d, L]*)\)/.exec(header)?.[1] ?? invalid("its header has no shape");
-  const shape = dims.split(",").flatMap((d) => (d.trim() === "" ? [] : [Number.parseInt(d, 10)]));
-  const [, endian, code] = /^([<>|=])([a-z]\d+)$/.exec(descr) ?? unsupported(`elements of type ${descr}`);
-  const type = Object.hasOwn(TYPES, code!) ? TYPES[code!]! : unsupported(`elements of type ${descr}`);
-  if (endian === ">" && elementBytes[type] > 1) unsupported("big-endian elements; save it as little-endian");
-  if (shape.length > MAX_RANK) unsupported(`an array of ${shape.length} dimensions`);
+  const { descr, columns, shape } = parseHeader(new TextDecoder("latin1").decode(source.read(start - length, length)));
+  const type = typeOf(descr);
   const count = elementCount(shape, type, "the array");
   const width = elementBytes[type];
+  refuseRest(source, start + count * width);
   const bytes = () => {
     const stored = source.read(start, count * width);
-    if (order === "False" || shape.length < 2) return stored;
-    const strides = shape.map((_, d) => shape.slice(0, d).reduce((a, b) => a * b, 1));
-    return gather(stored, count, width, shape, strides);
+    if (!columns || shape.length < 2) return stored;
+    return fromColumns(stored, type, shape, source.budget);
   };
-  return { type, shape, bytes };
+  return { type, shape, budget: source.budget, bytes };
+}
+
+/** A type by NumPy's name for it: `<f4`. */
+export function typeOf(descr: string): StoredType {
+  const [, endian, code] = /^([<>|=]?)([a-z]\d+)$/.exec(descr) ?? unsupported(`elements of type ${descr}`);
+  const type = Object.hasOwn(TYPES, code!) ? TYPES[code!]! : unsupported(`elements of type ${descr}`);
+  if (endian === ">" && elementBytes[type] > 1) unsupported("big-endian elements; save it as little-endian");
+  return type;
+}
+
+/** An array in Fortran order as row-major elements. */
+export function fromColumns(
+  stored: Uint8Array,
+  type: StoredType,
+  shape: readonly number[],
+  budget: Budget,
+): Uint8Array {
+  let step = 1;
+  const strides = shape.map((d) => {
+    const own = step;
+    step *= d;
+    return own;
+  });
+  if (stored.length !== step * elementBytes[type]) invalid(`${stored.length} bytes for the shape [${shape}]`);
+  return gather(stored, type, shape, strides, budget);
+}
+
+/** Bytes behind the array would be ignored without a word, so they are refused. */
+function refuseRest(source: ByteSource, end: number): void {
+  const rest = source.size - end;
+  if (rest < 0) throw new CodecError("TRUNCATED", `npy: the array ends at byte ${end}, the file at ${source.size}`);
+  if (rest === 0) return;
+  if (isNpy(source.read(end, Math.min(6, rest))))
+    unsupported("several arrays in one file; save each in a file of its own");
+  invalid(`${rest} bytes behind the array`);
+}
+
+/** A header as NumPy reads it: a Python dict of `descr`, `fortran_order` and `shape`, with any quotes and blanks. */
+function parseHeader(header: string): { descr: string; columns: boolean; shape: number[] } {
+  // Blanks; a string without escapes; a number, which Python 2 may have ended with L; a name; one of ( ) [ ] { } , :
+  const token = /\s*(?:'([^'\\]*)'|"([^"\\]*)"|(\d+)L?(?![\w.])|([A-Za-z]+)|([()[\]{},:]))\s*/y;
+  const next = () => {
+    const [, single, double, digits, word, mark] = token.exec(header) ?? invalid("its header is no Python dict");
+    return { text: single ?? double, digits, word, mark };
+  };
+  const expect = (mark: string) => {
+    if (next().mark !== mark) invalid(`its header has no ${mark} where one must be`);
+  };
+  const found: { descr?: string; columns?: boolean; shape?: number[] } = {};
+  expect("{");
+  for (let one = next(); one.mark !== "}"; one = next()) {
+    expect(":");
+    const value = next();
+    if (one.text === "descr") found.descr = value.text ?? unsupported("a structured array");
+    else if (one.text === "fortran_order" && /^(True|False)$/.test(value.word ?? ""))
+      found.columns = value.word === "True";
+    else if (one.text === "shape" && value.mark === "(") found.shape = dimensions(next);
+    else invalid("its header has something else than descr, fortran_order and shape");
+    const { mark } = next();
+    if (mark === "}") break;
+    if (mark !== ",") invalid("its header has no , between two keys");
+  }
+  if (token.lastIndex !== header.length) invalid("its header goes on behind the dict");
+  const { descr, columns, shape } = found;
+  if (descr === undefined || columns === undefined || shape === undefined)
+    return invalid("its header has not all of descr, fortran_order and shape");
+  return { descr, columns, shape };
+}
+
+/** The rest of a tuple. `(3)` is a number in Python, not a tuple. */
+function dimensions(next: () => { digits: string | undefined; mark: string | undefined }): number[] {
+  const shape: number[] = [];
+  for (let one = next(); one.mark !== ")"; one = next()) {
+    if (one.digits === undefined) invalid("its shape is no tuple of numbers");
+    shape.push(Number(one.digits));
+    if (shape.length > MAX_RANK) unsupported(`an array of more than ${MAX_RANK} dimensions`);
+    const { mark } = next();
+    if (mark === ")" && shape.length > 1) break;
+    if (mark !== ",") invalid("its shape is no tuple of numbers");
+  }
+  return shape;
 }
 
 /** The arrays of a .npz file by name. */
 export function npzTensors(archive: ZipArchive): Map<string, StoredTensor> {
   const found = new Map<string, StoredTensor>();
+  // What macOS adds to an archive: its files' attributes, under their names.
   for (const name of archive.names)
-    if (name.endsWith(".npy")) found.set(name.slice(0, -4), new NpzArray(archive, name));
+    if (name.endsWith(".npy") && !/(^|\/)\._/.test(name)) found.set(name.slice(0, -4), new NpzArray(archive, name));
   return found;
 }
 
@@ -83,11 +158,13 @@ export function npzTensors(archive: ZipArchive): Map<string, StoredTensor> {
  * no table needs.
  */
 class NpzArray implements StoredTensor {
+  readonly budget: Budget;
   readonly #archive: ZipArchive;
   readonly #name: string;
   #known: Pick<StoredTensor, "type" | "shape"> | undefined;
 
   constructor(archive: ZipArchive, name: string) {
+    this.budget = archive.budget;
     this.#archive = archive;
     this.#name = name;
   }
@@ -106,7 +183,7 @@ class NpzArray implements StoredTensor {
 
   #read(): StoredTensor {
     try {
-      const array = readNpy(new MemorySource(this.#archive.read(this.#name, MAX_TENSOR_BYTES)));
+      const array = readNpy(new MemorySource(this.#archive.read(this.#name), this.budget));
       this.#known = { type: array.type, shape: array.shape };
       return array;
     } catch (error) {

@@ -6,9 +6,11 @@
  *
  * Binary opcodes of protocols 2 to 5 (https://docs.python.org/3/library/pickletools.html); torch.save writes 2. Each
  * opcode adds at most one value to what the input already holds. One byte can add an empty dict of 200, and a deflated
- * pickle has a million of them in a kilobyte, so values are counted by what they take.
+ * pickle has a million of them in a kilobyte, so values are charged by what they take. Hooks charge what they build.
  */
 import { CodecError } from "latentwire";
+import { type Budget, VALUE_BYTES } from "./budget.js";
+import { budgetOf } from "./byte-source.js";
 import { PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
 
 /** How a caller makes the few objects that it knows. */
@@ -20,8 +22,7 @@ export interface PickleHooks {
 }
 
 const MAX_LONG_BYTES = 1024;
-/** Most memory that values may take, in units of about 16 bytes. A tensor of torch.save takes some 150. */
-const MAX_COST = 2 ** 24;
+/** What values cost, in units of 16 bytes. A tensor of torch.save takes some 150. */
 const COST = { value: 1, remembered: 4, tuple: 6, list: 6, dict: 16, object: 32 };
 const utf8 = new TextDecoder();
 
@@ -31,25 +32,28 @@ const invalid = (message: string): never => {
 
 /**
  * Reads one pickle. Throws `INVALID_FILE`, `TRUNCATED`, `UNSUPPORTED_FILE`, `LIMIT_EXCEEDED`, and what the hooks throw.
+ *
+ * @param budget - of the file that holds the pickle.
  */
-export function readPickle(bytes: Uint8Array, hooks: PickleHooks = {}): PickleValue {
-  return new Unpickler(bytes, hooks).run();
+export function readPickle(bytes: Uint8Array, hooks: PickleHooks = {}, budget = budgetOf(bytes.length)): PickleValue {
+  return new Unpickler(bytes, hooks, budget).run();
 }
 
 class Unpickler {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #hooks: PickleHooks;
+  readonly #budget: Budget;
   #at = 0;
-  #cost = 0;
   #stack: PickleValue[] = [];
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, PickleValue>();
 
-  constructor(bytes: Uint8Array, hooks: PickleHooks) {
+  constructor(bytes: Uint8Array, hooks: PickleHooks, budget: Budget) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#hooks = hooks;
+    this.#budget = budget;
   }
 
   run(): PickleValue {
@@ -236,8 +240,6 @@ class Unpickler {
 
   #make(callable: PickleValue, args: PickleValue): PickleValue {
     if (callable instanceof PickleGlobal && args instanceof PickleTuple) {
-      // What is made of a list has as many items; the list itself can be recalled again and again.
-      for (const item of args.items) if (Array.isArray(item)) this.#spend(COST.remembered * item.length);
       const known = this.#hooks.reduce?.(callable, args.items);
       if (known !== undefined) return known;
     }
@@ -272,8 +274,7 @@ class Unpickler {
   }
 
   #spend(cost: number): void {
-    this.#cost += cost;
-    if (this.#cost > MAX_COST) throw new CodecError("LIMIT_EXCEEDED", "pickle: it describes too many values");
+    this.#budget.charge("pickle: what it describes", cost, VALUE_BYTES * cost);
   }
 
   #top(): PickleValue {
@@ -332,6 +333,7 @@ class Unpickler {
   }
 
   #string(length: number): string {
+    this.#spend(length >> 4);
     return utf8.decode(this.#blob(length));
   }
 

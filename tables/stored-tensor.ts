@@ -1,6 +1,8 @@
 /** A tensor of a checkpoint, read when it is needed, and the conversions to the types that tables are made of. */
 import { CodecError } from "latentwire";
 import { widen } from "../bindings/float16.js";
+import type { Budget } from "./budget.js";
+import { described } from "./json.js";
 
 /** Element types, by torch's names. */
 export type StoredType =
@@ -12,6 +14,9 @@ export type StoredType =
   | "int32"
   | "int16"
   | "int8"
+  | "uint64"
+  | "uint32"
+  | "uint16"
   | "uint8"
   | "bool";
 
@@ -25,6 +30,9 @@ export const elementBytes: Record<StoredType, number> = {
   int32: 4,
   int16: 2,
   int8: 1,
+  uint64: 8,
+  uint32: 4,
+  uint16: 2,
   uint8: 1,
   bool: 1,
 };
@@ -33,26 +41,28 @@ export const elementBytes: Record<StoredType, number> = {
 export interface StoredTensor {
   readonly type: StoredType;
   readonly shape: readonly number[];
+  /** Of the file, charged when elements are read. */
+  readonly budget: Budget;
   /** The elements in row-major order, little-endian. Throws `TRUNCATED`, `INVALID_FILE`, `LIMIT_EXCEEDED`. */
   bytes(): Uint8Array;
 }
 
-/** Larger than any tensor of an entropy model: a table has at most 2^24 entries. */
-export const MAX_TENSOR_BYTES = 2 ** 28;
-
-/** Number of elements of a shape of non-negative integers, checked against {@link MAX_TENSOR_BYTES}. */
+/** Number of elements of a shape. Throws `INVALID_FILE` for a dimension that is none, `LIMIT_EXCEEDED` for too many. */
 export function elementCount(shape: readonly number[], type: StoredType, name: string): number {
   let count = 1;
   for (const d of shape) {
     if (!(Number.isSafeInteger(d) && d >= 0))
-      throw new CodecError("INVALID_FILE", `${name}: ${d} is not a dimension of a tensor`);
+      throw new CodecError("INVALID_FILE", `${name}: ${described(d)} is not a dimension of a tensor`);
     count *= d;
   }
   // Not ">": the product may be NaN.
-  if (!(count * elementBytes[type] <= MAX_TENSOR_BYTES))
-    throw new CodecError("LIMIT_EXCEEDED", `${name} has ${count} elements, more than a table is made of`);
+  if (!(count * elementBytes[type] <= MAX_BYTES))
+    throw new CodecError("LIMIT_EXCEEDED", `${name} has ${count} elements, more than an array can hold`);
   return count;
 }
+
+/** What an ArrayBuffer can hold in every engine that runs the command line. */
+const MAX_BYTES = 2 ** 33 - 8;
 
 function readers(view: DataView): Record<StoredType, (i: number) => number> {
   let wide: Float32Array | undefined;
@@ -72,6 +82,9 @@ function readers(view: DataView): Record<StoredType, (i: number) => number> {
     int32: (i) => view.getInt32(4 * i, true),
     int16: (i) => view.getInt16(2 * i, true),
     int8: (i) => view.getInt8(i),
+    uint64: (i) => Number(view.getBigUint64(8 * i, true)),
+    uint32: (i) => view.getUint32(4 * i, true),
+    uint16: (i) => view.getUint16(2 * i, true),
     uint8: (i) => view.getUint8(i),
     bool: (i) => (view.getUint8(i) === 0 ? 0 : 1),
   };
@@ -81,6 +94,7 @@ const scratch = new DataView(new ArrayBuffer(4));
 
 function elements(tensor: StoredTensor, name: string): { count: number; at: (i: number) => number } {
   const count = elementCount(tensor.shape, tensor.type, name);
+  tensor.budget.charge(name, count, 4 * count);
   const bytes = tensor.bytes();
   if (bytes.length !== count * elementBytes[tensor.type])
     throw new CodecError("INVALID_FILE", `${name} has ${bytes.length} bytes for the shape [${tensor.shape}]`);
@@ -109,14 +123,17 @@ export function integers(tensor: StoredTensor, name: string): Int32Array {
   return out;
 }
 
-/** Collects elements of `width` bytes, which are `strides` elements apart, into row-major order. */
+/** Collects elements that are `strides` elements apart into row-major order. */
 export function gather(
   from: Uint8Array,
-  count: number,
-  width: number,
+  type: StoredType,
   shape: readonly number[],
   strides: readonly number[],
+  budget: Budget,
 ): Uint8Array {
+  const width = elementBytes[type];
+  const count = elementCount(shape, type, "the tensor");
+  budget.charge("a tensor that is not in one piece", 8 * count, width * count);
   const out = new Uint8Array(count * width);
   const index = new Array<number>(shape.length).fill(0);
   let at = 0;

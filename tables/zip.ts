@@ -4,7 +4,8 @@
  */
 import { inflateRawSync } from "node:zlib";
 import { CodecError } from "latentwire";
-import type { ByteSource } from "./byte-source.js";
+import type { Budget } from "./budget.js";
+import { type ByteSource, MemorySource, PartSource } from "./byte-source.js";
 
 const END = 0x06054b50;
 const END64 = 0x06064b50;
@@ -13,9 +14,8 @@ const MEMBER = 0x02014b50;
 const LOCAL = 0x04034b50;
 const END_BYTES = 22;
 const MAX_COMMENT = 65535;
-const MAX_DIRECTORY = 2 ** 26;
-/** Most bytes of all deflated members that are read: any number of them may share their bytes in the file. */
-const MAX_UNPACKED = 2 ** 30;
+/** Bytes that a member takes as an object, at least. */
+const MEMBER_BYTES = 256;
 const STORED = 0;
 const DEFLATED = 8;
 
@@ -25,6 +25,8 @@ interface Member {
   readonly packed: number;
   readonly size: number;
   readonly local: number;
+  /** Where the next member begins, or the directory: a member that reaches further shares bytes with another. */
+  end: number;
 }
 
 const invalid = (message: string): never => {
@@ -42,19 +44,25 @@ export const isZip = (head: Uint8Array): boolean =>
 
 /** The members of an archive by their names. */
 export class ZipArchive {
+  /** The file's. */
+  readonly budget: Budget;
   readonly #source: ByteSource;
   readonly #members = new Map<string, Member>();
-  #unpacked = 0;
 
-  /** Reads the directory. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`. */
+  /** Reads the directory. Throws `INVALID_FILE`, `UNSUPPORTED_FILE`, `TRUNCATED`, `LIMIT_EXCEEDED`. */
   constructor(source: ByteSource) {
     this.#source = source;
+    this.budget = source.budget;
     const { start, length, count } = findDirectory(source);
-    if (length > MAX_DIRECTORY) unsupported(`a directory of ${length} bytes`);
     const bytes = source.read(start, length);
     const view = viewOf(bytes);
     let at = 0;
     for (let i = 0; i < count; i++) at = this.#addMember(bytes, view, at);
+    let end = start;
+    for (const member of [...this.#members.values()].sort((a, b) => b.local - a.local)) {
+      member.end = end;
+      end = member.local;
+    }
   }
 
   #addMember(bytes: Uint8Array, view: DataView, at: number): number {
@@ -63,6 +71,7 @@ export class ZipArchive {
     const extraLength = view.getUint16(at + 30, true);
     const end = at + 46 + nameLength + extraLength + view.getUint16(at + 32, true);
     if (end > bytes.length) invalid("its directory ends inside a name");
+    this.budget.charge("zip: its directory", 16, MEMBER_BYTES + 2 * nameLength);
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
     if ((view.getUint16(at + 8, true) & 1) !== 0) unsupported(`${name} is encrypted`);
     const [size, packed, local] = zip64Fields(view, at + 46 + nameLength, extraLength, [
@@ -78,6 +87,7 @@ export class ZipArchive {
       packed,
       size,
       local,
+      end: local,
     });
     return end;
   }
@@ -92,19 +102,13 @@ export class ZipArchive {
     return this.#members.get(name)?.size;
   }
 
-  /**
-   * A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` above `limit` bytes, or where the archive gave too
-   * many already, before anything is unpacked.
-   */
-  read(name: string, limit: number): Uint8Array {
-    const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
-    if (member.size > limit || member.packed > limit)
-      throw new CodecError("LIMIT_EXCEEDED", `zip: ${name} has ${member.size} bytes, ${limit} is the most`);
-    if (member.method !== STORED) this.#unpacked += member.size;
-    if (this.#unpacked > MAX_UNPACKED)
-      throw new CodecError("LIMIT_EXCEEDED", `zip: more than ${MAX_UNPACKED} bytes to unpack`);
+  /** A whole member, its checksum verified. Throws `LIMIT_EXCEEDED` before anything is unpacked. */
+  read(name: string): Uint8Array {
+    const member = this.#member(name);
+    const isStored = member.method === STORED;
+    this.budget.charge(`zip: ${name}`, member.size, isStored ? 0 : member.size);
     const packed = this.#source.read(this.#start(name, member), member.packed);
-    const bytes = member.method === STORED ? packed : inflate(name, member, packed);
+    const bytes = isStored ? packed : inflate(name, member, packed);
     if (bytes.length !== member.size) invalid(`${name} has ${bytes.length} bytes, its directory says ${member.size}`);
     // torch can be told not to compute checksums, and leaves a 0.
     if (member.crc !== 0 && crc32(bytes) !== member.crc) invalid(`the checksum of ${name} does not match`);
@@ -112,21 +116,35 @@ export class ZipArchive {
   }
 
   /** Part of a member. A stored one is not read as a whole, so its checksum is not verified. */
-  readPart(name: string, offset: number, length: number, limit: number): Uint8Array {
-    const member = this.#members.get(name) ?? invalid(`it has no ${name}`);
+  readPart(name: string, offset: number, length: number): Uint8Array {
+    const member = this.#member(name);
     if (offset + length > member.size)
       throw new CodecError("TRUNCATED", `zip: ${name} has ${member.size} bytes, ${offset + length} are needed`);
     if (member.method !== STORED || (offset === 0 && length === member.size))
-      return this.read(name, limit).subarray(offset, offset + length);
+      return this.read(name).subarray(offset, offset + length);
     return this.#source.read(this.#start(name, member) + offset, length);
   }
 
-  #start(name: string, { method, local, packed, size }: Member): number {
+  /** A member as a file of its own. A stored one remains where it is, its checksum not verified. */
+  open(name: string): ByteSource {
+    const member = this.#member(name);
+    if (member.method !== STORED) return new MemorySource(this.read(name), this.budget);
+    return new PartSource(this.#source, this.#start(name, member), member.size, name);
+  }
+
+  #member(name: string): Member {
+    return this.#members.get(name) ?? invalid(`it has no ${name}`);
+  }
+
+  #start(name: string, { method, local, packed, size, end }: Member): number {
     if (method !== STORED && method !== DEFLATED) unsupported(`${name} is packed by method ${method}`);
     if (method === STORED && packed !== size) invalid(`the sizes of ${name} contradict each other`);
     const header = viewOf(this.#source.read(local, 30));
     if (header.getUint32(0, true) !== LOCAL) invalid(`${name} is not where the directory says`);
-    return local + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+    const start = local + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+    // Else a small file could hold any number of large members.
+    if (start + packed > end) invalid(`${name} shares bytes with what follows it`);
+    return start;
   }
 }
 
@@ -135,7 +153,9 @@ function inflate(name: string, { size }: Member, packed: Uint8Array): Uint8Array
     // One byte more than promised is enough to see that the promise is broken.
     const bytes = inflateRawSync(packed, { maxOutputLength: size + 1 });
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  } catch {
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "Z_DATA_ERROR" && code !== "Z_BUF_ERROR" && code !== "ERR_BUFFER_TOO_LARGE") throw error;
     return invalid(`${name} cannot be unpacked to the ${size} bytes its directory says`);
   }
 }
