@@ -51,7 +51,7 @@ export class Budget {
     this.#bytes += bytes;
     // Not ">": a sum may be NaN.
     if (!(this.#work <= this.maxWork && this.#bytes <= this.maxBytes))
-      this.#refuse(`${what} asks for more work or memory than a file of this size may`);
+      this.#refuse(`${what}: more work or memory than a file of this size may take`);
   }
 
   /** Charges rows that are computed from scales. `factor`: how many times the work of a Gaussian's entry one takes. */

@@ -274,7 +274,7 @@ class Unpickler {
   }
 
   #spend(cost: number): void {
-    this.#budget.charge("pickle: what it describes", cost, VALUE_BYTES * cost);
+    this.#budget.charge("pickle: its values", cost, VALUE_BYTES * cost);
   }
 
   #top(): PickleValue {

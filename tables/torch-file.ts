@@ -133,7 +133,7 @@ function dict(pairs: PickleValue | undefined, budget: Budget): Map<PickleValue, 
   if (pairs === undefined) return made;
   if (!Array.isArray(pairs)) return undefined;
   // Before it is walked: a pickle can recall one list again and again.
-  budget.charge("torch: its dicts", ITEM_WORK * pairs.length, ITEM_BYTES * pairs.length);
+  budget.charge("torch: the dicts", ITEM_WORK * pairs.length, ITEM_BYTES * pairs.length);
   for (const pair of pairs) {
     const items = pair instanceof PickleTuple ? pair.items : pair;
     if (!Array.isArray(items) || items.length !== 2) return undefined;

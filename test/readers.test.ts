@@ -33,22 +33,21 @@ test("zip: stored and deflated members, zip64, comments", () => {
   for (const options of [{}, { zip64: true }, { comment: "PK\u0005\u0006 is not the end" }]) {
     const archive = archiveOf(writeZip(members, options));
     assert.equal(archive.names, ["a/plain", "a/packed", "empty"]);
-    assert.equal(archive.read("a/plain", 100), text("hello"));
-    sameNumbers(archive.read("a/packed", 5000), long);
-    assert.equal(archive.read("empty", 0).length, 0);
-    assert.equal(archive.readPart("a/plain", 1, 3, 100), text("ell"));
-    assert.equal(archive.readPart("a/packed", 7, 7, 5000), Uint8Array.of(0, 1, 2, 3, 4, 5, 6));
+    assert.equal(archive.read("a/plain"), text("hello"));
+    sameNumbers(archive.read("a/packed"), long);
+    assert.equal(archive.read("empty").length, 0);
+    assert.equal(archive.readPart("a/plain", 1, 3), text("ell"));
+    assert.equal(archive.readPart("a/packed", 7, 7), Uint8Array.of(0, 1, 2, 3, 4, 5, 6));
     assert.is(archive.size("a/packed"), 3000);
     assert.is(archive.size("b"), undefined);
-    throwsCode(() => archive.read("a/packed", 2999), "LIMIT_EXCEEDED");
-    throwsCode(() => archive.read("b", 10), "INVALID_FILE");
-    throwsCode(() => archive.readPart("a/plain", 3, 3, 100), "TRUNCATED");
+    throwsCode(() => archive.read("b"), "INVALID_FILE");
+    throwsCode(() => archive.readPart("a/plain", 3, 3), "TRUNCATED");
   }
 });
 
 test("zip: what contradicts itself is refused", () => {
   const data = text("some bytes");
-  const read = (bytes: Uint8Array) => archiveOf(bytes).read("m", 1000);
+  const read = (bytes: Uint8Array) => archiveOf(bytes).read("m");
   assert.equal(read(writeZip([{ name: "m", data }])), data);
   assert.equal(read(writeZip([{ name: "m", data, crc: 0 }])), data, "torch leaves a 0 where it computes no checksum");
   const name = "m";
@@ -234,7 +233,7 @@ test("torch: tensors that are not where they say are refused when they are read"
     ["TRUNCATED", [12], [1], { count: 10_000, offset: 500 }],
     ["LIMIT_EXCEEDED", [2 ** 30], [0]],
     ["LIMIT_EXCEEDED", [2 ** 15, 2 ** 10], [0, 0]],
-    ["LIMIT_EXCEEDED", [2, 2], [2 ** 30, 1], { count: 2 ** 31 - 1 }],
+    ["TRUNCATED", [2, 2], [2 ** 30, 1], { count: 2 ** 31 - 1 }],
   ];
   for (const [code, ...args] of cases) {
     const found = torchFile(dictOf({ t: tensor(...args) })).get("t")!;
@@ -376,7 +375,7 @@ const readers: Record<string, [Uint8Array[], (bytes: Uint8Array) => unknown, num
     ],
     (bytes) => {
       const archive = archiveOf(bytes);
-      for (const name of archive.names) archive.read(name, 1 << 20);
+      for (const name of archive.names) archive.read(name);
     },
     10_000,
   ],
