@@ -8,15 +8,6 @@ export interface Link {
   readonly rttMs: number;
 }
 
-/** Where the milliseconds of one image go. */
-export interface EndToEnd {
-  readonly senderMs: number;
-  readonly transferMs: number;
-  readonly rttMs: number;
-  readonly receiverMs: number;
-  readonly totalMs: number;
-}
-
 export function readLinks(file: string): Link[] {
   let links: unknown;
   try {
@@ -39,8 +30,11 @@ export function readLinks(file: string): Link[] {
   return links;
 }
 
+/** Where the milliseconds of one image go. */
+export type EndToEnd = Readonly<ReturnType<typeof endToEnd>>;
+
 /** Arithmetic, not a measurement of a link: no packet loss, no protocol's headers, no waiting for the channel. */
-export function endToEnd(link: Link, bytes: number, senderMs: number, receiverMs: number): EndToEnd {
+export function endToEnd(link: Link, bytes: number, senderMs: number, receiverMs: number) {
   const transferMs = (bytes * 8) / (link.mbitPerSecond * 1000);
   const { rttMs } = link;
   return { senderMs, transferMs, rttMs, receiverMs, totalMs: senderMs + transferMs + rttMs + receiverMs };

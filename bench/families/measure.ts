@@ -6,26 +6,8 @@ import { inTurns } from "../timing.js";
 import type { Job } from "./jobs.js";
 import { countOf, decodeSteps, encodeSteps, idealBytes, type Piece, recording, type Step } from "./steps.js";
 
-/** One family on all images (and levels): means of a packet. */
-export interface Result {
-  readonly family: string;
-  /** Of a packet, mean. */
-  readonly bytes: number;
-  /** What the rows allow, mean; values of escapes included. */
-  readonly idealBytes: number;
-  /** Every latent, decoded from the packet and from CompressAI's strings, is the encoder's bit for bit. */
-  readonly roundTrip: boolean;
-  /** The codec's own time, networks excluded. */
-  readonly encodeNsPerSymbol: number;
-  readonly decodeNsPerSymbol: number;
-  readonly packets: number;
-  /** In a packet, all parts. */
-  readonly symbols: number;
-  readonly parts: number;
-  /** Largest number of bytes that a packet takes beyond 0.3 % over its ideal; EXTRA_BYTES are allowed. */
-  readonly worstExtraBytes: number;
-  /** Mean of CompressAI's strings together. */
-  readonly stringsBytes?: number;
+/** One family on all images (and levels). */
+export interface Result extends Awaited<ReturnType<typeof summary>> {
   /** Of the pull alone: memory that becomes garbage. */
   readonly garbageBytesPerPixel?: number;
 }
@@ -64,7 +46,7 @@ async function write(codec: Codec, job: Job, y: TensorLike): Promise<Written> {
 }
 
 /** Sizes of all packets, and the codec's share of their time: everything done again without the networks. */
-async function summary(codec: Codec, family: string, all: readonly Written[], timeMs: number): Promise<Result> {
+async function summary(codec: Codec, family: string, all: readonly Written[], timeMs: number) {
   const symbols = mean(all.map(({ steps }) => countOf(steps)));
   const encode = () => all.forEach(({ steps }) => void encodeSteps(codec, steps));
   const decode = () => all.forEach(({ packet, steps }) => void decodeSteps(codec, packet, steps));
@@ -72,15 +54,21 @@ async function summary(codec: Codec, family: string, all: readonly Written[], ti
   const [encodeNsPerSymbol, decodeNsPerSymbol] = times.map((ms) => (median(ms) * 1e6) / symbols / all.length);
   return {
     family,
+    /** Of a packet, mean. */
     bytes: mean(all.map(({ packet }) => packet.length)),
+    /** What the rows allow, mean; values of escapes included. */
     idealBytes: mean(all.map(({ ideal }) => ideal)),
+    /** Every latent, decoded from the packet and from CompressAI's strings, is the encoder's bit for bit. */
     roundTrip: all.every(({ exact }) => exact),
     encodeNsPerSymbol,
     decodeNsPerSymbol,
     packets: all.length,
+    /** In a packet, all parts. */
     symbols,
     parts: all[0].steps.length,
+    /** Largest number of bytes that a packet takes beyond 0.3 % over its ideal; EXTRA_BYTES are allowed. */
     worstExtraBytes: Math.max(...all.map(({ packet, ideal }) => packet.length - ideal * (1 + SHARE))),
+    /** Mean of CompressAI's strings together. */
     stringsBytes: all[0].stringsBytes && mean(all.map(({ stringsBytes = 0 }) => stringsBytes)),
   };
 }
