@@ -10,7 +10,7 @@ const session = await ort.InferenceSession.create("/encoder.onnx"); // { executi
 const encode = splitEncoder({ session, codec, prior: bundle.factorized(codec, "latent") });
 
 async function send(photo) {
-  // This encoder takes 1 x 3 x 224 x 224: red, green, blue, each 0 .. 255. fromImage divides by `mean` and adds `bias`.
+  // This encoder takes 1 x 3 x 224 x 224: red, green, blue, each 0 .. 255. fromImage adds `bias` and divides by `mean`.
   const bitmap = await createImageBitmap(photo, { resizeWidth: 224, resizeHeight: 224 });
   const image = await ort.Tensor.fromImage(bitmap, { tensorFormat: "RGB", norm: { mean: 1, bias: 0 } });
   const packet = await encode(image);

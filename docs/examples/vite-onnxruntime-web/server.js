@@ -1,7 +1,7 @@
 // In Node: gives the page to the browser, takes its packets, and answers with what the photograph shows.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { create } from "latentwire";
+import { CodecError, create } from "latentwire";
 import { loadBundle } from "latentwire/bundle";
 import { splitDecoder } from "latentwire/onnx";
 import { InferenceSession } from "onnxruntime-node";
@@ -10,7 +10,9 @@ import { createServer as createVite } from "vite";
 const codec = await create();
 const bundle = await loadBundle(readFile("public/model.lwb"));
 const decoder = await InferenceSession.create("decoder.onnx");
-const decode = splitDecoder({ session: decoder, codec, prior: bundle.factorized(codec, "latent") });
+const prior = bundle.factorized(codec, "latent");
+// Packets come from strangers, so a packet may not ask for more than this model's latent has.
+const decode = splitDecoder({ session: decoder, codec, prior, decode: { maxElements: 20 * 28 * 28 } });
 const rest = await InferenceSession.create("rest.onnx"); // the second half of the network, from `features` to `logits`
 const labels = (await readFile("labels.txt", "utf8")).split("\n").slice(1);
 
@@ -31,7 +33,9 @@ server.on("request", async (request, response) => {
     const packet = Buffer.concat(await request.toArray());
     response.end(JSON.stringify(await answer(packet)));
   } catch (error) {
-    response.writeHead(400).end(`${error.code}: ${error.message}`); // CORRUPTED, WRONG_PRIOR ..
+    console.error(error);
+    const code = error instanceof CodecError && error.code; // CORRUPTED, WRONG_PRIOR ..; anything else is this server's fault
+    response.writeHead(code ? 400 : 500).end(code || "the server has failed");
   }
 });
 server.listen(process.env.PORT ?? 3000, () => console.log(`http://localhost:${server.address().port}`));
