@@ -83,10 +83,19 @@ function program(name: string, install: string, executables: (string | undefined
 const fromNpm = "node test/engines/install.mjs";
 const thisNode = process.version.split(".")[0]!.slice(1);
 
-function nodeOf(major: string): Engine {
+function nodeOf(major: string, ...flags: string[]): Engine {
   const own = thisNode === major ? process.execPath : undefined;
-  return program(`node ${major}`, fromNpm, [own, join(runtimes, `node${major}`, "bin/node")]);
+  const executables = [own, join(runtimes, `node${major}`, "bin/node")];
+  return program(["node", major, ...flags].join(" "), fromNpm, executables, flags);
 }
+
+/** Each of V8's compilers alone, and a processor without AVX, where the baseline compiler has made wrong SIMD code. */
+export const v8Settings = [
+  ["--no-enable-avx"],
+  ["--no-enable-avx", "--liftoff-only"],
+  ["--liftoff-only"],
+  ["--no-liftoff"],
+] as const;
 
 /** Cloudflare's runtime, by miniflare, which needs Node 22. */
 const workerd: Engine = {
@@ -170,7 +179,7 @@ function browserEngine({ name, executables, packages, open }: Browser): Engine {
 const { BUN, DENO } = process.env;
 
 export const engines: Engine[] = [
-  ...["20", "22", "24"].map(nodeOf),
+  ...["20", "22", "24"].flatMap((major) => [nodeOf(major), ...v8Settings.map((flags) => nodeOf(major, ...flags))]),
   program("bun", fromNpm, [BUN, join(runtimes, ".bin/bun")]),
   program("deno", fromNpm, [DENO, join(runtimes, ".bin/deno")], ["run", "--allow-read"]),
   workerd,
