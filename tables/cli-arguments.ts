@@ -33,18 +33,44 @@ export function parseCommand(
   args: string[],
 ): { values: Values; positionals: string[]; help: boolean } {
   if (args.includes("--help") || args.includes("-h")) return { values: {}, positionals: [], help: true };
-  let parsed: { values: Values; positionals: string[] };
+  const { options } = command;
+  let parsed: { values: Values; positionals: string[]; tokens: { kind: string; name?: string }[] };
   try {
-    parsed = parseArgs({ args, options: command.options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args, options, allowPositionals: true, strict: true, tokens: true });
   } catch (error) {
-    throw new UsageError((error as Error).message.replaceAll("\n", " "));
+    const { message } = error as Error;
+    const [, unknown] = /^Unknown option '(-[^']*)'/.exec(message) ?? [];
+    if (unknown === undefined) throw new UsageError(message.replaceAll("\n", " "));
+    const known = Object.keys(options).map((name) => `--${name}`);
+    throw new UsageError(`${command.name} has no option ${unknown}; ${suggestion(unknown, known)}`);
   }
+  const once = parsed.tokens.filter(({ kind, name }) => kind === "option" && !options[name!]?.multiple);
+  const twice = once.find(({ name }, i) => once.findIndex((token) => token.name === name) < i);
+  if (twice !== undefined) throw new UsageError(`--${twice.name} is given twice`);
   const [least, most] = command.positionals;
   const count = parsed.positionals.length;
   if (count < least) throw new UsageError(`${command.name} needs ${command.synopsis.split(" [")[0]}`);
   if (count > most)
     throw new UsageError(`what is ${parsed.positionals[most]}? ${command.name} takes ${most} argument(s)`);
-  return { ...parsed, help: false };
+  return { values: parsed.values, positionals: parsed.positionals, help: false };
+}
+
+/** `did you mean .. ?`, with the nearest of some names. */
+export function suggestion(given: string, names: readonly string[]): string {
+  const distances = names.map((name) => distance(given, name));
+  return `did you mean ${names[distances.indexOf(Math.min(...distances))]}?`;
+}
+
+/** How many letters must be put in, left out or replaced to make one word of another. */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, j) => j);
+  for (const [i, letter] of [...from].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < to.length; j++)
+      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === to[j] ? 0 : 1)));
+    row = next;
+  }
+  return row[to.length]!;
 }
 
 /** The text of an option, or undefined. */

@@ -1,9 +1,10 @@
 /** latentwire decode */
 import { create } from "latentwire";
 import { type Command, choice, EXIT, flag, list, text, UsageError, whole } from "./cli-arguments.js";
-import { checkOutput, printJson, readInput, writeOutput } from "./cli-files.js";
+import { checkOutput, printReport, readInput, writeOutput } from "./cli-files.js";
 import { formatLatent, LATENT_TYPES } from "./cli-latent.js";
-import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
+import { makePrior, priorHelp, priorOptions, refuseIdleAxis } from "./cli-prior.js";
+import { arrange, naming } from "./layout.js";
 
 export const decodeCommand: Command = {
   name: "decode",
@@ -37,29 +38,34 @@ ${priorHelp}
   positionals: [1, 1],
   async run(values, [path]) {
     const output = checkOutput(text(values, "output"), "a latent");
+    refuseIdleAxis(values);
     const type = choice(values, "type", LATENT_TYPES) ?? "float32";
     const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
     const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
-    const dims = list(values, "dims");
-    if (header !== "packet" && dims === undefined) throw new UsageError(`--header ${header} needs --dims`);
+    const given = list(values, "dims");
+    if (header !== "packet" && given === undefined) throw new UsageError(`--header ${header} needs --dims`);
     const maxElements = whole(values, "max-elements", 0, 2 ** 31 - 1);
     const codec = await create();
-    const prior = await makePrior(codec, values);
+    const { prior, layout } = await makePrior(codec, values);
     // A copy: the codec takes a Uint8Array, Node's Buffer is a view of a shared one.
     const packet = new Uint8Array(await readInput(path!));
-    const latent = codec.decode(packet, prior, {
-      type,
-      stream,
-      header,
-      checksum: !flag(values, "no-checksum"),
-      ...(dims !== undefined && { dims }),
-      ...(maxElements !== undefined && { maxElements }),
+    const latent = naming(path!, () => {
+      // A whole packet says how many dimensions its latent has.
+      const shape = given && header === "packet" ? codec.inspect(packet).dims : layout?.shape;
+      const dims = given && layout ? arrange(given, { ...layout, shape }, path!).dims : given;
+      return codec.decode(packet, prior, {
+        type,
+        stream,
+        header,
+        checksum: !flag(values, "no-checksum"),
+        ...(dims !== undefined && { dims }),
+        ...(maxElements !== undefined && { maxElements }),
+      });
     });
     await writeOutput(output, formatLatent(latent, flag(values, "raw")));
     if (flag(values, "json")) {
       const report = { type, dims: latent.dims, elements: latent.data.length, bytes: packet.length };
-      if (output === "-") console.error(JSON.stringify(report));
-      else await printJson(report);
+      await printReport(output, report);
     }
     return EXIT.ok;
   },

@@ -1,9 +1,10 @@
 /** latentwire encode */
 import { create } from "latentwire";
 import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
-import { checkOutput, printJson, readInput, remark, writeOutput } from "./cli-files.js";
+import { checkOutput, printReport, remark, withInput, writeOutput } from "./cli-files.js";
 import { rawOptions, readLatent } from "./cli-latent.js";
-import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
+import { makePrior, priorHelp, priorOptions, refuseIdleAxis } from "./cli-prior.js";
+import { arrange, naming } from "./layout.js";
 
 export const encodeCommand: Command = {
   name: "encode",
@@ -36,26 +37,28 @@ ${priorHelp}
   positionals: [1, 1],
   async run(values, [path]) {
     const output = checkOutput(text(values, "output"), "a packet");
+    refuseIdleAxis(values);
     const lanes = choice(values, "lanes", ["auto", "1", "8", "16", "32"]) ?? "auto";
     const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
     const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
     const codec = await create();
-    const prior = await makePrior(codec, values);
-    const latent = readLatent(await readInput(path!), values, path!);
-    const packet = codec.encode(latent, prior, {
-      stream,
-      header,
-      lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
-      checksum: !flag(values, "no-checksum"),
-      fingerprint: !flag(values, "no-fingerprint"),
-    });
+    const { prior, layout } = await makePrior(codec, values);
+    const read = await withInput(path!, (source) => readLatent(source, values, path!));
+    const latent = { ...read, ...(layout && { dims: arrange(read.dims, layout, path!).dims }) };
+    const packet = naming(path!, () =>
+      codec.encode(latent, prior, {
+        stream,
+        header,
+        lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
+        checksum: !flag(values, "no-checksum"),
+        fingerprint: !flag(values, "no-fingerprint"),
+      }),
+    );
     await writeOutput(output, packet);
     const elements = latent.data.length;
     const report = { bytes: packet.length, dims: latent.dims, elements, fingerprint: prior.table.fingerprint };
-    if (flag(values, "json")) {
-      if (output === "-") console.error(JSON.stringify(report));
-      else await printJson(report);
-    } else if (output !== "-" && process.stderr.isTTY) remark(`${packet.length} bytes for ${elements} elements`);
+    if (flag(values, "json")) await printReport(output, report);
+    else if (output !== "-" && process.stderr.isTTY) remark(`${packet.length} bytes for ${elements} elements`);
     return EXIT.ok;
   },
 };

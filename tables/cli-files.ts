@@ -13,12 +13,40 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { CodecError } from "latentwire";
+import { type ByteSource, FileSource, MemorySource } from "./byte-source.js";
 import { UsageError, type Values } from "./cli-arguments.js";
 
-/** All bytes of a file, or of standard input. */
+/** All bytes of a file, or of standard input. Throws CodecError `LIMIT_EXCEEDED` above 2 GiB. */
 export async function readInput(path: string): Promise<Uint8Array> {
-  if (path !== "-") return readFileSync(path);
+  if (path === "-") return readStandardInput();
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_FS_FILE_TOO_LARGE")
+      throw new CodecError("LIMIT_EXCEEDED", `${path} has more than 2 GiB`);
+    throw error;
+  }
+}
+
+/** Opens a file, or standard input, for `work`, which reads what it needs of it. */
+export async function withInput<T>(path: string, work: (source: ByteSource) => T | Promise<T>): Promise<T> {
+  // A pipe has no size.
+  if (!found(path)?.isFile()) return work(new MemorySource(await readInput(path)));
+  const file = new FileSource(path);
+  try {
+    return await work(file);
+  } finally {
+    file.close();
+  }
+}
+
+let isRead = false;
+
+async function readStandardInput(): Promise<Uint8Array> {
   if (process.stdin.isTTY) throw new UsageError("standard input is a terminal: give a file or a pipe");
+  if (isRead) throw new UsageError("- is given twice: standard input can be read once");
+  isRead = true;
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk);
   return Buffer.concat(chunks);
@@ -114,6 +142,10 @@ export const print = (...lines: string[]): Promise<void> => write(`${lines.join(
 
 /** Writes a value as JSON to standard output. */
 export const printJson = (value: unknown): Promise<void> => print(JSON.stringify(value, null, 2));
+
+/** Writes what was done as JSON: to standard output, or beside the result where that goes there. */
+export const printReport = async (output: string, report: unknown): Promise<void> =>
+  output === "-" ? console.error(JSON.stringify(report)) : printJson(report);
 
 /** A remark beside the output. */
 export const remark = (line: string): void => console.error(`latentwire: ${line}`);

@@ -2,29 +2,45 @@
 import { basename } from "node:path";
 import { create } from "latentwire";
 import { writeBundle } from "latentwire/bundle";
-import { type Command, EXIT, flag, list, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
-import { checkOutput, print, printJson, progress, remark, table, writeOutput } from "./cli-files.js";
-import { findFiles, readSamples } from "./cli-samples.js";
+import {
+  type Command,
+  choice,
+  EXIT,
+  flag,
+  list,
+  positive,
+  text,
+  UsageError,
+  type Values,
+  whole,
+} from "./cli-arguments.js";
+import { checkOutput, print, printReport, progress, remark, table, writeOutput } from "./cli-files.js";
+import { findFiles, NPY, readSamples } from "./cli-samples.js";
 import { encodeImages } from "./encoder-run.js";
 import { type Fit, fit } from "./fit.js";
 import { type SampleSet, sampleSet } from "./fit-samples.js";
 
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-const UNIT = { mean: [0, 0, 0], std: [1, 1, 1] };
+const RANGES = {
+  "0..1": { mean: [0, 0, 0], std: [1, 1, 1] },
+  "0..255": { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] },
+  imagenet: IMAGENET,
+};
 
 export const fitCommand: Command = {
   name: "tables fit",
   summary: "make tables from sample latents, or from images and an encoder",
   synopsis: "SAMPLES... -o BUNDLE [--target-bytes N] [options]",
-  help: `  SAMPLES           .npy files, folders or patterns: float latents, [N, C, ..] or [C, H, W]; with --encoder: images
+  help: `  SAMPLES           .npy files, folders or patterns, - for standard input: latents [N, C, ..] or [C, H, W];
+                    with --encoder: images
   -o, --output FILE the bundle
   --target-bytes N  find the quantization step at which a packet takes N bytes on average
   --step S          use this step; default 1
-  --axis N          dimension of the channels; each file is then one sample as it is
+  --axis N          dimension of the channels; each file is then one sample as it is: 1 for [N, C, T], 3 for [N, H, W, C]
   --name NAME       name of the table; default latent
   --encoder FILE    ONNX encoder to run over images, with onnxruntime-node and sharp of your project
   --size HxW        of its input; default: what it declares
-  --normalize KIND  imagenet, or none (default): 0 .. 1
+  --normalize KIND  what it takes: 0..1 (default), 0..255, or imagenet
   --latent NAME     its output that is the latent; default: the first
   --json            for machines
 
@@ -85,9 +101,8 @@ Every fifth sample is held out and only reported on. The same samples give the s
       channels: set.channels,
       ...summary(result),
     };
-    if (output === "-") return EXIT.ok;
-    if (flag(values, "json")) await printJson(report);
-    else await print(...lines(result, set), `${bytes.length} bytes in ${output}`);
+    if (flag(values, "json")) await printReport(output, report);
+    else if (output !== "-") await print(...lines(result, set), `${bytes.length} bytes in ${output}`);
     if (result.held === undefined) remark("one sample is too few to hold one out: nothing is known of others");
     return EXIT.ok;
   },
@@ -98,22 +113,21 @@ async function readLatents(values: Values, paths: string[]) {
   if (encoder === undefined) {
     for (const name of ["size", "normalize", "latent"])
       if (values[name] !== undefined) throw new UsageError(`--${name} needs --encoder`);
-    const files = findFiles(paths, /\.npy$/i);
+    const files = findFiles(paths, NPY);
     return readSamples(files, progress("reading", files.length));
   }
-  const normalize = text(values, "normalize") ?? "none";
-  if (normalize !== "none" && normalize !== "imagenet")
-    throw new UsageError(`--normalize must be imagenet or none, not ${normalize}`);
+  const normalize = choice(values, "normalize", ["0..1", "0..255", "imagenet"]) ?? "0..1";
+  if (paths.includes("-")) throw new UsageError("images come from files and folders, not from standard input");
   const size = list(values, "size");
   if (size !== undefined && (size.length !== 2 || size.includes(0)))
     throw new UsageError("--size must be a height and a width, such as 224x224");
   const output = text(values, "latent");
-  const images = findFiles(paths, /\.(jpe?g|png|webp|avif|tiff?|gif)$/i);
+  const images = findFiles(paths, { extension: /\.(jpe?g|png|webp|avif|tiff?|gif)$/i });
   return encodeImages(
     encoder,
     images,
     {
-      ...(normalize === "imagenet" ? IMAGENET : UNIT),
+      ...RANGES[normalize],
       ...(size !== undefined && { size: [size[0]!, size[1]!] }),
       ...(output !== undefined && { output }),
     },

@@ -2,10 +2,9 @@
 import { basename } from "node:path";
 import { create } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
-import { FileSource, MemorySource } from "./byte-source.js";
 import { openCheckpoint } from "./checkpoint.js";
 import { type Command, EXIT, flag, text, texts } from "./cli-arguments.js";
-import { print, printJson, readInput, remark, writeOutput } from "./cli-files.js";
+import { checkOutput, print, printReport, remark, withInput, writeOutput } from "./cli-files.js";
 import { entryLines } from "./cli-show.js";
 import { importModels } from "./entropy-models.js";
 
@@ -13,8 +12,8 @@ export const importCommand: Command = {
   name: "tables import",
   summary: "take the tables out of a trained model's checkpoint",
   synopsis: "CHECKPOINT [-o BUNDLE] [--only NAME]",
-  help: `  CHECKPOINT        .pth, .pth.tar, .pt of torch.save; .safetensors; .npz. Nothing in it is executed.
-  -o, --output FILE the bundle; default: the checkpoint's name with .lwb, here
+  help: `  CHECKPOINT        .pth, .pth.tar, .pt of torch.save; .safetensors; .npz; - for standard input. Nothing in it is executed.
+  -o, --output FILE the bundle; default: the checkpoint's name with .lwb, here; of standard input: standard output
   --only NAME       only this entropy model; may be repeated
   --json            for machines
 
@@ -29,17 +28,19 @@ A model that was saved before update() has no tables. Then they are computed fro
   },
   positionals: [1, 1],
   async run(values, [path]) {
-    const file = path === "-" ? undefined : new FileSource(path!);
-    try {
-      const checkpoint = openCheckpoint(file ?? new MemorySource(await readInput("-")));
+    const checkpointName = basename(path!).replace(/(\.(pth|pt|tar|safetensors|npz))+$/, "");
+    const output = checkOutput(
+      text(values, "output") ?? (path === "-" ? undefined : `${checkpointName}.lwb`),
+      "a bundle",
+    );
+    return withInput(path!, async (source) => {
+      const checkpoint = openCheckpoint(source);
       const { models, failed } = importModels(await create(), checkpoint, texts(values, "only"));
       const meta = { made: "latentwire tables import", from: path === "-" ? "standard input" : basename(path!) };
       const bytes = writeBundle(
         models.map(({ input, notes }) => ({ ...input, ...(notes.length > 0 && { meta: { notes } }) })),
         meta,
       );
-      const output =
-        text(values, "output") ?? `${basename(path!).replace(/(\.(pth|pt|tar|safetensors|npz))+$/, "")}.lwb`;
       await writeOutput(output, bytes);
       const { entries } = readBundle(bytes);
       const report = {
@@ -53,16 +54,13 @@ A model that was saved before update() has no tables. Then they are computed fro
           notes: models[i]!.notes,
         })),
       };
-      // The bundle itself may be on its way through standard output.
-      if (output !== "-" && flag(values, "json")) await printJson(report);
+      if (flag(values, "json")) await printReport(output, report);
       else {
         if (output !== "-") await print(...entryLines(entries), `${bytes.length} bytes in ${output}`);
         for (const { input, notes } of models) for (const note of notes) remark(`${input.name}: ${note}`);
       }
       for (const { error } of failed) remark(`left out: ${error.code} ${error.message}`);
       return failed.length > 0 ? EXIT.data : EXIT.ok;
-    } finally {
-      file?.close();
-    }
+    });
   },
 };

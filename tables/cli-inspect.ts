@@ -2,6 +2,8 @@
 import { CodecError, create, type PacketInfo } from "latentwire";
 import { type Command, EXIT, flag } from "./cli-arguments.js";
 import { print, printJson, readInput } from "./cli-files.js";
+import { isBundle } from "./cli-prior.js";
+import { naming } from "./layout.js";
 
 export const inspectCommand: Command = {
   name: "inspect",
@@ -17,9 +19,10 @@ The exit code is 1 where the checksum does not match.
   positionals: [1, 1],
   async run(values, [path]) {
     const bytes = await readInput(path!);
-    if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42)
+    if (isBundle(bytes))
       throw new CodecError("NOT_A_PACKET", `${path} is a table bundle: latentwire tables show ${path}`);
-    const info = (await create()).inspect(new Uint8Array(bytes));
+    const codec = await create();
+    const info = naming(path!, () => codec.inspect(new Uint8Array(bytes)));
     if (flag(values, "json")) await printJson(info);
     else await print(...lines(info));
     return info.checksum === "invalid" ? EXIT.data : EXIT.ok;

@@ -1,7 +1,8 @@
 /** Latents of the command line: .npy files, or raw elements whose shape and type are given. */
-import { CodecError, type LatentData, type LatentType, type TensorLike } from "latentwire";
-import { MemorySource } from "./byte-source.js";
+import { CodecError, type LatentData, type LatentType } from "latentwire";
+import type { ByteSource } from "./byte-source.js";
 import { choice, list, UsageError, type Values } from "./cli-arguments.js";
+import { naming, type ReadLatent } from "./layout.js";
 import { isNpy, readNpy, writeNpy } from "./npy.js";
 import { floats, integers, type StoredTensor } from "./stored-tensor.js";
 
@@ -10,25 +11,23 @@ export const LATENT_TYPES = ["float32", "int32", "int16", "int8"] as const;
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array };
 
-/** A tensor whose data is an array of its type. */
-export interface ReadLatent extends TensorLike {
-  readonly type: LatentType;
-  readonly dims: number[];
-  readonly data: LatentData;
-}
-
 /** Options that describe raw input. */
 export const rawOptions = { dims: { type: "string" }, type: { type: "string" } } as const;
 
 /** A latent from a .npy file, or from raw elements with `--dims` and `--type`. */
-export function readLatent(bytes: Uint8Array, values: Values, name: string): ReadLatent {
-  if (!isNpy(bytes)) {
-    const dims = list(values, "dims");
+export function readLatent(source: ByteSource, values: Values, name: string): ReadLatent {
+  const dims = list(values, "dims");
+  const type = choice(values, "type", LATENT_TYPES);
+  if (!isNpy(source.read(0, Math.min(6, source.size)))) {
     if (dims === undefined)
       throw new UsageError(`${name} is no .npy file: raw elements need --dims, and --type if they are not float32`);
-    return rawLatent(bytes, choice(values, "type", LATENT_TYPES) ?? "float32", dims, name);
+    return rawLatent(source.read(0, source.size), type ?? "float32", dims, name);
   }
-  return latentOf(readNpy(new MemorySource(bytes)), name);
+  if (dims !== undefined || type !== undefined)
+    throw new UsageError(
+      `${name} is a .npy file, which says its shape and type: --dims and --type are for raw elements`,
+    );
+  return naming(name, () => latentOf(readNpy(source), name));
 }
 
 function rawLatent(bytes: Uint8Array, type: LatentType, dims: number[], name: string): ReadLatent {
@@ -61,15 +60,13 @@ export function latentOf(tensor: StoredTensor, name: string): ReadLatent {
 }
 
 /** A file of floats, flat: scales or means. */
-export function readFloats(bytes: Uint8Array, name: string): Float32Array {
-  // Raw floats have no shape, so there is none to check.
-  if (!isNpy(bytes) && bytes.length % 4 === 0) return new Float32Array(new Uint8Array(bytes).buffer);
-  return floats(readNpy(new MemorySource(bytes)), name);
+export function readFloats(source: ByteSource, name: string): Float32Array {
+  return naming(name, () => floats(readNpy(source), name));
 }
 
 /** A file of row numbers, flat. */
-export function readRows(bytes: Uint8Array, name: string): Int32Array {
-  return integers(readNpy(new MemorySource(bytes)), name);
+export function readRows(source: ByteSource, name: string): Int32Array {
+  return naming(name, () => integers(readNpy(source), name));
 }
 
 /** A latent as it goes into a file. */

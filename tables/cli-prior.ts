@@ -2,8 +2,9 @@
 import { type Codec, CodecError, type Prior, type TableJson } from "latentwire";
 import { type Bundle, type BundleKind, readBundle, writeBundle } from "latentwire/bundle";
 import { positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
-import { readInput } from "./cli-files.js";
+import { readInput, withInput } from "./cli-files.js";
 import { readFloats, readRows } from "./cli-latent.js";
+import { type Layout, naming } from "./layout.js";
 
 /** Options that {@link makePrior} reads. */
 export const priorOptions = {
@@ -25,9 +26,11 @@ export const priorHelp = `  --tables FILE     bundle (.lwb), table as JSON or in
   --rows FILE       .npy: a row per symbol
   --means FILE      .npy: a mean per symbol, with --scales or --rows`;
 
+export const isBundle = (bytes: Uint8Array): boolean => bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42;
+
 /** Tables from a bundle or, as a bundle of one, from a table in JSON or binary form. */
 export function openTables(codec: Codec, bytes: Uint8Array, kind: BundleKind): Bundle {
-  if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42) return readBundle(bytes);
+  if (isBundle(bytes)) return readBundle(bytes);
   const isBinary = bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x54;
   const table = codec.table(isBinary ? new Uint8Array(bytes) : parseJson(bytes));
   return readBundle(writeBundle([{ name: "table", kind, table }]));
@@ -44,8 +47,14 @@ function parseJson(bytes: Uint8Array): TableJson {
   return json as TableJson;
 }
 
+/** A prior, and how dimensions of its latents are understood; undefined where no dimension selects rows. */
+export interface ChosenPrior {
+  readonly prior: Prior;
+  readonly layout: Layout | undefined;
+}
+
 /** The prior that `--tables` and the options with it describe. */
-export async function makePrior(codec: Codec, values: Values): Promise<Prior> {
+export async function makePrior(codec: Codec, values: Values): Promise<ChosenPrior> {
   const [tables, scales, rows, means] = ["tables", "scales", "rows", "means"].map((name) => text(values, name));
   if (scales !== undefined && rows !== undefined) throw new UsageError("--scales and --rows exclude each other");
   const kind = rows !== undefined ? "indexed" : scales !== undefined ? "gaussian" : "factorized";
@@ -53,19 +62,34 @@ export async function makePrior(codec: Codec, values: Values): Promise<Prior> {
   const step = positive(values, "step");
   const common = {
     ...(step !== undefined && { step }),
-    ...(means !== undefined && { means: readFloats(await readInput(means), means) }),
+    ...(means !== undefined && { means: await withInput(means, (source) => readFloats(source, means)) }),
   };
-  const perSymbol = scales === undefined ? undefined : readFloats(await readInput(scales), scales);
+  const perSymbol = scales && (await withInput(scales, (source) => readFloats(source, scales)));
+  const chosen = text(values, "table");
+  const bare = (prior: Prior): ChosenPrior => ({ prior, layout: undefined });
   if (tables === undefined) {
-    if (perSymbol === undefined) throw new UsageError("--tables is needed: a bundle, or a table as JSON");
-    return codec.gaussian(perSymbol, common);
+    if (!perSymbol) throw new UsageError("--tables is needed: a bundle, or a table as JSON");
+    if (chosen !== undefined) throw new UsageError("--table needs --tables");
+    return bare(codec.gaussian(perSymbol, common));
   }
-  const bundle = openTables(codec, await readInput(tables), kind);
-  const name = chooseTable(bundle, kind, text(values, "table"));
-  if (perSymbol !== undefined) return bundle.gaussian(codec, name, perSymbol, common);
-  if (rows !== undefined) return bundle.indexed(codec, name, readRows(await readInput(rows), rows), common);
-  const axis = whole(values, "axis", 0, 6);
-  return bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) });
+  const bytes = await readInput(tables);
+  const bundle = naming(tables, () => openTables(codec, bytes, kind));
+  const name = chooseTable(bundle, kind, chosen);
+  if (perSymbol) return bare(bundle.gaussian(codec, name, perSymbol, common));
+  if (rows !== undefined)
+    return bare(bundle.indexed(codec, name, await withInput(rows, (source) => readRows(source, rows)), common));
+  const entry = bundle.entry(name);
+  const axis = whole(values, "axis", 0, 6) ?? entry.axis;
+  return {
+    prior: bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) }),
+    layout: { axis, shape: entry.shape, channels: entry.rows },
+  };
+}
+
+/** `--axis` says which dimension selects rows; with a row or a scale per symbol none does. */
+export function refuseIdleAxis(values: Values): void {
+  if (text(values, "axis") !== undefined && (values.scales ?? values.rows) !== undefined)
+    throw new UsageError("--axis is for factorized tables: with --scales and --rows no dimension selects rows");
 }
 
 /** The table that is named, or the only one of the right kind. */

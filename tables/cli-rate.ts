@@ -1,19 +1,19 @@
 /** latentwire tables rate */
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { create, type Rate } from "latentwire";
 import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
-import { print, printJson, progress, remark, table } from "./cli-files.js";
+import { print, printJson, progress, remark, table, withInput } from "./cli-files.js";
 import { readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
-import { findFiles } from "./cli-samples.js";
+import { findFiles, NPY } from "./cli-samples.js";
+import { arrange, naming } from "./layout.js";
 
 export const rateCommand: Command = {
   name: "tables rate",
   summary: "what latents cost under a table, without encoding them",
   synopsis: "TABLES LATENTS... [--channels] [--json]",
   help: `  TABLES            as --tables of encode
-  LATENTS           .npy files, folders or patterns
+  LATENTS           .npy files, folders or patterns; - for standard input
   --channels        bits and escapes of every channel
 ${priorHelp.slice(priorHelp.indexOf("\n") + 1)}
   --json            for machines
@@ -26,16 +26,20 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
   async run(values, [tables, ...paths]) {
     if (text(values, "tables") !== undefined) throw new UsageError("the tables are the first argument, not --tables");
     const codec = await create();
-    const files = findFiles(paths, /\.npy$/i);
-    const prior = await makePrior(codec, { ...values, tables: tables! });
-    const axis = whole(values, "axis", 0, 6);
-    const done = progress("reading", files.length);
-    const rates = files.map((file, i) => {
-      const latent = readLatent(readFileSync(file), {}, file);
-      const rate = codec.rate(latent, prior, { axis: axis ?? (latent.dims.length === 1 ? 0 : 1) });
-      done(i + 1);
-      return { file, ...rate };
+    const files = findFiles(paths, NPY);
+    const { prior, layout = { axis: whole(values, "axis", 0, 6) } } = await makePrior(codec, {
+      ...values,
+      tables: tables!,
     });
+    const done = progress("reading", files.length);
+    const rates: FileRate[] = [];
+    for (const file of files) {
+      const latent = await withInput(file, (source) => readLatent(source, {}, file));
+      const { dims, axis } = arrange(latent.dims, layout, file);
+      const rate = naming(file, () => codec.rate({ ...latent, dims }, prior, { axis }));
+      rates.push({ file, ...rate });
+      done(rates.length);
+    }
     const total = sum(rates);
     if (flag(values, "json"))
       await printJson({

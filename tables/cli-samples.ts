@@ -1,40 +1,83 @@
-/** Sample latents of the command line: .npy files, folders of them, patterns. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+/** Sample latents of the command line: .npy files, folders of them, patterns, standard input. */
+import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { MemorySource } from "./byte-source.js";
+import { FileSource } from "./byte-source.js";
 import { UsageError } from "./cli-arguments.js";
-import { latentOf, type ReadLatent } from "./cli-latent.js";
-import { readNpy } from "./npy.js";
+import { remark, withInput } from "./cli-files.js";
+import { readLatent } from "./cli-latent.js";
+import type { ReadLatent } from "./layout.js";
+import { isNpy } from "./npy.js";
 
-/** The files that the arguments name, in a fixed order: files as they are, folders' files by `extension`, `*` in the last part of a path. */
-export function findFiles(paths: readonly string[], extension: RegExp): string[] {
+/** What is looked for in folders: how names end and, where that is not enough, what a file must be. */
+export interface Wanted {
+  readonly extension: RegExp;
+  readonly accepts?: (path: string) => boolean;
+}
+
+export const NPY: Wanted = {
+  extension: /\.npy$/i,
+  accepts(path) {
+    const file = new FileSource(path);
+    try {
+      return isNpy(file.read(0, Math.min(6, file.size)));
+    } finally {
+      file.close();
+    }
+  },
+};
+
+/**
+ * The files that the arguments name, in a fixed order: files as they are; of folders, and of folders in them, those that are
+ * wanted; `*` in the last part of a path. What is left out is said on standard error.
+ */
+export function findFiles(paths: readonly string[], wanted: Wanted): string[] {
+  const skipped: string[] = [];
+  const keep = (found: readonly string[], extension?: RegExp): string[] =>
+    found.filter((path) => {
+      const isWanted =
+        !basename(path).startsWith(".") && extension?.test(path) !== false && (wanted.accepts?.(path) ?? true);
+      if (!isWanted) skipped.push(path);
+      return isWanted;
+    });
   const files = paths.flatMap((path) => {
+    if (path === "-") return [path];
     if (basename(path).includes("*")) {
       const pattern = new RegExp(`^${basename(path).split("*").map(escaped).join(".*")}$`);
-      return inFolder(dirname(path), pattern);
+      return keep(filesOf(dirname(path), (name) => pattern.test(name)));
     }
-    return statSync(path).isDirectory() ? inFolder(path, extension) : [path];
+    return statSync(path).isDirectory() ? keep(filesOf(path), wanted.extension) : [path];
   });
-  if (files.length === 0) throw new UsageError(`there is no file to read in ${paths.join(", ")}`);
+  const names = skipped.slice(0, 8).join(", ") + (skipped.length > 8 ? ` and ${skipped.length - 8} more` : "");
+  if (files.length === 0)
+    throw new UsageError(`there is no file to read in ${paths.join(", ")}${names && `; skipped: ${names}`}`);
+  if (names) remark(`skipped: ${names}`);
   return files;
 }
 
 const escaped = (text: string): string => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
 
-const inFolder = (folder: string, pattern: RegExp): string[] =>
-  readdirSync(folder)
-    .filter((name) => pattern.test(name))
-    .sort()
-    .map((name) => join(folder, name));
+/** Files of a folder; without `matches` those of the folders in it, too. Links to folders are not followed: they may lead in circles. */
+function filesOf(folder: string, matches?: (name: string) => boolean): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(({ name }) => matches?.(name) ?? true)
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return matches || entry.name.startsWith(".") ? [] : filesOf(path);
+      return statSync(path, { throwIfNoEntry: false })?.isFile() ? [path] : [];
+    });
+}
 
 /** The latents of .npy files. */
-export function readSamples(
+export async function readSamples(
   paths: readonly string[],
   progress: (done: number) => void = () => {},
-): { name: string; latent: ReadLatent }[] {
-  return paths.map((name, i) => {
-    const latent = latentOf(readNpy(new MemorySource(readFileSync(name))), name);
-    progress(i + 1);
-    return { name, latent };
-  });
+): Promise<{ name: string; latent: ReadLatent }[]> {
+  const samples: { name: string; latent: ReadLatent }[] = [];
+  for (const name of paths) {
+    const latent = await withInput(name, (source) => readLatent(source, {}, name));
+    samples.push({ name, latent });
+    progress(samples.length);
+  }
+  return samples;
 }

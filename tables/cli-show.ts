@@ -3,11 +3,15 @@
 import { create } from "latentwire";
 import type { BundleEntry } from "latentwire/bundle";
 import { type Command, EXIT, flag, text, UsageError } from "./cli-arguments.js";
-import { print, printJson, readInput, table } from "./cli-files.js";
-import { openTables } from "./cli-prior.js";
+import { print, printJson, readInput, remark, table } from "./cli-files.js";
+import { isBundle, openTables } from "./cli-prior.js";
+import { naming } from "./layout.js";
+
+/** A table that is in no bundle carries no step. */
+type ShownEntry = Omit<BundleEntry, "step"> & { readonly step: number | null };
 
 /** The lines of `tables show`: a table per line. */
-export function entryLines(entries: readonly BundleEntry[]): string[] {
+export function entryLines(entries: readonly ShownEntry[]): string[] {
   return table([
     ["name", "kind", "rows", "bytes", "step", "shape", "fingerprint"],
     ...entries.map(({ name, kind, rows, bytes, step, shape, fingerprint }) => [
@@ -15,7 +19,7 @@ export function entryLines(entries: readonly BundleEntry[]): string[] {
       kind,
       String(rows),
       bytes === 0 ? "built" : String(bytes),
-      String(step),
+      String(step ?? "-"),
       shape === undefined ? "-" : `[${shape.map((d) => d ?? "?").join(", ")}]`,
       fingerprint,
     ]),
@@ -27,7 +31,7 @@ export const showCommand: Command = {
   summary: "list the tables of a bundle, or print one",
   synopsis: "BUNDLE [--table NAME] [--json]",
   help: `  BUNDLE            a bundle, a table as JSON or in binary form; - for standard input
-  --table NAME      print this table as JSON, docs/format.md section 5
+  --table NAME      print this table as JSON, docs/format.md section 5; such a table carries no step and no axis
   --json            for machines
 
 Every table is loaded, so a bundle without an error here works. "built" are tables that are computed from their scales.
@@ -37,14 +41,20 @@ Every table is loaded, so a bundle without an error here works. "built" are tabl
   positionals: [1, 1],
   async run(values, [path]) {
     const codec = await create();
-    const bundle = openTables(codec, await readInput(path!), "factorized");
+    const bytes = await readInput(path!);
+    const bundle = naming(path!, () => openTables(codec, bytes, "factorized"));
     const name = text(values, "table");
     if (name !== undefined && !bundle.entries.some((entry) => entry.name === name))
       throw new UsageError(`--table ${name} is none of ${bundle.entries.map((entry) => entry.name).join(", ")}`);
     for (const entry of bundle.entries) bundle.table(codec, entry.name);
-    if (name !== undefined) await printJson(bundle.table(codec, name));
-    else if (flag(values, "json")) await printJson({ meta: bundle.meta, entries: bundle.entries });
-    else await print(...entryLines(bundle.entries));
+    const entries = isBundle(bytes) ? bundle.entries : bundle.entries.map((entry) => ({ ...entry, step: null }));
+    if (name !== undefined) {
+      await printJson(bundle.table(codec, name));
+      const { step, axis } = bundle.entry(name);
+      const lost = [...(step === 1 ? [] : [`--step ${step}`]), ...(axis === undefined ? [] : [`--axis ${axis}`])];
+      if (lost.length > 0) remark(`a table as JSON carries no step and no axis: use it with ${lost.join(" ")}`);
+    } else if (flag(values, "json")) await printJson({ meta: bundle.meta, entries });
+    else await print(...entryLines(entries));
     return EXIT.ok;
   },
 };

@@ -2,7 +2,7 @@
 /** The command line: `npx latentwire`. */
 import { readFile } from "node:fs/promises";
 import { CodecError } from "latentwire";
-import { type Command, EXIT, parseCommand, UsageError } from "./cli-arguments.js";
+import { type Command, EXIT, parseCommand, suggestion, UsageError } from "./cli-arguments.js";
 import { decodeCommand } from "./cli-decode.js";
 import { encodeCommand } from "./cli-encode.js";
 import { print, refuseInputAsOutput } from "./cli-files.js";
@@ -40,8 +40,9 @@ function findCommand(args: readonly string[]): { command: Command; rest: string[
     const command = commands.find(({ name }) => name === args.slice(0, words).join(" "));
     if (command !== undefined) return { command, rest: args.slice(words) };
   }
-  const [first, second] = args;
-  throw new UsageError(`there is no command ${first}${first === "tables" && second !== undefined ? ` ${second}` : ""}`);
+  const given = args.slice(0, args[0] === "tables" ? 2 : 1).join(" ");
+  const names = commands.map(({ name }) => name);
+  throw new UsageError(`there is no command ${given}; ${suggestion(given, names)}`);
 }
 
 async function main(args: string[]): Promise<number> {

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CodecError } from "latentwire";
-import type { ReadLatent } from "./cli-latent.js";
+import type { ReadLatent } from "./layout.js";
 
 /** How an image becomes the encoder's input: [1, 3, height, width], RGB, (value / 255 - mean) / std. */
 export interface ImageOptions {

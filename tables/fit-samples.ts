@@ -1,9 +1,11 @@
 /** Sample latents for fitting: equal channels, any number of positions. Which samples are used for what. */
 import { CodecError, type TensorLike } from "latentwire";
-import type { ReadLatent } from "./cli-latent.js";
+import { arrange, type ReadLatent } from "./layout.js";
 
 /** One latent, float32. */
 export interface Sample extends TensorLike {
+  /** Where it came from, for messages. */
+  readonly name: string;
   readonly type: "float32";
   readonly dims: number[];
   readonly data: Float32Array;
@@ -24,8 +26,8 @@ export interface Split {
 }
 
 /**
- * Arrays as samples. Without `axis`, [C, H, W] is one sample [1, C, H, W], and an array whose first dimension is N is N
- * samples. With `axis` each array is one sample as it is.
+ * Arrays as samples, their dimensions understood as {@link arrange} says. Without `axis` an array whose first dimension is N is N
+ * samples, and [C, H, W] is one. With `axis` each array is one sample as it is.
  *
  * @throws CodecError `SHAPE_MISMATCH` where channels differ, `NO_TABLES` where there is nothing to fit to
  */
@@ -37,26 +39,21 @@ export function sampleSet(
   let channels: number | undefined;
   for (const { name, latent } of latents) {
     const data = latent.data instanceof Float32Array ? latent.data : Float32Array.from(latent.data);
-    const dims = axis === undefined && latent.dims.length === 3 ? [1, ...latent.dims] : latent.dims;
-    const at = axis ?? (dims.length === 1 ? 0 : 1);
-    const found = dims[at];
-    if (found === undefined || found === 0)
-      throw new CodecError("SHAPE_MISMATCH", `${name}: the shape [${dims}] has no channels in dimension ${at}`);
-    channels ??= found;
-    if (found !== channels)
-      throw new CodecError("SHAPE_MISMATCH", `${name} has ${found} channels, those before it have ${channels}`);
-    samples.push(
-      ...(axis === undefined && dims.length > 1 ? split(data, dims) : [{ type: "float32" as const, dims, data }]),
-    );
+    const { dims, axis: at } = arrange(latent.dims, { axis, channels }, name);
+    channels ??= dims[at]!;
+    if (channels === 0) throw new CodecError("SHAPE_MISMATCH", `${name}: the shape [${latent.dims}] has no channels`);
+    const whole: Sample = { name, type: "float32", dims, data };
+    samples.push(...(axis === undefined && dims.length > 1 ? split(whole) : [whole]));
   }
   const used = samples.filter(({ data }) => data.length > 0);
   if (channels === undefined || used.length === 0) throw new CodecError("NO_TABLES", "there are no latents to fit to");
   return { axis: axis ?? (used[0]!.dims.length === 1 ? 0 : 1), channels, samples: used };
 }
 
-function split(data: Float32Array, [count = 0, ...rest]: readonly number[]): Sample[] {
+function split({ name, data, dims: [count = 0, ...rest] }: Sample): Sample[] {
   const size = rest.reduce((a, b) => a * b, 1);
   return Array.from({ length: count }, (_, i) => ({
+    name: count > 1 ? `${name}, sample ${i}` : name,
     type: "float32",
     dims: [1, ...rest],
     data: data.subarray(i * size, (i + 1) * size),

@@ -11,6 +11,7 @@ import {
   type Recipe,
 } from "./fit-rows.js";
 import { forRuns, type Sample, type SampleSet, splitSamples } from "./fit-samples.js";
+import { naming } from "./layout.js";
 
 /** What is wanted. */
 export interface FitOptions {
@@ -122,7 +123,7 @@ class Fitter {
     const prior = this.#codec.factorized(this.#plain, { axis, step });
     const parts = Array.from({ length: channels }, (): Int32Array[] => []);
     for (const sample of samples) {
-      const symbols = this.#codec.quantize(sample, prior).data as Int32Array;
+      const symbols = naming(sample.name, () => this.#codec.quantize(sample, prior).data as Int32Array);
       forRuns(sample.dims, axis, (channel, start, end) => parts[channel]!.push(symbols.subarray(start, end)));
     }
     return parts.map(histogram);

@@ -1,6 +1,6 @@
 // The command line as a shell sees it: arguments, pipes, output, exit codes.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "latentwire";
@@ -12,6 +12,7 @@ import { readNpy, writeNpy } from "../tables/npy.js";
 import { floats, integers } from "../tables/stored-tensor.js";
 import { makeTable, random } from "./cases.js";
 import { sameNumbers } from "./expect.js";
+import { onnxModel } from "./onnx-model.js";
 import { root } from "./pack.js";
 
 const cli = join(root, "dist/tables/cli.js");
@@ -249,6 +250,112 @@ test("fit and rate: from samples to a bundle that fits them", () => {
   assert.match(warned.error, /^latentwire: .*far\.npy: .*the table does not reach/);
 });
 
+// Latents of 2 channels, the second four times as wide, in several orders of dimensions.
+test("one rule for dimensions in fit, encode, decode and rate", () => {
+  const channel = (c: number) => (rng.unit() - rng.unit()) * (c === 0 ? 2 : 8);
+  const cases: [string, number[], number, string[], number[]][] = [
+    // name, dims, dimension of the channels, what fit is told, dims of the packet
+    ["chw", [2, 3, 5], 0, [], [1, 2, 3, 5]],
+    ["square", [2, 2, 7], 0, [], [1, 2, 2, 7]],
+    ["nchw", [1, 2, 3, 5], 1, [], [1, 2, 3, 5]],
+    ["nct", [5, 2, 6], 1, ["--axis", "1"], [5, 2, 6]],
+    ["nhwc", [1, 4, 3, 2], 3, ["--axis", "3"], [1, 4, 3, 2]],
+    ["nc", [30, 2], 1, [], [30, 2]],
+  ];
+  for (const [name, shape, axis, told, coded] of cases) {
+    mkdirSync(at(name));
+    const run = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const count = shape.reduce((a, b) => a * b, 1);
+    for (let i = 0; i < 6; i++) {
+      const data = Float32Array.from({ length: count }, (_, k) => channel(Math.floor(k / run) % 2));
+      writeFileSync(at(`${name}/${i}.npy`), writeNpy("float32", shape, data));
+    }
+    done(["tables", "fit", name, "-o", `${name}.lwb`, ...told]);
+    const sample = `${name}/3.npy`;
+    const packet = new Uint8Array(done(["encode", sample, "--tables", `${name}.lwb`]).out);
+    const { data } = fromNpy(readFileSync(at(sample)));
+    const tensor = { type: "float32", dims: coded, data: data as Float32Array } as const;
+    const bundle = readBundle(readFileSync(at(`${name}.lwb`)));
+    assert.is(bundle.entry("latent").rows, 2, name);
+    assert.equal(packet, codec.encode(tensor, bundle.factorized(codec, "latent")), name);
+    const args = ["--tables", `${name}.lwb`, "--dims", shape.join(), "--raw"];
+    const back = done(["decode", "-", ...args], packet).out;
+    const compact = done(["encode", sample, "--tables", `${name}.lwb`, "--header", "compact"]).out;
+    assert.equal(done(["decode", "-", ...args, "--header", "compact"], compact).out, back, name);
+    const rate = JSON.parse(done(["tables", "rate", `${name}.lwb`, sample, "--channels", "--json"]).text);
+    const { bits } = rate.latents[0].channels;
+    assert.is(bits.length, 2, `${name}: channels of rate`);
+    assert.ok(bits[1] > bits[0] + count / 4, `${name}: ${bits}`);
+  }
+  fails(
+    ["encode", "nct/0.npy", "--tables", "chw.lwb"],
+    1,
+    /nct\/0\.npy: the shape \[5,2,6\] has 5 channels, 2 .*--axis/,
+  );
+});
+
+test("folders are searched as a whole, and what is skipped is named", () => {
+  mkdirSync(at("nested/deep/.git"), { recursive: true });
+  for (const name of ["nested/0.npy", "nested/deep/1.npy"]) writeFileSync(at(name), writeNpy("float32", dims, y));
+  for (const name of ["nested/._0.npy", "nested/text.npy", "nested/deep/notes.txt"])
+    writeFileSync(at(name), "no array");
+  for (const args of [
+    ["rate", "table.json", "nested"],
+    ["fit", "nested", "-o", "nested.lwb"],
+  ]) {
+    const { status, text, error } = run(["tables", ...args, "--json"]);
+    assert.is(status, 0, error);
+    assert.match(error, /^latentwire: skipped: nested\/\._0\.npy, nested\/deep\/notes\.txt, nested\/text\.npy\n/);
+    const report = JSON.parse(text);
+    assert.is(report.samples ?? report.latents.length, 2);
+  }
+  fails(["tables", "rate", "table.json", "nested/text.npy"], 2, /nested\/text\.npy is no \.npy file/);
+});
+
+test("standard input is - in every command", () => {
+  const bytes = readFileSync(at("y.npy"));
+  const [latentRate] = JSON.parse(run(["tables", "rate", "table.json", "-", "--json"], bytes).text).latents;
+  assert.is(latentRate.bits, codec.rate(latent, codec.factorized(table)).bits);
+  const fitted = (path: string) => done(["tables", "fit", path, "-o", "-"], bytes).out;
+  // One sample: nothing is held out, and fit says so where the bundle is not its output.
+  assert.equal(readBundle(fitted("-")).entries, readBundle(fitted("y.npy")).entries);
+  const checkpoint = readFileSync(join(root, "test/vectors/checkpoints/mean-scale.pth"));
+  const imported = run(["tables", "import", "-", "--json"], checkpoint);
+  assert.is(imported.status, 0, imported.error);
+  assert.equal(JSON.parse(imported.error).entries.length, readBundle(imported.out).entries.length);
+  assert.not(existsSync(at("-.lwb")));
+  assert.match(done(["tables", "show", "-"], readFileSync(at("model.lwb"))).text, /^z +factorized +4 /m);
+  fails(["encode", "-", "--scales", "-"], 2, /- is given twice/, readFileSync(at("scales.npy")));
+});
+
+test("a table outside a bundle carries no step, and show says so", () => {
+  const printed = run(["tables", "show", "model.lwb", "--table", "z"]);
+  assert.is(codec.table(JSON.parse(printed.text)).fingerprint, table.fingerprint);
+  assert.match(printed.error, /^latentwire: a table as JSON carries no step .*--step 0\.5\n$/);
+  assert.is(JSON.parse(done(["tables", "show", "table.json", "--json"]).text).entries[0].step, null);
+  assert.is(JSON.parse(done(["tables", "show", "model.lwb", "--json"]).text).entries[0].step, 0.5);
+});
+
+test("--normalize: what the encoder is given", () => {
+  const value = { type: "float32", dims: [1, 3, 8, 8] } as const;
+  const nodes = [{ op: "Identity", inputs: ["x"], output: "y" }];
+  writeFileSync(at("identity.onnx"), onnxModel({ nodes, inputs: { x: value }, outputs: { y: value } }));
+  const photo = join(root, "bench/photos/chelsea.png");
+  const medians = (...args: string[]) => {
+    const words = ["tables", "fit", photo, "--encoder", at("identity.onnx"), "--step", "0.001", "-o", "-", ...args];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...words], { cwd: root });
+    assert.is(status, 0, stderr.toString());
+    return [...readBundle(new Uint8Array(stdout)).table(codec, "latent").medians!];
+  };
+  const [unit, bytes, imagenet] = [[], ["--normalize", "0..255"], ["--normalize", "imagenet"]].map((a) =>
+    medians(...a),
+  );
+  unit.forEach((m, c) => {
+    assert.ok(m > 0.1 && m < 1 && Math.abs(bytes[c] / 255 - m) < 1e-5, `${unit} ${bytes}`);
+    assert.ok(Math.abs(imagenet[c] - (m - [0.485, 0.456, 0.406][c]) / [0.229, 0.224, 0.225][c]) < 1e-5);
+  });
+});
+
 test("fit runs an encoder over images", () => {
   const encoder = join(root, "bench/model/points/mid/encoder.onnx");
   const photos = join(root, "bench/photos");
@@ -304,6 +411,15 @@ test("help, for all and for each", () => {
 test("exit code 2: the command line is at fault", () => {
   for (const [line, message] of [
     ["no-such", /USAGE there is no command no-such/],
+    ["encod y.npy", /no command encod; did you mean encode\?/],
+    ["tables imprt a.pth", /did you mean tables import\?/],
+    ["encode y.npy --tabels table.json", /encode has no option --tabels; did you mean --tables\?/],
+    ["tables fit latents -o q --target-byte 9", /did you mean --target-bytes\?/],
+    ["encode y.npy --tables table.json --step 1 --step 2", /--step is given twice/],
+    ["encode y.npy --tables table.json --dims 1,4,6,5", /--dims and --type are for raw elements/],
+    ["encode y.npy --scales scales.npy --axis 3", /--axis is for factorized tables/],
+    ["encode y.npy --scales scales.npy --table y", /--table needs --tables/],
+    ["tables fit y.npy --encoder e.onnx --normalize 0..256 -o q", /--normalize must be 0\.\.1, 0\.\.255 or imagenet/],
     ["tables", /import, fit, rate or show/],
     ["tables no-such", /no command tables no-such/],
     ["encode", /needs LATENT/],
@@ -333,8 +449,27 @@ test("exit code 1: the data is at fault", () => {
   const packet = codec.encode(latent, codec.factorized(table));
   const damaged = packet.slice();
   damaged[20] ^= 4;
+  writeFileSync(
+    at("nan.npy"),
+    writeNpy(
+      "float32",
+      dims,
+      y.map((value, i) => (i === 7 ? Number.NaN : value)),
+    ),
+  );
+  writeFileSync(at("large.lw"), "");
+  // A hole: it takes no space on the disk.
+  truncateSync(at("large.lw"), 2 ** 31 + 1);
   for (const [line, message, input] of [
     ["inspect none.lw", /^latentwire: ENOENT /],
+    ["inspect large.lw", /^latentwire: LIMIT_EXCEEDED large\.lw has more than 2 GiB/],
+    ["tables show large.lw", /^latentwire: LIMIT_EXCEEDED large\.lw /],
+    ["encode nan.npy --tables table.json", /^latentwire: NON_FINITE nan\.npy: /],
+    ["tables rate table.json y.npy nan.npy", /^latentwire: NON_FINITE nan\.npy: /],
+    ["tables fit y.npy nan.npy -o q", /^latentwire: NON_FINITE nan\.npy: /],
+    ["tables fit y.npy far.npy --step 1e-30 -o q", /^latentwire: OUT_OF_RANGE y\.npy: /],
+    ["tables rate table.json y.npy wide.npy", /^latentwire: SHAPE_MISMATCH wide\.npy: /],
+    ["decode none.npy --tables y.npy", /^latentwire: INVALID_TABLE y\.npy: /],
     ["inspect y.npy", /NOT_A_PACKET/],
     ["inspect model.lwb", /NOT_A_PACKET .*tables show/],
     ["encode y.npy --tables y.npy", /INVALID_TABLE/],

@@ -64,7 +64,12 @@ test("arrays become samples: batches are split, CHW is one, an axis leaves them 
 
 test("every fifth sample is held out, or the last of a few", () => {
   const samples = (n: number) =>
-    Array.from({ length: n }, () => ({ type: "float32" as const, dims: [1], data: new Float32Array(1) }));
+    Array.from({ length: n }, (_, i) => ({
+      name: `${i}`,
+      type: "float32" as const,
+      dims: [1],
+      data: new Float32Array(1),
+    }));
   for (const [count, held] of [
     [1, 0],
     [2, 1],

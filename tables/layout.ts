@@ -1,0 +1,54 @@
+/** Arrays of files: how their dimensions are understood, the same in every command, and errors that name them. */
+import { CodecError, type LatentData, type LatentType, type TensorLike } from "latentwire";
+
+/** A tensor whose data is an array of its type. */
+export interface ReadLatent extends TensorLike {
+  readonly type: LatentType;
+  readonly dims: number[];
+  readonly data: LatentData;
+}
+
+/** What is said of the arrays that a table is for, by options or by its bundle. */
+export interface Layout {
+  /** The dimension of the channels. */
+  readonly axis?: number | undefined;
+  readonly shape?: readonly (number | null)[] | undefined;
+  /** Rows of the table. */
+  readonly channels?: number | undefined;
+}
+
+/**
+ * How every command understands dimensions. An array is taken as it is where its axis is said, or where the bundle's
+ * shape has as many dimensions. Otherwise three dimensions are [C, H, W], a batch of one. The channels are dimension 1 unless
+ * said otherwise, and dimension 0 of one dimension.
+ *
+ * @throws CodecError `SHAPE_MISMATCH` where the channels are not those of the table
+ */
+export function arrange(dims: readonly number[], layout: Layout, name: string): { dims: number[]; axis: number } {
+  const isWhole = layout.axis !== undefined || layout.shape?.length === dims.length || dims.length !== 3;
+  const arranged = isWhole ? [...dims] : [1, ...dims];
+  const axis = layout.axis ?? (dims.length === 1 ? 0 : 1);
+  const found = arranged[axis];
+  const mismatch = (message: string): never => {
+    throw new CodecError("SHAPE_MISMATCH", `${name}: ${message}`);
+  };
+  if (found === undefined) return mismatch(`the shape [${dims}] has no dimension ${axis}`);
+  const { channels = found } = layout;
+  if (found !== channels)
+    mismatch(
+      `the shape [${dims}] has ${found} channels, ${channels} are expected` +
+        (isWhole ? "" : "; three dimensions are read as [C, H, W], for others say --axis"),
+    );
+  return { dims: arranged, axis };
+}
+
+/** Runs work on one of several inputs. A CodecError names it. */
+export function naming<T>(name: string, work: () => T): T {
+  const label = name === "-" ? "standard input" : name;
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof CodecError) || error.message.startsWith(label)) throw error;
+    throw new CodecError(error.code, `${label}: ${error.message}`, { cause: error });
+  }
+}
