@@ -1,22 +1,73 @@
-/** Loads the bytes of a bundle from the network. */
+/** Where the bytes of a bundle come from: memory, a file, the network. */
 import { CodecError } from "../bindings/errors.js";
+import { isBytes } from "../bindings/tensor.js";
+
+/**
+ * What {@link loadBundle} takes: bytes, a `Blob` or a `File`, a `Response`, a URL, or text. Text is a URL in browsers; in Node, Deno
+ * and Bun it is a path, unless it begins like a URL.
+ */
+export type BundleSource = Uint8Array | ArrayBuffer | Blob | Response | URL | string;
+
+/** The part of Node's file system that is used; Deno and Bun have it, too. */
+interface FileSystem {
+  stat(path: string | URL): Promise<{ readonly size: number }>;
+  readFile(path: string | URL, options: { signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+}
+
+/** All bytes. Throws `LIMIT_EXCEEDED` above `maxBytes`, which bytes in memory may exceed. */
+export async function readSource(given: BundleSource, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+  if (isBytes(given)) return given;
+  // Judged by what they are called: another realm has classes of its own.
+  const kind = Object.prototype.toString.call(given).slice(8, -1);
+  if (kind === "ArrayBuffer") return new Uint8Array(given as ArrayBuffer);
+  if (kind === "String" || kind === "URL") {
+    const file = fileOf(String(given));
+    if (file === undefined) return readResponse(await fetch(given as URL, { signal: signal ?? null }), maxBytes);
+    const system = fileSystem();
+    if (system === undefined)
+      throw new TypeError("source is a file, which this engine cannot read: give its bytes, a File or a URL of http");
+    refuseLonger((await system.stat(file)).size, maxBytes);
+    return system.readFile(file, { signal });
+  }
+  const object = Object(given) as Partial<Blob & Response>;
+  if (typeof object.arrayBuffer !== "function")
+    throw new TypeError("source must be bytes, a Blob, a File, a Response, a URL or a path");
+  if (object.headers !== undefined) return readResponse(given as Response, maxBytes);
+  refuseLonger(object.size!, maxBytes);
+  return new Uint8Array(await object.arrayBuffer());
+}
+
+/** A path, or a URL of a file; undefined for what is fetched. */
+function fileOf(text: string): string | URL | undefined {
+  if (/^file:/i.test(text)) return new URL(text);
+  // Not "C:", which is a drive. A page has a location, to which its URLs are relative.
+  const isPath = !/^[a-z][\w+.-]+:/i.test(text) && globalThis.location === undefined && fileSystem() !== undefined;
+  return isPath ? text : undefined;
+}
+
+/** Not by `import`: "node:" in one fails builds for browsers and React Native. */
+function fileSystem(): FileSystem | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): FileSystem } };
+  return process?.getBuiltinModule?.("node:fs/promises");
+}
+
+function refuseLonger(length: number, maxBytes: number): void {
+  if (length > maxBytes) throw new CodecError("LIMIT_EXCEEDED", `the bundle has more than ${maxBytes} bytes`);
+}
 
 /** The body of a response, of at most `maxBytes`. Throws `NOT_A_BUNDLE` for an error status, `LIMIT_EXCEEDED`. */
-export async function readLimited(response: Response, maxBytes: number): Promise<Uint8Array> {
+async function readResponse(response: Response, maxBytes: number): Promise<Uint8Array> {
   if (!response.ok)
     throw new CodecError("NOT_A_BUNDLE", `${response.url || "the server"} answered with status ${response.status}`);
-  const tooLong = () => new CodecError("LIMIT_EXCEEDED", `the bundle has more than ${maxBytes} bytes`);
-  if (Number(response.headers.get("content-length")) > maxBytes) throw tooLong();
+  refuseLonger(Number(response.headers.get("content-length")), maxBytes);
   if (response.body === null) return new Uint8Array(await response.arrayBuffer());
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     length += next.value.length;
-    if (length > maxBytes) {
-      await reader.cancel();
-      throw tooLong();
-    }
+    if (length > maxBytes) await reader.cancel();
+    refuseLonger(length, maxBytes);
     chunks.push(next.value);
   }
   const bytes = new Uint8Array(length);

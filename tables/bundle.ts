@@ -29,9 +29,10 @@ import {
   parseBundle,
   peekTable,
 } from "./bundle-format.js";
-import { readLimited } from "./bundle-source.js";
+import { type BundleSource, readSource } from "./bundle-source.js";
 
 export type { BundleEntry, BundleKind } from "./bundle-format.js";
+export type { BundleSource } from "./bundle-source.js";
 
 /** A table for {@link writeBundle}. */
 export interface BundleInput {
@@ -57,14 +58,11 @@ export interface BundleInput {
   meta?: Readonly<Record<string, unknown>>;
 }
 
-/** What {@link loadBundle} takes. A string or a URL is fetched; a file of Node is `loadBundle(readFile(path))`. */
-export type BundleSource = Uint8Array | ArrayBuffer | Response | URL | string;
-
 /** How {@link loadBundle} loads. */
 export interface LoadBundleOptions {
-  /** A response of more bytes is refused. Default 2^26. */
+  /** A file, a Blob or a response of more bytes is refused. Default 2^26. */
   maxBytes?: number;
-  /** Ends a fetch. */
+  /** Ends a fetch or the reading of a file. */
   signal?: AbortSignal;
 }
 
@@ -270,11 +268,11 @@ export function readBundle(bytes: Uint8Array): Bundle {
 }
 
 /**
- * Loads a bundle, in Node and in browsers alike: from bytes, or from the network.
+ * Loads a bundle, in Node and in browsers alike: from bytes, from a file, or from the network.
  *
- * @param source - bytes, a Response, a URL to fetch, or a promise of one of them, such as `readFile(path)` or `fetch(url)`.
+ * @param source - bytes, a Blob or File, a Response, a URL, in Node a path, or a promise of one of them, such as `fetch(url)`.
  * @throws what {@link readBundle} throws; CodecError `NOT_A_BUNDLE` where the server answers with an error, `LIMIT_EXCEEDED` above `maxBytes`;
- * what `fetch` throws; TypeError for anything else.
+ * what `fetch` and the file system throw; TypeError for anything else.
  */
 export async function loadBundle(
   source: BundleSource | PromiseLike<BundleSource>,
@@ -282,17 +280,5 @@ export async function loadBundle(
 ): Promise<Bundle> {
   checkOptions("loadBundle", options, ["maxBytes", "signal"]);
   const { maxBytes = 2 ** 26, signal } = options;
-  const given = await source;
-  if (isBytes(given)) return new Bundle(given);
-  // Of any realm.
-  if (Object.prototype.toString.call(given) === "[object ArrayBuffer]")
-    return new Bundle(new Uint8Array(given as ArrayBuffer));
-  if (typeof given === "string" || given instanceof URL) {
-    if (/^file:/i.test(String(given)))
-      throw new TypeError("source is a file: read it first, as in loadBundle(readFile(path))");
-    return new Bundle(await readLimited(await fetch(given, { signal: signal ?? null }), maxBytes));
-  }
-  if (given !== null && typeof given === "object" && typeof (given as Response).arrayBuffer === "function")
-    return new Bundle(await readLimited(given as Response, maxBytes));
-  throw new TypeError("source must be bytes, a Response or a URL");
+  return new Bundle(await readSource(await source, maxBytes, signal));
 }

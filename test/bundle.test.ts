@@ -1,6 +1,10 @@
 // Bundles: docs/tables.md section 2, from the bytes up to priors.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { CodecError, create, type Table, type TensorLike } from "latentwire";
 import { type BundleInput, loadBundle, readBundle, writeBundle } from "latentwire/bundle";
 import { createPool } from "latentwire/pool";
@@ -252,6 +256,10 @@ test("fuzz: mutated bundles, with a right checksum and without, end in an error 
 
 // ---- loading
 
+const folder = mkdtempSync(join(tmpdir(), "latentwire-bundle-"));
+test.after(() => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, "model.lwb"), bytes);
+
 async function served(listener: RequestListener, call: (url: string) => Promise<void>): Promise<void> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -263,7 +271,7 @@ async function served(listener: RequestListener, call: (url: string) => Promise<
   }
 }
 
-test("loadBundle takes bytes, buffers, responses, URLs and promises of them", async () => {
+test("loadBundle takes bytes, buffers, blobs, files, paths, responses, URLs and promises of them", async () => {
   await served(
     (_, response) => response.end(bytes),
     async (url) => {
@@ -272,6 +280,11 @@ test("loadBundle takes bytes, buffers, responses, URLs and promises of them", as
         bytes.slice().buffer,
         Buffer.from(bytes),
         new Response(bytes.slice()),
+        new Blob([bytes.slice()]),
+        new File([bytes.slice()], "model.lwb"),
+        join(folder, "model.lwb"),
+        pathToFileURL(join(folder, "model.lwb")),
+        pathToFileURL(join(folder, "model.lwb")).href,
         url,
         new URL(url),
         fetch(url),
@@ -300,8 +313,11 @@ test("loadBundle refuses what is no bundle, what is too long, and what it cannot
   );
   await rejects(loadBundle(new Response("hello there, I am text")), "NOT_A_BUNDLE");
   await rejects(loadBundle(new Response(bytes.slice()), { maxBytes: 10 }), "LIMIT_EXCEEDED");
-  for (const source of [5, null, {}, new URL("file:///tables.lwb")])
-    await rejects(loadBundle(source as never), TypeError, /source/);
+  for (const source of [new Blob([bytes.slice()]), join(folder, "model.lwb")])
+    await rejects(loadBundle(source, { maxBytes: 10 }), "LIMIT_EXCEEDED");
+  throwsCode(() => codec.table(bytes), "INVALID_TABLE", /loadBundle/);
+  throwsMistake(() => codec.table(readBundle(bytes) as never), TypeError, "bundle.table");
+  for (const source of [5, null, {}]) await rejects(loadBundle(source as never), TypeError, /source/);
 });
 
 test("the stock bundle has CompressAI's 64 scales", async () => {
