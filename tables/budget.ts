@@ -47,11 +47,11 @@ export class Budget {
 
   /** Charges work and memory, before they are spent. `what` begins the message of the error. */
   charge(what: string, work: number, bytes: number): void {
+    // Not ">": a sum may be NaN.
+    if (!(this.#work + work <= this.maxWork && this.#bytes + bytes <= this.maxBytes))
+      this.#refuse(`${what}: more work or memory than a file of this size may take`);
     this.#work += work;
     this.#bytes += bytes;
-    // Not ">": a sum may be NaN.
-    if (!(this.#work <= this.maxWork && this.#bytes <= this.maxBytes))
-      this.#refuse(`${what}: more work or memory than a file of this size may take`);
   }
 
   /** Charges rows that are computed from scales. `factor`: how many times the work of a Gaussian's entry one takes. */

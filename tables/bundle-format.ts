@@ -69,6 +69,8 @@ const MAX_DIRECTORY = 2 ** 22;
 const MAX_ENTRIES = 4096;
 const MAX_ROWS = 65535;
 const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
+/** Scales of an entry that has none of its own. */
+const STOCK_ROWS = 64;
 /** The largest scale of which rows can be computed; see bindings/cdfs.ts. */
 const MAX_SCALE = 5000;
 /** Bytes that the directory may take as objects, for each of its own. */
@@ -77,6 +79,11 @@ const DIRECTORY_COST = 32;
 const corrupted = (message: string): never => {
   throw new CodecError("CORRUPTED", `bundle: ${message}`);
 };
+
+const budgetOf = (size: number): Budget =>
+  new Budget(size, (message) => {
+    throw new CodecError("LIMIT_EXCEEDED", message);
+  });
 
 /** Writes a bundle. Equal blobs are stored once. Throws RangeError if the result would be no bundle. */
 export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Bytes {
@@ -127,11 +134,10 @@ export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Reco
  *
  * @throws CodecError `NOT_A_BUNDLE`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `LIMIT_EXCEEDED`
  */
-export function parseBundle(bytes: Uint8Array): {
-  entries: FoundEntry[];
-  meta: Readonly<Record<string, unknown>>;
-  budget: Budget;
-} {
+export function parseBundle(
+  bytes: Uint8Array,
+  budget: Budget = budgetOf(bytes.length),
+): { entries: FoundEntry[]; meta: Readonly<Record<string, unknown>> } {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new CodecError("NOT_A_BUNDLE", "the input is no table bundle");
   if (bytes.length < FIXED + CHECKSUM) throw new CodecError("TRUNCATED", "bundle: it ends inside its header");
   if (bytes[3] !== VERSION)
@@ -144,9 +150,6 @@ export function parseBundle(bytes: Uint8Array): {
   // Before the directory is parsed, so that damage is reported as damage.
   if (view.getUint32(end, true) !== xxh32(bytes.subarray(0, end))) corrupted("the checksum does not match");
 
-  const budget = new Budget(bytes.length, (message) => {
-    throw new CodecError("LIMIT_EXCEEDED", message);
-  });
   budget.charge("bundle: its directory", length, DIRECTORY_COST * length);
   const parsed = parseJson(bytes.subarray(FIXED, FIXED + length), (message) => corrupted(`the directory ${message}`));
   const directory = record(parsed, "the directory");
@@ -156,7 +159,7 @@ export function parseBundle(bytes: Uint8Array): {
   if (list.length > MAX_ENTRIES) corrupted(`${list.length} entries, ${MAX_ENTRIES} is the most`);
   const names = new Set<string>();
   const entries = list.map((fields) => parseEntry(fields, blobs, names, budget));
-  return { entries, meta: record(directory.meta ?? {}, "meta"), budget };
+  return { entries, meta: record(directory.meta ?? {}, "meta") };
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {
@@ -177,6 +180,8 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
   const scales = blob(fields.scales, blobs, `${name}: scales`);
   if (scales !== undefined && kind !== "gaussian") corrupted(`${name} has scales, but is ${kind}`);
   if (scales !== undefined && scales.length !== 4 * rows) corrupted(`${name}: the scales are not one per row`);
+  if (kind === "gaussian" && scales === undefined && rows !== STOCK_ROWS)
+    corrupted(`${name}: ${rows} rows without scales, CompressAI's scales are ${STOCK_ROWS}`);
   if (table === undefined && kind !== "gaussian") corrupted(`${name} has no table`);
   if (scales !== undefined) checkScales(scales, name, table === undefined, budget);
   // Any number of entries may name the same bytes.

@@ -33,6 +33,10 @@ export interface Checkpoint {
  * @throws CodecError `UNSUPPORTED_FILE`, `INVALID_FILE`, `TRUNCATED`, `LIMIT_EXCEEDED`
  */
 export function openCheckpoint(source: ByteSource): Checkpoint {
+  return open(source, false);
+}
+
+function open(source: ByteSource, isInner: boolean): Checkpoint {
   const skipped: string[] = [];
   const [, shard, shards] = SHARD.exec(source.name ?? "") ?? [];
   if (shard !== undefined) skipped.push(`the other files of the model (this is ${Number(shard)} of ${Number(shards)})`);
@@ -42,7 +46,7 @@ export function openCheckpoint(source: ByteSource): Checkpoint {
         "torch.distributed.checkpoint.format_utils.dcp_to_torch_save(folder, new_path)",
     );
   const head = source.read(0, Math.min(16, source.size));
-  if (isZip(head)) return openZip(new ZipArchive(source), skipped);
+  if (isZip(head)) return openZip(new ZipArchive(source), skipped, isInner);
   if (isLegacyTorch(head))
     return unsupported(
       "the file is of torch.save's former format, which is a pickle to be run; write it anew with " +
@@ -58,7 +62,7 @@ export function openCheckpoint(source: ByteSource): Checkpoint {
 }
 
 /** A file of torch.save or numpy.savez, or a zip around one checkpoint. */
-function openZip(archive: ZipArchive, skipped: string[]): Checkpoint {
+function openZip(archive: ZipArchive, skipped: string[], isInner: boolean): Checkpoint {
   const { names } = archive;
   if (names.some((name) => /^([^/]+\/)?data\.pkl$/.test(name)))
     return { format: "torch", tensors: torchTensors(archive, skipped), skipped };
@@ -70,5 +74,6 @@ function openZip(archive: ZipArchive, skipped: string[]): Checkpoint {
     return unsupported(
       `the zip holds ${inner.length} checkpoints (${inner.slice(0, 8).join(", ")}): unpack it, give one`,
     );
-  return openCheckpoint(archive.open(inner[0]!));
+  if (isInner) return unsupported("a zip in a zip in a zip: unpack it");
+  return open(archive.open(inner[0]!), true);
 }

@@ -14,10 +14,11 @@ import { ZipArchive } from "../tables/zip.js";
 import { isFull } from "./builds.js";
 import { random } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
+import { file, npyOf } from "./fault-files.js";
 import { mutate } from "./mutate.js";
+import { concat, dictOf, P, string, tensor, text, torchZip } from "./pickle-writer.js";
 import { type Member, writeZip } from "./zip-writer.js";
 
-const text = (string: string) => new TextEncoder().encode(string);
 const fromHex = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
 const archiveOf = (bytes: Uint8Array) => new ZipArchive(new MemorySource(bytes));
 
@@ -112,9 +113,6 @@ for (const [protocol, hex] of Object.entries(PICKLES)) {
   });
 }
 
-const P = (...parts: (number | string)[]) =>
-  Uint8Array.from(parts.flatMap((part) => (typeof part === "number" ? [part] : [...text(part)])));
-
 test("pickle: a call is a record, never a call", () => {
   const value = readPickle(P(0x80, 2, "cos\nsystem\n", "X", 4, 0, 0, 0, "true", 0x85, "R."));
   assert.instance(value, PickleObject);
@@ -174,30 +172,8 @@ test("pickle: neither depth nor length is a problem", () => {
 
 // ---- torch
 
-const string = (value: string) => P("X", value.length & 255, value.length >> 8, 0, 0, value);
-const concat = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
-const int = (value: number) => P("J", value & 255, (value >> 8) & 255, (value >> 16) & 255, (value >> 24) & 255);
-const tuple = (...parts: Uint8Array[]) => concat(P("("), ...parts, P("t"));
-
-/** `_rebuild_tensor_v2` of a storage. */
-function tensor(shape: number[], strides: number[], { offset = 0, count = 12, type = "FloatStorage", key = "0" } = {}) {
-  const id = concat(tuple(string("storage"), P(`ctorch\n${type}\n`), string(key), string("cpu"), int(count)), P("Q"));
-  const args = tuple(id, int(offset), tuple(...shape.map(int)), tuple(...strides.map(int)), P(0x89), P("}"));
-  return concat(P("ctorch._utils\n_rebuild_tensor_v2\n"), args, P("R"));
-}
-
-const dictOf = (items: Record<string, Uint8Array>) =>
-  concat(P("}("), ...Object.entries(items).flatMap(([key, value]) => [string(key), value]), P("u"));
-
-/** A torch archive whose one storage is 0 .. 11. */
-function torchFile(pickle: Uint8Array): ReturnType<typeof torchTensors> {
-  const data = new Uint8Array(Float32Array.from({ length: 12 }, (_, i) => i).buffer);
-  const members = [
-    { name: "archive/data.pkl", data: concat(P(0x80, 2), pickle, P(".")) },
-    { name: "archive/data/0", data },
-  ];
-  return torchTensors(archiveOf(writeZip(members)));
-}
+/** The tensors of an archive whose one storage is 0 .. 11. */
+const torchFile = (pickle: Uint8Array) => torchTensors(archiveOf(torchZip(pickle)));
 
 test("torch: tensors are found through dicts and modules, views and transposes included", () => {
   const found = torchFile(
@@ -328,27 +304,59 @@ test("npy: what is written is read, and NumPy's headers are", () => {
     assert.equal([...stored.shape], shape);
     sameNumbers(floats(stored, "a"), data);
   }
-  const made = (header: string, data: number[], version = 1) =>
-    concat(
-      P(0x93, "NUMPY", version, 0, header.length, 0, ...(version > 1 ? [0, 0] : [])),
-      text(header),
-      Uint8Array.from(data),
-    );
-  const read = (header: string, data: number[], version?: number) =>
-    integers(readNpy(new MemorySource(made(header, data, version))), "a");
-  const header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2,), }";
-  assert.equal([...read(header, [1, 0, 255, 255])], [1, -1]);
-  assert.equal([...read(header, [1, 0, 255, 255], 2)], [1, -1]);
-  assert.equal([...read(header.replace("<i2", "|u1"), [1, 255])], [1, 255]);
-  const columns = header.replace("False", "True").replace("(2,)", "(2, 3)").replace("<i2", "|i1");
-  assert.equal([...read(columns, [1, 4, 2, 5, 3, 6])], [1, 2, 3, 4, 5, 6]);
-  throwsCode(() => read(header, [1, 0, 2]), "TRUNCATED");
-  for (const unsupported of [header.replace("<i2", ">i2"), header.replace("<i2", "<c8"), header.replace("<i2", "<U5")])
-    throwsCode(() => read(unsupported, [0, 0, 0, 0]), "UNSUPPORTED_FILE");
-  for (const invalid of [header.replace("fortran", ""), header.replace("shape", "form")])
-    throwsCode(() => read(invalid, [0, 0, 0, 0]), "INVALID_FILE");
-  throwsCode(() => read(header.replace("(2,)", "(99999999999, 9999999)"), []), "LIMIT_EXCEEDED");
+  const header = "{'descr': '|i1', 'fortran_order': True, 'shape': (2, 3), }";
+  const columns = npyOf(header, [1, 4, 2, 5, 3, 6]);
+  assert.equal([...integers(readNpy(new MemorySource(columns)), "a")], [1, 2, 3, 4, 5, 6]);
+  // Version 2 has a header length of 32 bits.
+  const second = concat(columns.subarray(0, 6), P(2, 0), columns.subarray(8, 10), P(0, 0), columns.subarray(10));
+  assert.equal([...integers(readNpy(new MemorySource(second)), "a")], [1, 2, 3, 4, 5, 6]);
+  for (const type of [">i2", "<c8", "<U5", "|V2", "O"])
+    throwsCode(() => readNpy(new MemorySource(npyOf(header.replace("|i1", type)))), "UNSUPPORTED_FILE");
   throwsCode(() => readNpy(new MemorySource(text("nothing"))), "INVALID_FILE");
+});
+
+test("npy: headers as NumPy reads them, every type, one array", () => {
+  assert.is(floats(readNpy(new MemorySource(file("doublequotes.npy"))), "a")[1], Math.fround(1 / 7));
+  assert.equal([...integers(readNpy(new MemorySource(file("x_u2.npy"))), "a")].slice(0, 6), [0, 1, 2, 3, 4, 0]);
+  const read = (header: string, data: number[]) => [...floats(readNpy(new MemorySource(npyOf(header, data))), "a")];
+  const order = "'fortran_order': False";
+  for (const header of [
+    `{'descr':'|u1','fortran_order':False,'shape':(2,)}`,
+    `{ "shape" : ( 2 , ) ,\n"descr" : "|u1" ,\t"fortran_order" : False , }  \n`,
+    `\n{'shape': (2L,), ${order}, 'descr': 'u1'}`,
+    `{'descr': '<u1', ${order}, 'shape': (1, 2), }`,
+  ])
+    assert.equal(read(header, [7, 200]), [7, 200], header);
+  const types: Record<string, [number[], number]> = {
+    ...{
+      "|b1": [[3], 1],
+      "|i1": [[255], -1],
+      "|u1": [[255], 255],
+      "<i2": [[255, 255], -1],
+      "<u2": [[255, 255], 65535],
+    },
+    ...{
+      "<i4": [[1, 0, 0, 128], -(2 ** 31) + 1 - 1],
+      "<u4": [[0, 0, 0, 128], 2 ** 31],
+      "<i8": [[9, 0, 0, 0, 0, 0, 0, 0], 9],
+    },
+    ...{ "<u8": [[0, 0, 0, 0, 1, 0, 0, 0], 2 ** 32], "<f2": [[0, 0x3e], 1.5], "<f4": [[0, 0, 192, 63], 1.5] },
+    "<f8": [[0, 0, 0, 0, 0, 0, 248, 63], 1.5],
+  };
+  for (const [descr, [data, value]] of Object.entries(types))
+    assert.is(read(`{'descr': '${descr}', ${order}, 'shape': (1,)}`, data)[0], Math.fround(value), descr);
+  const one = `{'descr': '|u1', ${order}, 'shape': (1,)}`;
+  const two = new MemorySource(concat(npyOf(one, [1]), npyOf(one, [2])));
+  throwsCode(() => floats(readNpy(two), "a"), "UNSUPPORTED_FILE", /several arrays in one file/);
+  throwsCode(() => read(one, [1, 2, 3]), "INVALID_FILE", /2 bytes behind/);
+  throwsCode(() => read(one.replace("(1,)", "(300,)"), [1]), "TRUNCATED");
+  throwsCode(() => read(one.replace("(1,)", "(99999999999, 9999999)"), []), "LIMIT_EXCEEDED");
+  throwsCode(() => read(one.replace("'|u1'", "[('a', '<f4')]"), [1]), "UNSUPPORTED_FILE", /structured/);
+  const wrong = ["(1)", "[1]", "(-1,)", "(1.5,)", "(1 2)", "(1,,)", "1,", "(0x1,)"].map((shape) =>
+    one.replace("(1,)", shape),
+  );
+  for (const header of [...wrong, `${one} x`, one.slice(1), one.slice(0, -1), "{}", one.replace("False", "0"), ""])
+    throwsCode(() => read(header, [1]), "INVALID_FILE", /^npy: /);
 });
 
 // ---- any bytes

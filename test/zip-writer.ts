@@ -7,6 +7,8 @@ export interface Member {
   /** What the directory says about the size, where that is a lie. */
   size?: number;
   crc?: number;
+  /** Where the directory says that it begins, and its packed size, where that is a lie. */
+  claimed?: { at: number; packed: number };
 }
 
 export interface ZipOptions {
@@ -38,15 +40,16 @@ export function writeZip(members: readonly Member[], { zip64 = false, comment = 
     parts.push(Uint8Array.from(bytes));
     at += bytes.length;
   };
-  for (const { name, data, packed, size = data.length, crc = crc32(data) } of members) {
+  for (const { name, data, packed, size = data.length, crc = crc32(data), claimed } of members) {
     const text = new TextEncoder().encode(name);
     const stored = packed ?? data;
     const common = [...u16(20, 0x800, packed ? 8 : 0, 0, 0), ...u32(crc)];
-    const place = at;
+    const place = claimed?.at ?? at;
+    const length = claimed?.packed ?? stored.length;
     push([...u32(0x04034b50), ...common, ...u32(stored.length, size), ...u16(text.length, 0), ...text]);
     push(stored);
-    const extra = zip64 ? [...u16(1, 24), ...u64(size, stored.length, place)] : [];
-    const [sizes, offset] = zip64 ? [[elsewhere, elsewhere], elsewhere] : [[stored.length, size], place];
+    const extra = zip64 ? [...u16(1, 24), ...u64(size, length, place)] : [];
+    const [sizes, offset] = zip64 ? [[elsewhere, elsewhere], elsewhere] : [[length, size], place];
     const lengths = u16(text.length, extra.length, 0, 0, 0);
     const attributes = u32(0, offset);
     directory.push(...u32(0x02014b50), ...u16(20), ...common, ...u32(...sizes), ...lengths, ...attributes);
