@@ -82,10 +82,10 @@ function messageOf(
     case abi.CORRUPTED:
       if (field === abi.FIELD_CHECK) return "wrong checksum: the packet is damaged or cut off";
       if (field === abi.FIELD_COMPACT_CHECK)
-        return "the check does not fit: the packet is damaged or cut off, or prior or shape are not the writer's";
+        return "the check does not fit: the packet is damaged or cut off, or prior or shape differ";
       return field === abi.FIELD_STREAM
         ? "the stream does not fit its prior, or is damaged"
-        : `${name} contradicts docs/format.md: the packet is damaged, or was written with another option header`;
+        : `${name} contradicts docs/format.md: damage, or another header option`;
     case abi.UNSUPPORTED_VERSION:
       return field === abi.FIELD_CONTEXT
         ? "the packet has parts under a context prior, which this release does not read"
@@ -117,7 +117,7 @@ function messageOf(
     case abi.LIMIT_EXCEEDED:
       return field === abi.FIELD_COUNT
         ? position
-          ? `${position} elements are more than maxElements allows; raise it if you expect as many`
+          ? `${position} elements are more than maxElements`
           : "more symbols or parameters than a packet can hold"
         : "there is not enough Wasm memory";
     case abi.MODEL_MISMATCH:

@@ -97,7 +97,7 @@ function chosen(call: string, { own }: Builds, options: CreateOptions): Source |
   if (isBuild(build)) return build;
   if (typeof build !== "string" || !NAMES.includes(build))
     throw new TypeError(
-      `build must be "simd", "scalar", "javascript", or what latentwire/scalar or latentwire/javascript exports, not ${JSON.stringify(build)}`,
+      `build must be "simd", "scalar", "javascript" or what latentwire/scalar exports, not ${JSON.stringify(build)}`,
     );
   return build === "simd" ? own : build;
 }
@@ -116,11 +116,10 @@ async function loaded({ load }: Builds, name: Loadable): Promise<Build> {
 }
 
 function missing(name: Loadable, cause?: unknown): CodecError {
-  const need =
-    name === "scalar" ? "SIMD is missing in this engine or computes wrongly" : "WebAssembly is missing in this engine";
+  const need = name === "scalar" ? "SIMD is missing here or computes wrongly" : "WebAssembly is missing here";
   return new CodecError(
     "BUILD_MISSING",
-    `the build "${name}" is not loaded (it is asked for, or ${need}): import { ${name} } from "latentwire/${name}" and pass { build: ${name} }`,
+    `the build "${name}" is not loaded (asked for, or ${need}): import { ${name} } from "latentwire/${name}" and pass { build: ${name} }`,
     { cause },
   );
 }
@@ -156,7 +155,7 @@ function bytesOf(source: Source): Uint8Array<ArrayBuffer> {
   } catch {
     // Not bytes at all.
   }
-  if (!valid) throw new TypeError("module must be latentwire/codec.wasm or codec.scalar.wasm: its bytes, or compiled");
+  if (!valid) throw new TypeError("module must be latentwire/codec.wasm");
   return bytes;
 }
 
@@ -166,8 +165,8 @@ function blocked(cause: unknown): never {
     throw new CodecError("LIMIT_EXCEEDED", "no memory to compile the codec", { cause });
   throw new CodecError(
     "WASM_BLOCKED",
-    "this page or host forbids compiling WebAssembly: allow 'wasm-unsafe-eval' in script-src of its Content-Security-Policy, " +
-      "or pass { module } that the host has compiled, or { build: javascript } from latentwire/javascript",
+    "this page or host forbids compiling WebAssembly: allow 'wasm-unsafe-eval' in its Content-Security-Policy, " +
+      "pass { module } that the host has compiled, or { build: javascript } from latentwire/javascript",
     { cause },
   );
 }
@@ -198,8 +197,7 @@ function fromText(text: string): Uint8Array<ArrayBuffer> {
 export function codecOf(ready: Ready): Codec {
   const exports = exportsOf(ready);
   if (typeof exports.abiVersion !== "function") throw new TypeError("module must be latentwire/codec.wasm");
-  if (exports.abiVersion() !== ABI_VERSION)
-    throw new TypeError("module is codec.wasm of another release of latentwire: take this release's");
+  if (exports.abiVersion() !== ABI_VERSION) throw new TypeError("module is latentwire/codec.wasm of another release");
   const name = isBuild(ready) ? "javascript" : exports.simdBuild!() === 1 ? "simd" : "scalar";
   return codecOver(new Memory(exports as Exports, name));
 }

@@ -8,7 +8,7 @@ import type { Lanes } from "./types.js";
  */
 export function checkOptions(call: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null)
-    throw new TypeError(`${call}: options must be an object, not ${options === null ? "null" : typeof options}`);
+    throw new TypeError(`${call}: options must be an object, not ${String(options)}`);
   for (const name in options)
     if (!known.includes(name)) throw new TypeError(`${call}: unknown option "${name}"; it takes ${known.join(", ")}`);
 }

@@ -5,7 +5,7 @@
 import type { Codec, LatentType } from "./types.js";
 
 /** {@link resultsOf} of a build that is right; test/starting.test.ts asks the other builds. */
-const RIGHT = 0x3b3391e;
+const RIGHT = 0x40ee8a0f;
 
 /** Elements: the SIMD loops of every lane count run, and the ends that they leave to scalar ones. */
 const COUNT = 256;
@@ -19,17 +19,11 @@ export function resultsOf(codec: Codec): number {
   const add = (values: ArrayLike<number>): void => {
     for (let i = 0; i < values.length; i++) hash = Math.imul(hash ^ (values[i]! * 16), 0x01000193);
   };
-  const table = codec.table({
-    offsets: [-3, -6],
-    cdfs: [
-      [0, 6000, 20000, 46000, 60000, 64000, 65000, 65536],
-      [0, 300, 900, 2000, 9000, 20000, 45000, 56000, 63000, 64000, 64500, 64800, 65000, 65536],
-    ],
-    medians: [0.25, -0.5],
-  });
+  const row = [0, 300, 900, 2000, 9000, 20000, 45000, 56000, 63000, 65000, 65536];
+  const table = codec.table({ offsets: [-3, -6], cdfs: [row, row], medians: [0.25, -0.5] });
   // Around 0: the rows have most of them and escape some.
   const numbers = new Float32Array(COUNT);
-  for (let i = 0; i < COUNT; i++) numbers[i] = ((i * 7919 + (i >> 4)) % 23) - 11;
+  for (let i = 0; i < COUNT; i++) numbers[i] = ((i * 7919) % 23) - 11;
   const scaled = (scale: number, base: number) => numbers.map((value) => value * scale + base);
   const y = { type: "float32", dims: [1, 2, COUNT / 2], data: scaled(0.25, 0.125) };
   const symbols = { type: "int16", dims: y.dims, data: Int16Array.from(numbers) };

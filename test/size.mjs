@@ -33,7 +33,7 @@ const parts = [
   ['"latentwire", bundled, SIMD Wasm inside', await bundle('export * from "latentwire"'), 37_200],
   ['"latentwire/scalar", bundled', await bundle('export * from "latentwire/scalar"'), 14_600],
   ['"latentwire/javascript", bundled', await bundle('export * from "latentwire/javascript"'), 21_600],
-  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 7_100],
+  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 7_400],
   [
     "its two halves of a split model alone",
     await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
