@@ -91,7 +91,7 @@ function chosen(call: string, { own }: Builds, options: CreateOptions): Source |
   checkOptions(call, options, ["build", "module"]);
   const { module, build = isModule(own) ? "simd" : bestBuild() } = options;
   if (module !== undefined) {
-    if (options.build !== undefined) throw new TypeError("build and module: give one of them");
+    if (options.build !== undefined) throw new TypeError("build and module: give one");
     return module as Source;
   }
   if (isBuild(build)) return build;
@@ -162,7 +162,7 @@ function bytesOf(source: Source): Uint8Array<ArrayBuffer> {
 /** The module is valid, so what failed is the permission, or memory. */
 function blocked(cause: unknown): never {
   if ((cause as Error | null)?.name === "RangeError")
-    throw new CodecError("LIMIT_EXCEEDED", "no memory to compile the codec", { cause });
+    throw new CodecError("LIMIT_EXCEEDED", "no memory for the codec", { cause });
   throw new CodecError(
     "WASM_BLOCKED",
     "this page or host forbids compiling WebAssembly: allow 'wasm-unsafe-eval' in its Content-Security-Policy, " +
@@ -208,7 +208,7 @@ function exportsOf(ready: Ready): Partial<Exports> {
     return new WebAssembly.Instance(ready as WebAssembly.Module).exports as unknown as Partial<Exports>;
   } catch (cause) {
     if ((cause as Error | null)?.name === "RangeError")
-      throw new CodecError("LIMIT_EXCEEDED", "no memory for another codec", { cause });
+      throw new CodecError("LIMIT_EXCEEDED", "no memory for the codec", { cause });
     // WebKit compiles in spite of the policy and refuses the instance.
     if ((cause as Error | null)?.name === "CompileError") blocked(cause);
     throw new TypeError("module must be latentwire/codec.wasm", { cause });
