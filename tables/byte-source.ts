@@ -63,6 +63,17 @@ export class PartSource implements ByteSource {
   }
 }
 
+/** Node reads less than 2 GiB in one call. */
+const MOST_AT_ONCE = 2 ** 30;
+
+function allocate(length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch {
+    throw new CodecError("LIMIT_EXCEEDED", `there is no memory for ${length} bytes`);
+  }
+}
+
 /** A file, open until `close`. */
 export class FileSource implements ByteSource {
   readonly size: number;
@@ -78,9 +89,9 @@ export class FileSource implements ByteSource {
   read(offset: number, length: number): Uint8Array {
     check(this, offset, length);
     this.budget.charge("the file", 1, length);
-    const bytes = new Uint8Array(length);
+    const bytes = allocate(length);
     for (let at = 0; at < length; ) {
-      const got = readSync(this.#file, bytes, at, length - at, offset + at);
+      const got = readSync(this.#file, bytes, at, Math.min(length - at, MOST_AT_ONCE), offset + at);
       if (got === 0) throw new CodecError("TRUNCATED", "the file became shorter while it was read");
       at += got;
     }

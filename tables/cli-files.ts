@@ -12,7 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { CodecError } from "latentwire";
 import { type ByteSource, FileSource, MemorySource } from "./byte-source.js";
 import { UsageError, type Values } from "./cli-arguments.js";
@@ -73,10 +73,15 @@ export function refuseInputAsOutput(values: Values, positionals: readonly string
   for (const input of [...positionals, ...Object.values(others).flat()]) {
     if (typeof input !== "string" || input === "-") continue;
     const stats = found(input);
-    const within =
-      stats?.isDirectory() && !String(output).endsWith(".lwb") && same(found(join(input, basename(String(output)))));
+    const within = stats?.isDirectory() && !String(output).endsWith(".lwb") && isWithin(input, String(output));
     if (same(stats) || within) throw new UsageError(`-o ${output} is an input (${input}): choose another name`);
   }
+}
+
+/** Whether a file is in a folder or in one of its folders. */
+function isWithin(folder: string, file: string): boolean {
+  const path = relative(realpathSync(folder), realpathSync(file));
+  return !path.startsWith("..") && !isAbsolute(path);
 }
 
 /**

@@ -49,6 +49,7 @@ test("an output that is an input is refused under every name", () => {
     [["encode", ...raw, "-o", "tables.json"], /is an input \(tables.json\)/],
     [["decode", "packet.lw", "--tables", "tables.json", "-o", "packet.lw"], /is an input \(packet.lw\)/],
     [["tables", "fit", "samples", "-o", "samples/0.npy"], /is an input \(samples\)/],
+    [["tables", "fit", ".", "-o", "samples/0.npy"], /is an input \(\.\)/],
   ];
   const before = ["latent.raw", "tables.json", "packet.lw", "samples/0.npy"].map((name) => readFileSync(at(name)));
   for (const [args, message] of cases) {
