@@ -86,8 +86,10 @@ export function positive(values: Values, name: string): number | undefined {
   const given = text(values, name);
   if (given === undefined) return undefined;
   const number = Number(given);
-  if (given.trim() !== "" && number > 0 && number < Number.POSITIVE_INFINITY) return number;
-  throw new UsageError(`--${name} must be a positive number, not ${given}`);
+  // As the codec has it.
+  const single = Math.fround(number);
+  if (given.trim() !== "" && single > 0 && single < Number.POSITIVE_INFINITY) return number;
+  throw new UsageError(`--${name} must be a positive number that a float32 can hold, not ${given}`);
 }
 
 /** A whole number from `least` to `most`, or undefined. */

@@ -76,9 +76,17 @@ export async function makePrior(codec: Codec, values: Values): Promise<ChosenPri
   const bundle = naming(tables, () => openTables(codec, bytes, kind));
   const name = chooseTable(bundle, kind, chosen);
   if (perSymbol) return bare(bundle.gaussian(codec, name, perSymbol, common));
-  if (rows !== undefined)
-    return bare(bundle.indexed(codec, name, await withInput(rows, (source) => readRows(source, rows)), common));
   const entry = bundle.entry(name);
+  if (rows !== undefined) {
+    const numbers = await withInput(rows, (source) => readRows(source, rows));
+    const wrong = numbers.find((row) => row < 0 || row >= entry.rows);
+    if (wrong !== undefined)
+      throw new CodecError(
+        "INVALID_FILE",
+        `${rows}: there is no row ${wrong}, the table has rows 0 .. ${entry.rows - 1}`,
+      );
+    return bare(bundle.indexed(codec, name, numbers, common));
+  }
   const axis = whole(values, "axis", 0, 6) ?? entry.axis;
   return {
     prior: bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) }),

@@ -440,6 +440,7 @@ test("exit code 2: the command line is at fault", () => {
     ["encode y.npy", /--tables is needed/],
     ["encode y.npy --tables table.json --lanes 7", /--lanes must be/],
     ["encode y.npy --tables table.json --step 0", /--step must be/],
+    ["encode y.npy --tables table.json --step 1e-60", /--step must be/],
     ["encode y.npy --tables table.json --axis x", /--axis must be/],
     ["encode y.npy --tables model.lwb --table x", /--table x is none of/],
     ["encode y.npy --tables model.lwb --table y", /it takes --scales/],
@@ -469,6 +470,14 @@ test("exit code 1: the data is at fault", () => {
       y.map((value, i) => (i === 7 ? Number.NaN : value)),
     ),
   );
+  writeFileSync(
+    at("rows9.npy"),
+    writeNpy(
+      "int32",
+      [120],
+      rows.map((row) => row && 9),
+    ),
+  );
   writeFileSync(at("large.lw"), "");
   // A hole: it takes no space on the disk.
   truncateSync(at("large.lw"), 2 ** 31 + 1);
@@ -493,6 +502,8 @@ test("exit code 1: the data is at fault", () => {
     ["decode - --tables table.json -o broken.npy", /CORRUPTED/, damaged],
     ["tables import y.npy", /UNSUPPORTED_FILE/],
     ["tables show y.npy", /INVALID_TABLE/],
+    ["encode y.npy --tables table.json --rows rows9.npy", /^latentwire: INVALID_FILE rows9\.npy: there is no row 9,/],
+    ["encode y.npy --tables table.json --rows y.npy", /^latentwire: INVALID_FILE y\.npy: element 0 /],
   ] as const)
     fails(line.split(" "), 1, message, input);
   assert.not(existsSync(at("broken.npy")));
