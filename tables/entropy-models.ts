@@ -98,8 +98,8 @@ export function importModels(
 const MAX_MODELS = 4096;
 /** Bytes that a number of a table takes on its way from a buffer to a row. */
 const NUMBER_BYTES = 32;
-/** A factorized prior's entry takes so many times the work of a Gaussian's, with CompressAI's 33 weights a channel. */
-const FACTORIZED_WORK = 8;
+/** Work of a factorized entry, over that of a Gaussian one, for each weight of its channel. CompressAI has 33 weights. */
+const WEIGHT_WORK = 0.5;
 
 const size = (tensor: StoredTensor | undefined): number => tensor?.shape.reduce((a, b) => a * b, 1) ?? 0;
 
@@ -227,7 +227,7 @@ function rebuiltFactorized(codec: Codec, { path, tensors }: Module, name: string
     entries += Math.max(0, median - low) + Math.max(0, high - median) + 4;
   }
   const weights = parts.matrices.reduce((sum, { length }) => sum + length, 0) / Math.max(1, quantiles.length / 3);
-  tensors.get("quantiles")!.budget.chargeEntries(name, entries, FACTORIZED_WORK * Math.max(1, Math.ceil(weights / 64)));
+  tensors.get("quantiles")!.budget.chargeEntries(name, entries, Math.max(1, WEIGHT_WORK * weights));
   let table: Table;
   try {
     table = codec.factorizedTable({ ...parts, factors, quantiles });
