@@ -25,7 +25,10 @@ const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
 
 /** A bundle with a right checksum, whatever its directory. */
 export function bundleOf(directory: unknown, blobs: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const json = typeof directory === "string" ? text(directory) : text(JSON.stringify(directory));
+  const json =
+    directory instanceof Uint8Array
+      ? directory
+      : text(typeof directory === "string" ? directory : JSON.stringify(directory));
   const body = concat(P("LWB", 1), u32(json.length), json, blobs);
   return concat(body, u32(xxh32(body)));
 }
@@ -169,21 +172,21 @@ type Fault = [read: (source: MemorySource) => unknown, bytes: Uint8Array, code: 
 const limit = "LIMIT_EXCEEDED";
 /** Each within the budget of its size. */
 export const hostile: Record<string, Fault> = {
-  "a list inside a constructor's arguments": [checkpoint, dictBomb(innerArgs, innerCall), limit],
-  "a dict of one list, again and again": [checkpoint, dictBomb(plainArgs, plainCall), limit],
-  "stride 0 in 16 models": [checkpoint, file("stride0_16_models.pth"), limit],
+  "a list inside a constructor's arguments": [checkpoint, dictBomb(innerArgs, innerCall), limit, /the dicts/],
+  "a dict of one list, again and again": [checkpoint, dictBomb(plainArgs, plainCall), limit, /the dicts/],
+  "stride 0 in 16 models": [checkpoint, file("stride0_16_models.pth"), limit, /scale_table/],
   "stride 0 in one model": [checkpoint, spread(1, 2 ** 25), limit],
-  "stride 0 in 400 models": [checkpoint, spread(400, 2 ** 17), limit],
-  "long names": [checkpoint, longNames, limit],
+  "stride 0 in 400 models": [checkpoint, spread(400, 2 ** 17), limit, /quantiles|one piece/],
+  "long names": [checkpoint, longNames, limit, /its tensors/],
   "stored members that overlap": [zip, overlapping(), "INVALID_FILE", /shares bytes/],
   "deflated members that overlap": [zip, sharedDeflated(), "INVALID_FILE", /shares bytes/],
-  "deflated zeros": [zip, deflatedMegabytes(), limit],
+  "deflated zeros": [zip, deflatedMegabytes(), limit, /zip: m/],
   "scales that would earn work": [
     checkpoint,
     npz({ a: { ...emptyCdf, scale_table: writeNpy("float32", [2], Float32Array.of(-1e30, 4e8)) } }),
     limit,
   ],
-  "400 rows near scale 4,900": [bundle, file("bundle_scale_bomb_400.lwb"), limit],
+  "400 rows near scale 4,900": [bundle, file("bundle_scale_bomb_400.lwb"), limit, /bundle: g/],
   "one row too large": [bundle, built(5001), "CORRUPTED", /5001/],
   "a table under 4,096 names": [bundle, sharing(large), limit],
   "a deep name": [bundle, bundleOf(`{"entries":[{"name":${deep(100_000)}}]}`), "CORRUPTED", /nested/],
@@ -191,7 +194,7 @@ export const hostile: Record<string, Fault> = {
   "scales that descend": [bundle, withScales(2, 1), "CORRUPTED", /ascend/],
   "scales that are not numbers": [bundle, withScales(1, Number.NaN), "CORRUPTED", /ascend/],
   "scales of rows to be built that descend": [bundle, built(2, 1), "CORRUPTED", /ascend/],
-  "bytes that are no UTF-8": [bundle, bundleOf("{").fill(255, 8, 9), "CORRUPTED"],
+  "bytes that are no UTF-8": [bundle, bundleOf(P(0x7b, 0xff, 0x7d)), "CORRUPTED", /no JSON/],
   "dtype is an object": [checkpoint, file("dtype_object.safetensors"), "INVALID_FILE", /dtype is an object/],
   "a deep header": [checkpoint, safetensorsOf(`{"a":${deep(100_000)}}`), "INVALID_FILE", /nested/],
   "metadata is null's list": [checkpoint, safetensorsOf({ __metadata__: [null] }), "INVALID_FILE"],
