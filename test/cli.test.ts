@@ -287,11 +287,6 @@ test("one rule for dimensions in fit, encode, decode and rate", () => {
     assert.is(bits.length, 2, `${name}: channels of rate`);
     assert.ok(bits[1] > bits[0] + count / 4, `${name}: ${bits}`);
   }
-  fails(
-    ["encode", "nct/0.npy", "--tables", "chw.lwb"],
-    1,
-    /nct\/0\.npy: the shape \[5,2,6\] has 5 channels, 2 .*--axis/,
-  );
 });
 
 test("folders are searched as a whole, and what is skipped is named", () => {
@@ -299,15 +294,11 @@ test("folders are searched as a whole, and what is skipped is named", () => {
   for (const name of ["nested/0.npy", "nested/deep/1.npy"]) writeFileSync(at(name), writeNpy("float32", dims, y));
   for (const name of ["nested/._0.npy", "nested/text.npy", "nested/deep/notes.txt"])
     writeFileSync(at(name), "no array");
-  for (const args of [
-    ["rate", "table.json", "nested"],
-    ["fit", "nested", "-o", "nested.lwb"],
-  ]) {
-    const { status, text, error } = run(["tables", ...args, "--json"]);
+  for (const line of ["tables rate table.json nested --json", "tables fit nested -o nested.lwb --json"]) {
+    const { status, text, error } = run(line.split(" "));
     assert.is(status, 0, error);
     assert.match(error, /^latentwire: skipped: nested\/\._0\.npy, nested\/deep\/notes\.txt, nested\/text\.npy\n/);
-    const report = JSON.parse(text);
-    assert.is(report.samples ?? report.latents.length, 2);
+    assert.match(text, /"samples": 2,|nested\/0\.npy[^]*nested\/deep\/1\.npy/);
   }
   fails(["tables", "rate", "table.json", "nested/text.npy"], 2, /nested\/text\.npy is no \.npy file/);
 });
@@ -319,10 +310,7 @@ test("limits of tables are none of latents: an array of 270 MB", () => {
   // A hole: it takes no space on the disk.
   truncateSync(at("large.npy"), head.length + 4 * shape.reduce((a, b) => a * b, 1));
   done(["encode", "large.npy", "--tables", "table.json", "-o", "large.lw"]);
-  const packet = new Uint8Array(readFileSync(at("large.lw")));
-  assert.equal(codec.inspect(packet).dims, shape);
-  rmSync(at("large.npy"));
-  rmSync(at("large.lw"));
+  assert.equal(codec.inspect(new Uint8Array(readFileSync(at("large.lw")))).dims, shape);
 });
 
 test("standard input is - in every command", () => {
@@ -353,15 +341,14 @@ test("--normalize: what the encoder is given", () => {
   const nodes = [{ op: "Identity", inputs: ["x"], output: "y" }];
   writeFileSync(at("identity.onnx"), onnxModel({ nodes, inputs: { x: value }, outputs: { y: value } }));
   const photo = join(root, "bench/photos/chelsea.png");
-  const medians = (...args: string[]) => {
-    const words = ["tables", "fit", photo, "--encoder", at("identity.onnx"), "--step", "0.001", "-o", "-", ...args];
+  const medians = (kind: string) => {
+    const options = ["--encoder", at("identity.onnx"), "--normalize", kind, "--step", "0.001", "-o", "-"];
+    const words = ["tables", "fit", photo, ...options];
     const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...words], { cwd: root });
     assert.is(status, 0, stderr.toString());
     return [...readBundle(new Uint8Array(stdout)).table(codec, "latent").medians!];
   };
-  const [unit, bytes, imagenet] = [[], ["--normalize", "0..255"], ["--normalize", "imagenet"]].map((a) =>
-    medians(...a),
-  );
+  const [unit, bytes, imagenet] = ["0..1", "0..255", "imagenet"].map(medians);
   unit.forEach((m, c) => {
     assert.ok(m > 0.1 && m < 1 && Math.abs(bytes[c] / 255 - m) < 1e-5, `${unit} ${bytes}`);
     assert.ok(Math.abs(imagenet[c] - (m - [0.485, 0.456, 0.406][c]) / [0.229, 0.224, 0.225][c]) < 1e-5);
@@ -490,6 +477,7 @@ test("exit code 1: the data is at fault", () => {
     ["tables fit y.npy nan.npy -o q", /^latentwire: NON_FINITE nan\.npy: /],
     ["tables fit y.npy far.npy --step 1e-30 -o q", /^latentwire: OUT_OF_RANGE y\.npy: /],
     ["tables rate table.json y.npy wide.npy", /^latentwire: SHAPE_MISMATCH wide\.npy: /],
+    ["encode nct/0.npy --tables chw.lwb", /nct\/0\.npy: the shape \[5,2,6\] has 5 channels, 2 .*--axis/],
     ["decode none.npy --tables y.npy", /^latentwire: INVALID_TABLE y\.npy: /],
     ["inspect y.npy", /NOT_A_PACKET/],
     ["inspect model.lwb", /NOT_A_PACKET .*tables show/],
