@@ -7,8 +7,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
+import { binaryen, withLocalMasks } from "./binaryen.mjs";
 import { toJavaScript } from "./javascript.mjs";
-import { withLocalMasks } from "./swizzle.mjs";
 import { toText } from "./text.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -40,14 +40,14 @@ const node = (...args) => execFileSync(process.execPath, args, { stdio: "inherit
 // asc compiles, binaryen's own optimizer makes it fast and small: asc's settings inline functions of up to 70 nodes,
 // which makes the module 2 KB larger after gzip
 // and nothing faster (W1, W2, W4 whole calls). --low-memory-unused: asc places nothing below 1,024.
-const wasmOpt = createRequire(asc).resolve("binaryen/bin/wasm-opt");
+const features = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int"];
+const scalarFlags = features.map((name) => `--enable-${name}`);
 for (const target of ["simd", "scalar"]) {
   const file = target === "simd" ? "dist/codec.wasm" : "dist/codec.scalar.wasm";
-  const features = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int"];
-  const flags = [...features, ...(target === "simd" ? ["simd"] : [])].map((name) => `--enable-${name}`);
+  const flags = target === "simd" ? [...scalarFlags, "--enable-simd"] : scalarFlags;
   node(asc, "--config", "asconfig.json", "--target", target);
-  node(
-    wasmOpt,
+  binaryen(
+    "wasm-opt",
     file,
     "-O3",
     "-fimfs",
@@ -109,10 +109,7 @@ generated(
   "scalar",
   `text:\n  "${toText(readFileSync("dist/codec.scalar.wasm"))}"`,
 );
-const javascript = toJavaScript("dist/codec.scalar.wasm").replace(
-  "export function instantiate",
-  "function instantiate",
-);
+const javascript = toJavaScript("dist/codec.scalar.wasm", scalarFlags);
 generated(
   "Plain JavaScript: for engines without WebAssembly, and pages that may not compile it. The same bytes, at a fraction of the speed.",
   "javascript",

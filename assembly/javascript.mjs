@@ -1,13 +1,9 @@
 // The scalar build as JavaScript, for engines without WebAssembly: binaryen's wasm2js translates it, esbuild makes it
 // small. Nothing of the codec is written by hand here.
-import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { transformSync } from "esbuild";
 import ts from "typescript";
-
-const require = createRequire(createRequire(import.meta.url).resolve("assemblyscript/bin/asc.js"));
-const ENABLED = ["bulk-memory", "sign-ext", "mutable-globals", "nontrapping-float-to-int"];
+import { binaryen } from "./binaryen.mjs";
 
 // wasm2js's own function throws at 2 GB instead of returning -1, and copies all memory for each 64 KB. This one doubles.
 // Addresses are signed in JavaScript's integer operations, so memory ends at 2 GB.
@@ -78,15 +74,12 @@ function replaced(text, pattern, replacement) {
   return text.replace(pattern, replacement);
 }
 
-/** The text of a module that exports `instantiate`, a function without arguments that returns the exports of a new instance. */
-export function toJavaScript(wasm) {
+/** The text of `instantiate`, a function without arguments that returns the exports of a new instance. `flags`: the features of the build. */
+export function toJavaScript(wasm, flags) {
   const lowered = `${wasm}.lowered.wasm`;
-  const flags = ENABLED.map((name) => `--enable-${name}`);
-  const run = (tool, ...args) =>
-    execFileSync(process.execPath, [require.resolve(`binaryen/bin/${tool}`), ...args], { stdio: "inherit" });
-  run("wasm-opt", wasm, ...flags, "--llvm-nontrapping-fptoint-lowering", "--alignment-lowering", "-o", lowered);
+  binaryen("wasm-opt", wasm, ...flags, "--llvm-nontrapping-fptoint-lowering", "--alignment-lowering", "-o", lowered);
   const output = `${wasm}.js`;
-  run("wasm2js", lowered, ...flags, "-O3", "-o", output);
+  binaryen("wasm2js", lowered, ...flags, "-O3", "-o", output);
   let text = withGrowth(readFileSync(output, "utf8"));
   rmSync(lowered);
   rmSync(output);
@@ -95,5 +88,5 @@ export function toJavaScript(wasm) {
   text = replaced(text, /function __wasm_memory_grow[\s\S]*?\n {4}\}\n/, `${grow}\n`);
   // wasm2js keeps one instance per file. A codec needs one of its own, helpers and all.
   text = replaced(text, /var retasmFunc = asmFunc\(\{\n?\}\);[\s\S]*$/, "return asmFunc({});");
-  return transformSync(`export function instantiate() {\n${text}\n}`, { minify: true, target: "es2018" }).code;
+  return transformSync(`function instantiate() {\n${text}\n}`, { minify: true, target: "es2018" }).code;
 }

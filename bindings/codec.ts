@@ -74,7 +74,7 @@ const NO_ELEMENTS: Span = {
 };
 
 /** The options of each call, by name. */
-const KNOWN = {
+export const KNOWN = {
   encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out"],
   decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements"],
   factorized: ["axis", "step"],

@@ -5,6 +5,7 @@ import { CodecError } from "./errors.js";
 import { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import { isRight } from "./proof.js";
+import { tag } from "./tensor.js";
 import type { Build, BuildName, Codec, CreateOptions } from "./types.js";
 
 /** What an entry of the package brings: the build inside it, and how it loads the others. */
@@ -130,8 +131,7 @@ function missing(name: Loadable, cause?: unknown): CodecError {
 const modules = new WeakMap<Build, WebAssembly.Module>();
 
 /** Whether it is compiled Wasm, of any realm. */
-const isModule = (value: unknown): value is WebAssembly.Module =>
-  Object.prototype.toString.call(value) === "[object WebAssembly.Module]";
+const isModule = (value: unknown): value is WebAssembly.Module => tag(value) === "WebAssembly.Module";
 
 /** What needs no compiling any more. */
 function knownAs(source: Source): Ready | undefined {

@@ -4,13 +4,14 @@
  * @module
  */
 import { builds } from "./builds.js";
+import { KNOWN } from "./codec.js";
 import { codecOf, readyFrom } from "./instantiate.js";
 import { checkOptions } from "./options.js";
 import { Queue, type QueuedPrior } from "./pool-queue.js";
 import { processors } from "./pool-threads.js";
 import type { Pool, PoolOptions, PoolPrior } from "./pool-types.js";
 import type { Start, WirePrior } from "./pool-worker.js";
-import { bytesOf, floatSpan, type Span, spanOf } from "./tensor.js";
+import { bytesOf, floatSpan, type Span, spanOf, tag } from "./tensor.js";
 import type { Build, Table } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
@@ -21,7 +22,6 @@ export type * from "./types.js";
 // ---- memory that changes hands
 
 const ARRAYS = { Uint8Array, Uint16Array, Float32Array, Int32Array, Int16Array, Int8Array } as const;
-const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 const isShared = (view: ArrayBufferView): boolean => tag(view.buffer) === "SharedArrayBuffer";
 /** Whether nothing else is in the buffer of `view`, so that the buffer can be moved. */
@@ -89,13 +89,9 @@ function handle(prior: PoolPrior): PoolPriorHandle {
 /** Symbols per byte of usual packets, to guess how long one takes. */
 const SYMBOLS_PER_BYTE = 10;
 
-const KNOWN = {
-  createPool: ["size", "maxPending", "worker", "build", "module"],
-  gaussian: ["means", "step", "table", "scaleTable"],
-  indexed: ["means", "step"],
-  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "signal", "transfer"],
-  decode: ["type", "dims", "stream", "header", "checksum", "maxElements", "out", "signal", "transfer"],
-};
+// A packet comes back in memory of its own, so there is no `out`.
+const ENCODE = [...KNOWN.encode.filter((name) => name !== "out"), "signal", "transfer"];
+const DECODE = [...KNOWN.decode, "signal", "transfer"];
 
 /**
  * Starts workers, each with a codec of its own. WebAssembly is compiled once, here.
@@ -103,7 +99,7 @@ const KNOWN = {
  * @throws PoolError `WORKER_LOST` where a worker cannot be started; RangeError for `size` or `maxPending`; what `create` throws.
  */
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
-  checkOptions("createPool", options, KNOWN.createPool);
+  checkOptions("createPool", options, ["size", "maxPending", "worker", "build", "module"]);
   const { size: wanted, maxPending: limit, worker, ...build } = options;
   const size = atLeastOne(wanted ?? processors(), "size");
   const maxPending = atLeastOne(limit ?? 32 * size, "maxPending");
@@ -138,7 +134,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return new PoolPriorHandle({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
     },
     async encode(latent, prior, options = {}) {
-      checkOptions("encode", options, KNOWN.encode);
+      checkOptions("encode", options, ENCODE);
       const { signal, transfer = false, ...rest } = options;
       const span = spanOf(latent, "latent");
       const handled = handle(prior);
@@ -149,7 +145,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       }) as never;
     },
     async decode(packet, prior, options = {}) {
-      checkOptions("decode", options, KNOWN.decode);
+      checkOptions("decode", options, DECODE);
       const { out, signal, transfer = false, ...rest } = options;
       const bytes = bytesOf(packet, "packet");
       if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))

@@ -32,7 +32,7 @@ export function bytesOf(value: unknown, name: string): Uint8Array {
 }
 
 // Typed arrays of another realm (a worker's, a test runner's) are not instances of this one's classes.
-const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
+export const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /** Whether `data` is the typed array of `type`, of any realm. */
 export function isArrayOf<T extends keyof typeof KNOWN>(

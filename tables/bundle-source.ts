@@ -1,6 +1,6 @@
 /** Where the bytes of a bundle come from: memory, a file, the network. */
 import { CodecError } from "../bindings/errors.js";
-import { isBytes } from "../bindings/tensor.js";
+import { isBytes, tag } from "../bindings/tensor.js";
 
 /**
  * What {@link loadBundle} takes: bytes, a `Blob` or a `File`, a `Response`, a URL, or text. Text is a URL in browsers; in Node, Deno
@@ -18,7 +18,7 @@ interface FileSystem {
 export async function readSource(given: BundleSource, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
   if (isBytes(given)) return given;
   // Judged by what they are called: another realm has classes of its own.
-  const kind = Object.prototype.toString.call(given).slice(8, -1);
+  const kind = tag(given);
   if (kind === "ArrayBuffer") return new Uint8Array(given as ArrayBuffer);
   if (kind === "String" || kind === "URL") {
     const file = fileOf(String(given));

@@ -1,11 +1,18 @@
-// A fault of V8 that the kernels step around. On processors without AVX the baseline compiler of Node 20 and 22 computes
-// `i8x16.swizzle` as zeros where the first operand is a local and the second a temporary: it puts the result into the
-// temporary's register before it has read it. A second operand that is a local as well keeps its register.
+// binaryen's tools, which assemblyscript brings, and one change of the SIMD build that they do not make.
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const require = createRequire(createRequire(import.meta.url).resolve("assemblyscript/bin/asc.js"));
+
+/** Runs a tool of binaryen. */
+export function binaryen(tool, ...args) {
+  execFileSync(process.execPath, [require.resolve(`binaryen/bin/${tool}`), ...args], { stdio: "inherit" });
+}
+
+// A fault of V8 that the kernels step around. On processors without AVX the baseline compiler of Node 20 and 22 computes
+// `i8x16.swizzle` as zeros where the first operand is a local and the second a temporary: it puts the result into the
+// temporary's register before it has read it. A second operand that is a local as well keeps its register.
 const SWIZZLE = "(i8x16.swizzle";
 
 /** The end of the expression that begins with the parenthesis at `from`. */
@@ -18,10 +25,8 @@ function endOf(text, from) {
 
 /** Puts the second operand of such swizzles into a local, in place. Nothing that removes unused locals may run after it. */
 export function withLocalMasks(wasm, flags) {
-  const run = (tool, ...args) =>
-    execFileSync(process.execPath, [require.resolve(`binaryen/bin/${tool}`), ...args, ...flags], { stdio: "inherit" });
   const file = `${wasm}.wat`;
-  run("wasm-dis", wasm, "-o", file);
+  binaryen("wasm-dis", wasm, ...flags, "-o", file);
   let text = readFileSync(file, "utf8");
   const functions = new Set();
   // From the last one to the first, so that those before keep their places.
@@ -40,6 +45,6 @@ export function withLocalMasks(wasm, flags) {
     text = `${text.slice(0, header + locals)}\n  (local $mask v128)${text.slice(header + locals)}`;
   }
   writeFileSync(file, text);
-  run("wasm-as", file, "-o", wasm);
+  binaryen("wasm-as", file, ...flags, "-o", wasm);
   rmSync(file);
 }
