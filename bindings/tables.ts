@@ -5,7 +5,7 @@
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
-import { bytesOf, isBytes } from "./tensor.js";
+import { bytesOf, isBytes, tag } from "./tensor.js";
 import type { Bytes, Table, TableJson, TableSource } from "./types.js";
 
 const HEADER = [0x4c, 0x57, 0x54, 1];
@@ -19,6 +19,9 @@ export const hex = (value: number, digits: number): string => value.toString(16)
 const invalid = (message: string): never => {
   throw new CodecError("INVALID_TABLE", message);
 };
+
+/** A value of a table's JSON for a message: it may be anything, and have any toString. */
+const shown = (value: unknown): string => (typeof value === "object" ? tag(value) : String(value));
 
 /** A loaded table, as the caller has it. */
 export class TableHandle implements Table {
@@ -53,6 +56,10 @@ export class TableHandle implements Table {
   }
 }
 
+/** Whether it is a function: a table's JSON may have any key, but no functions. */
+const isMethod = (source: object, name: string): boolean =>
+  typeof (source as Record<string, unknown>)[name] === "function";
+
 /** The tables of a codec. Loading the same one twice costs no memory. */
 export class Tables {
   readonly #memory: Memory;
@@ -69,8 +76,10 @@ export class Tables {
     if (source instanceof TableHandle && source.addressIn(this.#memory) !== undefined) return source;
     if (isBytes(source)) return this.#loadBytes(source.slice(), false);
     // A table of another codec, which may be of another copy of this package.
-    if ("bytes" in source) return this.#loadBytes(bytesOf(source.bytes(), "table.bytes()").slice(), false);
-    if ("entries" in source) throw new TypeError("table is a Bundle: bundle.table(codec, name) gives its tables");
+    if (isMethod(source, "bytes"))
+      return this.#loadBytes(bytesOf((source as Table).bytes(), "table.bytes()").slice(), false);
+    if (isMethod(source, "factorized"))
+      throw new TypeError("table is a Bundle: bundle.table(codec, name) gives its tables");
     return this.#loadBytes(tableToBinary(source as TableJson), true);
   }
 
@@ -109,13 +118,15 @@ export class Tables {
 function tableToBinary(json: TableJson): Uint8Array {
   const { offsets, cdfs, medians } = json;
   if (json.format !== undefined && json.format !== "latentwire-tables")
-    invalid(`format is ${JSON.stringify(json.format)}, not "latentwire-tables"`);
-  if (json.version !== undefined && json.version !== 1) invalid(`table version ${json.version}; this release reads 1`);
+    invalid(`format is ${shown(json.format)}, not latentwire-tables`);
+  if (json.version !== undefined && json.version !== 1)
+    invalid(`table version ${shown(json.version)}; this release reads 1`);
   if (!Array.isArray(offsets) || !Array.isArray(cdfs)) invalid("a table needs the arrays offsets and cdfs");
   const rows = cdfs.length;
   if (rows < 1 || rows > MAX_ROWS) invalid(`${rows} rows; a table has 1 .. ${MAX_ROWS}`);
   if (offsets.length !== rows) invalid(`${offsets.length} offsets for ${rows} rows`);
-  if (medians !== undefined && medians.length !== rows) invalid(`${medians.length} medians for ${rows} rows`);
+  if (medians !== undefined && medians?.length !== rows)
+    invalid(`${shown((medians as typeof medians | null)?.length)} medians for ${rows} rows`);
 
   const out = [...HEADER, medians === undefined ? 0 : 1];
   pushVarint(out, rows);
@@ -123,17 +134,19 @@ function tableToBinary(json: TableJson): Uint8Array {
     const offset = offsets[r]!;
     const cdf = cdfs[r]!;
     if (!Number.isInteger(offset) || Math.abs(offset) > MAX_OFFSET)
-      invalid(`row ${r}: offset ${offset} is not an integer within +-2^30`);
+      invalid(`row ${r}: offset ${shown(offset)} is not an integer within +-2^30`);
     const entries = (cdf?.length ?? 0) - 1;
     if (!(entries >= 1 && entries <= MAX_ENTRIES)) invalid(`row ${r}: a cdf has 2 .. ${MAX_ENTRIES + 1} numbers`);
     if (cdf[0] !== 0 || cdf[entries] !== 65536)
-      invalid(`row ${r}: a cdf goes from 0 to 65536, not ${cdf[0]} to ${cdf[entries]}; cut rows to _cdf_length`);
+      invalid(
+        `row ${r}: a cdf goes from 0 to 65536, not ${shown(cdf[0])} to ${shown(cdf[entries])}; cut rows to _cdf_length`,
+      );
     pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
     pushVarint(out, entries);
     for (let k = 0; k < entries; k++) {
-      const freq = cdf[k + 1]! - cdf[k]!;
-      if (!Number.isInteger(freq) || freq < 1) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
-      if (k < entries - 1) pushVarint(out, freq - 1);
+      const next = cdf[k + 1]!;
+      if (!Number.isInteger(next) || next <= cdf[k]!) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
+      if (k < entries - 1) pushVarint(out, next - cdf[k]! - 1);
     }
   }
   const head = out.length;
@@ -142,8 +155,9 @@ function tableToBinary(json: TableJson): Uint8Array {
   if (medians !== undefined) {
     const view = new DataView(bytes.buffer);
     for (let r = 0; r < rows; r++) {
-      const median = Math.fround(medians[r]!);
-      if (!Number.isFinite(median)) invalid(`row ${r}: median ${medians[r]} is not a finite float32`);
+      const given: unknown = medians[r];
+      const median = typeof given === "number" ? Math.fround(given) : Number.NaN;
+      if (!Number.isFinite(median)) invalid(`row ${r}: median ${shown(given)} is not a finite float32`);
       view.setFloat32(head + 4 * r, median, true);
     }
   }

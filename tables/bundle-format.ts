@@ -73,8 +73,6 @@ const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
 const STOCK_ROWS = 64;
 /** The largest scale of which rows can be computed; see bindings/cdfs.ts. */
 const MAX_SCALE = 5000;
-/** Bytes that the directory may take as objects, for each of its own. */
-const DIRECTORY_COST = 32;
 
 const corrupted = (message: string): never => {
   throw new CodecError("CORRUPTED", `bundle: ${message}`);
@@ -150,8 +148,9 @@ export function parseBundle(
   // Before the directory is parsed, so that damage is reported as damage.
   if (view.getUint32(end, true) !== xxh32(bytes.subarray(0, end))) corrupted("the checksum does not match");
 
-  budget.charge("bundle: its directory", length, DIRECTORY_COST * length);
-  const parsed = parseJson(bytes.subarray(FIXED, FIXED + length), (message) => corrupted(`the directory ${message}`));
+  const parsed = parseJson("bundle: its directory", bytes.subarray(FIXED, FIXED + length), budget, (message) =>
+    corrupted(`the directory ${message}`),
+  );
   const directory = record(parsed, "the directory");
   const blobs = bytes.subarray(FIXED + length, end);
   const list = directory.entries;

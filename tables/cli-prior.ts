@@ -1,9 +1,11 @@
 /** The prior that the options of the command line describe. */
 import { type Codec, CodecError, type Prior, type TableJson } from "latentwire";
 import { type Bundle, type BundleKind, readBundle, writeBundle } from "latentwire/bundle";
+import { budgetOf } from "./byte-source.js";
 import { positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
 import { readInput, withInput } from "./cli-files.js";
 import { readFloats, readRows } from "./cli-latent.js";
+import { isRecord, parseJson } from "./json.js";
 import { type Layout, naming } from "./layout.js";
 
 /** Options that {@link makePrior} reads. */
@@ -32,19 +34,24 @@ export const isBundle = (bytes: Uint8Array): boolean => bytes[0] === 0x4c && byt
 export function openTables(codec: Codec, bytes: Uint8Array, kind: BundleKind): Bundle {
   if (isBundle(bytes)) return readBundle(bytes);
   const isBinary = bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x54;
-  const table = codec.table(isBinary ? new Uint8Array(bytes) : parseJson(bytes));
+  const table = codec.table(isBinary ? new Uint8Array(bytes) : tableJson(bytes));
   return readBundle(writeBundle([{ name: "table", kind, table }]));
 }
 
-function parseJson(bytes: Uint8Array): TableJson {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new CodecError("INVALID_TABLE", "the tables are no bundle, no binary table and no JSON");
-  }
-  if (json === null || typeof json !== "object") throw new CodecError("INVALID_TABLE", "the tables' JSON is no object");
-  return json as TableJson;
+function tableJson(bytes: Uint8Array): TableJson {
+  const refuse = (message: string): never => {
+    throw new CodecError("INVALID_TABLE", message);
+  };
+  const isMarked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  const budget = budgetOf(bytes.length);
+  const json = parseJson("the tables", isMarked ? bytes.subarray(3) : bytes, budget, (message) =>
+    refuse(
+      message === "is no JSON"
+        ? "the tables are no bundle, no binary table and no JSON"
+        : `the tables' JSON ${message}`,
+    ),
+  );
+  return isRecord(json) ? (json as unknown as TableJson) : refuse("the tables' JSON is no object");
 }
 
 /** A prior, and how dimensions of its latents are understood; undefined where no dimension selects rows. */

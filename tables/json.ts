@@ -1,11 +1,23 @@
 /** JSON out of files that may come from anyone. Needs no TextDecoder, which an AudioWorklet does not have. */
+import type { Budget } from "./budget.js";
 
 /** Deepest nesting that is read. Whoever walks the value, as JSON.stringify does, then needs little stack. */
 const MAX_DEPTH = 64;
 const CHUNK = 4096;
+/** Bytes that JSON.parse may allocate for one byte of text. */
+const BYTE_COST = 32;
 
-/** Parses UTF-8 JSON. Calls `refuse` for bytes that are no JSON, or nested too deep; other errors are the engine's. */
-export function parseJson(bytes: Uint8Array, refuse: (message: string) => never): unknown {
+/**
+ * Parses UTF-8 JSON. `what` begins the message where the file's budget is spent. Calls `refuse` for bytes that are no
+ * JSON, or nested too deep; other errors are the engine's.
+ */
+export function parseJson(
+  what: string,
+  bytes: Uint8Array,
+  budget: Budget,
+  refuse: (message: string) => never,
+): unknown {
+  budget.charge(what, bytes.length, BYTE_COST * bytes.length);
   if (depthOf(bytes) > MAX_DEPTH) return refuse(`is nested more than ${MAX_DEPTH} levels deep`);
   try {
     return JSON.parse(utf8(bytes));

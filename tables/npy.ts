@@ -1,30 +1,12 @@
-/** NumPy's .npy files and archives of them (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
+/** NumPy's .npy files and archives of them. */
 import { CodecError } from "latentwire";
 import type { Budget } from "./budget.js";
 import { type ByteSource, MemorySource } from "./byte-source.js";
+import { parseHeader } from "./npy-header.js";
 import { elementBytes, elementCount, gather, type StoredTensor, type StoredType } from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
 const MAX_HEADER = 2 ** 16;
-/** NumPy's own limit. */
-const MAX_RANK = 64;
-
-/** NumPy's names without their byte order. */
-const TYPES: Record<string, StoredType> = {
-  f8: "float64",
-  f4: "float32",
-  f2: "float16",
-  i8: "int64",
-  i4: "int32",
-  i2: "int16",
-  i1: "int8",
-  u8: "uint64",
-  u4: "uint32",
-  u2: "uint16",
-  u1: "uint8",
-  b1: "bool",
-};
-
 const invalid = (message: string): never => {
   throw new CodecError("INVALID_FILE", `npy: ${message}`);
 };
@@ -50,25 +32,28 @@ export function readNpy(source: ByteSource): StoredTensor {
   const length = wide ? view.getUint32(0, true) : view.getUint16(0, true);
   if (length > MAX_HEADER) invalid(`a header of ${length} bytes`);
   const start = 8 + (wide ? 4 : 2) + length;
-  const { descr, columns, shape } = parseHeader(new TextDecoder("latin1").decode(source.read(start - length, length)));
-  const type = typeOf(descr);
+  const text = new TextDecoder("latin1").decode(source.read(start - length, length));
+  const { type, isBigEndian, isFortran, shape } = parseHeader(text);
   const count = elementCount(shape, type, "the array");
   const width = elementBytes[type];
   refuseRest(source, start + count * width);
-  const bytes = () => {
-    const stored = source.read(start, count * width);
-    if (!columns || shape.length < 2) return stored;
-    return fromColumns(stored, type, shape, source.budget);
+  const { budget } = source;
+  const piece = (from: number, to: number) => {
+    const stored = source.read(start + from * width, (to - from) * width);
+    return isBigEndian ? littleEndian(stored, width, budget) : stored;
   };
-  return { type, shape, budget: source.budget, bytes };
+  // With one dimension longer than 1 the two orders are one.
+  const isOrdered = !isFortran || shape.filter((d) => d !== 1).length < 2;
+  if (isOrdered) return { type, shape, budget, bytes: () => piece(0, count), piece };
+  return { type, shape, budget, bytes: () => fromColumns(piece(0, count), type, shape, budget) };
 }
 
-/** A type by NumPy's name for it: `<f4`. */
-export function typeOf(descr: string): StoredType {
-  const [, endian, code] = /^([<>|=]?)([a-z]\d+)$/.exec(descr) ?? unsupported(`elements of type ${descr}`);
-  const type = Object.hasOwn(TYPES, code!) ? TYPES[code!]! : unsupported(`elements of type ${descr}`);
-  if (endian === ">" && elementBytes[type] > 1) unsupported("big-endian elements; save it as little-endian");
-  return type;
+/** A copy of elements whose highest byte is the first, in the order of this machine. */
+export function littleEndian(stored: Uint8Array, width: number, budget: Budget): Uint8Array {
+  budget.charge("an array of the other byte order", stored.length, stored.length);
+  const bytes = new Uint8Array(stored.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = stored[i + width - 1 - 2 * (i % width)]!;
+  return bytes;
 }
 
 /** An array in Fortran order as row-major elements. */
@@ -96,52 +81,6 @@ function refuseRest(source: ByteSource, end: number): void {
   if (isNpy(source.read(end, Math.min(6, rest))))
     unsupported("several arrays in one file; save each in a file of its own");
   invalid(`${rest} bytes behind the array`);
-}
-
-/** A header as NumPy reads it: a Python dict of `descr`, `fortran_order` and `shape`, with any quotes and blanks. */
-function parseHeader(header: string): { descr: string; columns: boolean; shape: number[] } {
-  // Blanks; a string without escapes; a number, which Python 2 may have ended with L; a name; one of ( ) [ ] { } , :
-  const token = /\s*(?:'([^'\\]*)'|"([^"\\]*)"|(\d+)L?(?![\w.])|([A-Za-z]+)|([()[\]{},:]))\s*/y;
-  const next = () => {
-    const [, single, double, digits, word, mark] = token.exec(header) ?? invalid("its header is no Python dict");
-    return { text: single ?? double, digits, word, mark };
-  };
-  const expect = (mark: string) => {
-    if (next().mark !== mark) invalid(`its header has no ${mark} where one must be`);
-  };
-  const found: { descr?: string; columns?: boolean; shape?: number[] } = {};
-  expect("{");
-  for (let one = next(); one.mark !== "}"; one = next()) {
-    expect(":");
-    const value = next();
-    if (one.text === "descr") found.descr = value.text ?? unsupported("a structured array");
-    else if (one.text === "fortran_order" && /^(True|False)$/.test(value.word ?? ""))
-      found.columns = value.word === "True";
-    else if (one.text === "shape" && value.mark === "(") found.shape = dimensions(next);
-    else invalid("its header has something else than descr, fortran_order and shape");
-    const { mark } = next();
-    if (mark === "}") break;
-    if (mark !== ",") invalid("its header has no , between two keys");
-  }
-  if (token.lastIndex !== header.length) invalid("its header goes on behind the dict");
-  const { descr, columns, shape } = found;
-  if (descr === undefined || columns === undefined || shape === undefined)
-    return invalid("its header has not all of descr, fortran_order and shape");
-  return { descr, columns, shape };
-}
-
-/** The rest of a tuple. `(3)` is a number in Python, not a tuple. */
-function dimensions(next: () => { digits: string | undefined; mark: string | undefined }): number[] {
-  const shape: number[] = [];
-  for (let one = next(); one.mark !== ")"; one = next()) {
-    if (one.digits === undefined) invalid("its shape is no tuple of numbers");
-    shape.push(Number(one.digits));
-    if (shape.length > MAX_RANK) unsupported(`an array of more than ${MAX_RANK} dimensions`);
-    const { mark } = next();
-    if (mark === ")" && shape.length > 1) break;
-    if (mark !== ",") invalid("its shape is no tuple of numbers");
-  }
-  return shape;
 }
 
 /** The arrays of a .npz file by name. */

@@ -7,9 +7,6 @@ import { elementBytes, elementCount, type StoredTensor, type StoredType } from "
 /** The format allows 100 MB, which JSON.parse can turn into gigabytes. This is enough for some 80,000 tensors. */
 const MAX_HEADER = 2 ** 23;
 
-/** Bytes that JSON.parse may allocate for one byte of text. */
-const HEADER_COST = 32;
-
 const TYPES: Record<string, StoredType> = {
   F64: "float64",
   F32: "float32",
@@ -45,8 +42,9 @@ export function safetensors(source: ByteSource, skipped: string[] = []): Map<str
   if (length > MAX_HEADER)
     throw new CodecError("LIMIT_EXCEEDED", `safetensors: a header of ${length} bytes, ${MAX_HEADER} is the most`);
   const text = source.read(8, length);
-  source.budget.charge("safetensors: its header", length, HEADER_COST * length);
-  const parsed = parseJson(text, (message) => invalid(`the header ${message}`));
+  const parsed = parseJson("safetensors: its header", text, source.budget, (message) =>
+    invalid(`the header ${message}`),
+  );
   const header = record(parsed, "the header");
   const found = new Map<string, StoredTensor>();
   for (const [name, value] of Object.entries(header)) {

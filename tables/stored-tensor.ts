@@ -45,6 +45,8 @@ export interface StoredTensor {
   readonly budget: Budget;
   /** The elements in row-major order, little-endian. Throws `TRUNCATED`, `INVALID_FILE`, `LIMIT_EXCEEDED`. */
   bytes(): Uint8Array;
+  /** The same of elements [from, to) alone, where they can be read without the others. */
+  readonly piece?: (from: number, to: number) => Uint8Array;
 }
 
 /** Number of elements of a shape. Throws `INVALID_FILE` for a dimension that is none, `LIMIT_EXCEEDED` for too many. */
@@ -92,33 +94,47 @@ function readers(view: DataView): Record<StoredType, (i: number) => number> {
 
 const scratch = new DataView(new ArrayBuffer(4));
 
-function elements(tensor: StoredTensor, name: string): { count: number; at: (i: number) => number } {
-  const count = elementCount(tensor.shape, tensor.type, name);
-  tensor.budget.charge(name, count, 4 * count);
-  const bytes = tensor.bytes();
-  if (bytes.length !== count * elementBytes[tensor.type])
+/** Elements [from, to) of a tensor that has `piece`. */
+export type Range = readonly [from: number, to: number];
+
+/** The bytes of a tensor, or of a range of it, as many as its shape asks for. `each`: bytes that an element becomes. */
+export function storedBytes(tensor: StoredTensor, name: string, range?: Range, each = 0): Uint8Array {
+  const all = elementCount(tensor.shape, tensor.type, name);
+  const [from, to] = range ?? [0, all];
+  tensor.budget.charge(name, to - from, each * (to - from));
+  const bytes = range && tensor.piece ? tensor.piece(from, to) : tensor.bytes();
+  if (bytes.length !== (to - from) * elementBytes[tensor.type])
     throw new CodecError("INVALID_FILE", `${name} has ${bytes.length} bytes for the shape [${tensor.shape}]`);
-  return { count, at: readers(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength))[tensor.type] };
+  return bytes;
 }
 
-/** The elements as float32. Throws `NON_FINITE` where one is NaN or infinite. */
-export function floats(tensor: StoredTensor, name: string): Float32Array {
-  const { count, at } = elements(tensor, name);
+function elements(tensor: StoredTensor, name: string, range: Range | undefined) {
+  const bytes = storedBytes(tensor, name, range, 4);
+  const at = readers(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength))[tensor.type];
+  const fault = (code: "NON_FINITE" | "INVALID_FILE", i: number, why = ""): never => {
+    throw new CodecError(code, `${name}: element ${(range?.[0] ?? 0) + i} is ${at(i)}${why}`);
+  };
+  return { count: bytes.length / elementBytes[tensor.type], at, fault };
+}
+
+/** The elements, or a range of them, as float32. Throws `NON_FINITE` where one is NaN or infinite. */
+export function floats(tensor: StoredTensor, name: string, range?: Range): Float32Array {
+  const { count, at, fault } = elements(tensor, name, range);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     out[i] = at(i);
-    if (!Number.isFinite(out[i])) throw new CodecError("NON_FINITE", `${name}: element ${i} is ${at(i)}`);
+    if (!Number.isFinite(out[i])) fault("NON_FINITE", i);
   }
   return out;
 }
 
-/** The elements as int32. Throws `INVALID_FILE` where one is not an int32. */
-export function integers(tensor: StoredTensor, name: string): Int32Array {
-  const { count, at } = elements(tensor, name);
+/** The elements, or a range of them, as int32. Throws `INVALID_FILE` where one is not an int32. */
+export function integers(tensor: StoredTensor, name: string, range?: Range): Int32Array {
+  const { count, at, fault } = elements(tensor, name, range);
   const out = new Int32Array(count);
   for (let i = 0; i < count; i++) {
     out[i] = at(i);
-    if (out[i] !== at(i)) throw new CodecError("INVALID_FILE", `${name}: element ${i} is ${at(i)}, not an int32`);
+    if (out[i] !== at(i)) fault("INVALID_FILE", i, ", not an int32");
   }
   return out;
 }

@@ -1,7 +1,8 @@
 /** Files of torch.save: a zip of one pickle and the tensors' storages. The pickle is read, never run; see pickle.ts. */
 import { CodecError } from "latentwire";
 import type { Budget } from "./budget.js";
-import { fromColumns, typeOf } from "./npy.js";
+import { fromColumns, littleEndian } from "./npy.js";
+import { type ElementType, typeOf } from "./npy-header.js";
 import { readPickle } from "./pickle.js";
 import { PickleForeign, PickleGlobal, PickleObject, PickleTuple, type PickleValue } from "./pickle-values.js";
 import { elementBytes, elementCount, gather, type StoredTensor, type StoredType } from "./stored-tensor.js";
@@ -234,17 +235,19 @@ function numpyArray(state: PickleValue, budget: Budget): StoredTensor | string {
   const text = data instanceof PickleObject && data.args instanceof PickleTuple ? data.args.items[0] : undefined;
   const stored = typeof text === "string" ? () => Buffer.from(text, "latin1") : () => data;
   const shape = dims.items;
-  let type: StoredType;
+  let element: ElementType;
   try {
-    type = typeOf(`${order === ">" ? ">" : "<"}${code}`);
+    element = typeOf(`${order === ">" ? ">" : "<"}${code}`);
   } catch (error) {
     if (error instanceof CodecError) return `an array of NumPy: ${error.message}`;
     throw error;
   }
+  const { type, isBigEndian } = element;
   const bytes = () => {
     const found = stored();
     if (!(found instanceof Uint8Array)) return invalid("an array of NumPy without bytes");
-    return columns === true ? fromColumns(found, type, shape, budget) : found;
+    const ordered = isBigEndian ? littleEndian(found, elementBytes[type], budget) : found;
+    return columns === true ? fromColumns(ordered, type, shape, budget) : ordered;
   };
   return { type, shape, budget, bytes };
 }

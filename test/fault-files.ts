@@ -7,6 +7,7 @@ import { readBundle } from "latentwire/bundle";
 import { parseBundle } from "../tables/bundle-format.js";
 import type { ByteSource, MemorySource } from "../tables/byte-source.js";
 import { openCheckpoint } from "../tables/checkpoint.js";
+import { openTables } from "../tables/cli-prior.js";
 import { importModels } from "../tables/entropy-models.js";
 import { writeNpy } from "../tables/npy.js";
 import { ZipArchive } from "../tables/zip.js";
@@ -148,6 +149,15 @@ function sharing(table: { fingerprint: string; bytes(): Uint8Array }): Uint8Arra
   return bundleOf({ entries: many(4096, (i) => ({ ...entry, name: `n${i}` })) }, bytes);
 }
 
+/** A table of one row. */
+export const tableJson = {
+  format: "latentwire-tables",
+  version: 1,
+  offsets: [-1],
+  cdfs: [[0, 9, 60000, 65536]],
+  medians: [0.5],
+};
+
 export const codec = createSync();
 
 // ---- what reads a file; each asks for all that the file has
@@ -165,6 +175,8 @@ export function bundle({ bytes, budget }: MemorySource): void {
   JSON.stringify([read.entries, read.meta]);
   parseBundle(bytes, budget);
 }
+
+export const tables = ({ bytes }: MemorySource) => openTables(codec, bytes, "factorized");
 
 const large = codec.table({ offsets: [0], cdfs: [[...many(30_000, (i) => i), 65536]] });
 /** What reads it, and the error that it ends in. */
@@ -195,6 +207,8 @@ export const hostile: Record<string, Fault> = {
   "scales that are not numbers": [bundle, withScales(1, Number.NaN), "CORRUPTED", /ascend/],
   "scales of rows to be built that descend": [bundle, built(2, 1), "CORRUPTED", /ascend/],
   "bytes that are no UTF-8": [bundle, bundleOf(P(0x7b, 0xff, 0x7d)), "CORRUPTED", /no JSON/],
+  "a table of deep JSON": [tables, text(`{"offsets":${deep(100_000)}}`), "INVALID_TABLE", /nested/],
+  "a table whose version is an object": [tables, text('{"version":{"toString":1}}'), "INVALID_TABLE", /Object/],
   "dtype is an object": [checkpoint, file("dtype_object.safetensors"), "INVALID_FILE", /dtype is an object/],
   "a deep header": [checkpoint, safetensorsOf(`{"a":${deep(100_000)}}`), "INVALID_FILE", /nested/],
   "metadata is null's list": [checkpoint, safetensorsOf({ __metadata__: [null] }), "INVALID_FILE"],

@@ -9,6 +9,7 @@ import { BASE_BYTES, BASE_WORK, type Budget, PER_BYTE } from "../tables/budget.j
 import { parseBundle } from "../tables/bundle-format.js";
 import { type ByteSource, budgetOf, MemorySource, PartSource } from "../tables/byte-source.js";
 import { openCheckpoint } from "../tables/checkpoint.js";
+import { openTables } from "../tables/cli-prior.js";
 import { importModels } from "../tables/entropy-models.js";
 import { readPickle } from "../tables/pickle.js";
 import { ZipArchive } from "../tables/zip.js";
@@ -150,7 +151,18 @@ test("every field may be anything", () => {
       ...["quantiles", "__metadata__"].map((key) => ({ [key]: value })),
       value,
     ];
+    const tables = [
+      ...[...Object.keys(make.tableJson), "bytes", "entries"].map((key) => ({ ...make.tableJson, [key]: value })),
+      ...[0, 1, 2, 3].map((k) => ({
+        ...make.tableJson,
+        cdfs: [make.tableJson.cdfs[0].map((freq, i) => (i === k ? value : freq))],
+      })),
+      { ...make.tableJson, offsets: [value] },
+      { ...make.tableJson, medians: [value] },
+      value,
+    ];
     const outcomes = [
+      ...tables.map((json) => () => openTables(codec, text(JSON.stringify(json)), "factorized")),
       ...bundles.map((bytes) => () => make.bundle(new MemorySource(bytes))),
       ...headers.map((header) => () => checkpoint(new MemorySource(make.safetensorsOf(header)))),
     ];
@@ -163,7 +175,7 @@ test("every field may be anything", () => {
         counts.refused++;
       }
   }
-  assert.ok(counts.read >= 10 && counts.refused > 100, JSON.stringify(counts));
+  assert.ok(counts.read >= 30 && counts.refused > 250, JSON.stringify(counts));
 });
 
 test("a fault of the environment or of a program stays what it is", () => {
