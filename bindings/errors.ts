@@ -23,6 +23,7 @@
  * | `MODEL` | an ONNX session without the expected inputs or outputs |
  * | `WASM_BLOCKED` | the page or host forbids compiling WebAssembly; the message says what allows it |
  * | `BUILD_MISSING` | this engine needs a build that could not be loaded; the message says what to import and pass |
+ * | `BIG_ENDIAN` | this processor is big-endian, and no build of the codec runs there |
  */
 export type ErrorCode =
   | "NOT_A_PACKET"
@@ -43,7 +44,8 @@ export type ErrorCode =
   | "MODEL_MISMATCH"
   | "MODEL"
   | "WASM_BLOCKED"
-  | "BUILD_MISSING";
+  | "BUILD_MISSING"
+  | "BIG_ENDIAN";
 
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */
 export class CodecError extends Error {

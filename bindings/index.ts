@@ -15,7 +15,7 @@ export type * from "./types.js";
  * Makes a codec with memory of its own.
  *
  * @throws CodecError `WASM_BLOCKED` where the page or host forbids compiling WebAssembly, `BUILD_MISSING` where this engine needs a build that cannot be loaded,
- * `LIMIT_EXCEEDED` where there is no memory. TypeError for a module that is not this release's.
+ * `BIG_ENDIAN` on a big-endian processor, `LIMIT_EXCEEDED` where there is no memory. TypeError for a module that is not this release's.
  */
 export async function create(options: CreateOptions = {}): Promise<Codec> {
   return codecOf(await readyFrom(builds, options));

@@ -193,8 +193,11 @@ function fromText(text: string): Uint8Array<ArrayBuffer> {
 
 // ---- an instance
 
-/** A codec with memory of its own. Throws TypeError for a module that is not this release's, `LIMIT_EXCEEDED`. */
+/** A codec with memory of its own. Throws TypeError for a module that is not this release's, `LIMIT_EXCEEDED`, `BIG_ENDIAN`. */
 export function codecOf(ready: Ready): Codec {
+  // Wasm memory is little-endian. The views of class Memory have the byte order of the processor.
+  if (new Uint8Array(Uint16Array.of(1).buffer)[0] !== 1)
+    throw new CodecError("BIG_ENDIAN", "this processor is big-endian: use a little-endian one, such as x64 or ARM64");
   const exports = exportsOf(ready);
   if (typeof exports.abiVersion !== "function") throw new TypeError("module must be latentwire/codec.wasm");
   if (exports.abiVersion() !== ABI_VERSION) throw new TypeError("module is latentwire/codec.wasm of another release");

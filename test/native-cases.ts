@@ -1,8 +1,4 @@
 // The cases behind test/vectors/native-packets.json. Their names are in the file, so what makes them must not change.
-// `node --import tsx test/native-cases.ts` writes that file with the reference encoder: when docs/format.md changes its version, and for no other
-// reason. The file is there so that bytes never change silently.
-import { writeFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import {
   factorizedSample,
   featureMap,
@@ -15,7 +11,8 @@ import {
   type Sample,
   scaledTable,
 } from "./cases.js";
-import { encodeByReference, type Options } from "./io.js";
+import { hex } from "./engines/cases.js";
+import type { Options } from "./io.js";
 import { xxh64 } from "./reference.js";
 
 export interface NativeCase {
@@ -73,15 +70,6 @@ export function vectorOf(
   packet: Uint8Array,
 ): { name: string; bytes: number; hex?: string; xxh64?: string } {
   const isShort = packet.length <= 400;
-  const content = isShort
-    ? { hex: Buffer.from(packet).toString("hex") }
-    : { xxh64: xxh64(packet).toString(16).padStart(16, "0") };
+  const content = isShort ? { hex: hex(packet) } : { xxh64: xxh64(packet).toString(16).padStart(16, "0") };
   return { name, bytes: packet.length, ...content };
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const vectors = nativeCases().map(({ name, parts, options }) => vectorOf(name, encodeByReference(parts, options)));
-  const lines = vectors.map((vector) => `  ${JSON.stringify(vector)}`);
-  writeFileSync(new URL("vectors/native-packets.json", import.meta.url), `[\n${lines.join(",\n")}\n]\n`);
-  console.log(`${lines.length} packets`);
 }

@@ -119,6 +119,18 @@ for (const [what, [prepare, build]] of Object.entries(engines))
     assert.equal(packets, [packet, packet]);
   });
 
+test("a processor with the other order of bytes: BIG_ENDIAN, whichever build is asked for", () => {
+  // What `npm run test:engines -- s390x` shows on such a processor. Here arrays of 16 bits only seem to have that order.
+  const { status, stdout, stderr } = inProcess(`
+    const own = Uint16Array.of;
+    Uint16Array.of = (...values) => own.call(Uint16Array, ...values.map((value) => value << 8));
+    const { create } = await import("latentwire");
+    for (const build of ["simd", "scalar", "javascript"])
+      await create({ build }).catch(({ code, message }) => console.log(code, message));`);
+  assert.is(status, 0, stderr);
+  assert.match(stdout, /^(BIG_ENDIAN .*ARM64\n){3}$/);
+});
+
 /** A realm where the members of WebAssembly are these. */
 async function withWebAssembly(members: object, run: () => unknown): Promise<void> {
   const own = Object.fromEntries(Object.keys(members).map((key) => [key, WebAssembly[key as "Module"]]));

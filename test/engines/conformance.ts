@@ -14,12 +14,17 @@ export interface Order {
   without?: "WebAssembly" | "SIMD";
   /** Asks for the speed instead of the outcomes. */
   speed?: boolean;
+  /** Checks the committed vectors instead: the files that engines.ts has put beside this script. */
+  golden?: boolean;
+  /** Codes so many random cases instead. */
+  random?: number;
 }
 
 export interface Answer {
   build?: BuildName;
   outcomes?: Outcome[];
   speed?: Speed;
+  golden?: { passed: number; failed: string[] };
   /** Instead of the others: the code and message of what was thrown. */
   failure?: string;
 }
@@ -52,17 +57,40 @@ function speedOf(codec: Codec): Speed {
   return { encode: fastest(() => codec.encode(tensor, prior)), decode: fastest(() => codec.decode(packet, prior)) };
 }
 
+/** The committed vectors with this codec. What is imported is loaded by this order alone: some places have no `import()`. */
+async function goldenOf(codec: Codec): Promise<NonNullable<Answer["golden"]>> {
+  const { checkFiles, checkNative, packageSubject } = await import("../golden-checks.js");
+  // A path that no bundler resolves.
+  const { default: files } = await import([".", "vectors.js"].join("/"));
+  const { "native-packets.json": native, ...others } = files as Record<string, unknown>;
+  const contents = Object.entries(others).map(([name, content]) => [name, () => content]);
+  const reports = [
+    checkFiles(Object.fromEntries(contents), [packageSubject(codec.build, codec)]),
+    checkNative(native, [codec]),
+  ];
+  return {
+    passed: reports.reduce((sum, { passed }) => sum + passed.length, 0),
+    failed: reports.flatMap(({ failed }) => failed),
+  };
+}
+
 const values: Partial<Record<BuildName, Build>> = { javascript, scalar };
 
 /** Never rejects: a failure is an answer. */
-export async function answer({ build, byValue, without, speed }: Order): Promise<Answer> {
+export async function answer({ build, byValue, without, speed, golden, random }: Order): Promise<Answer> {
   try {
     if (without === "WebAssembly") Reflect.deleteProperty(globalThis, "WebAssembly");
     if (without === "SIMD") WebAssembly.validate = () => false;
     const value = byValue && build ? (values[build] ?? build) : build;
     const options = value === undefined ? {} : { build: value };
     const codec = byValue ? createSync(options) : await create(options);
-    return { build: codec.build, ...(speed ? { speed: speedOf(codec) } : { outcomes: outcomes(codec) }) };
+    if (speed) return { build: codec.build, speed: speedOf(codec) };
+    if (golden) return { build: codec.build, golden: await goldenOf(codec) };
+    if (random) {
+      const { randomOutcomes } = await import("./random.js");
+      return { build: codec.build, outcomes: randomOutcomes(codec, random, 1) };
+    }
+    return { build: codec.build, outcomes: outcomes(codec) };
   } catch (error) {
     const { code, name, message, stack } = error as Error & { code?: string };
     return { failure: code ? `${code}: ${message}` : `${name}: ${message}\n${stack}` };

@@ -1,6 +1,6 @@
 // The engines: where each is, what installs it, and how it runs the conformance script.
 import { execFile } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -36,6 +36,14 @@ const run = (file: string, args: string[], cwd = root) =>
 const runtimes = join(root, ".cache/runtimes/node_modules");
 const source = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
+/** The committed vectors as a module: not every engine can read files. */
+function vectorsModule(): string {
+  const folder = join(root, "test/vectors");
+  const names = readdirSync(folder).filter((name) => /^(compressai-|pmf_|native-).*\.json$/.test(name));
+  const entries = names.map((name) => `${JSON.stringify(name)}: ${readFileSync(join(folder, name), "utf8")}`);
+  return `export default {${entries.join(",")}};`;
+}
+
 /** Bundles the script, the page and the pool's worker from the built package: every engine gets these files. */
 export async function bundleTo(outdir: string): Promise<void> {
   const shared = { bundle: true, format: "esm", target: "es2022", outdir, absWorkingDir: root } as const;
@@ -46,6 +54,9 @@ export async function bundleTo(outdir: string): Promise<void> {
     splitting: true,
     external: ["node:*"],
   });
+  writeFileSync(join(outdir, "vectors.js"), vectorsModule());
+  // Older versions of Node take a .js file for a module only where this says so.
+  writeFileSync(join(outdir, "package.json"), '{ "type": "module" }');
   // workerd is named by a condition of the package's exports: it takes codec.wasm as a module.
   const worker = "export default { fetch: async (request) => Response.json(await answer(await request.json())) };";
   await build({
@@ -61,14 +72,20 @@ export async function bundleTo(outdir: string): Promise<void> {
   });
 }
 
-/** A program that takes the order as an argument and prints the answer. */
-function program(name: string, install: string, executables: (string | undefined)[], args: string[] = []): Engine {
+/** A program that takes the order as an argument and prints the answer. All of `needed` must be there. */
+function program(
+  name: string,
+  install: string,
+  executables: (string | undefined)[],
+  args: string[] = [],
+  needed: string[] = [],
+): Engine {
   return {
     name,
     install,
     async start(bundle) {
       const executable = executables.find((path) => path !== undefined && existsSync(path));
-      if (executable === undefined) return undefined;
+      if (executable === undefined || !needed.every((path) => existsSync(path))) return undefined;
       return {
         async run(order) {
           const script = [...args, join(bundle, "conformance.js"), JSON.stringify(order)];
@@ -96,6 +113,12 @@ export const v8Settings = [
   ["--liftoff-only"],
   ["--no-liftoff"],
 ] as const;
+
+/** Node for another processor, with that processor made by QEMU's user mode. */
+function emulated(processor: "arm64" | "s390x", qemu: string): Engine {
+  const [system, node] = [`/usr/${qemu}-linux-gnu`, join(runtimes, `node-${processor}/bin/node`)];
+  return program(`node ${processor}`, fromNpm, [`/usr/bin/qemu-${qemu}`], ["-L", system, node], [system, node]);
+}
 
 /** Cloudflare's runtime, by miniflare, which needs Node 22. */
 const workerd: Engine = {
@@ -180,8 +203,10 @@ const { BUN, DENO } = process.env;
 
 export const engines: Engine[] = [
   ...["20", "22", "24"].flatMap((major) => [nodeOf(major), ...v8Settings.map((flags) => nodeOf(major, ...flags))]),
+  emulated("arm64", "aarch64"),
+  emulated("s390x", "s390x"),
   program("bun", fromNpm, [BUN, join(runtimes, ".bin/bun")]),
-  program("deno", fromNpm, [DENO, join(runtimes, ".bin/deno")], ["run", "--allow-read"]),
+  program("deno", fromNpm, [DENO, join(runtimes, ".bin/deno")], ["run", "--allow-read", "--allow-env"]),
   workerd,
   hermes,
   ...browsers.map(browserEngine),

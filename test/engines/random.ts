@@ -1,7 +1,7 @@
 // Random latents under every prior and in every form: the three builds must write the same bytes, and each must read them back.
 import { type Codec, create } from "latentwire";
 import { anySample, type Random, random } from "../cases.js";
-import { codeOf, fnv, hex } from "./cases.js";
+import { codeOf, fnv, hex, type Outcome } from "./cases.js";
 
 const forms = [{}, {}, { header: "compact" }, { header: "compact", checksum: 2 }, { checksum: false }] as const;
 const lanes = ["auto", 1, 8, 16, 32] as const;
@@ -30,6 +30,23 @@ function coded(codec: Codec, rng: Random, kinds: Record<string, number>): string
   return `${hex(packet)} ${values}`;
 }
 
+/** What each of so many seeded cases gives. `kinds` counts the parts by their priors. */
+export function randomOutcomes(
+  codec: Codec,
+  cases: number,
+  seed: number,
+  kinds: Record<string, number> = {},
+): Outcome[] {
+  return Array.from({ length: cases }, (_, i) => {
+    let text = "";
+    // Each case has a seed of its own, so that one can be repeated alone.
+    const code = codeOf(() => {
+      text = coded(codec, random(seed + i), kinds);
+    });
+    return { name: `random case ${seed + i}`, packet: code === "none" ? text : `threw ${code}`, decoded: "" };
+  });
+}
+
 /** Compares so many seeded cases. Names the first that differs. */
 export async function compareRandom(cases: number, seed: number): Promise<{ name: string; wrong: string | undefined }> {
   const make = () => Promise.all((["simd", "scalar", "javascript"] as const).map((build) => create({ build })));
@@ -39,14 +56,7 @@ export async function compareRandom(cases: number, seed: number): Promise<{ name
   for (let i = 0; i < cases && wrong === undefined; i++) {
     // A codec keeps its tables, and here each case has tables of its own.
     if (i % 200 === 199) builds = await make();
-    // Each case has a seed of its own, so that one can be repeated alone.
-    const [simd, ...others] = builds.map((codec) => {
-      let text = "";
-      const code = codeOf(() => {
-        text = coded(codec, random(seed + i), kinds);
-      });
-      return code === "none" ? text : `threw ${code}`;
-    });
+    const [simd, ...others] = builds.map((codec) => randomOutcomes(codec, 1, seed + i, kinds)[0]!.packet);
     if (simd!.startsWith("threw") || others.some((text) => text !== simd))
       wrong = `npm run test:engines -- random --cases 1 --seed ${seed + i}:\n${[simd, ...others].map((text) => `     ${text}`).join("\n")}`;
   }

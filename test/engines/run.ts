@@ -14,14 +14,21 @@ import { type Outcome, outcomes } from "./cases.js";
 import type { Answer, Order, Speed } from "./conformance.js";
 import { bundleTo, type Engine, engines, type Session } from "./engines.js";
 import { bundleOutcomes } from "./extras.js";
-import { compareRandom } from "./random.js";
+import { compareRandom, randomOutcomes } from "./random.js";
 
 /** An order, where it runs, and the build that must answer, or the code that it must be refused with. */
 type Check = readonly [
   place: Parameters<Session["run"]>[1],
   order: Order,
-  expected: BuildName | "WASM_BLOCKED" | "BUILD_MISSING",
+  expected: BuildName | "WASM_BLOCKED" | "BUILD_MISSING" | "BIG_ENDIAN",
 ];
+
+/** The order that checks the committed vectors, and how many there are. */
+const golden: Check = ["", { golden: true }, "simd"];
+const goldenChecks = 12 + 56 + 117;
+
+/** Random cases that an emulated processor codes in a minute, and a part of those that are compared here. */
+const emulatedCases = 500;
 
 const program: readonly Check[] = [
   ["", {}, "simd"],
@@ -29,6 +36,7 @@ const program: readonly Check[] = [
   ["", { build: "javascript" }, "javascript"],
   ["", { without: "SIMD" }, "scalar"],
   ["", { without: "WebAssembly" }, "javascript"],
+  golden,
 ];
 
 /** No `import()` there: builds come by value. */
@@ -54,6 +62,11 @@ const checksOf: Record<string, readonly Check[]> = {
   firefox: page,
   webkitgtk: page,
   hermes: [["", {}, "javascript"]],
+  "node arm64": [...program.slice(0, 3), golden, ["", { random: emulatedCases }, "simd"]],
+  // Big-endian: refused by name, whatever the build.
+  "node s390x": [{}, { build: "scalar" } as const, { build: "javascript" } as const].map(
+    (order): Check => ["", order, "BIG_ENDIAN"],
+  ),
   // It compiles no Wasm at run time: SIMD comes as a module, the scalar build cannot come.
   workerd: [
     ["", {}, "simd"],
@@ -73,6 +86,13 @@ function difference(answer: Answer, expected: readonly Outcome[]): string | unde
   return answer.outcomes?.length === expected.length ? undefined : `${answer.outcomes?.length} cases`;
 }
 
+/** What an answer to the golden order lacks. */
+function goldenFault({ failure, golden }: Answer): string | undefined {
+  if (failure !== undefined || golden === undefined) return failure ?? "no answer";
+  if (golden.failed.length > 0) return golden.failed.slice(0, 5).join("\n");
+  return golden.passed === goldenChecks ? undefined : `${golden.passed} vectors instead of ${goldenChecks}`;
+}
+
 /** Everything that is computed once, in this Node with the SIMD build. */
 export async function prepare() {
   const codec = await create();
@@ -84,6 +104,7 @@ export async function prepare() {
   return {
     bundle,
     outcomes: outcomes(codec),
+    random: randomOutcomes(codec, emulatedCases, 1),
     extras: {
       pool: [],
       split: await splitOutcomes(ort),
@@ -98,15 +119,17 @@ export async function check(engine: Engine, expected: Awaited<ReturnType<typeof 
   if (session === undefined) return undefined;
   const results: { name: string; wrong: string | undefined }[] = [];
   try {
-    const checks = checksOf[engine.name] ?? (engine.name.includes(" --") ? program.slice(0, 1) : program);
+    const checks = checksOf[engine.name] ?? (engine.name.includes(" --") ? [program[0]!, golden] : program);
     for (const [place, order, build] of checks) {
       const answer = await session
         .run(order, place)
         .catch((error): Answer => ({ failure: `did not answer: ${error}` }));
       const code = answer.failure?.split(":")[0];
-      let wrong = build === code ? undefined : difference(answer, expected.outcomes);
+      let wrong: string | undefined;
+      if (order.golden) wrong = goldenFault(answer);
+      else if (build !== code) wrong = difference(answer, order.random ? expected.random : expected.outcomes);
       if (wrong === undefined && answer.build !== undefined && answer.build !== build) wrong = `build ${answer.build}`;
-      const how = Object.entries(order).map(([key, value]) => `${key} ${value}`);
+      const how = Object.entries(order).map(([key, value]) => (value === true ? key : `${key} ${value}`));
       results.push({ name: [engine.name, place, ...how, `-> ${build}`].filter(Boolean).join(", "), wrong });
     }
     if (session.extras !== undefined) {
@@ -159,7 +182,7 @@ async function main(): Promise<void> {
   if (values.speed) {
     // workerd's clock stands still while a request runs.
     for (const engine of engines)
-      if (isWanted(engine.name) && engine.name !== "workerd" && !engine.name.includes(" --"))
+      if (isWanted(engine.name) && engine.name !== "workerd" && !/ --|64|390/.test(engine.name))
         await printSpeed(engine, expected.bundle);
     return;
   }
