@@ -13,27 +13,48 @@ function round32(acc: u32, word: u32): u32 {
   return rotl<u32>(acc + word * P32_2, 13) * P32_1;
 }
 
-export function xxh32(p: usize, length: usize, seed: u32): u32 {
-  const end = p + length;
-  let h: u32;
-  if (length >= 16) {
-    let a = seed + P32_1 + P32_2;
-    let b = seed + P32_2;
-    let c = seed;
-    let d = seed - P32_1;
-    const limit = end - 16;
-    do {
-      a = round32(a, load<u32>(p, 0, 1));
-      b = round32(b, load<u32>(p, 4, 1));
-      c = round32(c, load<u32>(p, 8, 1));
-      d = round32(d, load<u32>(p, 12, 1));
-      p += 16;
-    } while (p <= limit);
-    h = rotl<u32>(a, 1) + rotl<u32>(b, 7) + rotl<u32>(c, 12) + rotl<u32>(d, 18);
-  } else {
-    h = seed + P32_5;
-  }
-  h += <u32>length;
+/** XXH32 of bytes that come in pieces: four accumulators, the number of bytes. */
+const sum: usize = memory.data(20, 16);
+
+export function beginSum(seed: u32): void {
+  store<u32>(sum, seed + P32_1 + P32_2);
+  store<u32>(sum, seed + P32_2, 4);
+  store<u32>(sum, seed, 8);
+  store<u32>(sum, seed - P32_1, 12);
+  store<u32>(sum, 0, 16);
+}
+
+/** Adds bytes: a multiple of 16, except for the last ones. Returns the address behind the last 16 that were added. */
+export function addToSum(p: usize, length: usize): usize {
+  store<u32>(sum, load<u32>(sum, 16) + <u32>length, 16);
+  if (length < 16) return p;
+  const limit = p + length - 16;
+  let a = load<u32>(sum);
+  let b = load<u32>(sum, 4);
+  let c = load<u32>(sum, 8);
+  let d = load<u32>(sum, 12);
+  do {
+    a = round32(a, load<u32>(p, 0, 1));
+    b = round32(b, load<u32>(p, 4, 1));
+    c = round32(c, load<u32>(p, 8, 1));
+    d = round32(d, load<u32>(p, 12, 1));
+    p += 16;
+  } while (p <= limit);
+  store<u32>(sum, a);
+  store<u32>(sum, b, 4);
+  store<u32>(sum, c, 8);
+  store<u32>(sum, d, 12);
+  return p;
+}
+
+/** The sum with the last bytes, [p, end), which addToSum has counted and left. */
+export function endSum(p: usize, end: usize): u32 {
+  const length = load<u32>(sum, 16);
+  // Below 16 bytes no accumulator has changed: the third is the seed.
+  let h = length + (length < 16
+    ? load<u32>(sum, 8) + P32_5
+    : rotl<u32>(load<u32>(sum), 1) + rotl<u32>(load<u32>(sum, 4), 7) + rotl<u32>(load<u32>(sum, 8), 12) +
+      rotl<u32>(load<u32>(sum, 12), 18));
   while (p + 4 <= end) {
     h = rotl<u32>(h + load<u32>(p, 0, 1) * P32_3, 17) * P32_4;
     p += 4;
@@ -45,6 +66,11 @@ export function xxh32(p: usize, length: usize, seed: u32): u32 {
   h = (h ^ (h >> 15)) * P32_2;
   h = (h ^ (h >> 13)) * P32_3;
   return h ^ (h >> 16);
+}
+
+export function xxh32(p: usize, length: usize, seed: u32): u32 {
+  beginSum(seed);
+  return endSum(addToSum(p, length), p + length);
 }
 
 const P64_1: u64 = 0x9e3779b185ebca87;

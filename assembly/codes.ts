@@ -2,7 +2,7 @@
 // them into errors of their own.
 
 /** Raised by one when exported functions, structures or codes change. */
-export const ABI_VERSION: u32 = 1;
+export const ABI_VERSION: u32 = 2;
 
 export const OK: i32 = 0;
 export const TRUNCATED: i32 = 1;

@@ -5,8 +5,8 @@ import { ABI_VERSION, fault } from "./codes";
 import { scratch as scratch64 } from "./memory";
 
 export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
-export { copyGrid, pieceAddress, release } from "./memory";
-export { checkMagic, freeReader, newReader, nextShape, openReader } from "./packet-header";
+export { copyGrid, pieceAddress, release, trim } from "./memory";
+export { freeReader, judgePacket, newReader, nextShape, openReader } from "./packet-header";
 export { beginPart, endPart, finishReader, readPart, stageRead } from "./packet-reader";
 export {
   beginEncode, closePart, dropPart, encodeChunk, endEncode, finishWriter, freeWriter, newWriter, openPart, stagePart,

@@ -6,10 +6,22 @@ import { fail, FIELD_NONE, LIMIT_EXCEEDED } from "./codes";
 /** Kernels read up to 128 bytes behind an input and write a little below an output. */
 export const PADDING: usize = 256;
 
-let blocksEnd: usize = (__heap_base + 63) & ~63;
-// The first free block of each power of two. The first word of a free block is the address of the next one.
+// All that a call leaves behind lies in memory, not in globals: so a host can carry it to another instance (trim).
+/** Where blocks end; 0: there is none yet. Then the last block; 0: there is none, or what `keep` gave lies behind it. */
+const ends: usize = memory.data(16, 16);
+const LAST_BLOCK: usize = 4;
+// The first free block of each power of two. The first word behind the header of a free block is the address of the
+// next one.
 const freeLists: usize = memory.data(128, 16);
+// The header of a block: its power of two, the block just before it or 0, whether it is free.
+const BLOCK_BEFORE: usize = 4;
+const BLOCK_FREE: usize = 8;
 const BLOCK_HEADER: usize = 64;
+
+function blocksEnd(): usize {
+  const end = <usize>load<u32>(ends);
+  return end ? end : (__heap_base + 63) & ~63;
+}
 
 // @ts-ignore: decorator
 @inline
@@ -29,9 +41,10 @@ function reserve(end: u64): bool {
 
 /** Memory that is never given back; 0: there is none. */
 export function keep(bytes: u64): usize {
-  const address = blocksEnd;
+  const address = blocksEnd();
   if (!reserve(<u64>address + bytes + PADDING)) return 0;
-  blocksEnd = align(address + <usize>bytes);
+  store<u32>(ends, <u32>align(address + <usize>bytes));
+  store<u32>(ends, 0, LAST_BLOCK);
   return address;
 }
 
@@ -47,24 +60,48 @@ export function allocate(bytes: u64): usize {
   if (block) {
     store<u32>(list, load<u32>(block, BLOCK_HEADER));
   } else {
+    const before = load<u32>(ends, LAST_BLOCK);
     block = keep(((<u64>1) << power) + BLOCK_HEADER + PADDING);
     if (block == 0) return 0;
     store<u32>(block, power);
+    store<u32>(block, before, BLOCK_BEFORE);
+    store<u32>(ends, <u32>block, LAST_BLOCK);
   }
+  store<u32>(block, 0, BLOCK_FREE);
   return block + BLOCK_HEADER;
 }
 
 /** Gives a block back. Never twice. */
 export function release(address: usize): void {
   if (address == 0) return;
-  const list = freeLists + (<usize>load<u32>(address - BLOCK_HEADER) << 2);
+  const block = address - BLOCK_HEADER;
+  const list = freeLists + (<usize>load<u32>(block) << 2);
   store<u32>(address, load<u32>(list));
-  store<u32>(list, <u32>(address - BLOCK_HEADER));
+  store<u32>(list, <u32>block);
+  store<u32>(block, 1, BLOCK_FREE);
+}
+
+/** Drops the free blocks behind the last one in use. Returns where blocks end now: what lies behind is not needed. */
+export function trim(): usize {
+  let end = blocksEnd();
+  let last = <usize>load<u32>(ends, LAST_BLOCK);
+  for (; last != 0 && load<u32>(last, BLOCK_FREE); last = <usize>load<u32>(last, BLOCK_BEFORE)) end = last;
+  for (let power: usize = 10; power < 32; power++) {
+    let link = freeLists + (power << 2);
+    for (let block = <usize>load<u32>(link); block != 0; block = <usize>load<u32>(link)) {
+      if (block < end) link = block + BLOCK_HEADER;
+      else store<u32>(link, load<u32>(block, BLOCK_HEADER));
+    }
+  }
+  store<u32>(ends, <u32>end);
+  store<u32>(ends, <u32>last, LAST_BLOCK);
+  return end;
 }
 
 /** Address of so many bytes of scratch; 0: there is none. Taking a block destroys what is there. */
 export function scratch(bytes: u64): usize {
-  return reserve(<u64>blocksEnd + bytes + PADDING) ? blocksEnd : 0;
+  const address = blocksEnd();
+  return reserve(<u64>address + bytes + PADDING) ? address : 0;
 }
 
 // ---- lists of bytes that grow: u32 address, u32 length, u32 capacity

@@ -1,15 +1,15 @@
 // The header of a packet (docs/format.md section 2): its constants, and reading it. A header is checked before memory
 // of the size that it names is taken.
 
-import { xxh32 } from "./checksum";
+import { addToSum, beginSum, endSum, xxh32 } from "./checksum";
 import {
-  CORRUPTED, fail, failAt, FIELD_CHECK, FIELD_CONTEXT, FIELD_CONTROL, FIELD_CORRECTIONS, FIELD_COUNT, FIELD_ESCAPES,
+  AGAIN, CORRUPTED, fail, failAt, FIELD_CHECK, FIELD_CONTEXT, FIELD_CONTROL, FIELD_CORRECTIONS, FIELD_COUNT, FIELD_ESCAPES,
   FIELD_FILE_HASHES, FIELD_FINGERPRINT, FIELD_HEADER, FIELD_INDEX_CHECKS, FIELD_PARTS, FIELD_SECTIONS, FIELD_SHAPE,
   FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, NOT_A_PACKET, OK, TRUNCATED, UNSUPPORTED_VERSION,
 } from "./codes";
 import { GUARD_COUNT, GUARD_LIST, GUARD_NEXT, nextCorrection, NO_CORRECTION } from "./guard";
 import { TAIL_UNIT } from "./interleaved";
-import { allocate, readVarint, release, room, scratch } from "./memory";
+import { allocate, piece, readVarint, release, room, scratch } from "./memory";
 import { openSingle } from "./single";
 import {
   STREAM_COMPRESSAI, STREAM_COUNT, STREAM_END, STREAM_ESCAPES, STREAM_ESCAPES_END, STREAM_LANES, STREAM_TAIL,
@@ -117,8 +117,69 @@ export function freeReader(reader: usize): void {
   release(reader);
 }
 
-/** Checks the first 4 bytes of a full packet (or all, if there are fewer) before the rest is copied. 0 or a code. */
-export function checkMagic(start: usize, length: u32): i32 {
+// ---- before a packet is copied
+
+/** The front of a packet has all up to its number of symbols: at most 3 + 1 + 1 + 4 + 7 * 5 bytes. */
+const FRONT_BYTES: u32 = 64;
+const front: usize = memory.data(64, 16);
+
+/**
+ * Judges a packet that is too large to be copied unseen: its check, then the numbers in its front. The host puts one
+ * piece after the other at `piece`, of any multiple of 16 bytes, the last one of at least 16. AGAIN: the next one is
+ * wanted. `limit`: the most elements that are accepted; in a form that does not say its number, this is the number.
+ */
+export function judgePacket(bytes: u32, from: u32, length: u32, form: u32, limit: u32): i32 {
+  if (from == 0) {
+    memory.copy(front, piece, min<u32>(bytes, FRONT_BYTES));
+    if (form == FORM_FULL) {
+      const code = checkMagic(front, length);
+      if (code) return code;
+    }
+    beginSum(0);
+  }
+  if (form == FORM_FULL && load<u8>(front, 1) & HAS_CHECK) {
+    const end = piece + bytes;
+    if (from + bytes < length) {
+      addToSum(piece, bytes);
+      return AGAIN;
+    }
+    if (length < 8) return fail(TRUNCATED, FIELD_CHECK);
+    if (endSum(addToSum(piece, bytes - 4), end - 4) != load<u32>(end - 4, 0, 1)) return fail(CORRUPTED, FIELD_CHECK);
+  }
+  return judgeFront(length, form, limit);
+}
+
+// Reads the numbers in the front and compares them with the limit and with the length.
+function judgeFront(length: u32, form: u32, limit: u32): i32 {
+  const reader = decoder;
+  memory.fill(reader, 0, READER_BYTES);
+  store<u32>(reader, <u32>front + (form == FORM_FULL ? 3 : 0), READER_CURSOR);
+  store<u32>(reader, <u32>front + min<u32>(length, FRONT_BYTES), READER_CURSOR + 4);
+  store<u32>(reader, 1, READER_PARTS);
+  if (form != FORM_STRING) {
+    const full = form == FORM_FULL;
+    const bytes = readFront(reader, full ? load<u8>(front, 1) : 0, full ? load<u8>(front, 2) : 0);
+    if (load<i32>(reader, READER_ERROR)) return load<i32>(reader, READER_ERROR);
+    store<u32>(reader, (bytes >> 8) & SECTION_CORRECTIONS, READER_CORRECTIONS);
+  }
+  if (form != FORM_FULL && load<u32>(reader, READER_SEVERAL) == 0) store<u32>(reader, limit, READER_COUNT);
+  store<u32>(reader, limit, READER_LIMIT);
+  store<u32>(reader, length, READER_LENGTH);
+  return checkCount(reader);
+}
+
+// Compares the number of symbols with the limit, and the length with what docs/format.md section 2.6 says.
+function checkCount(reader: usize): i32 {
+  const n = load<u32>(reader, READER_COUNT);
+  if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
+  const parts = min<u32>(load<u32>(reader, READER_PARTS), 65536);
+  const most = 65536 + <u64>n * (load<u32>(reader, READER_CORRECTIONS) ? 56 : 8) + 40 * parts;
+  const length = load<u32>(reader, READER_LENGTH);
+  return <u64>length > most ? failAt(CORRUPTED, FIELD_COUNT, n, length) : OK;
+}
+
+// The first 4 bytes of a full packet, or all, if there are fewer.
+function checkMagic(start: usize, length: u32): i32 {
   if (length < 4) return fail(TRUNCATED, FIELD_HEADER);
   if (load<u8>(start) != MAGIC_0 || (load<u8>(start, 1) & 0xf8) != MAGIC_1) return fail(NOT_A_PACKET, FIELD_HEADER);
   const version = <u32>load<u8>(start, 2) & 7;
@@ -182,10 +243,10 @@ export function openReader(reader: usize): i32 {
   store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_BODY);
   store<u32>(reader, left(reader), READER_STREAM_BYTES);
   if (load<u32>(reader, READER_INSPECT)) return OK;
-  const n = load<u32>(reader, READER_COUNT);
-  if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
   // A compact packet of one part, or a string, does not say its number of symbols.
-  return form == FORM_FULL || load<u32>(reader, READER_SEVERAL) ? openStream(reader) : OK;
+  if (form != FORM_FULL && load<u32>(reader, READER_SEVERAL) == 0) return OK;
+  const code = checkCount(reader);
+  return code ? code : openStream(reader);
 }
 
 // Magic, version and check of a full packet.
@@ -202,8 +263,9 @@ function checkStart(reader: usize, start: usize, length: u32): i32 {
   return valid || load<u32>(reader, READER_INSPECT) ? OK : fail(CORRUPTED, FIELD_CHECK);
 }
 
-// `flags` and `third` are the second and third byte of a full packet; 0 for a compact one.
-function readHeader(reader: usize, flags: u32, third: u32): void {
+// Reads all up to the number of symbols. `flags` and `third` are the second and third byte of a full packet; 0 for a
+// compact one. Returns the control byte, above it the sections byte.
+function readFront(reader: usize, flags: u32, third: u32): u32 {
   const compact = third == 0;
   const c = (third >> 3) & 7;
   const valid = third & SEVERAL ? !(flags & BATCH_OF_ONE) && c != 1 : c != 0 && !(third & HAS_SHAPES);
@@ -232,6 +294,12 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
     store<u32>(reader, parts, READER_PARTS);
     store<u32>(reader, number(reader, FIELD_COUNT), READER_COUNT);
   } else if (!compact) store<u32>(reader, readDims(reader, c, (flags & BATCH_OF_ONE) != 0), READER_COUNT);
+  return control | (sections << 8);
+}
+
+function readHeader(reader: usize, flags: u32, third: u32): void {
+  const bytes = readFront(reader, flags, third);
+  const sections = bytes >> 8;
   store<u32>(reader, load<u32>(reader, READER_CURSOR), READER_SHAPES);
   // Shapes are only checked here and read again by nextShape: there may be as many as the packet has bytes.
   if (third & HAS_SHAPES) while (readShape(reader) & SHAPE_FOLLOWS && load<i32>(reader, READER_ERROR) == OK);
@@ -244,12 +312,12 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
     store<u32>(reader, <u32>skip(reader, parts > left(reader) ? parts : 2 * parts, FIELD_INDEX_CHECKS), READER_CHECKS);
   }
   if (sections & SECTION_HASHES) {
-    const bytes = number(reader, FIELD_FILE_HASHES);
-    require(reader, bytes != 0 && bytes % 9 == 0, FIELD_FILE_HASHES);
-    skip(reader, bytes, FIELD_FILE_HASHES);
+    const hashes = number(reader, FIELD_FILE_HASHES);
+    require(reader, hashes != 0 && hashes % 9 == 0, FIELD_FILE_HASHES);
+    skip(reader, hashes, FIELD_FILE_HASHES);
   }
   store<u32>(reader, load<u32>(reader, READER_CURSOR) - load<u32>(reader, READER_START), READER_HEADER_BYTES);
-  readControl(reader, control);
+  readControl(reader, bytes & 0xff);
 }
 
 // Reads dimensions into READER_DIMS. Returns their product.

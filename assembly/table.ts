@@ -43,8 +43,8 @@ export const ENCODE_WINDOW: i32 = 1 << ENCODE_WINDOW_BITS;
 
 const cursor: usize = memory.data(12);
 
-/** The table that was loaded last. Each table has the address of the one before. */
-let lastTable: usize = 0;
+/** Address of the table that was loaded last. Each table has the address of the one before. */
+const lastTable: usize = memory.data(4, 4);
 
 /** Address at which the host puts a binary form of so many bytes; 0: no memory. */
 export function tableSource(length: usize): usize {
@@ -71,12 +71,12 @@ export function loadTable(source: usize, length: usize): usize {
     fail(code, FIELD_TABLE);
     return 0;
   }
-  for (let known = lastTable; known != 0; known = <usize>load<u32>(known, TABLE_BEFORE)) {
+  for (let known = <usize>load<u32>(lastTable); known != 0; known = <usize>load<u32>(known, TABLE_BEFORE)) {
     if (load<u64>(known, TABLE_FINGERPRINT) == load<u64>(table, TABLE_FINGERPRINT)) return known;
   }
   keep(<usize>load<u32>(table, TABLE_END) - table);
-  store<u32>(table, <u32>lastTable, TABLE_BEFORE);
-  lastTable = table;
+  store<u32>(table, load<u32>(lastTable), TABLE_BEFORE);
+  store<u32>(lastTable, <u32>table);
   return table;
 }
 

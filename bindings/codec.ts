@@ -104,6 +104,10 @@ class CodecImplementation implements Codec {
     return this.#memory.build === "simd";
   }
 
+  trim(): void {
+    this.#memory.trim();
+  }
+
   // ---- tables
 
   table(source: TableSource): Table {
@@ -276,9 +280,8 @@ class CodecImplementation implements Codec {
     const { dims: expected } = options;
     const type: LatentType = options.type ?? "float32";
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
-    if (expected !== undefined) checkDims(expected);
     if (source.table) memory.address(wasm.prepareTable(source.table, 0));
-    const reader = openPacket(memory, bytes, options, false);
+    const reader = openPacket(memory, bytes, options, false, expected && checkDims(expected));
     let dims = expected;
     if (memory.word(reader, abi.READER_FORM) === abi.FORM_FULL) {
       if (memory.word(reader, abi.READER_SEVERAL))

@@ -202,7 +202,7 @@ export function codecOf(ready: Ready): Codec {
   if (typeof exports.abiVersion !== "function") throw new TypeError("module must be latentwire/codec.wasm");
   if (exports.abiVersion() !== ABI_VERSION) throw new TypeError("module is latentwire/codec.wasm of another release");
   const name = isBuild(ready) ? "javascript" : exports.simdBuild!() === 1 ? "simd" : "scalar";
-  return codecOver(new Memory(exports as Exports, name));
+  return codecOver(new Memory(exports as Exports, name, () => exportsOf(ready) as Exports));
 }
 
 function exportsOf(ready: Ready): Partial<Exports> {

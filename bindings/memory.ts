@@ -12,13 +12,15 @@ import type { BuildName, LatentData, LatentType } from "./types.js";
  * ran at 0.70 of W1's speed.)
  */
 export const CHUNK = 65536;
-/** Elements of the piece: `piece` of assembly/memory.ts. */
-const PIECE = 16384;
+/** Bytes of the piece: `piece` of assembly/memory.ts. */
+export const PIECE = 65536;
+/** Unused bytes that stay: a new instance costs more than they do. */
+const SPARE = 2 ** 20;
 const LARGEST = 2 ** 32 - 2 ** 17;
 const BYTES = { float32: 4, int32: 4, int16: 2, int8: 1 } as const;
 
 export class Memory {
-  readonly wasm: Exports;
+  wasm: Exports;
   readonly build: BuildName;
   /** A part for calls that keep none. */
   readonly part: number;
@@ -29,10 +31,12 @@ export class Memory {
   f32!: Float32Array;
   f64!: Float64Array;
   #byType!: Record<LatentType, LatentData>;
+  readonly #instantiate: () => Exports;
 
-  constructor(wasm: Exports, build: BuildName) {
+  constructor(wasm: Exports, build: BuildName, instantiate: () => Exports) {
     this.wasm = wasm;
     this.build = build;
+    this.#instantiate = instantiate;
     this.#refresh();
     this.part = wasm.newPart(0);
   }
@@ -59,6 +63,32 @@ export class Memory {
     // time.
     if (this.u8.length === 0 || (this.build === "javascript" && this.u8.buffer !== this.wasm.memory.buffer))
       this.#refresh();
+  }
+
+  /** Whether so many bytes behind the blocks are more than there are. */
+  growsFor(bytes: number): boolean {
+    return (this.wasm.scratch(0) >>> 0) + bytes > this.u8.length;
+  }
+
+  /**
+   * Gives back what no table, reader, writer or sequence needs. Wasm memory cannot shrink, so another instance goes on
+   * with the same blocks at the same addresses. Nothing happens without memory for a second instance, and if the memory
+   * has not grown beyond `size`.
+   */
+  trim(size = 0): void {
+    if (this.u8.length <= size) return;
+    const end = this.wasm.trim() >>> 0;
+    if (this.u8.length - end <= SPARE) return;
+    let fresh: Exports;
+    try {
+      fresh = this.#instantiate();
+    } catch {
+      return;
+    }
+    if (fresh.scratch(end) === 0) return;
+    new Uint8Array(fresh.memory.buffer).set(this.u8.subarray(0, end));
+    this.wasm = fresh;
+    this.#refresh();
   }
 
   /** Address of so many bytes, for use until the next call. */
@@ -118,7 +148,7 @@ export class Memory {
     const block = rows * columns;
     const first = Math.ceil(from / block);
     const end = Math.floor(to / block);
-    const most = Math.floor((PIECE - 1 - high + low) / steps[0]) + 1;
+    const most = Math.floor((PIECE / 4 - 1 - high + low) / steps[0]) + 1;
     // If the elements are far apart, most of a piece would be wasted. Not for shared memory: what another thread writes
     // between the elements meanwhile would be lost.
     const suits = end > first && most > 0 && steps[0] + high - low <= 8 * block;

@@ -4,7 +4,7 @@
  */
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
-import type { Memory } from "./memory.js";
+import { type Memory, PIECE } from "./memory.js";
 import { type Agreement, agreed, checkOptions } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
 import { hex } from "./tables.js";
@@ -27,24 +27,48 @@ import { checkStepArrays, Held, Step } from "./writer.js";
 
 /**
  * Copies a packet into Wasm memory and reads its header. Returns the reader's address, with `kept` until freeReader.
- * Throws what is wrong with the packet, and TypeError or RangeError for options.
+ * `count`: the number of symbols, if the caller knows it. Throws what is wrong with the packet, and TypeError or
+ * RangeError for options.
  */
 export function openPacket(
   memory: Memory,
   packet: Uint8Array,
   options: Agreement & { readonly maxElements?: number | undefined },
   kept: boolean,
+  count?: number,
 ): number {
   const { maxElements = 2 ** 24 } = options;
   const { form, check } = agreed(options);
   // Not "< 0": NaN would switch the limit off.
   if (!(typeof maxElements === "number" && maxElements >= 0))
     throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
-  return load(memory, packet, form, check, Math.min(Math.floor(maxElements), 0xffffffff), kept, false);
+  const limit = Math.min(Math.floor(maxElements), 0xffffffff);
+  judge(memory, packet, form, form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit), kept);
+  return load(memory, packet, form, check, limit, kept, false);
 }
 
-/** Of a packet with more bytes than this the first ones are checked before it is copied. */
+/** A packet of more bytes than this is judged before it is copied, if memory would have to grow for it. */
 const COPIED_UNSEEN = 65536;
+
+/**
+ * Throws what is wrong with a large packet, as far as its check and its front say so. For `inspect`, which wants to know
+ * more than that, only whether it begins like a packet.
+ */
+function judge(memory: Memory, packet: Uint8Array, form: number, limit: number, kept: boolean, inspect = false): void {
+  const { length } = packet;
+  // A block may have twice the bytes.
+  if (length <= COPIED_UNSEEN || !memory.growsFor(kept ? 2 * length : length)) return;
+  const at = memory.wasm.pieceAddress();
+  let code: number = abi.AGAIN;
+  for (let from = 0; code === abi.AGAIN && !(inspect && from > 0); ) {
+    // The last piece has at least 16 bytes.
+    const to = length - from <= PIECE ? length : from + PIECE - 16;
+    memory.u8.set(packet.subarray(from, to), at);
+    code = memory.wasm.judgePacket(to - from, from, length, form, limit);
+    from = to;
+  }
+  if (!inspect || (code !== abi.AGAIN && code !== abi.CORRUPTED)) memory.check(code);
+}
 
 function load(
   memory: Memory,
@@ -56,13 +80,6 @@ function load(
   inspect: boolean,
 ): number {
   const { wasm } = memory;
-  if (form === abi.FORM_FULL && packet.length > COPIED_UNSEEN) {
-    // Large inputs that are no packets are not copied.
-    const at = memory.scratch(64);
-    const length = Math.min(packet.length, 4);
-    for (let i = 0; i < length; i++) memory.u8[at + i] = packet[i]!;
-    memory.check(wasm.checkMagic(at, length));
-  }
   const reader = memory.address(wasm.newReader(packet.length, kept ? 1 : 0));
   memory.setWord(reader, abi.READER_FORM, form);
   memory.setWord(reader, abi.READER_CHECK, check);
@@ -83,6 +100,17 @@ const MAX_LISTED = 65536;
 
 /** What a full packet says about itself. */
 export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
+  const size = memory.u8.length;
+  try {
+    judge(memory, packet, abi.FORM_FULL, 0xffffffff, false, true);
+    return infoOf(memory, packet);
+  } finally {
+    // A large packet is not kept in memory only because somebody looked at it.
+    memory.trim(size);
+  }
+}
+
+function infoOf(memory: Memory, packet: Uint8Array): PacketInfo {
   const reader = load(memory, packet, abi.FORM_FULL, 4, 0, false, true);
   const word = (field: number): number => memory.word(reader, field);
   const several = word(abi.READER_SEVERAL) === 1;
@@ -162,10 +190,10 @@ export class Reader implements PartReader {
   }
 
   #open(packet: Uint8Array, options: Agreement & { readonly maxElements?: number | undefined }): void {
-    const { wasm } = this.#memory;
-    const address = openPacket(this.#memory, packet, options, true);
+    const memory = this.#memory;
+    const address = openPacket(memory, packet, options, true);
     this.#address = address;
-    this.#held = new Held(this, () => wasm.freeReader(address));
+    this.#held = new Held(this, () => memory.wasm.freeReader(address));
   }
 
   /** Each string is a packet of its own. */

@@ -86,6 +86,7 @@ export class Tables {
   #loadBytes(bytes: Uint8Array, seal: boolean): TableHandle {
     const memory = this.#memory;
     const { wasm } = memory;
+    const size = memory.u8.length;
     const source = memory.address(wasm.tableSource(bytes.length));
     memory.u8.set(bytes, source);
     if (seal) {
@@ -94,13 +95,15 @@ export class Tables {
     }
     const address = wasm.loadTable(source, bytes.length) >>> 0;
     if (address === 0) {
+      const code = memory.faultCode;
+      memory.trim(size);
       if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42)
         invalid("these are the bytes of a bundle: loadBundle() of latentwire/bundle reads them");
       const reasons: Record<number, string> = {
         [abi.TRUNCATED]: "ends too early",
         [abi.UNSUPPORTED_VERSION]: "has another version",
       };
-      invalid(`the binary form ${reasons[memory.faultCode] ?? "breaks docs/format.md section 5"}`);
+      invalid(`the binary form ${reasons[code] ?? "breaks docs/format.md section 5"}`);
     }
     let handle = this.#handles.get(address);
     if (!handle) {

@@ -117,7 +117,7 @@ export class Writer implements PartWriter {
     memory.setWord(address, abi.WRITER_GUARD + abi.GUARD_HASHED, this.#hashed ? 1 : 0);
     memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_RELATIVE) >>> 3] = this.#margins?.relative ?? 0;
     memory.f64[(address + abi.WRITER_GUARD + abi.GUARD_ABSOLUTE) >>> 3] = this.#margins?.absolute ?? 0;
-    return [address, new Held(this, () => wasm.freeWriter(address))];
+    return [address, new Held(this, () => memory.wasm.freeWriter(address))];
   }
 
   get corrections(): number {

@@ -19,9 +19,21 @@ export function both(what: string, run: (codec: Codec, name: Build["name"]) => v
   for (const { name, codec } of builds) test(`${name}: ${what}`, () => run(codec, name));
 }
 
-/** A codec of its own, and the size of its memory: taken off the instance, because no API shows it. */
+/** A codec of its own, and the size of its memory: taken off its newest instance, because no API shows it. */
 export function watched(name: Build["name"]): { codec: Codec; bytes: () => number } {
   const memories: WebAssembly.Memory[] = [];
+  const codec = watching(memories, () => made(name));
+  if (memories.length !== 1) throw new Error(`${memories.length} memories of one codec`);
+  // These calls may go on in another instance.
+  for (const call of ["trim", "inspect", "table"] as const) {
+    const own = codec[call].bind(codec) as (argument: never) => unknown;
+    Object.assign(codec, { [call]: (argument: never) => watching(memories, () => own(argument)) });
+  }
+  return { codec, bytes: () => memories.at(-1)!.buffer.byteLength };
+}
+
+/** Runs something and adds the memories of the instances that it makes. */
+function watching<R>(memories: WebAssembly.Memory[], run: () => R): R {
   const { Instance } = WebAssembly;
   WebAssembly.Instance = new Proxy(Instance, {
     construct: (target, [module, imports]) => {
@@ -31,10 +43,11 @@ export function watched(name: Build["name"]): { codec: Codec; bytes: () => numbe
       return instance;
     },
   });
-  const codec = made(name);
-  WebAssembly.Instance = Instance;
-  if (memories.length !== 1) throw new Error(`${memories.length} memories of one codec`);
-  return { codec, bytes: () => memories[0].buffer.byteLength };
+  try {
+    return run();
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
 }
 
 /** `npm run test:all`. run.mjs finds the files that have more to do there by this name. */

@@ -544,7 +544,8 @@ test("packets of nothing but shapes, corrections or checks need no more memory t
     worker.on("error", reject);
   });
   await worker.terminate();
-  assert.equal(outcomes, ["read,LIMIT_EXCEEDED", "read,LIMIT_EXCEEDED", "CORRUPTED,read", "CORRUPTED,read"]);
+  // No reader takes so many bytes for no symbol; inspect reads what it can.
+  assert.equal(outcomes, ["CORRUPTED,LIMIT_EXCEEDED", "CORRUPTED,LIMIT_EXCEEDED", "CORRUPTED,read", "CORRUPTED,read"]);
 });
 
 test.run();
