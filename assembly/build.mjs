@@ -124,6 +124,7 @@ writeFileSync(
 const bundled = (input) =>
   buildSync({
     ...input,
+    absWorkingDir: root,
     bundle: true,
     minify: true,
     ignoreAnnotations: true,

@@ -48,6 +48,24 @@ test("the tarball holds the built package, its papers and nothing else", () => {
     for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));
 });
 
+test("SBOM: the package is all of itself; what builds it is pinned by hash", () => {
+  interface Component {
+    readonly purl: string;
+    readonly hashes?: { alg: string; content: string }[];
+  }
+  const sbom = (args: string) => {
+    const text = execFileSync(`npm run -s sbom -- ${args}`, { cwd: root, shell: true, encoding: "utf8" });
+    const { bomFormat, components, metadata } = JSON.parse(text);
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    assert.equal([bomFormat, metadata.component.purl], ["CycloneDX", `pkg:npm/latentwire@${version}`]);
+    return components as Component[];
+  };
+  assert.equal(sbom("--omit=dev"), []);
+  const tools = sbom("");
+  assert.ok(tools.some(({ purl }) => purl.startsWith("pkg:npm/assemblyscript@")));
+  for (const { purl, hashes } of tools) assert.is(hashes?.[0]?.alg, "SHA-512", purl);
+});
+
 test("Node imports every entry", async () => {
   writeFileSync(
     inProject("entries.js"),
