@@ -126,6 +126,25 @@ export interface Span extends CheckedTensor {
   n: number;
 }
 
+/**
+ * A tensor that is too large for memory. `read` gives elements [from, to) as a typed array of `type`; the codec asks for
+ * pieces in any order, and for some twice. It must not call the codec. Only the command line makes these.
+ */
+export class Pieces implements Span {
+  readonly data: LatentData;
+  readonly strides = undefined;
+  readonly offset = 0;
+  readonly n: number;
+  constructor(
+    readonly type: LatentType,
+    readonly dims: number[],
+    readonly read: (from: number, to: number) => LatentData,
+  ) {
+    this.data = newArray(type, 0);
+    this.n = checkDims(dims);
+  }
+}
+
 const isView = (tensor: TensorLike | TensorView): tensor is TensorView =>
   (tensor as TensorView | null)?.strides !== undefined;
 
@@ -133,6 +152,7 @@ const isView = (tensor: TensorLike | TensorView): tensor is TensorView =>
  * Checks a tensor or view. `name` is what messages call the argument. Throws TypeError, RangeError or SHAPE_MISMATCH.
  */
 export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
+  if (tensor instanceof Pieces) return tensor;
   if (tensor === null || typeof tensor !== "object" || !isView(tensor)) {
     const { type, data, dims } = checkTensor(tensor, name);
     return { type, data, dims, strides: undefined, offset: 0, n: data.length };
@@ -281,7 +301,8 @@ class Rows {
 export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): void {
   if (span.strides === undefined) {
     const { data } = span;
-    dense.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
+    if (span instanceof Pieces) dense.set(span.read(begin, end));
+    else dense.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
     return;
   }
   if (begin === end) return;

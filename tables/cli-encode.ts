@@ -1,10 +1,11 @@
 /** latentwire encode */
 import { create } from "latentwire";
+import { Pieces } from "../bindings/tensor.js";
 import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
 import { checkOutput, printReport, remark, withInput, writeOutput } from "./cli-files.js";
 import { rawOptions, readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions, refuseIdleAxis } from "./cli-prior.js";
-import { arrange, naming } from "./layout.js";
+import { arrange, elementsOf, naming } from "./layout.js";
 
 export const encodeCommand: Command = {
   name: "encode",
@@ -43,20 +44,23 @@ ${priorHelp}
     const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
     const codec = await create();
     const { prior, layout } = await makePrior(codec, values);
-    const read = await withInput(path!, (source) => readLatent(source, values, path!));
-    const latent = { ...read, ...(layout && { dims: arrange(read.dims, layout, path!).dims }) };
-    const packet = naming(path!, () =>
-      codec.encode(latent, prior, {
-        stream,
-        header,
-        lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
-        checksum: !flag(values, "no-checksum"),
-        fingerprint: !flag(values, "no-fingerprint"),
-      }),
-    );
+    const { packet, dims } = await withInput(path!, (source) => {
+      const latent = readLatent(source, values, path!);
+      const dims = layout ? arrange(latent.dims, layout, path!).dims : latent.dims;
+      const packet = naming(path!, () =>
+        codec.encode(new Pieces(latent.type, dims, latent.read), prior, {
+          stream,
+          header,
+          lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
+          checksum: !flag(values, "no-checksum"),
+          fingerprint: !flag(values, "no-fingerprint"),
+        }),
+      );
+      return { packet, dims };
+    });
     await writeOutput(output, packet);
-    const elements = latent.data.length;
-    const report = { bytes: packet.length, dims: latent.dims, elements, fingerprint: prior.table.fingerprint };
+    const elements = elementsOf(dims);
+    const report = { bytes: packet.length, dims, elements, fingerprint: prior.table.fingerprint };
     if (flag(values, "json")) await printReport(output, report);
     else if (output !== "-" && process.stderr.isTTY) remark(`${packet.length} bytes for ${elements} elements`);
     return EXIT.ok;

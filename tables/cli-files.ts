@@ -29,10 +29,13 @@ export async function readInput(path: string): Promise<Uint8Array> {
   }
 }
 
+/** Whether it is a file, which can be read in pieces: neither standard input nor another pipe. */
+export const isFile = (path: string): boolean => path !== "-" && found(path)?.isFile() === true;
+
 /** Opens a file, or standard input, for `work`, which reads what it needs of it. */
 export async function withInput<T>(path: string, work: (source: ByteSource) => T | Promise<T>): Promise<T> {
   // A pipe has no size.
-  if (!found(path)?.isFile()) return work(new MemorySource(await readInput(path)));
+  if (!isFile(path)) return work(new MemorySource(await readInput(path)));
   const file = new FileSource(path);
   try {
     return await work(file);

@@ -2,9 +2,9 @@
 import { CodecError, type LatentData, type LatentType } from "latentwire";
 import type { ByteSource } from "./byte-source.js";
 import { choice, list, UsageError, type Values } from "./cli-arguments.js";
-import { naming, type ReadLatent } from "./layout.js";
+import { elementsOf, naming, type ReadLatent } from "./layout.js";
 import { isNpy, readNpy, writeNpy } from "./npy.js";
-import { floats, integers, type StoredTensor } from "./stored-tensor.js";
+import { floats, integers, type Range, type StoredTensor, storedBytes } from "./stored-tensor.js";
 
 /** The codec's element types. */
 export const LATENT_TYPES = ["float32", "int32", "int16", "int8"] as const;
@@ -14,14 +14,17 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, in
 /** Options that describe raw input. */
 export const rawOptions = { dims: { type: "string" }, type: { type: "string" } } as const;
 
-/** A latent from a .npy file, or from raw elements with `--dims` and `--type`. */
+/**
+ * A latent from a .npy file, or from raw elements with `--dims` and `--type`. It can be read as long as the source is
+ * open: piece by piece, but an array in Fortran order as a whole.
+ */
 export function readLatent(source: ByteSource, values: Values, name: string): ReadLatent {
   const dims = list(values, "dims");
   const type = choice(values, "type", LATENT_TYPES);
   if (!isNpy(source.read(0, Math.min(6, source.size)))) {
     if (dims === undefined)
       throw new UsageError(`${name} is no .npy file: raw elements need --dims, and --type if they are not float32`);
-    return rawLatent(source.read(0, source.size), type ?? "float32", dims, name);
+    return rawLatent(source, type ?? "float32", dims, name);
   }
   if (dims !== undefined || type !== undefined)
     throw new UsageError(
@@ -30,32 +33,47 @@ export function readLatent(source: ByteSource, values: Values, name: string): Re
   return naming(name, () => latentOf(readNpy(source), name));
 }
 
-function rawLatent(bytes: Uint8Array, type: LatentType, dims: number[], name: string): ReadLatent {
-  const count = dims.reduce((a, b) => a * b, 1);
-  const expected = count * ARRAYS[type].BYTES_PER_ELEMENT;
-  if (bytes.length !== expected)
+function rawLatent(source: ByteSource, type: LatentType, dims: number[], name: string): ReadLatent {
+  const width = ARRAYS[type].BYTES_PER_ELEMENT;
+  const expected = width * elementsOf(dims);
+  if (source.size !== expected)
     throw new CodecError(
       "SHAPE_MISMATCH",
-      `${name} has ${bytes.length} bytes, [${dims}] of ${type} are ${expected} bytes`,
+      `${name} has ${source.size} bytes, [${dims}] of ${type} are ${expected} bytes`,
     );
-  // A copy, because the elements need not be aligned where they were read.
-  return { type, dims, data: new ARRAYS[type](new Uint8Array(bytes).buffer) };
+  const read = (from: number, to: number) => arrayOf(type, source.read(width * from, width * (to - from)));
+  return { type, dims, read };
 }
 
+/** A copy, because the elements need not be aligned where they were read. */
+const arrayOf = (type: LatentType, bytes: Uint8Array): LatentData => new ARRAYS[type](new Uint8Array(bytes).buffer);
+
 /** A stored array as a latent: floats as float32, whole numbers as the codec's integers. */
-export function latentOf(tensor: StoredTensor, name: string): ReadLatent {
+function latentOf(tensor: StoredTensor, name: string): ReadLatent {
   const dims = [...tensor.shape];
-  switch (tensor.type) {
+  const [type, convert] = conversion(tensor, name);
+  if (tensor.piece) return { type, dims, read: (from, to) => naming(name, () => convert([from, to])) };
+  let whole: LatentData | undefined;
+  const read = (from: number, to: number) => {
+    whole ??= naming(name, () => convert());
+    return whole.subarray(from, to);
+  };
+  return { type, dims, read };
+}
+
+function conversion(tensor: StoredTensor, name: string): [LatentType, (range?: Range) => LatentData] {
+  const { type } = tensor;
+  switch (type) {
     case "float32":
     case "float64":
     case "float16":
     case "bfloat16":
-      return { type: "float32", dims, data: floats(tensor, name) };
+      return ["float32", (range) => floats(tensor, name, range)];
     case "int8":
     case "int16":
-      return rawLatent(tensor.bytes(), tensor.type, dims, name);
+      return [type, (range) => arrayOf(type, storedBytes(tensor, name, range))];
     default:
-      return { type: "int32", dims, data: integers(tensor, name) };
+      return ["int32", (range) => integers(tensor, name, range)];
   }
 }
 

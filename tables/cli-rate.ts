@@ -1,12 +1,13 @@
 /** latentwire tables rate */
 import { basename } from "node:path";
-import { create, type Rate } from "latentwire";
+import { type Codec, create, type Prior, type Rate } from "latentwire";
+import { Pieces } from "../bindings/tensor.js";
 import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
 import { print, printJson, progress, remark, table, withInput } from "./cli-files.js";
 import { readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
 import { findFiles, NPY } from "./cli-samples.js";
-import { arrange, naming } from "./layout.js";
+import { arrange, elementsOf, naming, type ReadLatent } from "./layout.js";
 
 export const rateCommand: Command = {
   name: "tables rate",
@@ -34,9 +35,17 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
     const done = progress("reading", files.length);
     const rates: FileRate[] = [];
     for (const file of files) {
-      const latent = await withInput(file, (source) => readLatent(source, {}, file));
-      const { dims, axis } = arrange(latent.dims, layout, file);
-      const rate = naming(file, () => codec.rate({ ...latent, dims }, prior, { axis }));
+      const rate = await withInput(file, (source) => {
+        const latent = readLatent(source, {}, file);
+        const { dims, axis } = arrange(latent.dims, layout, file);
+        // A row or a scale per symbol belongs to one place of the whole.
+        const isSliced = axis > 0 && prior.kind === "factorized";
+        return naming(file, () =>
+          isSliced
+            ? ratedInSlices(codec, { ...latent, dims }, prior, axis)
+            : codec.rate(new Pieces(latent.type, dims, latent.read), prior, { axis }),
+        );
+      });
       rates.push({ file, ...rate });
       done(rates.length);
     }
@@ -59,6 +68,36 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
 };
 
 type FileRate = Rate & { readonly file: string };
+
+/** Elements that are rated at once, if a sample has no more: the codec holds the symbols of what it rates. */
+const SLICE = 2 ** 20;
+
+/** Rates a latent in slices of its first dimension, which is not that of the channels. Their first warning is its own. */
+function ratedInSlices(codec: Codec, { type, dims, read }: ReadLatent, prior: Prior, axis: number): Rate {
+  const [count = 0, ...rest] = dims;
+  const size = elementsOf(rest);
+  const most = Math.max(1, Math.floor(SLICE / Math.max(1, size)));
+  if (most >= count) return codec.rate(new Pieces(type, dims, read), prior, { axis });
+  const channels = { bits: new Float64Array(dims[axis]!), escapes: new Uint32Array(dims[axis]!) };
+  const slices: Rate[] = [];
+  const warnings: string[] = [];
+  for (let first = 0; first < count; first += most) {
+    const end = Math.min(first + most, count);
+    const slice = (from: number, to: number) => read(first * size + from, first * size + to);
+    const rate = codec.rate(new Pieces(type, [end - first, ...rest], slice), prior, { axis });
+    for (const key of ["bits", "escapes"] as const)
+      rate.channels[key].forEach((value, c) => {
+        channels[key][c]! += value;
+      });
+    if (rate.warning !== undefined) warnings.push(`samples ${first} to ${end - 1}: ${rate.warning}`);
+    slices.push(rate);
+  }
+  const { symbols, bits, escapes } = sum(slices);
+  const [warning] = warnings;
+  const others =
+    warnings.length > 1 ? ` (${warnings.length} of ${slices.length} parts of the file have a warning)` : "";
+  return { symbols, bits, escapes, channels, ...(warning !== undefined && { warning: `${warning}${others}` }) };
+}
 
 function sum(rates: readonly Rate[]) {
   const symbols = rates.reduce((total, rate) => total + rate.symbols, 0);

@@ -1,11 +1,12 @@
 /** Sample latents of the command line: .npy files, folders of them, patterns, standard input. */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { CodecError, type LatentData } from "latentwire";
 import { FileSource } from "./byte-source.js";
 import { UsageError } from "./cli-arguments.js";
-import { remark, withInput } from "./cli-files.js";
+import { isFile, remark, withInput } from "./cli-files.js";
 import { readLatent } from "./cli-latent.js";
-import type { ReadLatent } from "./layout.js";
+import { elementsOf, type ReadLatent } from "./layout.js";
 import { isNpy } from "./npy.js";
 
 /** What is looked for in folders: how names end and, where that is not enough, what a file must be. */
@@ -68,16 +69,53 @@ function filesOf(folder: string, matches?: (name: string) => boolean): string[] 
     });
 }
 
-/** The latents of .npy files. */
+/** Elements that are read at once: samples follow one another in most files. */
+const STRETCH = 2 ** 20;
+
+interface Stretch {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  readonly data: LatentData;
+}
+
+/**
+ * The latents of .npy files. Of files only the headers are read here; their elements are read when they are asked for,
+ * and one stretch of one file is kept. Pipes are read whole.
+ */
 export async function readSamples(
   paths: readonly string[],
   progress: (done: number) => void = () => {},
 ): Promise<{ name: string; latent: ReadLatent }[]> {
   const samples: { name: string; latent: ReadLatent }[] = [];
+  let kept: Stretch | undefined;
   for (const name of paths) {
-    const latent = await withInput(name, (source) => readLatent(source, {}, name));
-    samples.push({ name, latent });
+    const header = await withInput(name, (source) => readLatent(source, {}, name));
+    const count = elementsOf(header.dims);
+    const read = (from: number, to: number): LatentData => {
+      if (kept?.name !== name || from < kept.from || to > kept.to) {
+        // Given up before the next one is made.
+        kept = undefined;
+        const end = Math.max(to, Math.min(from + STRETCH, count));
+        kept = { name, from, to: end, data: reread(name, header, from, end) };
+      }
+      return kept.data.subarray(from - kept.from, to - kept.from);
+    };
+    samples.push({ name, latent: isFile(name) ? { ...header, read } : header });
     progress(samples.length);
   }
   return samples;
+}
+
+/** Elements [from, to) of a file whose header is known. */
+function reread(path: string, { type, dims }: ReadLatent, from: number, to: number): LatentData {
+  const file = new FileSource(path);
+  try {
+    const latent = readLatent(file, {}, path);
+    if (latent.type !== type || `${latent.dims}` !== `${dims}`)
+      throw new CodecError("INVALID_FILE", `${path} was changed while it was read`);
+    return latent.read(from, to);
+  } finally {
+    file.close();
+  }
 }

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CodecError } from "latentwire";
-import type { ReadLatent } from "./layout.js";
+import { inMemory, type ReadLatent } from "./layout.js";
 
 /** How an image becomes the encoder's input: [1, 3, height, width], RGB, (value / 255 - mean) / std. */
 export interface ImageOptions {
@@ -90,7 +90,7 @@ export async function encodeImages(
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
     const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
     if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
-    found.push({ name: path, latent: { type: "float32", dims: [...dims], data } });
+    found.push({ name: path, latent: inMemory("float32", [...dims], data) });
     progress(i + 1);
   }
   return found;

@@ -43,29 +43,52 @@ const CURVE_TAIL = 1e-5;
 /** Bits of an escaped value, roughly. */
 const ESCAPE_BITS = 16;
 
-/** Counts symbols. Those beyond +-32768 count in `total` only. */
-export function histogram(parts: readonly Int32Array[]): Histogram {
-  let low = FARTHEST;
-  let high = -FARTHEST;
-  let total = 0;
-  for (const part of parts) {
-    total += part.length;
-    for (let i = 0; i < part.length; i++) {
-      const symbol = part[i]!;
+/** Counts the symbols of one channel, piece by piece. Those beyond +-32768 count in `total` only. */
+export class Counter {
+  #low = 0;
+  #counts = new Float64Array(0);
+  #total = 0;
+
+  /** Counts symbols [start, end). */
+  add(symbols: Int32Array, start: number, end: number): void {
+    let low = FARTHEST;
+    let high = -FARTHEST;
+    for (let i = start; i < end; i++) {
+      const symbol = symbols[i]!;
       if (symbol < -FARTHEST || symbol > FARTHEST) continue;
       if (symbol < low) low = symbol;
       if (symbol > high) high = symbol;
     }
-  }
-  if (high < low) return { low: 0, counts: new Float64Array(1), total };
-  const counts = new Float64Array(high - low + 1);
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++) {
-      const at = part[i]! - low;
-      if (at >= 0 && at < counts.length) counts[at]! += 1;
+    this.#total += end - start;
+    if (high < low) return;
+    this.#widen(low, high);
+    for (let i = start; i < end; i++) {
+      const at = symbols[i]! - this.#low;
+      if (at >= 0 && at < this.#counts.length) this.#counts[at]! += 1;
     }
   }
-  return { low, counts, total };
+
+  /** Makes room for the symbols from `low` to `high`, and for more beside those that are already counted. */
+  #widen(low: number, high: number): void {
+    const { length } = this.#counts;
+    if (low >= this.#low && high < this.#low + length) return;
+    const first = Math.max(-FARTHEST, length === 0 || low >= this.#low ? Math.min(low, this.#low) : low - length);
+    const last = Math.min(FARTHEST, high < this.#low + length ? this.#low + length - 1 : high + length);
+    const counts = new Float64Array(last - first + 1);
+    counts.set(this.#counts, this.#low - first);
+    this.#low = first;
+    this.#counts = counts;
+  }
+
+  /** From the least symbol that occurs to the greatest. */
+  histogram(): Histogram {
+    const counts = this.#counts;
+    const first = counts.findIndex((count) => count > 0);
+    if (first < 0) return { low: 0, counts: new Float64Array(1), total: this.#total };
+    let end = counts.length;
+    while (counts[end - 1] === 0) end--;
+    return { low: this.#low + first, counts: counts.slice(first, end), total: this.#total };
+  }
 }
 
 /** Location and spread of a curve, in symbols. */

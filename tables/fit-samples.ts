@@ -1,15 +1,23 @@
 /** Sample latents for fitting: equal channels, any number of positions. Which samples are used for what. */
 import { CodecError, type TensorLike } from "latentwire";
-import { arrange, type ReadLatent } from "./layout.js";
+import { arrange, elementsOf, type ReadLatent } from "./layout.js";
 
-/** One latent, float32. */
-export interface Sample extends TensorLike {
+/** One latent. Its elements are in memory only while they are used: samples may be more than memory holds. */
+export interface Sample {
   /** Where it came from, for messages. */
   readonly name: string;
-  readonly type: "float32";
   readonly dims: number[];
-  readonly data: Float32Array;
+  /** Number of its elements. */
+  readonly elements: number;
+  read(): Float32Array;
 }
+
+/** A sample as the codec takes it. */
+export const tensorOf = (sample: Sample): TensorLike & { readonly data: Float32Array } => ({
+  type: "float32",
+  dims: sample.dims,
+  data: sample.read(),
+});
 
 /** Samples that share a channel dimension. */
 export interface SampleSet {
@@ -38,25 +46,27 @@ export function sampleSet(
   const samples: Sample[] = [];
   let channels: number | undefined;
   for (const { name, latent } of latents) {
-    const data = latent.data instanceof Float32Array ? latent.data : Float32Array.from(latent.data);
     const { dims, axis: at } = arrange(latent.dims, { axis, channels }, name);
     channels ??= dims[at]!;
     if (channels === 0) throw new CodecError("SHAPE_MISMATCH", `${name}: the shape [${latent.dims}] has no channels`);
-    const whole: Sample = { name, type: "float32", dims, data };
-    samples.push(...(axis === undefined && dims.length > 1 ? split(whole) : [whole]));
+    samples.push(...split(name, latent, dims, axis === undefined && dims.length > 1 ? dims[0]! : 1));
   }
-  const used = samples.filter(({ data }) => data.length > 0);
+  const used = samples.filter(({ elements }) => elements > 0);
   if (channels === undefined || used.length === 0) throw new CodecError("NO_TABLES", "there are no latents to fit to");
   return { axis: axis ?? (used[0]!.dims.length === 1 ? 0 : 1), channels, samples: used };
 }
 
-function split({ name, data, dims: [count = 0, ...rest] }: Sample): Sample[] {
-  const size = rest.reduce((a, b) => a * b, 1);
+/** A latent as `count` samples. */
+function split(name: string, latent: ReadLatent, dims: readonly number[], count: number): Sample[] {
+  const elements = elementsOf(dims) / Math.max(1, count);
   return Array.from({ length: count }, (_, i) => ({
     name: count > 1 ? `${name}, sample ${i}` : name,
-    type: "float32",
-    dims: [1, ...rest],
-    data: data.subarray(i * size, (i + 1) * size),
+    dims: [dims[0]! / count, ...dims.slice(1)],
+    elements,
+    read() {
+      const data = latent.read(i * elements, (i + 1) * elements);
+      return data instanceof Float32Array ? data : Float32Array.from(data);
+    },
   }));
 }
 
@@ -77,3 +87,45 @@ export function forRuns(
   const outer = dims.slice(0, axis).reduce((a, b) => a * b, 1);
   for (let i = 0; i < outer * channels; i++) visit(i % channels, i * run, (i + 1) * run);
 }
+
+/**
+ * The lower median of each channel. It is a value that occurs, so a channel of mostly zeros keeps its zeros. It is
+ * found digit by digit, each from a count of all samples: they are never in memory together.
+ */
+export function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): Float32Array {
+  const counts = new Float64Array(channels * DIGITS);
+  // Of each channel: the digits that are known, and how many values that begin with them are below the median.
+  const keys = new Uint32Array(channels);
+  const below = new Float64Array(channels);
+  for (let shift = 32 - BITS; shift >= 0; shift -= BITS) {
+    counts.fill(0);
+    for (const sample of samples) {
+      const values = sample.read();
+      const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+      forRuns(sample.dims, axis, (channel, start, end) => {
+        const known = keys[channel]!;
+        for (let i = start; i < end; i++) {
+          const key = orderOf(bits[i]!);
+          // Not by a shift of 32, which is none.
+          if ((key >>> shift) >>> BITS === known) counts[channel * DIGITS + ((key >>> shift) & (DIGITS - 1))]! += 1;
+        }
+      });
+    }
+    for (let c = 0; c < channels; c++) {
+      const own = counts.subarray(c * DIGITS, (c + 1) * DIGITS);
+      if (shift === 32 - BITS) below[c] = Math.floor((own.reduce((a, b) => a + b, 0) - 1) / 2);
+      let digit = 0;
+      while (digit < DIGITS - 1 && below[c]! >= own[digit]!) below[c]! -= own[digit++]!;
+      keys[c] = ((keys[c]! << BITS) | digit) >>> 0;
+    }
+  }
+  // -0 and 0 have different bits, and would give different tables.
+  return new Float32Array(keys.map(valueBits).buffer).map((median) => median + 0);
+}
+
+const BITS = 8;
+const DIGITS = 2 ** BITS;
+
+/** The bits of a float32 as a number that is larger for larger values, and back. */
+const orderOf = (bits: number): number => (bits >>> 31 === 1 ? ~bits : bits | 0x80000000) >>> 0;
+const valueBits = (key: number): number => (key >>> 31 === 1 ? key & 0x7fffffff : ~key) >>> 0;

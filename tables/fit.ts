@@ -1,16 +1,16 @@
 /** Makes tables from sample latents: a row per channel, and the quantization step for a wanted rate. */
 import { type Codec, CodecError, type Prior, type Table } from "latentwire";
 import {
+  Counter,
   chooseRecipe,
   fitRow,
   type Histogram,
-  histogram,
   type Kind,
   merged,
   quantizedRow,
   type Recipe,
 } from "./fit-rows.js";
-import { forRuns, type Sample, type SampleSet, splitSamples } from "./fit-samples.js";
+import { forRuns, mediansOf, type Sample, type SampleSet, splitSamples, tensorOf } from "./fit-samples.js";
 import { naming } from "./layout.js";
 
 /** What is wanted. */
@@ -70,24 +70,6 @@ export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit
   return { table, step: Math.fround(step), axis: set.axis, recipes, held: report };
 }
 
-/** The lower median of each channel. It is a value that occurs, so a channel of mostly zeros keeps its zeros. */
-function mediansOf({ channels, axis }: SampleSet, samples: readonly Sample[]): Float32Array {
-  const sizes = new Float64Array(channels);
-  for (const { dims } of samples)
-    forRuns(dims, axis, (channel, start, end) => {
-      sizes[channel]! += end - start;
-    });
-  const values = Array.from(sizes, (size) => new Float32Array(size));
-  const at = new Float64Array(channels);
-  for (const { dims, data } of samples)
-    forRuns(dims, axis, (channel, start, end) => {
-      values[channel]!.set(data.subarray(start, end), at[channel]!);
-      at[channel]! += end - start;
-    });
-  // -0 and 0 have different bits, and would give different tables.
-  return Float32Array.from(values, (channel) => (channel.sort()[(channel.length - 1) >> 1] ?? 0) + 0);
-}
-
 class Fitter {
   readonly #codec: Codec;
   readonly #set: SampleSet;
@@ -106,27 +88,17 @@ class Fitter {
     });
   }
 
-  /** For each channel, the histograms of up to five parts of the samples. */
-  folds(samples: readonly Sample[], step: number): Histogram[][] {
-    const parts = Array.from({ length: Math.min(FOLDS, samples.length) }, (_, f) =>
-      this.count(
-        samples.filter((_, i) => i % FOLDS === f),
-        step,
-      ),
-    );
-    return Array.from({ length: this.#set.channels }, (_, c) => parts.map((part) => part[c]!));
-  }
-
-  /** A histogram per channel. */
-  count(samples: readonly Sample[], step: number): Histogram[] {
+  /** For each channel, the histograms of up to `most` parts of the samples. */
+  folds(samples: readonly Sample[], step: number, most = FOLDS): Histogram[][] {
     const { axis, channels } = this.#set;
     const prior = this.#codec.factorized(this.#plain, { axis, step });
-    const parts = Array.from({ length: channels }, (): Int32Array[] => []);
-    for (const sample of samples) {
-      const symbols = naming(sample.name, () => this.#codec.quantize(sample, prior).data as Int32Array);
-      forRuns(sample.dims, axis, (channel, start, end) => parts[channel]!.push(symbols.subarray(start, end)));
-    }
-    return parts.map(histogram);
+    const parts = Math.min(most, samples.length);
+    const counters = Array.from({ length: channels }, () => Array.from({ length: parts }, () => new Counter()));
+    samples.forEach((sample, i) => {
+      const symbols = naming(sample.name, () => this.#codec.quantize(tensorOf(sample), prior).data as Int32Array);
+      forRuns(sample.dims, axis, (channel, start, end) => counters[channel]![i % parts]!.add(symbols, start, end));
+    });
+    return counters.map((own) => own.map((counter) => counter.histogram()));
   }
 
   table(counted: readonly Histogram[], recipes: readonly Recipe[]): Table {
@@ -145,42 +117,57 @@ class Fitter {
   /** Mean size of a packet. */
   packetBytes(table: Table, step: number, samples: readonly Sample[]): number {
     const prior = this.prior(table, step);
-    return mean(samples.map((sample) => this.#codec.encode(sample, prior).length));
+    return mean(samples.map((sample) => this.#codec.encode(tensorOf(sample), prior).length));
   }
 
   report(table: Table, step: number, held: readonly Sample[], counted: readonly Histogram[]): HeldOut {
+    const codec = this.#codec;
     const prior = this.prior(table, step);
-    const rates = held.map((sample) => this.#codec.rate(sample, prior));
-    const elements = mean(held.map(({ data }) => data.length));
-    const packetBytes = this.packetBytes(table, step, held);
-    const ideal = (prior: Prior) => mean(held.map((sample) => this.#codec.rate(sample, prior).bits / 8));
     const uniform = (kind: Kind, weight: number) => {
       const recipes = counted.map(() => ({ kind, weight }));
-      return ideal(this.prior(this.table(counted, recipes), step));
+      return this.prior(this.table(counted, recipes), step);
     };
+    const others = {
+      laplace: uniform("laplace", Number.POSITIVE_INFINITY),
+      gaussian: uniform("gaussian", Number.POSITIVE_INFINITY),
+      logistic: uniform("logistic", Number.POSITIVE_INFINITY),
+      histogram: uniform("laplace", 1),
+    };
+    const found = held.map((sample) => {
+      const tensor = tensorOf(sample);
+      const { bits, escapes } = codec.rate(tensor, prior);
+      const ideal = (one: Prior) => codec.rate(tensor, one).bits / 8;
+      return {
+        bits,
+        escapes,
+        packetBytes: codec.encode(tensor, prior).length,
+        mse: errorOf(codec, tensor, prior),
+        others: Object.values(others).map(ideal),
+      };
+    });
+    const elements = mean(held.map((sample) => sample.elements));
+    const packetBytes = mean(found.map((one) => one.packetBytes));
     return {
       samples: held.length,
       elements,
       packetBytes,
-      idealBytes: mean(rates.map(({ bits }) => bits / 8)),
+      idealBytes: mean(found.map(({ bits }) => bits / 8)),
       bitsPerElement: (8 * packetBytes) / elements,
-      escapes: mean(rates.map(({ escapes }) => escapes)),
-      mse: mean(held.map((sample) => this.#error(sample, prior))),
-      others: {
-        laplace: uniform("laplace", Number.POSITIVE_INFINITY),
-        gaussian: uniform("gaussian", Number.POSITIVE_INFINITY),
-        logistic: uniform("logistic", Number.POSITIVE_INFINITY),
-        histogram: uniform("laplace", 1),
-      },
+      escapes: mean(found.map(({ escapes }) => escapes)),
+      mse: mean(found.map(({ mse }) => mse)),
+      others: Object.fromEntries(
+        Object.keys(others).map((name, k) => [name, mean(found.map((one) => one.others[k]!))]),
+      ),
     };
   }
+}
 
-  #error(sample: Sample, prior: Prior): number {
-    const { data } = this.#codec.dequantize(this.#codec.quantize(sample, prior), prior);
-    let sum = 0;
-    for (let i = 0; i < data.length; i++) sum += (data[i]! - sample.data[i]!) ** 2;
-    return sum / data.length;
-  }
+/** Mean squared error of quantization. */
+function errorOf(codec: Codec, tensor: ReturnType<typeof tensorOf>, prior: Prior): number {
+  const { data } = codec.dequantize(codec.quantize(tensor, prior), prior);
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += (data[i]! - tensor.data[i]!) ** 2;
+  return sum / data.length;
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -188,12 +175,15 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 /** Bisection on the logarithm of the step: a packet shrinks as the step grows. */
 function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOptions): number {
   const { targetBytes = 0, progress } = options;
-  const used = upTo(samples, SEARCH_ELEMENTS);
+  const used = upTo(samples, SEARCH_ELEMENTS).map((sample) => {
+    const data = sample.read().slice();
+    return { ...sample, read: () => data };
+  });
   let done = 0;
   const bytes = (step: number) => {
     progress?.(Math.min(++done, SEARCH_STEPS + 5), SEARCH_STEPS + 6);
     try {
-      const counted = fitter.count(used, step);
+      const counted = fitter.folds(used, step, 1).map(merged);
       const recipes = counted.map((one) => chooseRecipe([one]));
       return fitter.packetBytes(fitter.table(counted, recipes), step, used);
     } catch (error) {
@@ -233,7 +223,7 @@ function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOption
 }
 
 function upTo(samples: readonly Sample[], elements: number): readonly Sample[] {
-  const total = samples.reduce((sum, { data }) => sum + data.length, 0);
+  const total = samples.reduce((sum, sample) => sum + sample.elements, 0);
   const every = Math.max(1, Math.ceil(total / elements));
   return samples.filter((_, i) => i % every === 0);
 }

@@ -1,12 +1,23 @@
 /** Arrays of files: how their dimensions are understood, the same in every command, and errors that name them. */
-import { CodecError, type LatentData, type LatentType, type TensorLike } from "latentwire";
+import { CodecError, type LatentData, type LatentType } from "latentwire";
 
-/** A tensor whose data is an array of its type. */
-export interface ReadLatent extends TensorLike {
+/** A latent whose elements are read when they are needed: a file may be larger than memory. */
+export interface ReadLatent {
   readonly type: LatentType;
   readonly dims: number[];
-  readonly data: LatentData;
+  /** Elements [from, to), as an array of the type. Throws what reading a file throws. */
+  read(from: number, to: number): LatentData;
 }
+
+/** Number of elements of a shape. */
+export const elementsOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+
+/** A latent in memory. */
+export const inMemory = (type: LatentType, dims: number[], data: LatentData): ReadLatent => ({
+  type,
+  dims,
+  read: (from, to) => data.subarray(from, to),
+});
 
 /** What is said of the arrays that a table is for, by options or by its bundle. */
 export interface Layout {

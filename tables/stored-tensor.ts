@@ -114,17 +114,16 @@ function elements(tensor: StoredTensor, name: string, range: Range | undefined) 
   const fault = (code: "NON_FINITE" | "INVALID_FILE", i: number, why = ""): never => {
     throw new CodecError(code, `${name}: element ${(range?.[0] ?? 0) + i} is ${at(i)}${why}`);
   };
-  return { count: bytes.length / elementBytes[tensor.type], at, fault };
+  return { bytes, count: bytes.length / elementBytes[tensor.type], at, fault };
 }
 
 /** The elements, or a range of them, as float32. Throws `NON_FINITE` where one is NaN or infinite. */
 export function floats(tensor: StoredTensor, name: string, range?: Range): Float32Array {
-  const { count, at, fault } = elements(tensor, name, range);
+  const { bytes, count, at, fault } = elements(tensor, name, range);
   const out = new Float32Array(count);
-  for (let i = 0; i < count; i++) {
-    out[i] = at(i);
-    if (!Number.isFinite(out[i])) fault("NON_FINITE", i);
-  }
+  if (tensor.type === "float32") new Uint8Array(out.buffer).set(bytes);
+  else for (let i = 0; i < count; i++) out[i] = at(i);
+  for (let i = 0; i < count; i++) if (!Number.isFinite(out[i])) fault("NON_FINITE", i);
   return out;
 }
 

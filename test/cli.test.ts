@@ -303,16 +303,6 @@ test("folders are searched as a whole, and what is skipped is named", () => {
   fails(["tables", "rate", "table.json", "nested/text.npy"], 2, /nested\/text\.npy is no \.npy file/);
 });
 
-test("limits of tables are none of latents: an array of 270 MB", () => {
-  const shape = [270, 4, 250, 250];
-  const head = writeNpy("float32", shape, new Float32Array(0));
-  writeFileSync(at("large.npy"), head);
-  // A hole: it takes no space on the disk.
-  truncateSync(at("large.npy"), head.length + 4 * shape.reduce((a, b) => a * b, 1));
-  done(["encode", "large.npy", "--tables", "table.json", "-o", "large.lw"]);
-  assert.equal(codec.inspect(new Uint8Array(readFileSync(at("large.lw")))).dims, shape);
-});
-
 test("standard input is - in every command", () => {
   const bytes = readFileSync(at("y.npy"));
   const [latentRate] = JSON.parse(run(["tables", "rate", "table.json", "-", "--json"], bytes).text).latents;

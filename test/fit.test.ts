@@ -3,8 +3,9 @@ import { create } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { fit } from "../tables/fit.js";
-import { chooseRecipe, fitRow, type Histogram, histogram, merged, rowBits } from "../tables/fit-rows.js";
-import { forRuns, sampleSet, splitSamples } from "../tables/fit-samples.js";
+import { Counter, chooseRecipe, fitRow, type Histogram, merged, rowBits } from "../tables/fit-rows.js";
+import { forRuns, mediansOf, sampleSet, splitSamples } from "../tables/fit-samples.js";
+import { inMemory } from "../tables/layout.js";
 import { type Random, random } from "./cases.js";
 import { throwsCode, throwsMistake } from "./expect.js";
 
@@ -21,22 +22,28 @@ function latents(count: number, scales: readonly number[], draw: (rng: Random) =
       { length: scales.length * 144 },
       (_, k) => Math.floor(k / 144) + scales[Math.floor(k / 144)] * draw(rng),
     );
-    return { name: `${i}`, latent: { type: "float32" as const, dims: [1, scales.length, 12, 12], data } };
+    return { name: `${i}`, data, latent: inMemory("float32", [1, scales.length, 12, 12], data) };
   });
+}
+
+function histogram(parts: readonly Int32Array[]): Histogram {
+  const counter = new Counter();
+  for (const part of parts) counter.add(part, 0, part.length);
+  return counter.histogram();
 }
 
 test("arrays become samples: batches are split, CHW is one, an axis leaves them whole", () => {
   const array = (...dims: number[]) => {
     const data = Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => i);
-    return { name: "a", latent: { type: "float32" as const, dims, data } };
+    return { name: "a", latent: inMemory("float32", dims, data) };
   };
   const batch = sampleSet([array(3, 2, 2, 2)], undefined);
   assert.equal(
-    batch.samples.map(({ dims, data }) => [dims, data[0]]),
+    batch.samples.map((sample) => [sample.dims, sample.read()[0], sample.elements]),
     [
-      [[1, 2, 2, 2], 0],
-      [[1, 2, 2, 2], 8],
-      [[1, 2, 2, 2], 16],
+      [[1, 2, 2, 2], 0, 8],
+      [[1, 2, 2, 2], 8, 8],
+      [[1, 2, 2, 2], 16, 8],
     ],
   );
   assert.is(batch.axis, 1);
@@ -66,9 +73,9 @@ test("every fifth sample is held out, or the last of a few", () => {
   const samples = (n: number) =>
     Array.from({ length: n }, (_, i) => ({
       name: `${i}`,
-      type: "float32" as const,
       dims: [1],
-      data: new Float32Array(1),
+      elements: 1,
+      read: () => new Float32Array(1),
     }));
   for (const [count, held] of [
     [1, 0],
@@ -92,6 +99,48 @@ test("a histogram counts, and histograms add up", () => {
   const both = merged([one, far]);
   assert.equal([both.low, [...both.counts], both.total], [-1, [1, 1, 0, 0, 2, 0, 1], 6]);
   assert.is(histogram([]).total, 0);
+  // In pieces that reach further and further out, on both sides.
+  const rng = random(3);
+  const symbols = Int32Array.from({ length: 20_000 }, (_, i) => Math.round(laplace(rng) * 1.001 ** i));
+  const counter = new Counter();
+  for (let at = 0; at < symbols.length; at += 37) counter.add(symbols, at, Math.min(at + 37, symbols.length));
+  const { low, counts, total } = counter.histogram();
+  const near = symbols.filter((symbol) => Math.abs(symbol) <= 32768);
+  const expected = new Float64Array(Math.max(...near) - Math.min(...near) + 1);
+  for (const symbol of near) expected[symbol - low] += 1;
+  assert.equal([low, total], [Math.min(...near), symbols.length]);
+  assert.equal(counts, expected);
+});
+
+test("medians are those of sorting, for zeros of both signs and for extremes, too", () => {
+  const rng = random(12);
+  const kinds: (() => number)[] = [
+    () => normal(rng),
+    () => 1e-40 * rng(3) - 1e-40,
+    () => [0, -0][rng(2)],
+    () => [-3e38, 3e38, 1e-45, -1e-45, 0][rng(5)],
+    () => rng(3) - 1,
+  ];
+  for (const [count, size] of [
+    [1, 1],
+    [3, 7],
+    [8, 100],
+  ]) {
+    const samples = Array.from({ length: count }, (_, i) => {
+      const data = Float32Array.from({ length: kinds.length * size }, (_, k) => kinds[Math.floor(k / size)]());
+      return { name: `${i}`, latent: inMemory("float32", [1, kinds.length, size], data), data };
+    });
+    const set = sampleSet(samples, 1);
+    const expected = kinds.map((_, c) => {
+      const all = samples.flatMap(({ data }) => [...data.subarray(c * size, (c + 1) * size)]);
+      return Float32Array.from(all).sort()[(all.length - 1) >> 1] + 0;
+    });
+    const found = [...mediansOf(set, set.samples)];
+    assert.ok(
+      expected.every((median, c) => Object.is(median, found[c])),
+      `${found}, not ${expected}`,
+    );
+  }
 });
 
 test("a row is a distribution, whatever was counted", () => {
@@ -180,14 +229,14 @@ test("odd latents: one sample, constants, zeros, a value far away, NaN", () => {
   const single = fit(codec, sampleSet(latents(1, [1, 2], normal), undefined));
   assert.is(single.held, undefined);
   const constant = latents(6, [0, 0], normal);
-  constant[2].latent.data[7] = 1e6;
+  constant[2].data[7] = 1e6;
   const { table, held } = fit(codec, sampleSet(constant, undefined));
   // Channel c is c throughout, and its median is a value that occurs.
   assert.equal(table.medians, Float32Array.of(0, 1));
   assert.is(held!.mse, 0);
   assert.ok(held!.packetBytes < 40, `${held!.packetBytes}`);
   const broken = latents(3, [1], normal);
-  broken[0].latent.data[3] = Number.NaN;
+  broken[0].data[3] = Number.NaN;
   throwsCode(() => fit(codec, sampleSet(broken, undefined)), "NON_FINITE");
 });
 
