@@ -82,7 +82,16 @@ function abi() {
       return `  ${name}(${list}): ${types[result] ?? "number"};`;
     }),
   );
-  const constants = ["codes", "part", "packet-writer", "packet-header", "guard", "rows", "table"].flatMap((name) =>
+  const constants = [
+    "codes",
+    "part",
+    "packet-writer",
+    "packet-header",
+    "guard",
+    "rows",
+    "table",
+    "context-parameters",
+  ].flatMap((name) =>
     [...source(name).matchAll(/^export const ([A-Z]\w+): (?:u32|i32|usize) = (\w+);/gm)].map(
       ([, key, value]) => `export const ${key} = ${value};`,
     ),

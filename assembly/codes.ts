@@ -21,6 +21,7 @@ export const INVALID_PMF: i32 = 12;
 export const GUARD_TOO_WIDE: i32 = 13;
 /** Not an error: the stream is coded again from its last symbol, with fewer lanes. */
 export const AGAIN: i32 = 14;
+export const INVALID_CONTEXT: i32 = 15;
 
 // What was being read or written when a call failed.
 export const FIELD_NONE: u32 = 0;

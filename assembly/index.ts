@@ -4,6 +4,7 @@
 import { ABI_VERSION, fault } from "./codes";
 import { scratch as scratch64 } from "./memory";
 
+export { contextSource, loadContext } from "./context-parameters";
 export { factorizedPmf, halfWidth, quantizedCdf, scalePmf } from "./cdf";
 export { copyGrid, pieceAddress, release, trim } from "./memory";
 export { freeReader, judgePacket, newReader, nextShape, openReader } from "./packet-header";

@@ -3,10 +3,11 @@
 // build. States are stored in the stream's structure between calls; lanes.ts keeps them in locals while it runs.
 
 import { AGAIN, CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
+import { contextFound, contextValue } from "./context";
 import { decodeGroups, decodeWindow, encodeRows, encodeWindow } from "./lanes";
 import { ESCAPE_CUM, mixtureValue } from "./mixture";
 import {
-  KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, PART_ENTRY_CUM, PART_ENTRY_FREQ, PART_KIND, PART_LOW, PART_ROWS, PART_RUN,
+  KIND_CHANNELS, KIND_CONTEXT, KIND_ENTRIES, KIND_MIXTURE, PART_ENTRY_CUM, PART_ENTRY_FREQ, PART_KIND, PART_LOW, PART_ROWS, PART_RUN,
   PART_SIZE, PART_TABLE, readRows, readSymbols, rowOfRun, symbolsAt, TILE, tileRows, writeElements,
 } from "./part";
 import {
@@ -27,8 +28,8 @@ const EACH: usize = 2;
 const ONE: usize = 0;
 // Entries (freq | cum << 16), made at run time: one per symbol.
 const ENTRY: usize = 4;
-// No rows: the mixture's parameters, found by the number of the symbol.
-const MIXTURE: usize = 1;
+// No rows: entries that are made while decoding, from the number of the symbol.
+const MADE: usize = 1;
 
 /** Whether there is a tail code for t: constants of the format. */
 export function hasTailCode(t: u32): bool {
@@ -282,10 +283,10 @@ export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32
     let code = OK;
     if (!inBody) code = beginTail(stream);
     if (code) return code;
-    if (kind == KIND_MIXTURE) {
+    if (kind == KIND_MIXTURE || kind == KIND_CONTEXT) {
       // In place of rows the kernels get the number of the first symbol.
-      if (inBody) decodeTile(stream, part, out, from, MIXTURE, 0, count, from - first, lanes);
-      else decodeTail(stream, part, out, from, MIXTURE, count);
+      if (inBody) decodeTile(stream, part, out, from, MADE, 0, count, from - first, lanes);
+      else decodeTail(stream, part, out, from, MADE, count);
     } else if (run == 0 || !inBody) {
       const rows = readRows(part, from, high);
       if (rows == 0) return load<i32>(faultCode);
@@ -416,7 +417,7 @@ function decodeScalar(
   stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
   base: u32 = 0,
 ): void {
-  const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
+  const table: usize = stride == MADE ? 0 : <usize>load<u32>(part, PART_TABLE);
   const states = stream + STREAM_STATES + (<usize>base << 2);
   let words = <usize>load<u32>(stream, STREAM_WORDS);
   for (let i = from; i < to; i++) {
@@ -424,7 +425,7 @@ function decodeScalar(
     const at = rows + <usize>i * stride;
     const symbol = table
       ? takeSymbol(stream, table, lane, <usize>load<u16>(at))
-      : takeMixture(stream, part, lane, <u32>at);
+      : takeMade(stream, part, lane, <u32>at);
     store<i32>(out + (<usize>i << 2), symbol);
     const x = load<u32>(lane);
     if (x < 0x10000) {
@@ -437,21 +438,23 @@ function decodeScalar(
 
 // Decodes the tail, on lane 0 alone.
 function decodeTail(stream: usize, part: usize, out: usize, rows: usize, stride: usize, count: u32): void {
-  const table: usize = stride == MIXTURE ? 0 : <usize>load<u32>(part, PART_TABLE);
+  const table: usize = stride == MADE ? 0 : <usize>load<u32>(part, PART_TABLE);
   const lane = stream + STREAM_STATES;
   for (let i: usize = 0; i < <usize>count; i++) {
     const at = rows + i * stride;
-    store<i32>(out + (i << 2), table ? takeSymbol(stream, table, lane, <usize>load<u16>(at)) : takeMixture(stream, part, lane, <u32>at));
+    store<i32>(out + (i << 2), table ? takeSymbol(stream, table, lane, <usize>load<u16>(at)) : takeMade(stream, part, lane, <u32>at));
     refillTail(stream);
   }
 }
 
-// D(x) under the mixture of symbol i.
-function takeMixture(stream: usize, part: usize, lane: usize, i: u32): i32 {
+// D(x) under the entries that are made for symbol i.
+function takeMade(stream: usize, part: usize, lane: usize, i: u32): i32 {
   const x = load<u32>(lane);
-  const value = mixtureValue(part, i, x & 0xffff);
-  const cum = load<u32>(part, PART_ENTRY_CUM);
-  store<u32>(lane, load<u32>(part, PART_ENTRY_FREQ) * (x >> 16) + (x & 0xffff) - cum);
+  const context = load<u32>(part, PART_KIND) == KIND_CONTEXT;
+  const value = context ? contextValue(x & 0xffff) : mixtureValue(part, i, x & 0xffff);
+  const cum = context ? contextFound >> 16 : load<u32>(part, PART_ENTRY_CUM);
+  const freq = context ? contextFound & 0xffff : load<u32>(part, PART_ENTRY_FREQ);
+  store<u32>(lane, freq * (x >> 16) + (x & 0xffff) - cum);
   return cum == ESCAPE_CUM ? readEscape(stream, load<i32>(part, PART_LOW), load<u32>(part, PART_SIZE)) : value;
 }
 

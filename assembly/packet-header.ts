@@ -33,7 +33,7 @@ export const HAS_SECTIONS: u32 = 4;
 export const HAS_ESCAPES: u32 = 8;
 export const SECTION_CORRECTIONS: u32 = 1;
 export const SECTION_CHECKS: u32 = 2;
-export const SECTION_CONTEXT: u32 = 4;
+export const SECTION_STATIC: u32 = 4;
 export const SECTION_HASHES: u32 = 8;
 export const SECTION_SEVERAL: u32 = 16;
 export const SHAPE_BATCH_OF_ONE: u32 = 8;
@@ -90,6 +90,10 @@ export const READER_STAGE: usize = 164; // address and size
 export const READER_BASE: usize = 172;
 const READER_ERROR: usize = 176;
 export const READER_SEQUENCE: usize = 180;
+/** Address of the static flags, or 0. */
+export const READER_STATIC: usize = 184;
+/** The most symbols under a context that are still accepted. The host fills it in. */
+export const READER_CONTEXT_LIMIT: usize = 188;
 export const READER_GUARD: usize = 192;
 export const READER_STREAM: usize = 256;
 const READER_BYTES: usize = 512;
@@ -277,7 +281,6 @@ function readFront(reader: usize, flags: u32, third: u32): u32 {
   if (control & HAS_SECTIONS) {
     sections = load<u8>(skip(reader, 1, FIELD_SECTIONS));
     require(reader, sections != 0, FIELD_SECTIONS);
-    if (sections & SECTION_CONTEXT) refuse(reader, UNSUPPORTED_VERSION, FIELD_CONTEXT);
     if (sections & 0xe0) refuse(reader, UNSUPPORTED_VERSION, FIELD_SECTIONS);
     require(reader, compact || (sections & SECTION_SEVERAL) == 0, FIELD_SECTIONS);
   }
@@ -310,6 +313,18 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
     require(reader, parts != 0, FIELD_INDEX_CHECKS);
     store<u32>(reader, 1, READER_CHECKED);
     store<u32>(reader, <u32>skip(reader, parts > left(reader) ? parts : 2 * parts, FIELD_INDEX_CHECKS), READER_CHECKS);
+  }
+  if (sections & SECTION_STATIC) {
+    const parts = load<u32>(reader, READER_PARTS);
+    const bytes = (parts + 7) >> 3;
+    const at = skip(reader, bytes, FIELD_CONTEXT);
+    if (load<i32>(reader, READER_ERROR) == OK) {
+      let any: u32 = 0;
+      for (let b: usize = 0; b < <usize>bytes; b++) any |= load<u8>(at + b);
+      const unused = parts & 7 ? load<u8>(at + bytes - 1) >> <u8>(parts & 7) : 0;
+      require(reader, any != 0 && unused == 0, FIELD_CONTEXT);
+      store<u32>(reader, <u32>at, READER_STATIC);
+    }
   }
   if (sections & SECTION_HASHES) {
     const hashes = number(reader, FIELD_FILE_HASHES);

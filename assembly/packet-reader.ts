@@ -2,23 +2,25 @@
 
 import { xxh32 } from "./checksum";
 import {
-  CORRUPTED, fail, failAt, faultCode, FIELD_AXIS, FIELD_CENTRE, FIELD_COMPACT_CHECK, FIELD_CORRECTIONS, FIELD_COUNT,
-  FIELD_INDEX_CHECKS, FIELD_PARTS, FIELD_SHAPE, FIELD_STEP, FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, MODEL_MISMATCH,
+  CORRUPTED, fail, failAt, faultCode, FIELD_AXIS, FIELD_CENTRE, FIELD_COMPACT_CHECK, FIELD_CONTEXT, FIELD_CORRECTIONS, FIELD_COUNT,
+  FIELD_INDEX_CHECKS, FIELD_NONE, FIELD_PARTS, FIELD_SHAPE, FIELD_STEP, FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, MODEL_MISMATCH,
   OK, SHAPE_MISMATCH, TRUNCATED, WRONG_PRIOR,
 } from "./codes";
 import { checkOfHash, GUARD_FIRST, GUARD_HASH, GUARD_HASHED, GUARD_NEXT, NO_CORRECTION } from "./guard";
+import { contextBytes, contextSymbols, decodeContext } from "./context-part";
 import { beginTail, decodeInterleaved } from "./interleaved";
 import { scratch } from "./memory";
 import { quantizeMixture } from "./mixture";
 import {
   FORM_COMPACT, FORM_FULL, FORM_STRING, openStream, READER_BASE, READER_CHECK, READER_CHECKED, READER_CHECKS,
+  READER_COMPRESSAI, READER_CONTEXT_LIMIT, READER_STATIC,
   READER_COUNT, READER_DONE, READER_FINGERPRINT, READER_FINGERPRINTED, READER_FORM, READER_GUARD, READER_HASH,
   READER_LANES, READER_LENGTH, READER_LIMIT, READER_PART, READER_PARTS, READER_POSITION, READER_SEED, READER_SEQUENCE,
   READER_SEVERAL, READER_SHAPES, READER_STAGE, READER_START, READER_STREAM,
 } from "./packet-header";
 import {
-  chain, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf, PART_AXIS, PART_CENTRE, PART_COUNT, PART_GUARD, PART_KIND,
-  PART_ROWS, PART_STEP, PART_STORED, partFingerprint, placeChunk, readRows, seedOfPart, settingsHash, stageElements,
+  chain, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf, PART_AXIS, PART_CENTRE, PART_CONTEXT, PART_COUNT, PART_GUARD, PART_KIND,
+  PART_ROWS, PART_STEP, PART_STORED, PART_WORK_BYTES, partFingerprint, placeChunk, readRows, seedOfPart, settingsHash, stageElements,
   stepOfHash, tableHash, TILE,
 } from "./part";
 import { closeSingle, decodeSingle } from "./single";
@@ -56,6 +58,8 @@ export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
       if (code) return code;
     }
   }
+  const context = beginContext(reader, part);
+  if (context) return context;
   store<u32>(reader, 0, READER_DONE);
   store<u32>(guard, 0, GUARD_HASH);
   store<u32>(guard, load<u32>(reader, READER_CHECKED), GUARD_HASHED);
@@ -66,6 +70,25 @@ export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
     load<u32>(reader, READER_CHECKED) != 0 ||
     load<u32>(guard, GUARD_NEXT) != NO_CORRECTION;
   store<u32>(part, guarded ? <u32>guard : 0, PART_GUARD);
+  return OK;
+}
+
+// Decides whether the part's symbols come from its context, and how much memory that takes. Returns 0 or a code.
+function beginContext(reader: usize, part: usize): i32 {
+  const flags = <usize>load<u32>(reader, READER_STATIC);
+  const number = load<u32>(reader, READER_PART);
+  const flag = flags != 0 && ((load<u8>(flags + <usize>(number >> 3)) >> <u8>(number & 7)) & 1) != 0;
+  store<u32>(part, 0, PART_WORK_BYTES);
+  if (load<u32>(part, PART_CONTEXT) == 0) return flag ? fail(CORRUPTED, FIELD_CONTEXT) : OK;
+  if (flag || load<u32>(reader, READER_COMPRESSAI)) return OK;
+  const symbols = contextSymbols(part);
+  if (symbols == 0xffffffff) return load<i32>(faultCode);
+  const limit = load<u32>(reader, READER_CONTEXT_LIMIT);
+  if (symbols > limit) return failAt(LIMIT_EXCEEDED, FIELD_CONTEXT, symbols, limit);
+  const bytes = contextBytes(part);
+  if (bytes > 0xf0000000) return fail(LIMIT_EXCEEDED, FIELD_NONE);
+  store<u32>(reader, limit - symbols, READER_CONTEXT_LIMIT);
+  store<u32>(part, <u32>bytes, PART_WORK_BYTES);
   return OK;
 }
 
@@ -138,7 +161,11 @@ export function readPart(reader: usize, part: usize, count: u32): i32 {
       store<u32>(part, load<u32>(part, PART_STORED), PART_ROWS);
     }
   }
-  code = load<u32>(reader, READER_LANES) == 1
+  const lanes = load<u32>(reader, READER_LANES);
+  // A part under its context comes whole.
+  if (load<u32>(part, PART_WORK_BYTES))
+    code = count == load<u32>(part, PART_COUNT) ? decodeContext(stream, part, lanes) : fail(SHAPE_MISMATCH, FIELD_COUNT);
+  else code = lanes == 1
     ? decodeSingle(stream, part, from, from + count)
     : decodeInterleaved(stream, part, from, from + count);
   store<u32>(part, kind, PART_KIND);

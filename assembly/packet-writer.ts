@@ -2,6 +2,7 @@
 // until it is there. The single part of `codec.encode` passes in chunks instead, and is never stored.
 
 import { xxh32 } from "./checksum";
+import { contextRecords } from "./context-part";
 import { AGAIN, fail, faultCode, FIELD_COUNT, LIMIT_EXCEEDED, OK } from "./codes";
 import {
   checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_LIST, GUARD_NEXT, isGuarded,
@@ -12,13 +13,13 @@ import { align, allocate, PADDING, release, room, scratch, writeVarint } from ".
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
   BATCH_OF_ONE, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT, HAS_SECTIONS, HAS_SHAPES,
-  MAGIC_0, MAGIC_1, MOST_ELEMENTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SEVERAL, SHAPE_BATCH_OF_ONE,
+  MAGIC_0, MAGIC_1, MOST_ELEMENTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SECTION_STATIC, SEVERAL, SHAPE_BATCH_OF_ONE,
   SHAPE_FOLLOWS, VERSION,
 } from "./packet-header";
 import {
   chain, dequantizePart, elementBytes, KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf,
-  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS, PART_BEFORE, PART_BYTES, PART_CAPACITY, PART_COUNT, PART_DIMS,
-  PART_ELEMENTS, PART_GUARD, PART_KIND, PART_RANK, PART_ROWS, PART_TYPE, partFingerprint, placeChunk, quantizePart,
+  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS, PART_BEFORE, PART_BYTES, PART_CAPACITY, PART_CONTEXT, PART_COUNT, PART_DIMS,
+  PART_ELEMENTS, PART_GUARD, PART_KIND, PART_RANK, PART_ROWS, PART_TYPE, PART_WORK_BYTES, partFingerprint, placeChunk, quantizePart,
   readRows, readSymbols, seedOfPart, stageBytes, stageElements, TILE, TYPE_FLOAT32, TYPE_INT32,
 } from "./part";
 import { beginSingle, encodeSingle, endSingle } from "./single";
@@ -55,6 +56,9 @@ const WRITER_STAGE: usize = 188; // address and size
 const WRITER_PAYLOAD: usize = 196;
 const WRITER_HEADROOM: usize = 200;
 const WRITER_COUNTED: usize = 204; // there was a sequence; its reader learns the length from the packet
+const WRITER_STATIC: usize = 232; // a list: bits of the parts whose context is not used
+const WRITER_STATIC_PARTS: usize = 244;
+const WRITER_IN_CONTEXT: usize = 248; // symbols of parts under a context
 const WRITER_BYTES: usize = 256;
 
 /** Most bytes of one coded symbol: 2 of words and 5 of escape. CompressAI's escapes need 7, too. */
@@ -81,13 +85,10 @@ export function newWriter(kept: bool): usize {
 /** Frees a writer and its blocks. */
 export function freeWriter(writer: usize): void {
   release(<usize>load<u32>(writer, WRITER_OPEN));
-  for (let record = <usize>load<u32>(writer, WRITER_LAST); record != 0; ) {
-    const before = <usize>load<u32>(record, PART_BEFORE);
-    release(record);
-    record = before;
-  }
+  freeRecords(<usize>load<u32>(writer, WRITER_LAST), 0);
   release(<usize>load<u32>(writer, WRITER_SHAPES));
   release(<usize>load<u32>(writer, WRITER_CHECKS));
+  release(<usize>load<u32>(writer, WRITER_STATIC));
   release(<usize>load<u32>(writer + WRITER_GUARD, GUARD_LIST));
   release(<usize>load<u32>(writer, WRITER_STAGE));
   release(writer);
@@ -161,6 +162,7 @@ export function openPart(writer: usize, part: usize, capacity: u32): i32 {
   const guard = writer + WRITER_GUARD;
   const mixture = load<u32>(part, PART_KIND) == KIND_MIXTURE;
   store<u32>(part, 0, PART_COUNT);
+  store<u32>(part, 0, PART_WORK_BYTES);
   store<u32>(part, <u32>(mixture || isGuarded(guard) || load<u32>(guard, GUARD_HASHED) ? guard : 0), PART_GUARD);
   store<u32>(guard, 0, GUARD_HASH);
   saveGuard(guard, writer + WRITER_SAVED);
@@ -273,8 +275,7 @@ export function closePart(writer: usize, part: usize): i32 {
     store<u32>(part, count, PART_DIMS);
     store<u32>(writer, 1, WRITER_COUNTED);
   }
-  const code = countPart(writer, part, count, true);
-  if (code) return code;
+  const last = load<u32>(writer, WRITER_LAST);
   const record = <usize>load<u32>(writer, WRITER_OPEN);
   const elements = load<u32>(record, PART_ELEMENTS);
   const rows = load<u32>(record, PART_ROWS);
@@ -285,10 +286,53 @@ export function closePart(writer: usize, part: usize): i32 {
   store<u32>(record, kind == KIND_SCALES ? KIND_ROWS : kind == KIND_MIXTURE ? KIND_ENTRIES : kind, PART_KIND);
   if (load<u32>(record, PART_TYPE) == TYPE_FLOAT32) store<u32>(record, TYPE_INT32, PART_TYPE);
   store<u32>(record, 0, PART_GUARD);
-  store<u32>(record, load<u32>(writer, WRITER_LAST), PART_BEFORE);
-  store<u32>(writer, <u32>record, WRITER_LAST);
+  store<u32>(record, last, PART_BEFORE);
+  const context = load<u32>(part, PART_CONTEXT) != 0 && load<u32>(writer, WRITER_COMPRESSAI) == 0;
+  const number = load<u32>(writer, WRITER_PARTS);
+  let code = context ? closeContext(writer, record, number) : OK;
+  if (code == OK) {
+    code = countPart(writer, part, count, true);
+    if (code && load<u32>(replaced)) freeRecords(<usize>load<u32>(replaced), last);
+  }
+  if (code) return code;
+  if (context && load<u32>(replaced)) {
+    release(record);
+    store<u32>(writer, load<u32>(replaced), WRITER_LAST);
+    store<u32>(writer, load<u32>(writer, WRITER_IN_CONTEXT) + count, WRITER_IN_CONTEXT);
+  } else {
+    store<u32>(writer, <u32>record, WRITER_LAST);
+    if (context) {
+      const flags = <usize>load<u32>(writer, WRITER_STATIC) + <usize>(number >> 3);
+      store<u8>(flags, load<u8>(flags) | <u8>(<u32>1 << (number & 7)));
+      store<u32>(writer, load<u32>(writer, WRITER_STATIC_PARTS) + 1, WRITER_STATIC_PARTS);
+    }
+  }
   store<u32>(writer, 0, WRITER_OPEN);
   return OK;
+}
+
+// The last record of a part under its context, in place of the part's own; 0: its static rows take fewer bits.
+const replaced: usize = memory.data(4);
+
+// Codes the symbols of a part under its context, and makes room for its flag. Returns 0 or a code.
+function closeContext(writer: usize, record: usize, number: u32): i32 {
+  const list = writer + WRITER_STATIC;
+  while (load<u32>(list, 4) <= number >> 3) {
+    const at = room(list, 1);
+    if (at == 0) return LIMIT_EXCEEDED;
+    store<u8>(at, 0);
+    store<u32>(list, load<u32>(list, 4) + 1, 4);
+  }
+  return contextRecords(record, <usize>load<u32>(writer, WRITER_LAST), replaced);
+}
+
+// Frees a chain of records up to `end`.
+function freeRecords(record: usize, end: usize): void {
+  while (record != end) {
+    const before = <usize>load<u32>(record, PART_BEFORE);
+    release(record);
+    record = before;
+  }
 }
 
 /**
@@ -344,7 +388,8 @@ export function endEncode(writer: usize): i32 {
 // Writes the header, except for escapes and tail in its control byte. Called twice: once to learn its length.
 function headroom(writer: usize): u64 {
   const corrections = load<u32>(writer + WRITER_GUARD, GUARD_LIST + 4);
-  const lists = <u64>load<u32>(writer, WRITER_SHAPES + 4) + load<u32>(writer, WRITER_CHECKS + 4) + corrections;
+  const flags = load<u32>(writer, WRITER_PARTS) >> 3;
+  const lists = <u64>load<u32>(writer, WRITER_SHAPES + 4) + load<u32>(writer, WRITER_CHECKS + 4) + flags + corrections;
   // Numbers and dimensions. The states, at most 144 bytes, use the same room.
   return 2 * (lists + 96) + 256;
 }
@@ -355,7 +400,8 @@ function payloadBytes(writer: usize): u64 {
 
 function beginPayload(writer: usize, payload: usize): i32 {
   if (payload == 0) return LIMIT_EXCEEDED;
-  const n = load<u32>(writer, WRITER_COUNT);
+  // Symbols under a context wait for each other: lanes would not help them, and cost bytes.
+  const n = load<u32>(writer, WRITER_COUNT) - load<u32>(writer, WRITER_IN_CONTEXT);
   const wanted = load<u32>(writer, WRITER_LANES);
   store<u32>(writer, <u32>payload, WRITER_PAYLOAD);
   store<u32>(writer, <u32>headroom(writer), WRITER_HEADROOM);
@@ -469,7 +515,8 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
   const t = load<u32>(stream, STREAM_TAIL) / TAIL_UNIT;
   const code = lanes > 1 ? tailCode(t) : load<u32>(writer, WRITER_COMPRESSAI) ? 1 : 0;
   const numbers = several && !full ? SECTION_SEVERAL : 0;
-  const sections = (corrections ? SECTION_CORRECTIONS : 0) | (checks ? SECTION_CHECKS : 0) | numbers;
+  const statics = load<u32>(writer, WRITER_STATIC_PARTS) ? SECTION_STATIC : 0;
+  const sections = (corrections ? SECTION_CORRECTIONS : 0) | (checks ? SECTION_CHECKS : 0) | statics | numbers;
   const flags = (sections ? HAS_SECTIONS : 0) | (escapeBytes ? HAS_ESCAPES : 0);
   store<u8>(p++, <u8>((lanes == 1 ? 0 : ctz(lanes) - 2) | flags | (code << 4)));
   if (sections) store<u8>(p++, <u8>sections);
@@ -489,8 +536,16 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
     p = writeList(p, guard + GUARD_LIST);
   }
   p = writeList(p, writer + WRITER_CHECKS);
+  if (statics) p = writeStatic(p, writer + WRITER_STATIC, (parts + 7) >> 3);
   if (lanes > 1 && code == 15) p = writeVarint(p, t);
   return escapeBytes ? writeVarint(p, escapeBytes) : p;
+}
+
+// Parts behind the last one with a context have no byte in the list.
+function writeStatic(p: usize, list: usize, bytes: u32): usize {
+  memory.fill(p, 0, bytes);
+  memory.copy(p, <usize>load<u32>(list), min<u32>(bytes, load<u32>(list, 4)));
+  return p + bytes;
 }
 
 function writeList(p: usize, list: usize): usize {

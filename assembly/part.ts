@@ -5,6 +5,7 @@
 import {
   failAt, FIELD_ELEMENT, FIELD_MEAN, FIELD_SCALE, FIELD_SYMBOL, LIMIT_EXCEEDED, NON_FINITE, OK, OUT_OF_RANGE,
 } from "./codes";
+import { CONTEXT_FINGERPRINT } from "./context-parameters";
 import { GUARD_HASH, GUARD_HASHED, guardRows, hashRows } from "./guard";
 import { allocate, PADDING, release, scratch } from "./memory";
 import { dequantize, narrow, quantize, widen } from "./quantize";
@@ -56,6 +57,11 @@ export const PART_ENTRY_CUM: usize = 136;
 export const PART_BEFORE: usize = 140;
 export const PART_CAPACITY: usize = 144;
 export const PART_STORED: usize = 148;
+/** Working memory of a part under a context: bytes and address. */
+export const PART_WORK_BYTES: usize = 152;
+export const PART_WORK: usize = 156;
+/** Parameters of a context prior, or 0. The host fills it in. */
+export const PART_CONTEXT: usize = 160;
 export const PART_BYTES: usize = 192;
 
 // Kinds, constants of the format (docs/format.md section 8.1).
@@ -65,6 +71,8 @@ export const KIND_SCALES: u32 = 2;
 export const KIND_MIXTURE: u32 = 3;
 /** Not in the format: entries of a mixture that are already made. */
 export const KIND_ENTRIES: u32 = 4;
+/** Not in the format: symbols whose entries follow from those before them. */
+export const KIND_CONTEXT: u32 = 5;
 
 export const CENTRE_NONE: u32 = 0;
 export const CENTRE_MEDIANS: u32 = 1;
@@ -267,6 +275,8 @@ function layout(target: usize, part: usize, base: u64, count: u32, stored: bool)
     end = place(target, PART_AT_CENTRES, end, 4 * components);
     end = place(target, PART_PARAMETERS, end, COMPONENT_BYTES * components);
   }
+  const work = load<u32>(part, PART_WORK_BYTES);
+  if (work) end = place(target, PART_WORK, end, work);
   if (stored) return place(target, PART_AT_OUT, end, 4 * <u64>count);
   return place(target, PART_AT_ELEMENTS, end, <u64>elementBytes(load<u32>(part, PART_TYPE)) * count);
 }
@@ -322,7 +332,9 @@ export function tableHash(part: usize): u32 {
     return ((low & 0xffff) | (high << 16)) ^ ((load<u32>(part, PART_DISTRIBUTION) + 4 * load<u32>(part, PART_COMPONENTS)) * P2);
   }
   const table = load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_FINGERPRINT);
-  return kind == KIND_SCALES ? table ^ load<u32>(<usize>load<u32>(part, PART_SCALES), SCALES_HASH) : table;
+  if (kind == KIND_SCALES) return table ^ load<u32>(<usize>load<u32>(part, PART_SCALES), SCALES_HASH);
+  const context = <usize>load<u32>(part, PART_CONTEXT);
+  return context ? table ^ load<u32>(context, CONTEXT_FINGERPRINT) : table;
 }
 
 export function partFingerprint(part: usize): u32 {

@@ -3,9 +3,10 @@
 // store the state differ.
 
 import { CORRUPTED, faultCode, OK, OUT_OF_RANGE, TRUNCATED } from "./codes";
+import { contextFound, contextValue } from "./context";
 import { ESCAPE_CUM, mixtureValue } from "./mixture";
 import {
-  KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, PART_ENTRY_CUM, PART_ENTRY_FREQ, PART_KIND, PART_LOW, PART_ROWS, PART_RUN,
+  KIND_CHANNELS, KIND_CONTEXT, KIND_ENTRIES, KIND_MIXTURE, PART_ENTRY_CUM, PART_ENTRY_FREQ, PART_KIND, PART_LOW, PART_ROWS, PART_RUN,
   PART_SIZE, PART_TABLE, readRows, readSymbols, rowOfRun, symbolsAt, TILE, tileRows, writeElements,
 } from "./part";
 import {
@@ -183,7 +184,8 @@ export function openSingle(stream: usize, p: usize): i32 {
 
 /** Decodes elements [from, to) of a part: the stream's next symbols. Returns 0 or a code. */
 export function decodeSingle(stream: usize, part: usize, from: u32, to: u32): i32 {
-  const mixture = load<u32>(part, PART_KIND) == KIND_MIXTURE;
+  const kind = load<u32>(part, PART_KIND);
+  const made = kind == KIND_MIXTURE || kind == KIND_CONTEXT;
   const run = longRun(part);
   store<u32>(stream, load<u32>(stream, STREAM_POSITION) + (to - from), STREAM_POSITION);
   while (from < to) {
@@ -191,8 +193,8 @@ export function decodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
     let high = min<u32>(to, first + ((from - first) & ~(TILE - 1)) + TILE);
     if (run) high = min<u32>(high, first + run);
     const out = symbolsAt(part, from);
-    const rows: usize = run || mixture ? 0 : readRows(part, from, high);
-    if (rows == 0 && !run && !mixture) return load<i32>(faultCode);
+    const rows: usize = run || made ? 0 : readRows(part, from, high);
+    if (rows == 0 && !run && !made) return load<i32>(faultCode);
     resume(stream);
     let code = run
       ? decodeRun(stream, part, out, rowOfRun(part, from), high - from)
@@ -256,6 +258,7 @@ function decodeEach(stream: usize, part: usize, out: usize, rows: usize, from: u
   const compressai = load<u32>(stream, STREAM_COMPRESSAI) != 0;
   const end = <usize>load<u32>(stream, STREAM_END);
   const table = <usize>load<u32>(part, PART_TABLE);
+  const context = load<u32>(part, PART_KIND) == KIND_CONTEXT;
   const records = rows ? <usize>load<u32>(table, TABLE_RECORDS) : 0;
   const buckets = rows ? <usize>load<u32>(table, TABLE_BUCKETS) : 0;
   for (let i: usize = 0; i < <usize>count; i++) {
@@ -275,9 +278,10 @@ function decodeEach(stream: usize, part: usize, out: usize, rows: usize, from: u
       if (freq == 0) value = searchEntry(stream, slot, records + (row << 4), end, compressai);
       else state = <u64>freq * (state >> 16) + <u64>rest;
     } else {
-      value = mixtureValue(part, from + <u32>i, slot);
-      const cum = load<u32>(part, PART_ENTRY_CUM);
-      state = <u64>load<u32>(part, PART_ENTRY_FREQ) * (state >> 16) + <u64>(slot - cum);
+      value = context ? contextValue(slot) : mixtureValue(part, from + <u32>i, slot);
+      const cum = context ? contextFound >> 16 : load<u32>(part, PART_ENTRY_CUM);
+      const freq = context ? contextFound & 0xffff : load<u32>(part, PART_ENTRY_FREQ);
+      state = <u64>freq * (state >> 16) + <u64>(slot - cum);
       if (cum == ESCAPE_CUM)
         value = takeEscape(stream, load<i32>(part, PART_LOW), load<u32>(part, PART_SIZE), end, compressai);
     }

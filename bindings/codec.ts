@@ -1,6 +1,7 @@
 /** The codec: checks arguments, makes priors, encodes and decodes. */
 import * as abi from "./abi.js";
 import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
+import { loadNetwork, type Network } from "./context-parameters.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
 import { checkOptions, type Form, writtenForm } from "./options.js";
@@ -37,6 +38,7 @@ import type {
   BuildName,
   Bytes,
   Codec,
+  ContextOptions,
   DecodeOptions,
   EncodeOptions,
   FactorizedOptions,
@@ -76,8 +78,9 @@ const NO_ELEMENTS: Span = {
 /** The options of each call, by name. */
 export const KNOWN = {
   encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out"],
-  decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements"],
+  decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements", "maxContextElements"],
   factorized: ["axis", "step"],
+  context: ["table", "axis", "step"],
   indexed: ["means", "step"],
   gaussian: ["means", "step", "table", "scaleTable"],
   quantize: ["type", "out"],
@@ -157,13 +160,28 @@ class CodecImplementation implements Codec {
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
     checkOptions("factorized", options, KNOWN.factorized);
+    return this.#ofChannels("factorized", table, options);
+  }
+
+  context(parameters: Uint8Array, options: ContextOptions): Prior {
+    checkOptions("context", options, KNOWN.context);
+    return this.#ofChannels("context", options.table, options, loadNetwork(this.#memory, parameters));
+  }
+
+  /** A prior whose rows belong to channels. */
+  #ofChannels(kind: Prior["kind"], table: TableSource, options: FactorizedOptions, network?: Network): Prior {
     const { axis } = options;
     if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
       throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
     const step = checkStep(options.step);
     const loaded = this.#tables.load(table);
     const centre = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
-    return this.#prior("factorized", loaded, { kind: abi.KIND_CHANNELS, centre, step, axis });
+    if (network && network.channels !== loaded.rows)
+      throw new CodecError(
+        "SHAPE_MISMATCH",
+        `the table has ${loaded.rows} rows, the context prior is for ${network.channels} channels`,
+      );
+    return this.#prior(kind, loaded, { kind: abi.KIND_CHANNELS, centre, step, axis, ...(network && { network }) });
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
@@ -216,7 +234,9 @@ class CodecImplementation implements Codec {
     const source = OwnPrior.sourceOf(prior, memory);
     const span = spanOf(latent, "latent");
     const form = writtenForm(options);
-    const packet = source.mixture ? this.#encodeKept(span, prior, options) : this.#encodeInChunks(span, source, form);
+    // Symbols under a context are coded when all are known. CompressAI's stream has static rows.
+    const whole = source.mixture || (source.network && !form.compressai);
+    const packet = whole ? this.#encodeKept(span, prior, options) : this.#encodeInChunks(span, source, form);
     if (options.out === undefined) return packet.slice();
     if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
     if (options.out.length < packet.length)
@@ -254,7 +274,7 @@ class CodecImplementation implements Codec {
     }
   }
 
-  /** Writes a mixture, which cannot be coded chunk by chunk, as a packet of one part. */
+  /** Writes a part that cannot be coded chunk by chunk. */
   #encodeKept(span: Span, prior: Prior, { stream, ...options }: EncodeOptions): Uint8Array {
     if (stream !== undefined && stream !== "native")
       throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');

@@ -14,6 +14,7 @@
  * | `NON_FINITE` | a NaN or an infinity among the inputs; the message names the position |
  * | `OUT_OF_RANGE` | a value that the wanted integer type cannot hold; the message names the position |
  * | `INVALID_TABLE` | a table that docs/format.md section 5 does not allow |
+ * | `INVALID_CONTEXT` | parameters of a context prior that docs/format.md section 10 does not allow |
  * | `INVALID_PMF` | probabilities that cannot be quantized |
  * | `NOT_A_BUNDLE` | the input does not begin like a table bundle (`latentwire/bundle`) |
  * | `INVALID_FILE` | a checkpoint or array file that contradicts its own format (command line) |
@@ -36,6 +37,7 @@ export type ErrorCode =
   | "NON_FINITE"
   | "OUT_OF_RANGE"
   | "INVALID_TABLE"
+  | "INVALID_CONTEXT"
   | "INVALID_PMF"
   | "NOT_A_BUNDLE"
   | "INVALID_FILE"

@@ -89,11 +89,9 @@ function messageOf(
         ? "the stream does not fit its prior, or is damaged"
         : `${name} contradicts docs/format.md: damage, or another header option`;
     case abi.UNSUPPORTED_VERSION:
-      return field === abi.FIELD_CONTEXT
-        ? "the packet has parts under a context prior, which this release does not read"
-        : field === abi.FIELD_SECTIONS
-          ? "the packet has a section that this release does not know"
-          : `packet version ${position}; this release reads 1`;
+      return field === abi.FIELD_SECTIONS
+        ? "the packet has a section that this release does not know"
+        : `packet version ${position}; this release reads 1`;
     case abi.NOT_A_PACKET:
       return "the input does not begin like a packet";
     case abi.NON_FINITE:
@@ -113,10 +111,13 @@ function messageOf(
         return `the packet has ${position === 1 ? "one part" : `${position} parts`}, ${count === 0xffffffff ? "one more" : count} was asked for`;
       if (field === abi.FIELD_TAIL) return "a compact packet of one tensor is read with read(), not as a sequence";
       if (field === abi.FIELD_SHAPE) return "the packet has shapes that no part asked for";
+      if (field === abi.FIELD_AXIS) return "the context prior is for another number of channels";
       return count > 0
         ? `the part has ${count} symbols, the packet has ${position} for it`
         : `${position} symbols were not read`;
     case abi.LIMIT_EXCEEDED:
+      if (field === abi.FIELD_CONTEXT)
+        return `${position} symbols under a context are more than maxContextElements allows (${count} are left)`;
       return field === abi.FIELD_COUNT
         ? position
           ? `${position} elements are more than maxElements`

@@ -1,6 +1,7 @@
 /** Priors: which row codes which symbol, and what is subtracted before quantizing. */
 import * as abi from "./abi.js";
 import { stockScales } from "./cdfs.js";
+import type { Network } from "./context-parameters.js";
 import { CodecError } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
@@ -35,6 +36,7 @@ export interface PriorSource {
   /** The scales behind that address, for the limits of a guard. */
   readonly scaleTable?: Float32Array;
   readonly mixture?: Mixture;
+  readonly network?: Network;
   /** The shape, if the prior has one. */
   readonly dims?: readonly number[];
 }
@@ -70,7 +72,9 @@ export class OwnPrior implements Prior {
   /** Throws TypeError for a prior of another codec. */
   static sourceOf(prior: Prior, memory: Memory): PriorSource {
     if (#memory in Object(prior) && (prior as OwnPrior).#memory === memory) return (prior as OwnPrior).#source;
-    throw new TypeError("prior must come from factorized(), gaussian(), indexed() or mixture() of this codec");
+    throw new TypeError(
+      "prior must come from factorized(), gaussian(), indexed(), mixture() or context() of this codec",
+    );
   }
 }
 
@@ -100,6 +104,7 @@ export function fillPart(
   for (let d = 0; d < dims.length; d++) memory.setWord(part, abi.PART_DIMS + 4 * d, dims[d]!);
   memory.setWord(part, abi.PART_SCALES, source.scales ?? 0);
   memory.setWord(part, abi.PART_COMPONENTS, mixture?.components ?? 1);
+  memory.setWord(part, abi.PART_CONTEXT, source.network?.address ?? 0);
   if (kind === abi.KIND_CHANNELS) {
     const axis = source.axis ?? (dims.length === 1 ? 0 : 1);
     memory.setWord(part, abi.PART_AXIS, axis);
@@ -151,9 +156,10 @@ export function placeParameters(memory: Memory, part: number, source: PriorSourc
 
 /**
  * How many of n elements are in Wasm memory at once. A mixture's are all there, because its parameters are stored
- * component by component.
+ * component by component; those under a context are, because each depends on the ones before it.
  */
-export const chunkOf = (source: PriorSource, n: number): number => (source.mixture ? n : Math.min(n, CHUNK));
+export const chunkOf = (source: PriorSource, n: number): number =>
+  source.mixture || source.network ? n : Math.min(n, CHUNK);
 
 // ---- making priors
 

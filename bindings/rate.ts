@@ -1,8 +1,9 @@
 /** What a latent costs, without coding it. These figures are for people: no packet depends on them. */
 import * as abi from "./abi.js";
+import { planesOf } from "./context-parameters.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
-import { fillPart, OwnPrior } from "./prior.js";
+import { fillPart, OwnPrior, type PriorSource } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
 import { writeElements } from "./writer.js";
@@ -28,9 +29,14 @@ export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: P
     memory.check(wasm.openPart(writer, part, n));
     writeElements(memory, writer, source, span);
     memory.check(wasm.closePart(writer, part));
-    const kept = keptPart(memory, memory.word(writer, abi.WRITER_LAST), n, prior.table.toJSON());
-    const { total, channels } = costs(kept, dims, axis);
-    const warning = warningOf(kept, total);
+    const record = memory.word(writer, abi.WRITER_LAST);
+    const kept = keptPart(memory, record, n, prior.table.toJSON());
+    // Under a context there are two records; a part whose context does not pay has one, as without.
+    const inContext = source.network !== undefined && memory.word(record, abi.PART_KIND) !== abi.KIND_CHANNELS;
+    const { total, channels } = inContext
+      ? contextCosts(memory, record, prior, source, dims, axis)
+      : costs(kept, dims, axis);
+    const warning = inContext ? undefined : warningOf(kept, total);
     return { symbols: n, ...total, ...(channels && { channels }), ...(warning && { warning }) };
   } finally {
     wasm.freeWriter(writer);
@@ -123,6 +129,48 @@ function costs(part: Kept, dims: readonly number[], axis: number | undefined) {
     channels.escapes[c]! += escapes;
     total.bits += bits;
     total.escapes += escapes;
+  }
+  return { total, channels };
+}
+
+/** The same for a part under a context: a record of the active channels, and one of the others. */
+function contextCosts(
+  memory: Memory,
+  last: number,
+  prior: Prior,
+  source: PriorSource,
+  dims: readonly number[],
+  axis: number | undefined,
+) {
+  const { active, order } = source.network!;
+  const channelAxis = source.axis ?? (dims.length === 1 ? 0 : 1);
+  const { items, cells, last: channelsLast } = planesOf(dims, channelAxis);
+  const inner = dims.slice((axis ?? 0) + 1).reduce((a, b) => a * b, 1);
+  const count = dims[axis ?? 0]!;
+  const channels = axis === undefined ? undefined : { bits: new Float64Array(count), escapes: new Uint32Array(count) };
+  const total = { bits: 0, escapes: 0 };
+  const others = order.length - active;
+  const records = others > 0 ? [memory.word(last, abi.PART_BEFORE), last] : [last];
+  // Symbols that belong to one index of the axis, and follow one another.
+  const stretch = axis === undefined || axis === channelAxis ? cells : 1;
+  for (const [g, record] of records.entries()) {
+    const group = g === 0 ? order.slice(0, active) : order.slice(active);
+    const kept = keptPart(memory, record, items * cells * group.length, prior.table.toJSON());
+    for (let i = 0; i < kept.n; i += stretch) {
+      const { bits, escapes } = costOf(kept, i, i + stretch);
+      total.bits += bits;
+      total.escapes += escapes;
+      if (!channels) continue;
+      const plane = Math.floor(i / cells);
+      const item = Math.floor(plane / group.length);
+      const channel = group[plane % group.length]!;
+      const element = channelsLast
+        ? (item * cells + (i % cells)) * order.length + channel
+        : (item * order.length + channel) * cells + (i % cells);
+      const at = Math.floor(element / inner) % count;
+      channels.bits[at]! += bits;
+      channels.escapes[at]! += escapes;
+    }
   }
   return { total, channels };
 }

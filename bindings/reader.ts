@@ -33,18 +33,29 @@ import { checkStepArrays, Held, Step } from "./writer.js";
 export function openPacket(
   memory: Memory,
   packet: Uint8Array,
-  options: Agreement & { readonly maxElements?: number | undefined },
+  options: Agreement & Limits,
   kept: boolean,
   count?: number,
 ): number {
-  const { maxElements = 2 ** 24 } = options;
+  const { maxElements = 2 ** 24, maxContextElements = 2 ** 20 } = options;
   const { form, check } = agreed(options);
-  // Not "< 0": NaN would switch the limit off.
-  if (!(typeof maxElements === "number" && maxElements >= 0))
-    throw new RangeError(`maxElements must be a number of elements, not ${maxElements}`);
-  const limit = Math.min(Math.floor(maxElements), 0xffffffff);
+  const limit = checkLimit("maxElements", maxElements);
+  const contextLimit = checkLimit("maxContextElements", maxContextElements);
   judge(memory, packet, form, form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit), kept);
-  return load(memory, packet, form, check, limit, kept, false);
+  return load(memory, packet, form, check, limit, kept, false, contextLimit);
+}
+
+/** Limits of a reader. */
+interface Limits {
+  readonly maxElements?: number | undefined;
+  readonly maxContextElements?: number | undefined;
+}
+
+function checkLimit(name: string, limit: number): number {
+  // Not "< 0": NaN would switch the limit off.
+  if (!(typeof limit === "number" && limit >= 0))
+    throw new RangeError(`${name} must be a number of elements, not ${limit}`);
+  return Math.min(Math.floor(limit), 0xffffffff);
 }
 
 /** A packet of more bytes than this is judged before it is copied, if memory would have to grow for it. */
@@ -78,6 +89,7 @@ function load(
   limit: number,
   kept: boolean,
   inspect: boolean,
+  contextLimit = 0,
 ): number {
   const { wasm } = memory;
   const reader = memory.address(wasm.newReader(packet.length, kept ? 1 : 0));
@@ -85,6 +97,7 @@ function load(
   memory.setWord(reader, abi.READER_CHECK, check);
   memory.setWord(reader, abi.READER_LIMIT, limit);
   memory.setWord(reader, abi.READER_INSPECT, inspect ? 1 : 0);
+  memory.setWord(reader, abi.READER_CONTEXT_LIMIT, contextLimit);
   memory.u8.set(packet, memory.word(reader, abi.READER_START));
   const code = wasm.openReader(reader);
   if (code !== 0 && kept) wasm.freeReader(reader);
@@ -179,7 +192,7 @@ export class Reader implements PartReader {
     options: ReaderOptions,
     sequencePrior: (options: SequenceOptions) => Prior,
   ) {
-    checkOptions("reader", options, ["maxElements", "header", "checksum"]);
+    checkOptions("reader", options, ["maxElements", "maxContextElements", "header", "checksum"]);
     this.#memory = memory;
     this.#options = options;
     this.#sequencePrior = sequencePrior;
@@ -189,7 +202,7 @@ export class Reader implements PartReader {
     } else this.#open(bytesOf(packet, "packet"), options);
   }
 
-  #open(packet: Uint8Array, options: Agreement & { readonly maxElements?: number | undefined }): void {
+  #open(packet: Uint8Array, options: Agreement & Limits): void {
     const memory = this.#memory;
     const address = openPacket(memory, packet, options, true);
     this.#address = address;

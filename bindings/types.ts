@@ -86,6 +86,12 @@ export interface FactorizedOptions {
   step?: number | undefined;
 }
 
+/** How a context prior is made: its table, and as of {@link FactorizedOptions}. */
+export interface ContextOptions extends FactorizedOptions {
+  /** A row per channel, as of `factorized`. */
+  table: TableSource;
+}
+
 /** How a latent is quantized where each symbol has a row of its own: symbol = round((y - mean) / step). */
 export interface IndexedOptions {
   /** The mean of every element, as many as the latent has. Default: none is subtracted. */
@@ -107,7 +113,7 @@ export interface GaussianOptions extends IndexedOptions {
  * Use it with the codec that made it.
  */
 export interface Prior {
-  readonly kind: "factorized" | "gaussian" | "indexed" | "mixture";
+  readonly kind: "factorized" | "gaussian" | "indexed" | "mixture" | "context";
   /** The rows. A mixture has none; its table is that of the 64 scales to which its scales are rounded. */
   readonly table: Table;
   readonly step: number;
@@ -164,6 +170,11 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   checksum?: boolean | 2 | 4 | undefined;
   /** Most elements of a packet; more are refused before memory is taken. Default 2^24. */
   maxElements?: number | undefined;
+  /**
+   * Most symbols that may be coded under a context prior; more are refused before memory is taken. Such a symbol takes
+   * about a hundred times the work of another. Default 2^20.
+   */
+  maxContextElements?: number | undefined;
 }
 
 /** Typed arrays by the {@link LatentType} they belong to. */
@@ -290,6 +301,8 @@ export interface WriterOptions {
 export interface ReaderOptions {
   /** More elements than this are refused. Default 2^24. */
   maxElements?: number | undefined;
+  /** As of {@link DecodeOptions}, of all parts. Default 2^20. */
+  maxContextElements?: number | undefined;
   /** As it was written. Default `packet`. */
   header?: "packet" | "compact" | "none" | undefined;
   /** As of {@link DecodeOptions}. */
@@ -453,6 +466,13 @@ export interface Codec {
   table(source: TableSource): Table;
   /** A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit). */
   factorized(table: TableSource, options?: FactorizedOptions): Prior;
+  /**
+   * A factorized prior whose rows follow from symbols that are already decoded: fewer bytes for the same latent, at
+   * about a hundred times the work (docs/context.md). `parameters` come from `latentwire tables fit --context`, in a
+   * bundle. Where the rows of the table alone take fewer bytes, `encode` uses these. Throws `INVALID_CONTEXT`,
+   * `SHAPE_MISMATCH`.
+   */
+  context(parameters: Uint8Array, options: ContextOptions): Prior;
   /** A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
   /** A row per symbol, given directly. */

@@ -118,6 +118,11 @@ function chooseTable(bundle: Bundle, kind: BundleKind, name: string | undefined)
   const entry = bundle.entries.find((one) => one.name === name);
   if (entry === undefined) throw new UsageError(`--table ${name} is none of ${names}`);
   if (kind === "indexed" || entry.kind === kind) return name;
-  const needs = { factorized: "neither --scales nor --rows", gaussian: "--scales", indexed: "--rows" }[entry.kind];
+  const needs = {
+    context: "a context prior",
+    factorized: "neither --scales nor --rows",
+    gaussian: "--scales",
+    indexed: "--rows",
+  }[entry.kind];
   throw new UsageError(`--table ${name} is ${entry.kind}: it takes ${needs}`);
 }

@@ -80,7 +80,7 @@ test("one file instantiates Wasm, one holds its memory, and the others are hande
 test("assembly/ has the files that docs/architecture.md draws", () => {
   const names = sources.filter((file) => /^assembly\/[^/]+\.ts$/.test(file)).map((file) => basename(file, ".ts"));
   const expected =
-    "cdf checksum codes guard index interleaved lanes memory mixture packet-header packet-reader packet-writer part quantize rows single stream table";
+    "cdf checksum codes context context-network context-parameters context-part guard index interleaved lanes memory mixture packet-header packet-reader packet-writer part quantize rows single stream table";
   assert.equal(names.sort().join(" "), expected);
 });
 

@@ -149,22 +149,33 @@ packets("NOT_A_PACKET, UNSUPPORTED_VERSION", ({ codec, decode, open, good, sever
   }
 });
 
-packets("reserved sections, context flags and reserved bits are UNSUPPORTED_VERSION", (given) => {
-  const { codec, decode, open, good, prior } = given;
-  const withSections = (byte: number) =>
-    reseal(Uint8Array.from([...good.subarray(0, 3), good[3] | 4, byte, ...good.subarray(4)]));
-  for (const call of [decode, open, (bytes: Uint8Array) => codec.inspect(bytes)]) {
-    for (const bit of [4, 32, 64, 128])
-      for (const others of [0, 1, 2, 8]) throwsCode(() => call(withSections(bit | others)), "UNSUPPORTED_VERSION");
-    for (const bits of [0, 16]) throwsCode(() => call(withSections(bits)), "CORRUPTED");
-  }
-  throwsCode(() => decode(withSections(4)), "UNSUPPORTED_VERSION", /context/);
-  const compact = codec.encode(latent, prior, { header: "none", lanes: 16 });
-  for (const bit of [4, 32, 64, 128]) {
-    const bytes = Uint8Array.from([compact[0] | 4, bit, ...compact.subarray(1)]);
-    throwsCode(() => decode(bytes, { header: "none", dims }), "UNSUPPORTED_VERSION");
-  }
-});
+packets(
+  "reserved sections and reserved bits are UNSUPPORTED_VERSION, static flags without a context CORRUPTED",
+  (given) => {
+    const { codec, decode, open, good, prior } = given;
+    const withSections = (byte: number) =>
+      reseal(Uint8Array.from([...good.subarray(0, 3), good[3] | 4, byte, ...good.subarray(4)]));
+    for (const call of [decode, open, (bytes: Uint8Array) => codec.inspect(bytes)]) {
+      for (const bit of [32, 64, 128])
+        for (const others of [0, 1, 2, 8]) throwsCode(() => call(withSections(bit | others)), "UNSUPPORTED_VERSION");
+      for (const bits of [0, 16]) throwsCode(() => call(withSections(bits)), "CORRUPTED");
+    }
+    for (const flags of [0, 1, 2, 3, 255]) {
+      const bytes = Uint8Array.from([...good.subarray(0, 3), good[3] | 4, 4, ...good.subarray(4)]);
+      // Behind fingerprint and shape.
+      const at = codec.inspect(good).headerBytes + 1;
+      throwsCode(
+        () => decode(reseal(Uint8Array.from([...bytes.subarray(0, at), flags, ...bytes.subarray(at)]))),
+        "CORRUPTED",
+      );
+    }
+    const compact = codec.encode(latent, prior, { header: "none", lanes: 16 });
+    for (const bit of [32, 64, 128]) {
+      const bytes = Uint8Array.from([compact[0] | 4, bit, ...compact.subarray(1)]);
+      throwsCode(() => decode(bytes, { header: "none", dims }), "UNSUPPORTED_VERSION");
+    }
+  },
+);
 
 // ---- damage
 

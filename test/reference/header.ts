@@ -10,7 +10,7 @@ export type StreamKind = "native" | "compressai";
 /** Bytes of the check. A full packet has 0 or 4. */
 export type CheckSize = 0 | 2 | 4;
 
-/** An entry of the file hashes, section 10.3. */
+/** An entry of the file hashes, section 11.2. */
 export interface FileHash {
   /** 0: the table bundle, 1: the decoder network, 2: the rest of the network. */
   readonly file: number;
@@ -36,6 +36,8 @@ export interface Header extends StreamForm {
   readonly corrections: readonly number[];
   /** One per part, or undefined. */
   readonly indexChecks: readonly number[] | undefined;
+  /** Numbers of the parts that have static rows though their prior has a context, section 10.6. */
+  readonly statics: readonly number[] | undefined;
   readonly files: readonly FileHash[];
   readonly stream: Uint8Array;
 }
@@ -57,7 +59,7 @@ const second = { check: 1, fingerprint: 2, batchOfOne: 4, magic: 0xf8 };
 const third = { version: 7, count: 7 << 3, several: 1 << 6, shapes: 1 << 7 };
 /** Of the control byte. */
 const control = { lanes: 3, sections: 4, escapes: 8 };
-const sections = { corrections: 1, indexChecks: 2, contextFlags: 4, files: 8, several: 16, reserved: 0xe0 };
+const sections = { corrections: 1, indexChecks: 2, statics: 4, files: 8, several: 16, reserved: 0xe0 };
 /** Of the first byte of a shape, section 8.2. */
 const shape = { rank: 7, batchOfOne: 8, another: 16, reserved: 0xe0 };
 /** In the third byte: the number of parts follows. */
@@ -82,7 +84,7 @@ function writePrefix(out: Writer, header: Header): void {
   out.byte(version | (count << 3) | (parts === 1 ? 0 : third.several) | (shapes.length > 0 ? third.shapes : 0));
 }
 
-function writeSections(out: Writer, { shapes, corrections, indexChecks, files }: Header): void {
+function writeSections(out: Writer, { parts, shapes, corrections, indexChecks, statics, files }: Header): void {
   shapes.forEach((dims, i) => {
     out.byte(dims.length | (dims[0] === 1 ? shape.batchOfOne : 0) | (i < shapes.length - 1 ? shape.another : 0));
     for (const dim of writtenDims(dims)) out.varint(dim);
@@ -92,6 +94,11 @@ function writeSections(out: Writer, { shapes, corrections, indexChecks, files }:
     out.varint(i === 0 ? at : at - corrections[i - 1] - 1);
   });
   for (const check of indexChecks ?? []) out.u16(check);
+  if (statics) {
+    const flags = new Uint8Array(Math.ceil(parts / 8));
+    for (const p of statics) flags[p >> 3] |= 1 << (p & 7);
+    out.all(flags);
+  }
   if (files.length > 0) out.varint(files.length * (1 + fileHashSize));
   for (const { file, hash } of files) {
     out.byte(file);
@@ -101,11 +108,12 @@ function writeSections(out: Writer, { shapes, corrections, indexChecks, files }:
 
 /** `seed`: of the check, 0 in a full packet. */
 export function writePacket(header: Header, seed: number): Uint8Array {
-  const { form, check, kind, fingerprint, parts, dims, n, corrections, indexChecks, files } = header;
+  const { form, check, kind, fingerprint, parts, dims, n, corrections, indexChecks, statics, files } = header;
   const isCompact = form === "compact";
   const sectionsByte =
     (corrections.length > 0 ? sections.corrections : 0) |
     (indexChecks ? sections.indexChecks : 0) |
+    (statics ? sections.statics : 0) |
     (files.length > 0 ? sections.files : 0) |
     (isCompact && n !== undefined ? sections.several : 0);
   if (form === "string") {
@@ -201,7 +209,6 @@ function readSectionsByte(reader: Reader, form: PacketForm): number {
   const byte = reader.byte();
   if (byte === 0) corrupted("no sections");
   if (byte & sections.reserved) fail("UNSUPPORTED_VERSION", "a reserved section");
-  if (byte & sections.contextFlags) fail("UNSUPPORTED_VERSION", "context flags");
   if (form === "full" && byte & sections.several) corrupted("the prefix says how many parts there are");
   return byte;
 }
@@ -260,10 +267,25 @@ function readParts(
   return { parts, dims: undefined, n: reader.varint() };
 }
 
+function readStatics(reader: Reader, parts: number): number[] {
+  const flags = reader.take(Math.ceil(parts / 8));
+  const found: number[] = [];
+  for (let p = 0; p < 8 * flags.length; p++) if ((flags[p >> 3] >> (p & 7)) & 1) found.push(p);
+  if (found.length === 0 || found[found.length - 1] >= parts) corrupted("static flags");
+  return found;
+}
+
 /** Everything up to the stream, in the order of section 2.5. The check of a compact packet needs priors: it is not verified here. */
 export function parsePacket(bytes: Uint8Array, agreement: Agreement = {}): Header {
   const { form = "full", check = 4 } = agreement;
-  const nothing = { fingerprint: undefined, shapes: [], corrections: [], indexChecks: undefined, files: [] };
+  const nothing = {
+    fingerprint: undefined,
+    shapes: [],
+    corrections: [],
+    indexChecks: undefined,
+    statics: undefined,
+    files: [],
+  };
   if (form === "string") {
     const one = { lanes: 1, escapes: false, tailCode: 0, parts: 1, dims: undefined, n: undefined } as const;
     return { ...nothing, ...one, form, check: 0, kind: "compressai", stream: bytes };
@@ -282,6 +304,7 @@ export function parsePacket(bytes: Uint8Array, agreement: Agreement = {}): Heade
   const shapes = prefix?.hasShapes ? readShapes(reader) : [];
   const corrections = present & sections.corrections ? readCorrections(reader) : [];
   const indexChecks = present & sections.indexChecks ? readIndexChecks(reader, numbers.parts) : undefined;
+  const statics = present & sections.statics ? readStatics(reader, numbers.parts) : undefined;
   const files = present & sections.files ? readFiles(reader) : [];
   return {
     ...said,
@@ -292,12 +315,13 @@ export function parsePacket(bytes: Uint8Array, agreement: Agreement = {}): Heade
     shapes,
     corrections,
     indexChecks,
+    statics,
     files,
     stream: reader.take(reader.left),
   };
 }
 
-/** A byte stream of packets, section 10.2. */
+/** A byte stream of packets, section 11.1. */
 export function writeFrames(packets: readonly Uint8Array[]): Uint8Array {
   const out = new Writer();
   for (const packet of packets) {

@@ -44,7 +44,7 @@ export interface PacketOptions extends Agreement {
   readonly indexChecks?: boolean;
   /** The only part is one whose length the reader of a compact packet does not know, section 2.4. */
   readonly sequence?: boolean;
-  /** Section 10.3; none are written where left out. */
+  /** Section 11.2; none are written where left out. */
   readonly files?: readonly FileHash[];
 }
 
@@ -96,6 +96,7 @@ export function encodePacket(parts: readonly ReferencePart[], options: PacketOpt
     corrections,
     indexChecks:
       options.indexChecks && parts.length > 0 ? codings.map(({ checked }) => indexCheck(checked)) : undefined,
+    statics: undefined,
     files,
     stream: coded.stream,
   };
@@ -157,6 +158,7 @@ function* codingsOf(
     const first = parameters;
     parameters += parametersOf(prior, productOf(dims));
     const own = corrections.filter((at) => at >= first && at < parameters).map((at) => at - first);
+    if (header.statics?.includes(p)) corrupted(`part ${p} has no context`);
     const coding = partCoding(prior, dims, own);
     if (indexChecks && indexCheck(coding.checked) !== indexChecks[p]) fail("MODEL_MISMATCH", `part ${p}`);
     yield coding;

@@ -1,0 +1,61 @@
+/** Parameters of context priors (docs/format.md section 10): loading them, and what is coded under them. */
+import * as abi from "./abi.js";
+import { CodecError } from "./errors.js";
+import type { Memory } from "./memory.js";
+import { isBytes } from "./tensor.js";
+
+/** Loaded parameters. */
+export interface Network {
+  /** Where they are in the codec's memory. */
+  readonly address: number;
+  /** Channels of the tensor. */
+  readonly channels: number;
+  /** How many of them are coded under the context. */
+  readonly active: number;
+  /** All channels: first the active ones in the order of coding, then the others, ascending. */
+  readonly order: readonly number[];
+}
+
+/**
+ * Loads the binary form. Loading the same parameters twice costs no memory.
+ *
+ * @throws CodecError `INVALID_CONTEXT`, `UNSUPPORTED_VERSION`, `LIMIT_EXCEEDED`; TypeError for what is no Uint8Array.
+ */
+export function loadNetwork(memory: Memory, parameters: Uint8Array): Network {
+  if (!isBytes(parameters)) throw new TypeError("parameters must be a Uint8Array");
+  const { wasm } = memory;
+  const size = memory.u8.length;
+  const source = memory.address(wasm.contextSource(parameters.length));
+  memory.u8.set(parameters, source);
+  const address = wasm.loadContext(source, parameters.length) >>> 0;
+  memory.sync();
+  if (address === 0) {
+    const code = memory.faultCode;
+    memory.trim(size);
+    if (code === abi.UNSUPPORTED_VERSION)
+      throw new CodecError("UNSUPPORTED_VERSION", "the parameters of the context prior have another version");
+    throw new CodecError(
+      "INVALID_CONTEXT",
+      "these are no parameters of a context prior, or they are damaged: `latentwire tables fit --context` makes them",
+    );
+  }
+  const channels = memory.word(address, abi.CONTEXT_CHANNELS);
+  const order = memory.words(memory.word(address, abi.CONTEXT_ORDER), 0, channels);
+  return { address, channels, active: memory.word(address, abi.CONTEXT_ACTIVE), order };
+}
+
+/** How the elements of a shape lie, as a context sees them: items of channels of `cells` positions. */
+export function planesOf(
+  dims: readonly number[],
+  axis: number,
+): {
+  items: number;
+  cells: number;
+  last: boolean;
+} {
+  const last = dims.length > 2 && axis === dims.length - 1;
+  const product = (from: number, to: number) => dims.slice(from, to).reduce((a, b) => a * b, 1);
+  return last
+    ? { items: product(0, axis - 2), cells: product(axis - 2, axis), last }
+    : { items: product(0, axis), cells: product(axis + 1, dims.length), last };
+}
