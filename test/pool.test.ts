@@ -113,6 +113,45 @@ test("every build, by name and by value, in the pool's own workers and in the fi
     });
 });
 
+test("the worker's program, from its source: every prior, errors, tasks of another release", async () => {
+  // Other tests run it bundled, where coverage does not see its lines.
+  const source = JSON.stringify(new URL("../bindings/pool-worker.ts", import.meta.url));
+  const program = `import("tsx/esm/api").then(({ tsImport }) => tsImport(${source}, ${source}))`;
+  const started: Worker[] = [];
+  const worker = () => {
+    started.push(new Worker(program, { eval: true }));
+    return started[started.length - 1];
+  };
+  await withPool({ size: 1, worker }, async (pool) => {
+    const scales = Float32Array.from(symbols, (_, i) => 0.2 + (i % 50) / 10);
+    const rows = Uint8Array.from(symbols, (_, i) => i % 12);
+    for (const [pooled, own] of [
+      [pool.factorized(table), prior],
+      [pool.gaussian(scales), codec.gaussian(scales)],
+      [pool.indexed(table, rows), codec.indexed(table, rows)],
+    ] as const) {
+      const expected = codec.encode(latent, own);
+      assert.equal(await pool.encode(latent, pooled), expected);
+      assert.equal(await pool.decode(expected, pooled), codec.decode(expected, own));
+    }
+    assert.is((await rejection(pool.decode(packet.subarray(1), pool.factorized(table)))).code, "NOT_A_PACKET");
+    const refused = await rejection(pool.encode(latent, pool.indexed(table, rows.fill(99))));
+    assert.match(refused.message, /99/);
+
+    // What the pool of another release might send: a task that is neither, and the fingerprint of a table that never came.
+    const [thread] = started;
+    thread.removeAllListeners("message");
+    const heard = new Promise((resolve) => thread.once("message", resolve));
+    const own = { kind: "factorized", fingerprint: codec.table(table).fingerprint, options: {} };
+    const unknown = { prior: { ...own, fingerprint: "none" }, encode: { latent, options: {} } };
+    thread.postMessage({ tables: [], tasks: [{ prior: own }, unknown, { encode: unknown.encode }] });
+    const [neither, ...others] = (await heard) as { error: Error }[];
+    assert.match(neither.error.message, /task of another release/);
+    for (const { error } of others) assert.instance(error, TypeError);
+    assert.is(others.length, 2);
+  });
+});
+
 test("views: a latent, scales and means that are parts of other tensors", async () => {
   await withPool({ size: 1 }, async (pool) => {
     const data = Float32Array.from({ length: 3 * 4 * 30 }, (_, i) => (i % 11) - 5);

@@ -13,7 +13,6 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { coverageReport } from "./coverage.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
@@ -142,6 +141,7 @@ await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, wo
 if (isFull && filters.length === 0) {
   for (const command of Object.values(commands))
     report(await run(`npm run ${command}`, ["npm", "run", "-s", command], judgeCommand));
+  const { coverageReport } = await import("./coverage.mjs");
   const { lines, isEnough } = coverageReport(coverageFolder, root);
   for (const line of lines) console.log(line);
   sum[isEnough ? "passed" : "failed"]++;

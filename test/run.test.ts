@@ -13,10 +13,11 @@ const passing = `${uvu}test("one", () => assert.ok(true));\ntest("two", () => as
 
 function run(files: Record<string, string>, args: string[] = [], requireAll = false) {
   rmSync(root, { recursive: true, force: true });
-  for (const folder of ["test/inner", "dist/bindings", "dist/tables"])
+  for (const folder of ["test/inner", "bindings", "tables", "dist/bindings", "dist/tables"])
     mkdirSync(`${root}/${folder}`, { recursive: true });
   for (const name of ["run.mjs", "coverage.mjs"])
     copyFileSync(fileURLToPath(new URL(name, import.meta.url)), `${root}/test/${name}`);
+  copyFileSync(fileURLToPath(new URL("../tsconfig.json", import.meta.url)), `${root}/tsconfig.json`);
   for (const [name, content] of Object.entries(files)) writeFileSync(`${root}/test/${name}`, content);
   const env = { ...process.env, LATENTWIRE_REQUIRE_ALL: requireAll ? "1" : "", LATENTWIRE_COVERAGE: "" };
   const { status, stdout } = spawnSync(process.execPath, [`${root}/test/run.mjs`, ...args], { encoding: "utf8", env });
@@ -81,9 +82,12 @@ test("the full tier: files of its own, random tests at full length, the two comm
   const scripts = (engines: string, bundlers: string) =>
     JSON.stringify({ type: "module", scripts: { "test:engines": engines, "test:bundlers": bundlers } });
   const tier = `const isFull = process.env.LATENTWIRE_TIER === "full";\n`;
+  // As tsc leaves these lines.
+  const built = (name: string, code: string) => ({ [`../${name}.ts`]: code, [`../dist/${name}.js`]: code });
+  const used = "export const used = () => 1;\n";
   const files = {
-    "../dist/bindings/a.js": "export const used = () => 1;\n",
-    "../dist/tables/b.js": `export const used = () => 1;\nexport const unused = () => {\n${"  console.log();\n".repeat(9)}};\n`,
+    ...built("bindings/a", used),
+    ...built("tables/b", `${used}export const unused = () => {\n${"    console.log();\n".repeat(9)}};\n`),
     "../package.json": scripts(says("5 passed, 0 failed"), says("6 passed, 0 failed, 1 skipped")),
     "a.test.ts": `${passing}import { used } from "../dist/bindings/a.js";\nused();\n`,
     "b.test.ts": `${uvu}${tier}test("x", () => assert.ok(isFull));\ntest.run();\n`,
@@ -93,9 +97,15 @@ test("the full tier: files of its own, random tests at full length, the two comm
   const all = run(files, ["--all"]);
   // 2 + 1 + 2 of the files, 5 and 6 of the commands; half of b.js is not covered.
   assert.equal([all.status, all.last], [1, "16 passed, 1 failed, 1 skipped"]);
-  assert.match(all.stdout, /tables\/b\.js: 2 of 11, not 3,4,5/);
-  const covered = { ...files, "../dist/tables/b.js": "export const used = () => 1;\n" };
+  assert.match(all.stdout, /tables\/b\.ts: 2 of 11, not 3,4,5/);
+  // A process that runs the source counts as one that runs what is built.
+  const both = { ...files, "c.test.ts": `${passing}import { unused } from "../tables/b.js";\nunused();\n` };
+  assert.is(run(both, ["--all"]).last, "19 passed, 0 failed, 1 skipped");
+  const covered = { ...files, ...built("tables/b", used) };
   assert.is(run(covered, ["--all"]).last, "17 passed, 0 failed, 1 skipped");
+  const stale = run({ ...covered, "../tables/b.ts": used.replace("1", "2") }, ["--all"]);
+  assert.match(stale.stdout, /dist\/ has not what tsc makes of tables\/b\.ts/);
+  assert.is(stale.last, "16 passed, 1 failed, 1 skipped");
   assert.is(run(covered, ["--all", "--after-quick"]).stdout.includes("a.test.ts"), false);
   for (const broken of ["node -e 0", says("0 passed, 0 failed"), `${says("3 passed, 0 failed")} && exit 1`]) {
     const { status, last } = run({ ...covered, "../package.json": scripts(broken, says("1 passed, 0 failed")) }, [

@@ -131,6 +131,30 @@ test("a processor with the other order of bytes: BIG_ENDIAN, whichever build is 
   assert.match(stdout, /^(BIG_ENDIAN .*ARM64\n){3}$/);
 });
 
+/** A hook of Node's loader that makes a compiled module of a .wasm file, as these hosts do. */
+const wasmHook = `data:text/javascript,${encodeURIComponent(`
+  const source = (url) => 'import { readFileSync } from "node:fs";' +
+    'export default new WebAssembly.Module(readFileSync(new URL("' + url + '")))';
+  export const load = (url, context, next) =>
+    /[.]wasm([?]module)?$/.test(url) ? { format: "module", shortCircuit: true, source: source(url) } : next(url, context);`)}`;
+
+test("hosts that compile .wasm files beforehand: their entries take the module, and compile nothing", () => {
+  for (const entry of ["workerd.js", "edge-light.js"]) {
+    const { status, stdout, stderr } = inProcess(`
+      import { register } from "node:module";
+      register(${JSON.stringify(wasmHook)});
+      const { create, createSync } = await import(${JSON.stringify(pathToFileURL(join(root, "dist/bindings", entry)).href)});
+      WebAssembly.compile = () => Promise.reject(new WebAssembly.CompileError("Wasm code generation disallowed"));
+      const codecs = [await create(), createSync(), await create({ build: "javascript" })];
+      const refused = await create({ build: "scalar" }).catch(({ code }) => code);
+      let missing;
+      try { createSync({ build: "javascript" }); } catch ({ code }) { missing = code; }
+      console.log([...codecs.map(({ build }) => build), refused, missing].join());`);
+    assert.is(status, 0, stderr);
+    assert.is(stdout, "simd,simd,javascript,WASM_BLOCKED,BUILD_MISSING\n", entry);
+  }
+});
+
 /** A realm where the members of WebAssembly are these. */
 async function withWebAssembly(members: object, run: () => unknown): Promise<void> {
   const own = Object.fromEntries(Object.keys(members).map((key) => [key, WebAssembly[key as "Module"]]));
