@@ -12,7 +12,6 @@ import { writeNpy } from "../tables/npy.js";
 import { isFull } from "./builds.js";
 import { makeTable, random } from "./cases.js";
 import { throwsCode } from "./expect.js";
-import { npyOf } from "./fault-files.js";
 import { root } from "./pack.js";
 
 const folder = mkdtempSync(join(tmpdir(), "latentwire-large-"));
@@ -40,8 +39,9 @@ const prior = codec.factorized(table);
 const dims = [7, 4, 81, 101];
 const count = dims.reduce((a, b) => a * b, 1);
 const whole = Int32Array.from({ length: count }, () => rng(12) - 6);
+const head = Buffer.from(writeNpy("float32", dims, new Float32Array(0))).toString("latin1");
 const npy = (descr: string, bytes: Uint8Array, order = "False") =>
-  Buffer.concat([npyOf(`{'descr': '${descr}', 'fortran_order': ${order}, 'shape': (${dims})}\n`), bytes]);
+  Buffer.concat([Buffer.from(head.replace("<f4", descr).replace("False", order.padEnd(5)), "latin1"), bytes]);
 const bytesOf = (array: ArrayLike<number> | { buffer: ArrayBufferLike }) =>
   new Uint8Array((array as Int32Array).buffer);
 

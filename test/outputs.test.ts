@@ -1,5 +1,5 @@
-// What the command line writes: the file that was there before is whole until the new one is.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+// What the command line writes, and where. Writes that are cut short: interrupted.test.ts.
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -35,8 +35,6 @@ const packet = (() => {
   assert.is(encode("packet.lw").status, 0);
   return readFileSync(at("packet.lw"));
 })();
-// A process that is killed, or may not write, would leave half a file of coverage.
-const env = { ...process.env, NODE_V8_COVERAGE: "" };
 const leftovers = () => readdirSync(folder).filter((name) => name.endsWith(".tmp"));
 
 test("an output that is an input is refused under every name", () => {
@@ -82,18 +80,6 @@ test("a temporary file of a run that was killed goes with the next run, that of 
   rmSync(at(`.orphan.lw.${process.pid}.tmp`));
 });
 
-// A limit on the size of files is a disk that is full, as the program sees it.
-test("a write that fails leaves the old file and nothing else, and says so in one line", () => {
-  if (!existsSync("/bin/bash")) return console.log("skipped: no bash");
-  writeFileSync(at("kept.lw"), "old");
-  const script = `trap '' XFSZ; ulimit -f 1; exec "${process.execPath}" "${cli}" encode ${raw.join(" ")} -o kept.lw`;
-  const { status, stderr } = spawnSync("/bin/bash", ["-c", script], { cwd: folder, env, encoding: "utf8" });
-  assert.is(status, 1, stderr);
-  assert.match(stderr, /^latentwire: EFBIG [^\n]*\n$/);
-  assert.is(readFileSync(at("kept.lw"), "utf8"), "old");
-  assert.equal(leftovers(), []);
-});
-
 test("standard output: a full device is one line, a closed pipe is none", () => {
   if (!existsSync("/dev/full")) return console.log("skipped: no /dev/full");
   const shell = (command: string) => spawnSync("/bin/sh", ["-c", command], { cwd: folder, encoding: "utf8" });
@@ -105,25 +91,6 @@ test("standard output: a full device is one line, a closed pipe is none", () => 
   }
   const closed = shell(`(${words}; echo "status $?" >&2) | true`);
   assert.is(closed.stderr, "status 0\n");
-});
-
-test("signals while a file is written: the old bytes or the new ones, never less", async () => {
-  if (process.platform === "win32") return;
-  const valid = [Buffer.from("old").toString("hex"), packet.toString("hex")];
-  writeFileSync(at("torn.lw"), "old");
-  for (let i = 0; i < 12; i++) {
-    const child = spawn(process.execPath, [cli, "encode", ...raw, "-o", "torn.lw"], {
-      cwd: folder,
-      env,
-      stdio: "ignore",
-    });
-    const ended = new Promise((resolve) => child.on("exit", resolve));
-    setTimeout(() => child.kill(i % 2 === 0 ? "SIGINT" : "SIGKILL"), 40 + 15 * i);
-    await ended;
-    assert.ok(valid.includes(readFileSync(at("torn.lw")).toString("hex")));
-  }
-  execFileSync(process.execPath, [cli, "encode", ...raw, "-o", "torn.lw"], { cwd: folder });
-  assert.equal(leftovers(), []);
 });
 
 test.after(() => rmSync(folder, { recursive: true }));

@@ -1,4 +1,6 @@
 // Zip archives for tests: what a reader must take, and what it must see through. Written from the specification (APPNOTE.TXT), not from the reader.
+import { crc32 } from "node:zlib";
+
 export interface Member {
   name: string;
   data: Uint8Array;
@@ -15,15 +17,6 @@ export interface ZipOptions {
   /** Sizes and places in 64 bits, as torch writes them. */
   zip64?: boolean;
   comment?: string;
-}
-
-function crc32(bytes: Uint8Array): number {
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }
 
 const u16 = (...values: number[]) => values.flatMap((value) => [value & 255, value >>> 8]);
