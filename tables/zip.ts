@@ -2,7 +2,7 @@
  * Zip archives as torch.save and numpy.savez write them: stored and deflated members, zip64. Nothing is unpacked to
  * disk.
  */
-import { inflateRawSync } from "node:zlib";
+import { crc32, inflateRawSync } from "node:zlib";
 import { CodecError } from "latentwire";
 import type { Budget } from "./budget.js";
 import { type ByteSource, MemorySource, PartSource } from "./byte-source.js";
@@ -201,17 +201,4 @@ function zip64Fields(view: DataView, start: number, length: number, fields: numb
     }
   }
   return fields as [number, number, number];
-}
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
-  return crc;
-});
-
-// node:zlib has a crc32 only since Node 20.15.
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }
