@@ -67,6 +67,10 @@ interface Thread {
   readonly tables: Set<string>;
 }
 
+/** Whether a message is a reply to each of these tasks. A program of another release may send something else. */
+const isAnswer = (data: unknown, tasks: readonly Task[] | undefined): data is Reply[] =>
+  Array.isArray(data) && data.length === tasks?.length && data.every((reply) => Object(reply) === reply);
+
 export class Queue {
   /** Tasks under way or waiting. */
   pending = 0;
@@ -206,7 +210,7 @@ export class Queue {
     if (thread.messages.length === 0) hold(thread.worker, false);
     replies.forEach(({ result, error, code }, i) => {
       if (result !== undefined) tasks[i]?.result.resolve(result);
-      else tasks[i]?.result.reject(code === undefined ? error : new CodecError(code, (error as Error).message));
+      else tasks[i]?.result.reject(code === undefined ? error : new CodecError(code, String(Object(error).message)));
     });
     this.#leave(tasks.length);
   }
@@ -233,7 +237,11 @@ export class Queue {
     const receive = (data: unknown) => {
       // A pool that has ended has dropped its workers and their tasks.
       if (!this.#threads.has(thread)) return;
-      if (thread.ready) return this.#receive(thread, data as Reply[]);
+      if (thread.ready) {
+        if (isAnswer(data, thread.messages[0])) return this.#receive(thread, data);
+        lost(new TypeError("its answer is not one of this release of latentwire"));
+        return;
+      }
       thread.ready = true;
       hold(thread.worker, false);
       ready.resolve();

@@ -416,6 +416,27 @@ test("workers that die at once are replaced, before their first task and behind 
   });
 });
 
+test("an answer that is none is the loss of its worker, and nothing else", async () => {
+  const answers: unknown[] = [null, "ready", {}, [], [null], [1], [{}, {}], [{ code: "CORRUPTED", error: null }]];
+  for (const answer of answers) {
+    const worker = () => {
+      const fake = {
+        onmessage: (_: { data: unknown }) => {},
+        postMessage: (message: object) =>
+          queueMicrotask(() => fake.onmessage({ data: "tasks" in message ? answer : "ready" })),
+        terminate() {},
+      };
+      return fake as unknown as Worker;
+    };
+    await withPool({ size: 1, worker }, async (pool) => {
+      const { code } = await rejection(pool.decode(packet, pool.factorized(table)));
+      const isReply = JSON.stringify(answer).includes("CORRUPTED");
+      assert.is(code, isReply ? "CORRUPTED" : "WORKER_LOST", JSON.stringify(answer));
+      assert.is(pool.pending, 0);
+    });
+  }
+});
+
 test("workers that cannot start", async () => {
   const broken = () => new Worker("throw new Error('no such file')", { eval: true, stderr: true });
   const error = (await rejection(createPool({ size: 2, worker: broken }))) as PoolError;
