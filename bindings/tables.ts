@@ -159,7 +159,8 @@ function tableToBinary(json: TableJson): Uint8Array {
     const view = new DataView(bytes.buffer);
     for (let r = 0; r < rows; r++) {
       const given: unknown = medians[r];
-      const median = typeof given === "number" ? Math.fround(given) : Number.NaN;
+      // JSON has no -0: its 0 would be another table's.
+      const median = typeof given === "number" ? Math.fround(given) + 0 : Number.NaN;
       if (!Number.isFinite(median)) invalid(`row ${r}: median ${shown(given)} is not a finite float32`);
       view.setFloat32(head + 4 * r, median, true);
     }

@@ -52,6 +52,14 @@ both("JSON and binary form lead to one table, with the reference's bytes and fin
       }
 });
 
+both("a median of -0 is one of 0, which is all that JSON can say", (codec) => {
+  const json: TableJson = { ...good, medians: [-0, 2] };
+  const table = codec.table(json);
+  assert.is(table.fingerprint, codec.table({ ...good, medians: [0, 2] }).fingerprint);
+  assert.is(table.fingerprint, codec.table(JSON.parse(JSON.stringify(table))).fingerprint);
+  assert.equal(table.bytes(), tableToBytes(tableFromJson(json)));
+});
+
 both("the largest rows and offsets are legal", (codec) => {
   const widest = Array.from({ length: 65537 }, (_, k) => k);
   const json: TableJson = { offsets: [2 ** 30, -(2 ** 30)], cdfs: [widest, [0, 65536]] };

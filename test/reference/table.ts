@@ -56,7 +56,7 @@ export function tableFromJson(json: ReferenceTableJson): ReferenceTable {
   if (json.version !== undefined && json.version !== 1) invalid(`version ${json.version}`);
   if (json.offsets.length !== json.cdfs.length) invalid(`${json.offsets.length} offsets for ${json.cdfs.length} rows`);
   const rows = json.cdfs.map((cdf, r) => ({ offset: json.offsets[r], cdf: [...cdf] }));
-  return check({ rows, medians: json.medians && Float32Array.from(json.medians) });
+  return check({ rows, medians: json.medians && Float32Array.from(json.medians, (median) => median + 0) });
 }
 
 export function tableToJson(table: ReferenceTable): ReferenceTableJson {
