@@ -3,6 +3,7 @@ import * as abi from "./abi.js";
 import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { loadNetwork, type Network } from "./context-parameters.js";
 import { CodecError } from "./errors.js";
+import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
 import { checkOptions, type Form, writtenForm } from "./options.js";
 import {
@@ -77,7 +78,7 @@ const NO_ELEMENTS: Span = {
 
 /** The options of each call, by name. */
 export const KNOWN = {
-  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out"],
+  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out", "maxBytes"],
   decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements", "maxContextElements"],
   factorized: ["axis", "step"],
   context: ["table", "axis", "step"],
@@ -226,10 +227,15 @@ class CodecImplementation implements Codec {
 
   // ---- one tensor
 
-  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
-  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions): Uint8Array;
-  encode(latent: TensorLike | TensorView, prior: Prior, options: EncodeOptions = {}): Uint8Array {
+  encode(
+    latent: TensorLike | TensorView,
+    prior: Prior | readonly Prior[],
+    options?: EncodeOptions & { out?: never },
+  ): Bytes;
+  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
+  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = {}): Uint8Array {
     checkOptions("encode", options, KNOWN.encode);
+    if (options.maxBytes !== undefined || isLadder(prior)) return encodeWithin(this, latent, prior, options);
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
     const span = spanOf(latent, "latent");
@@ -289,10 +295,11 @@ class CodecImplementation implements Codec {
 
   decode<T extends LatentType = "float32">(
     packet: Uint8Array | ArrayBuffer,
-    prior: Prior,
+    prior: Prior | readonly Prior[],
     options: DecodeOptions<T> = {},
   ): Latent<ArrayByType[T]> {
     checkOptions("decode", options, KNOWN.decode);
+    if (isLadder(prior)) return decodeOf(this, bytesOf(packet, "packet"), prior, options) as Latent<ArrayByType[T]>;
     const memory = this.#memory;
     const { wasm, part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);

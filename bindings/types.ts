@@ -149,6 +149,8 @@ export interface EncodeOptions {
   fingerprint?: boolean | undefined;
   /** Takes the packet; the result is a view of it. RangeError if it is too small. */
   out?: Uint8Array | undefined;
+  /** Most bytes of the packet. `LIMIT_EXCEEDED` where no prior gives so few; the message says how many it takes. */
+  maxBytes?: number | undefined;
 }
 
 /** What a packet is decoded to, and how it was encoded. */
@@ -483,14 +485,19 @@ export interface Codec {
    * Codes a latent: float32 is quantized first (docs/format.md section 6), integers are symbols already.
    *
    * @param latent - rank 1 to 7, row-major; the shape must be one the prior fits.
+   * @param prior - a prior, or with `maxBytes` a ladder of them, from fine to coarse: the first whose packet fits is taken.
    * @returns the packet, a new array or a view of `options.out`.
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for a wrong argument.
    */
-  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions & { out?: never }): Bytes;
+  encode(
+    latent: TensorLike | TensorView,
+    prior: Prior | readonly Prior[],
+    options?: EncodeOptions & { out?: never },
+  ): Bytes;
   /** With `out`: the packet is a view of it. */
-  encode(latent: TensorLike | TensorView, prior: Prior, options?: EncodeOptions): Uint8Array;
+  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
   /**
-   * Decodes what `encode` returned, with an equal prior.
+   * Decodes what `encode` returned, with an equal prior, or with an equal ladder: the packet says which of its priors.
    *
    * @returns float32, dequantized; or, with `type`, the symbols.
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_PRIOR`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
@@ -498,7 +505,7 @@ export interface Codec {
    */
   decode<T extends LatentType = "float32">(
     packet: Uint8Array | ArrayBuffer,
-    prior: Prior,
+    prior: Prior | readonly Prior[],
     options?: DecodeOptions<T>,
   ): Latent<ArrayByType[T]>;
   /**
