@@ -174,6 +174,19 @@ test("buffers that are no table are INVALID_TABLE, and the model is named", () =
   throwsCode(() => imported(npz({ _offset: float32([2], [0.5, 1]) })), "INVALID_FILE");
 });
 
+test("a Gaussian model that was not updated is rebuilt from its scales, if they are scales", () => {
+  const none = int32([0], []);
+  const empty = { _quantized_cdf: none, _offset: none, _cdf_length: none, quantiles: undefined };
+  const built = imported(npz({ ...empty, scale_table: float32([2], [0.5, 2]) }))[0];
+  assert.equal([built.from, built.table.rows], ["parameters", 2]);
+  assert.match(built.notes[0], /built from its scale table/);
+  for (const [first, message] of [
+    [4, /eb: .*cannot be rebuilt: scales.*; in Python, call model\.update\(\)/],
+    [-1, /eb: .*cannot be rebuilt: scales/],
+  ] as const)
+    throwsCode(() => imported(npz({ ...empty, scale_table: float32([2], [first, 2]) })), "NO_TABLES", message);
+});
+
 test("rows without scales, or with others' scales, are left to the caller", () => {
   const gaussian = { quantiles: undefined };
   const kindOf = (changes: Record<string, Uint8Array | undefined>) => imported(npz({ ...gaussian, ...changes }))[0];
@@ -229,6 +242,8 @@ test("rebuilding needs all layers", () => {
   throwsCode(() => imported(npz(empty)), "NO_TABLES");
   throwsCode(() => imported(npz({ ...empty, ...layers, "matrices.0": undefined })), "NO_TABLES");
   throwsCode(() => imported(npz({ ...empty, ...layers, "biases.1": layer(2, 1) })), "NO_TABLES");
+  const infinite = { "biases.1": float32([2, 1, 1], [0.5, Number.POSITIVE_INFINITY]) };
+  throwsCode(() => imported(npz({ ...empty, ...layers, ...infinite })), "NON_FINITE", /eb\.biases\.1: element 1/);
 });
 
 // ---- hostile

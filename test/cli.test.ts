@@ -98,6 +98,23 @@ test("encode and decode are the codec's, whatever form the tables have", () => {
   assert.equal(new Uint8Array(readFileSync(at("y.lw"))), codec.encode(latent, codec.factorized(table, { step: 2 })));
 });
 
+test("whole numbers in .npy are symbols, and decode reports what it wrote", () => {
+  const prior = codec.factorized(table);
+  const symbols = codec.quantize(latent, prior).data;
+  const arrays = { int8: Int8Array, int16: Int16Array, int32: Int32Array };
+  for (const [type, Kind] of Object.entries(arrays)) {
+    const data = Kind.from(symbols);
+    writeFileSync(at("symbols.npy"), writeNpy(type as "int8", dims, data));
+    const { out } = done(["encode", "symbols.npy", "--tables", "table.json"]);
+    assert.equal(new Uint8Array(out), codec.encode({ type, dims, data }, prior), type);
+    writeFileSync(at("symbols.lw"), out);
+    const options = ["--tables", "table.json", "--type", type, "--json", "-o", "symbols.npy"];
+    const { text } = done(["decode", "symbols.lw", ...options]);
+    assert.equal(JSON.parse(text), { type, dims, elements: 120, bytes: out.length });
+    sameNumbers(fromNpy(readFileSync(at("symbols.npy"))).data, data);
+  }
+});
+
 test("pipes: raw elements in, packet through, raw elements out", () => {
   const raw = new Uint8Array(y.buffer);
   const packet = done(["encode", "-", "--dims", "1,4,6,5", "--tables", "table.json"], raw).out;
@@ -326,13 +343,19 @@ test("a table outside a bundle carries no step, and show says so", () => {
   assert.is(JSON.parse(done(["tables", "show", "model.lwb", "--json"]).text).entries[0].step, 0.5);
 });
 
-test("--normalize: what the encoder is given", () => {
+/** An encoder whose latent is its image. */
+function identityEncoder(): string {
   const value = { type: "float32" as const, dims: [1, 3, 8, 8] };
   const nodes = [{ op: "Identity", inputs: ["x"], output: "y" }];
   writeFileSync(at("identity.onnx"), onnxModel({ nodes, inputs: { x: value }, outputs: { y: value } }));
+  return at("identity.onnx");
+}
+
+test("--normalize: what the encoder is given", () => {
+  const encoder = identityEncoder();
   const photo = join(root, "bench/photos/chelsea.png");
   const medians = (kind: string) => {
-    const options = ["--encoder", at("identity.onnx"), "--normalize", kind, "--step", "0.001", "-o", "-"];
+    const options = ["--encoder", encoder, "--normalize", kind, "--step", "0.001", "-o", "-"];
     const words = ["tables", "fit", photo, ...options];
     const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...words], { cwd: root });
     assert.is(status, 0, stderr.toString());
@@ -377,6 +400,54 @@ test("what onnxruntime and sharp refuse is one line with a code", () => {
   assert.match(fit(at("y.npy"), "--encoder", encoder, "--size", "64x64"), /^latentwire: INVALID_FILE .*y\.npy: .*\n$/);
 });
 
+test("an encoder that cannot be asked: exit code 2 says what is missing", () => {
+  const photo = join(root, "bench/photos/chelsea.png");
+  const encoder = join(root, "bench/model/points/mid/encoder.onnx");
+  for (const [args, message] of [
+    [["--encoder", encoder], /takes any size of image: say which with --size HEIGHTxWIDTH/],
+    [["--encoder", encoder, "--size", "64x64", "--latent", "none"], /has the outputs \w+, not none/],
+  ] as const) {
+    const words = [cli, "tables", "fit", photo, ...args, "-o", at("none.lwb")];
+    const { status, stderr } = spawnSync(process.execPath, words, { cwd: root, encoding: "utf8" });
+    assert.is(status, 2, stderr);
+    assert.match(stderr, message);
+  }
+});
+
+/** Node as npx starts it: what the package needs is not beside it. */
+const apart = `data:text/javascript,${encodeURIComponent(`
+  import { register } from "node:module";
+  const hook = \`export const resolve = (name, context, next) => {
+    if (/^(sharp|onnxruntime-node)$/.test(name)) throw new Error("not beside the package");
+    return next(name, context);
+  };\`;
+  register("data:text/javascript," + encodeURIComponent(hook));`)}`;
+
+test("what an encoder needs is taken from the folder where the command runs; without it one line says what to install", () => {
+  const options = ["--encoder", identityEncoder(), "--size", "8x8", "-o", "-"];
+  const words = [cli, "tables", "fit", join(root, "bench/photos/chelsea.png"), ...options];
+  const where = (cwd: string) => spawnSync(process.execPath, ["--import", apart, ...words], { cwd });
+  const missing = where(folder);
+  assert.is(missing.status, 1);
+  const line =
+    "latentwire: MISSING_PACKAGE onnxruntime-node is needed to run an encoder over images: npm install onnxruntime-node\n";
+  assert.is(missing.stderr.toString(), line);
+  const found = where(root);
+  assert.is(found.status, 0, found.stderr.toString());
+  assert.is(readBundle(new Uint8Array(found.stdout)).entries.length, 1);
+});
+
+test("on a terminal long work shows how far it has come, and leaves nothing of that behind", () => {
+  // Only Linux's `script` takes a command like this; it gives it a terminal.
+  if (process.platform !== "linux") return console.log("skipped: no terminal to be had here");
+  const command = `'${process.execPath}' '${cli}' tables rate table.json y.npy y.npy y.npy`;
+  const { status, stdout } = spawnSync("script", ["-qec", command, "/dev/null"], { cwd: folder, encoding: "utf8" });
+  assert.is(status, 0, stdout);
+  const [bar, rest] = stdout.split("\r\x1b[K");
+  assert.match(bar, /\rreading \[#{10} {20}\] 1 of 3$/);
+  assert.match(rest, /y\.npy/);
+});
+
 test("help, for all and for each", () => {
   assert.match(done(["--version"]).text, /^\d+\.\d+\.\d+\n$/);
   const { text } = done(["--help"]);
@@ -393,7 +464,7 @@ test("help, for all and for each", () => {
       `docs/cli.md lacks ${name}'s help`,
     );
   }
-  assert.is(done(["help"]).text, text);
+  for (const words of [["help"], ["tables", "--help"]]) assert.is(done(words).text, text);
   assert.is(run([]).status, 2);
 });
 
@@ -420,6 +491,8 @@ test("exit code 2: the command line is at fault", () => {
     ["encode y.npy --tables table.json --step 1e-60", /--step must be/],
     ["encode y.npy --tables table.json --axis x", /--axis must be/],
     ["encode y.npy --tables model.lwb --table x", /--table x is none of/],
+    ["encode y.npy --tables model.lwb --rows rows.npy", /--table is needed, 2 of the tables are indexed: z .*, y /],
+    ["encode table.lwt --tables table.json --dims 1,x", /--dims must be whole numbers such as 1,48,28,28, not 1,x/],
     ["encode y.npy --tables model.lwb --table y", /it takes --scales/],
     ["encode y.npy --tables table.json --means means.npy", /--means needs/],
     ["encode y.npy --scales scales.npy --rows rows.npy", /exclude/],

@@ -99,7 +99,7 @@ test("fewer strings than the family has parts are counted, not decoded", async (
 });
 
 test("a latent of two images in one packet, context by context", async () => {
-  for (const family of ["mean-scale", "autoregressive", "checkerboard", "channel-groups", "elic", "gain"]) {
+  for (const family of ["mean-scale", "autoregressive", "checkerboard", "channel-groups", "elic", "gain", "mixture"]) {
     const one = named(family);
     const pixel = family === "autoregressive" ? one.nets.pixel : undefined;
     // Every answer twice along the batch; the pixels' one after the other.

@@ -116,6 +116,12 @@ both("shapes of the parameters, defaults", (codec) => {
   // [K, C, H, W] and [1, K * C, H, W] lie in memory alike; the shape of the part is said.
   assert.equal(packetOf(of([3, 2, 3, 4]), { components: 3, dims: [1, 2, 3, 4] }), packet);
   assert.equal(packetOf(of([1, 6, 3, 4]), { components: 3, dims: [1, 2, 3, 4] }), packet);
+  // It need not be said: the parameters have it, with one dimension of components in front or multiplied in.
+  assert.equal(packetOf(of([3, 2, 3, 4]), { components: 3 }), packet);
+  assert.equal(packetOf(of([1, 6, 3, 4]), { components: 3 }), packet);
+  // Of another shape only the number of elements is known, and any latent of that many fits.
+  assert.equal(packetOf(of([8, 9]), { components: 3 }), packet);
+  throwsCode(() => packetOf(of([3, 3, 2, 4]), { components: 3 }), "SHAPE_MISMATCH", /\[3,2,4\].*\[1,2,3,4\]/);
   // One component: its tensors have the part's shape, and weights are not needed.
   const one = {
     means: tensor([1, 2, 3, 4], means.subarray(0, n)),

@@ -16,7 +16,7 @@ import { random } from "./cases.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { file, npyOf } from "./fault-files.js";
 import { mutate } from "./mutate.js";
-import { concat, dictOf, P, string, tensor, text, torchZip } from "./pickle-writer.js";
+import { concat, dictOf, int, P, string, tensor, text, torchZip, tuple } from "./pickle-writer.js";
 import { type Member, writeZip } from "./zip-writer.js";
 
 const fromHex = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
@@ -234,6 +234,62 @@ test("torch: modules in modules without end, and the same dict everywhere, are w
   const dropped = new Array(41).fill(P("0"));
   const pickle = concat(dictOf({ t: tensor([1], [1]) }), P("q", 0), ...doubling, ...dropped, P("h", 40));
   assert.is(torchFile(pickle).size, 1);
+});
+
+/** NumPy's pickle of an array: `_reconstruct`, then the state that it sets. */
+function ndarray(state: Uint8Array): Uint8Array {
+  const made = tuple(P("cnumpy\nndarray\n"), tuple(int(0)), string("b"));
+  return concat(P("cnumpy.core.multiarray\n_reconstruct\n"), made, P("R"), state, P("b"));
+}
+const dtype = (code: string, order = "<") =>
+  concat(P("cnumpy\ndtype\n"), tuple(string(code), P(0x89), P(0x88)), P("R"), tuple(int(3), string(order)), P("b"));
+const bytes = (...values: number[]) => P("C", values.length, ...values);
+
+test("torch: arrays of NumPy are read in both orders of bytes; odd ones are named, or refused when they are read", () => {
+  const state = (shape: Uint8Array, type: Uint8Array, data: Uint8Array, columns = 0x89) =>
+    tuple(int(1), shape, type, P(columns), data);
+  const pair = tuple(int(2));
+  const skipped: string[] = [];
+  const archive = archiveOf(
+    torchZip(
+      dictOf({
+        little: ndarray(state(pair, dtype("f4"), bytes(0, 0, 192, 63, 0, 0, 0, 192))),
+        big: ndarray(state(pair, dtype("f4", ">"), bytes(63, 192, 0, 0, 192, 0, 0, 0))),
+        columns: ndarray(state(tuple(int(2), int(2)), dtype("i1"), bytes(1, 2, 3, 4), 0x88)),
+        none: ndarray(state(pair, dtype("f4"), P("N"))),
+        short: ndarray(state(tuple(int(2), int(2)), dtype("i1"), bytes(1, 2, 3), 0x88)),
+        shapeless: ndarray(P("N")),
+        negative: ndarray(state(tuple(int(-2)), dtype("f4"), bytes())),
+        complex: ndarray(state(pair, dtype("c8"), bytes())),
+      }),
+    ),
+  );
+  const found = torchTensors(archive, skipped);
+  assert.equal([...found.keys()], ["little", "big", "columns", "none", "short"]);
+  for (const name of ["little", "big"]) sameNumbers(floats(found.get(name)!, name), [1.5, -2]);
+  sameNumbers(integers(found.get("columns")!, "columns"), [1, 3, 2, 4]);
+  throwsCode(() => floats(found.get("none")!, "none"), "INVALID_FILE", /without bytes/);
+  throwsCode(() => integers(found.get("short")!, "short"), "INVALID_FILE", /3 bytes for the shape \[2,2\]/);
+  assert.is(skipped.length, 3);
+  assert.match(skipped[0], /^shapeless \(an array of NumPy without a shape\)$/);
+  assert.match(skipped[1], /^negative /);
+  assert.match(skipped[2], /^complex \(an array of NumPy: .*c8/);
+});
+
+test("torch: what is kept under no name is named by where it lies; a subclass of a subclass is followed", () => {
+  const one = tensor([1], [1]);
+  const subclass = (inner: Uint8Array, args: Uint8Array) =>
+    concat(P("ctorch._tensor\n_rebuild_from_type_v2\n"), tuple(inner, P("N"), args, P("N")), P("R"));
+  const parameter = subclass(P("ctorch._utils\n_rebuild_parameter\n"), tuple(one, P(0x88), P("}")));
+  const endless = subclass(P("ctorch._tensor\n_rebuild_from_type_v2\n"), tuple(one));
+  const keyed = concat(P("}("), P("N"), one, tuple(int(1)), one, string("a".repeat(2000)), one, P("u"));
+  const skipped: string[] = [];
+  const found = torchTensors(archiveOf(torchZip(dictOf({ parameter, endless, keyed }))), skipped);
+  assert.equal([...found.keys()], ["parameter"]);
+  assert.equal(skipped, [
+    "endless (torch._tensor._rebuild_from_type_v2)",
+    ...new Array(3).fill("keyed (a key that is no name or number)"),
+  ]);
 });
 
 // ---- safetensors, npy

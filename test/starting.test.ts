@@ -43,6 +43,8 @@ test("by name, by value, or as a module: every way to a build, the same bytes", 
 
 test("what asks for no build is refused", async () => {
   const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  // It imports a function, and the codec gives a module nothing.
+  const importing = Uint8Array.of(...empty, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 97, 1, 98, 0, 0);
   const calls: [unknown, string][] = [
     [{ simd: false }, '"simd"'],
     [{ build: "fast" }, "build"],
@@ -51,6 +53,7 @@ test("what asks for no build is refused", async () => {
     [{ module: empty }, "codec.wasm"],
     [{ module: Uint8Array.of(1, 2, 3) }, "codec.wasm"],
     [{ module: new WebAssembly.Module(empty) }, "codec.wasm"],
+    [{ module: new WebAssembly.Module(importing) }, "codec.wasm"],
     [{ module: "codec.wasm" }, "codec.wasm"],
     [null, "options"],
   ];
