@@ -6,19 +6,19 @@ const P5 = 0x165667b1;
 
 const rotl = (x: number, r: number): number => (x << r) | (x >>> (32 - r));
 
-/** XXH32 with seed 0 (xxHash specification 0.1.1), so that a bundle can be read without Wasm. Returns an unsigned 32-bit number. */
-export function xxh32(bytes: Uint8Array): number {
+/** XXH32 (xxHash specification 0.1.1), so that a bundle can be read without Wasm. Returns an unsigned 32-bit number. */
+export function xxh32(bytes: Uint8Array, seed = 0): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = bytes.length;
   const round = (acc: number, at: number) =>
     Math.imul(rotl((acc + Math.imul(view.getUint32(at, true), P2)) | 0, 13), P1);
   let at = 0;
-  let h = P5 | 0;
+  let h = (seed + P5) | 0;
   if (length >= 16) {
-    let a = (P1 + P2) | 0;
-    let b = P2 | 0;
-    let c = 0;
-    let d = -P1 | 0;
+    let a = (seed + P1 + P2) | 0;
+    let b = (seed + P2) | 0;
+    let c = seed | 0;
+    let d = (seed - P1) | 0;
     for (; at + 16 <= length; at += 16) {
       a = round(a, at);
       b = round(b, at + 4);

@@ -19,17 +19,31 @@ export function both(what: string, run: (codec: Codec, name: Build["name"]) => v
   for (const { name, codec } of builds) test(`${name}: ${what}`, () => run(codec, name));
 }
 
+interface Watched {
+  readonly codec: Codec;
+  /** Of its Wasm memory; 0 where the codec is plain JavaScript. */
+  readonly bytes: () => number;
+}
+
 /** A codec of its own, and the size of its memory: taken off its newest instance, because no API shows it. */
-export function watched(name: Build["name"]): { codec: Codec; bytes: () => number } {
+export function watched(name: Build["name"]): Watched {
   const memories: WebAssembly.Memory[] = [];
-  const codec = watching(memories, () => made(name));
-  if (memories.length !== 1) throw new Error(`${memories.length} memories of one codec`);
+  const { codec } = watchedOf(() => made(name), memories);
   // These calls may go on in another instance.
   for (const call of ["trim", "inspect", "table"] as const) {
     const own = codec[call].bind(codec) as (argument: never) => unknown;
     Object.assign(codec, { [call]: (argument: never) => watching(memories, () => own(argument)) });
   }
   return { codec, bytes: () => memories.at(-1)!.buffer.byteLength };
+}
+
+/** The same of the codec that `make` makes, as long as it stays in its first instance. */
+export function watchedOf(make: () => Codec, memories: WebAssembly.Memory[] = []): Watched {
+  const codec = watching(memories, make);
+  // Of two instances the first is one in which a build has proved itself.
+  const memory = memories.at(-1);
+  if (memory === undefined && codec.build !== "javascript") throw new Error("no memory of a codec");
+  return { codec, bytes: () => memory?.buffer.byteLength ?? 0 };
 }
 
 /** Runs something and adds the memories of the instances that it makes. */
