@@ -61,6 +61,20 @@ for (const target of ["simd", "scalar"]) {
   if (target === "simd") withLocalMasks(file, flags);
 }
 
+// The fit of context priors, for the command line: threads over one memory.
+node(asc, "--config", "assembly/fit/asconfig.json");
+binaryen(
+  "wasm-opt",
+  "dist/context-fit.wasm",
+  "-O3",
+  "--low-memory-unused",
+  ...scalarFlags,
+  "--enable-simd",
+  "--enable-threads",
+  "-o",
+  "dist/context-fit.wasm",
+);
+
 // What a host needs of assembly/: exported functions as an interface, offsets of structures, codes. docs/abi.md
 // explains them.
 function abi() {

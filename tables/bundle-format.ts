@@ -9,7 +9,23 @@ import { described, isRecord, parseJson } from "./json.js";
 import { xxh32 } from "./xxh32.js";
 
 /** What a table is for. */
-export type BundleKind = Exclude<Prior["kind"], "mixture">;
+export type BundleKind = Exclude<Prior["kind"], "mixture" | "context">;
+
+/** What a bundle says of the parameters of a context prior. */
+export interface BundleContext {
+  /** Bytes that they take in the bundle. */
+  readonly bytes: number;
+  /** 16 hex digits that identify them; docs/format.md section 10.5. */
+  readonly fingerprint: string;
+  /** Width of the first hidden layer. */
+  readonly hidden: number;
+  /** Width of the second one. */
+  readonly second: number;
+  /** Symbols of its own plane that a position reads. */
+  readonly taps: number;
+  /** Channels that are coded under their context. */
+  readonly active: number;
+}
 
 /** A table of a bundle: what the bundle says about it, without loading it. */
 export interface BundleEntry {
@@ -34,6 +50,8 @@ export interface BundleEntry {
   readonly axis: number | undefined;
   /** Quantization step for which the table was made. 1 if the bundle does not say. */
   readonly step: number;
+  /** Parameters of a context prior over a factorized table; undefined where it has none. */
+  readonly context: BundleContext | undefined;
   /** Anything that its maker wrote. */
   readonly meta: Readonly<Record<string, unknown>>;
 }
@@ -44,6 +62,8 @@ export interface FoundEntry extends BundleEntry {
   readonly table: Uint8Array | undefined;
   /** float32, little-endian, a view; undefined for kinds without scales and for CompressAI's 64. */
   readonly scales: Uint8Array | undefined;
+  /** The parameters of the context prior, a view. */
+  readonly parameters: Uint8Array | undefined;
 }
 
 /** An entry to be written. */
@@ -54,6 +74,7 @@ export interface PlainEntry {
   fingerprint: string;
   table: Uint8Array | undefined;
   scales: Uint8Array | undefined;
+  parameters: Uint8Array | undefined;
   medians: boolean;
   shape?: readonly (number | null)[] | undefined;
   axis?: number | undefined;
@@ -69,6 +90,10 @@ const MAX_DIRECTORY = 2 ** 22;
 const MAX_ENTRIES = 4096;
 const MAX_ROWS = 65535;
 const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
+const CONTEXT_MAGIC = [0x4c, 0x57, 0x43, 1];
+/** Work and memory of loading parameters of a context prior, for each of their bytes. */
+const CONTEXT_WORK = 2;
+const CONTEXT_BYTES = 8;
 /** Scales of an entry that has none of its own. */
 const STOCK_ROWS = 64;
 /** The largest scale of which rows can be computed; see bindings/cdfs.ts. */
@@ -101,11 +126,12 @@ export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Reco
   };
   const directory = new TextEncoder().encode(
     JSON.stringify({
-      entries: entries.map(({ table, scales, ...entry }) => ({
+      entries: entries.map(({ table, scales, parameters, ...entry }) => ({
         ...entry,
         step: entry.step === 1 ? undefined : entry.step,
         table: place(table, `table ${entry.fingerprint}`),
         scales: place(scales, `scales ${scales}`),
+        context: place(parameters, `context ${parameters && peekContext(parameters)?.said.fingerprint}`),
       })),
       meta,
     }),
@@ -183,7 +209,14 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
     corrupted(`${name}: ${rows} rows without scales, CompressAI's scales are ${STOCK_ROWS}`);
   if (table === undefined && kind !== "gaussian") corrupted(`${name} has no table`);
   if (scales !== undefined) checkScales(scales, name, table === undefined, budget);
+  const parameters = blob(fields.context, blobs, `${name}: context`);
+  if (parameters !== undefined && kind !== "factorized") corrupted(`${name} has a context, but is ${kind}`);
+  const context = parameters && peekContext(parameters);
+  if (parameters !== undefined && context?.channels !== rows)
+    return corrupted(`${name}: the context is none, or not for ${rows} channels`);
   // Any number of entries may name the same bytes.
+  if (parameters !== undefined)
+    budget.charge(`bundle: ${name}`, CONTEXT_WORK * parameters.length, CONTEXT_BYTES * parameters.length);
   budget.charge(`bundle: ${name}`, table?.length ?? 0, 0);
   let medians = false;
   if (table !== undefined) {
@@ -199,7 +232,9 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
   const shape = fields.shape ?? undefined;
   if (shape !== undefined && !isShape(shape)) return corrupted(`${name}: the shape is ${described(shape)}`);
   const meta = record(fields.meta ?? {}, `${name}: meta`);
-  return { name, kind, rows, fingerprint, bytes: table?.length ?? 0, medians, shape, axis, step, meta, table, scales };
+  const bytes = table?.length ?? 0;
+  const found = { name, kind, rows, fingerprint, bytes, medians, shape, axis, step, meta, table, scales, parameters };
+  return { ...found, context: context?.said };
 }
 
 /** The scale of each row: positive, ascending. Where the rows are to be built they are charged. */
@@ -229,14 +264,43 @@ function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | und
   return blobs.subarray(start, start + length);
 }
 
+/** What parameters of a context prior say of themselves. Undefined if they do not begin like some; the codec checks the rest. */
+export function peekContext(parameters: Uint8Array): { channels: number; said: BundleContext } | undefined {
+  if (parameters.length < 24 || CONTEXT_MAGIC.some((byte, i) => parameters[i] !== byte)) return undefined;
+  const [hidden = 0, second = 0, taps = 0] = parameters.subarray(4, 7);
+  const channels = varint(parameters, 7);
+  const active = varint(parameters, channels.end);
+  return {
+    channels: channels.value,
+    said: {
+      bytes: parameters.length,
+      fingerprint: lastWord(parameters),
+      hidden: 8 * hidden,
+      second: 8 * second,
+      taps,
+      active: active.value,
+    },
+  };
+}
+
+/** A varint of at most 65,535; others are the codec's to refuse. */
+function varint(bytes: Uint8Array, at: number): { value: number; end: number } {
+  const [a = 0, b = 0, c = 0] = bytes.subarray(at, at + 3);
+  if (a < 128) return { value: a, end: at + 1 };
+  if (b < 128) return { value: (a & 127) + 128 * b, end: at + 2 };
+  return { value: (a & 127) + 128 * (b & 127) + 16384 * (c & 3), end: at + 3 };
+}
+
+/** The last eight bytes as a number, 16 hex digits. */
+function lastWord(bytes: Uint8Array): string {
+  const tail = Array.from(bytes.subarray(-8), (byte) => byte.toString(16).padStart(2, "0"));
+  return tail.reverse().join("");
+}
+
 /** Rows, medians and fingerprint of a table in binary form. Undefined if it does not begin and end like one. */
 export function peekTable(table: Uint8Array): { rows: number; medians: boolean; fingerprint: string } | undefined {
   if (table.length < 14 || TABLE_MAGIC.some((byte, i) => table[i] !== byte)) return undefined;
-  // A varint of at most 65,535: the Wasm module checks it when the table is loaded.
-  const [a = 0, b = 0, c = 0] = table.subarray(5, 8);
-  const rows = a < 128 ? a : b < 128 ? (a & 127) + 128 * b : (a & 127) + 128 * (b & 127) + 16384 * (c & 3);
-  const tail = Array.from(table.subarray(-8), (byte) => byte.toString(16).padStart(2, "0"));
-  return { rows, medians: (table[4]! & 1) === 1, fingerprint: tail.reverse().join("") };
+  return { rows: varint(table, 5).value, medians: (table[4]! & 1) === 1, fingerprint: lastWord(table) };
 }
 
 const isWhole = (value: unknown, least: number, most: number): value is number =>

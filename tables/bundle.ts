@@ -9,6 +9,7 @@ import { checkOptions } from "../bindings/options.js";
 import { isBytes } from "../bindings/tensor.js";
 import type {
   Bytes,
+  ContextOptions,
   FactorizedOptions,
   GaussianOptions,
   IndexedOptions,
@@ -27,11 +28,12 @@ import {
   isStep,
   type PlainEntry,
   parseBundle,
+  peekContext,
   peekTable,
 } from "./bundle-format.js";
 import { type BundleSource, readSource } from "./bundle-source.js";
 
-export type { BundleEntry, BundleKind } from "./bundle-format.js";
+export type { BundleContext, BundleEntry, BundleKind } from "./bundle-format.js";
 export type { BundleSource } from "./bundle-source.js";
 
 /** A table for {@link writeBundle}. */
@@ -48,6 +50,8 @@ export interface BundleInput {
    * `codec.gaussianTable(scaleTable)`.
    */
   rebuild?: boolean;
+  /** For `factorized`: the parameters of a context prior for as many channels, docs/format.md section 10.5. */
+  context?: Uint8Array;
   /** Shape of its latent, null where a dimension may be anything. */
   shape?: readonly (number | null)[];
   /** The dimension that selects the row of a factorized table, 0 to 6. */
@@ -56,6 +60,12 @@ export interface BundleInput {
   step?: number;
   /** Anything that JSON can hold. */
   meta?: Readonly<Record<string, unknown>>;
+}
+
+/** How {@link Bundle.factorized} makes a prior. */
+export interface BundleFactorizedOptions extends FactorizedOptions {
+  /** Whether an entry's context is used. Default true. False gives static rows, which are faster and take more bytes. */
+  context?: boolean;
 }
 
 /** How {@link loadBundle} loads. */
@@ -91,7 +101,7 @@ export class Bundle {
     const { entries, meta } = parseBundle(bytes.slice());
     this.#found = entries;
     this.meta = meta;
-    this.entries = entries.map(({ table: _, scales: __, ...entry }) => Object.freeze(entry));
+    this.entries = entries.map(({ table: _, scales: __, parameters: ___, ...entry }) => Object.freeze(entry));
   }
 
   /** What the bundle says of a table. Throws RangeError where it has none of that name. */
@@ -147,19 +157,35 @@ export class Bundle {
     return codec.gaussian(new Float32Array(0), scaleTable === undefined ? {} : { scaleTable }).table;
   }
 
+  /** The parameters of an entry's context prior, a copy; undefined where it has none. Throws RangeError for an unknown name. */
+  parameters(name: string): Bytes | undefined {
+    return this.#found[this.#index(name)]!.parameters?.slice();
+  }
+
   /**
-   * A prior of a factorized table, as `codec.factorized` makes it; axis and step are the entry's unless `options` says
-   * otherwise.
+   * A prior of a factorized table, as `codec.factorized` makes it, or `codec.context` where the entry has a context; axis and
+   * step are the entry's unless `options` says otherwise.
    *
-   * @throws RangeError for a name that is unknown or of another kind; what {@link table} and `codec.factorized` throw.
+   * @throws RangeError for a name that is unknown or of another kind; what {@link table}, `codec.factorized` and
+   * `codec.context` throw.
    */
   factorized<P>(
-    codec: TableLoader & { factorized(table: TableSource, options?: FactorizedOptions): P },
+    codec: TableLoader & {
+      factorized(table: TableSource, options?: FactorizedOptions): P;
+      context?(parameters: Uint8Array, options: ContextOptions): P;
+    },
     name: string,
-    options: FactorizedOptions = {},
+    options: BundleFactorizedOptions = {},
   ): P {
     const { axis, step } = this.#kind(name, "factorized");
-    return codec.factorized(this.table(codec, name), { ...(axis !== undefined && { axis }), step, ...options });
+    const { context = true, ...others } = options;
+    const table = this.table(codec, name);
+    const all = { ...(axis !== undefined && { axis }), step, ...others };
+    const { parameters } = this.#found[this.#index(name)]!;
+    if (!context || parameters === undefined) return codec.factorized(table, all);
+    if (codec.context === undefined)
+      throw new TypeError("codec has no context priors: say context: false for static rows");
+    return codec.context(parameters, { ...all, table });
   }
 
   /**
@@ -217,11 +243,11 @@ export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Reco
   return bytes;
 }
 
-const INPUT = ["name", "kind", "table", "scaleTable", "rebuild", "shape", "axis", "step", "meta"];
+const INPUT = ["name", "kind", "table", "scaleTable", "rebuild", "context", "shape", "axis", "step", "meta"];
 
 function plain(input: BundleInput, i: number): PlainEntry {
   checkOptions(`entries[${i}]`, input, INPUT);
-  const { name, kind, table, scaleTable, shape, axis, step = 1, meta, rebuild = false } = input;
+  const { name, kind, table, scaleTable, context, shape, axis, step = 1, meta, rebuild = false } = input;
   const wrong = (what: string): never => {
     throw new RangeError(`entries[${i}].${what}`);
   };
@@ -232,6 +258,9 @@ function plain(input: BundleInput, i: number): PlainEntry {
   if (rebuild && kind !== "gaussian") wrong("rebuild is for gaussian tables");
   if (scaleTable !== undefined && (kind !== "gaussian" || scaleTable.length !== found.rows))
     wrong(`scaleTable must be one scale per row of a gaussian table`);
+  if (context !== undefined && kind !== "factorized") wrong("context is for factorized tables");
+  if (context !== undefined && !(isBytes(context) && peekContext(context)?.channels === found.rows))
+    wrong(`context must be parameters of a context prior for ${found.rows} channels`);
   if (!isStep(step)) wrong(`step must be a positive number, not ${step}`);
   if (shape !== undefined && !isShape(shape)) wrong("shape must be 1 to 7 dimensions or nulls");
   return {
@@ -242,6 +271,7 @@ function plain(input: BundleInput, i: number): PlainEntry {
     medians: found.medians,
     table: rebuild ? undefined : bytes,
     scales: scaleTable && littleEndian(scaleTable),
+    parameters: context,
     ...(shape !== undefined && { shape }),
     ...(axis !== undefined && { axis }),
     step,

@@ -169,15 +169,15 @@ export function table(rows: readonly (readonly string[])[], left = 1): string[] 
   );
 }
 
-/** How far long work has come, on standard error where that is a terminal. Call with the number done. */
-export function progress(label: string, total: number): (done: number) => void {
+/** How far long work has come, on standard error where that is a terminal. Call with the number done, and what else to say. */
+export function progress(label: string, total: number): (done: number, note?: string) => void {
   if (!process.stderr.isTTY) return () => {};
   let drawn = 0;
-  return (done) => {
+  return (done, note = `${done} of ${total}`) => {
     const now = Date.now();
     if (done < total && now - drawn < 100) return;
     drawn = now;
     const bar = "#".repeat(Math.round((done / total) * 30)).padEnd(30);
-    process.stderr.write(done < total ? `\r${label} [${bar}] ${done} of ${total}` : "\r\x1b[K");
+    process.stderr.write(done < total ? `\r${label} [${bar}] ${note}\x1b[K` : "\r\x1b[K");
   };
 }

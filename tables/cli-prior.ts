@@ -108,7 +108,7 @@ export function refuseIdleAxis(values: Values): void {
 }
 
 /** The table that is named, or the only one of the right kind. */
-function chooseTable(bundle: Bundle, kind: BundleKind, name: string | undefined): string {
+export function chooseTable(bundle: Bundle, kind: BundleKind, name: string | undefined): string {
   const names = bundle.entries.map((entry) => `${entry.name} (${entry.kind})`).join(", ");
   if (name === undefined) {
     const fitting = bundle.entries.filter((entry) => kind === "indexed" || entry.kind === kind);

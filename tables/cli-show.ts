@@ -12,13 +12,15 @@ type ShownEntry = Omit<BundleEntry, "step"> & { readonly step: number | null };
 
 /** The lines of `tables show`: a table per line. */
 export function entryLines(entries: readonly ShownEntry[]): string[] {
+  const withContext = entries.some(({ context }) => context !== undefined);
   return table([
-    ["name", "kind", "rows", "bytes", "step", "shape", "fingerprint"],
-    ...entries.map(({ name, kind, rows, bytes, step, shape, fingerprint }) => [
+    ["name", "kind", "rows", "bytes", ...(withContext ? ["context"] : []), "step", "shape", "fingerprint"],
+    ...entries.map(({ name, kind, rows, bytes, context, step, shape, fingerprint }) => [
       name,
       kind,
       String(rows),
       bytes === 0 ? "built" : String(bytes),
+      ...(withContext ? [context === undefined ? "-" : `${context.bytes}, ${context.active} channels`] : []),
       String(step ?? "-"),
       shape === undefined ? "-" : `[${shape.map((d) => d ?? "?").join(", ")}]`,
       fingerprint,
@@ -35,6 +37,7 @@ export const showCommand: Command = {
   --json            for machines
 
 Every table is loaded, so a bundle without an error here works. "built" are tables that are computed from their scales.
+"context" says how many bytes the parameters of a context prior take, and for how many channels they are.
 
   latentwire tables show model.lwb`,
   options: { table: { type: "string" }, json: { type: "boolean" } },
@@ -46,7 +49,10 @@ Every table is loaded, so a bundle without an error here works. "built" are tabl
     const name = text(values, "table");
     if (name !== undefined && !bundle.entries.some((entry) => entry.name === name))
       throw new UsageError(`--table ${name} is none of ${bundle.entries.map((entry) => entry.name).join(", ")}`);
-    for (const entry of bundle.entries) bundle.table(codec, entry.name);
+    for (const entry of bundle.entries) {
+      if (entry.context === undefined) bundle.table(codec, entry.name);
+      else bundle.factorized(codec, entry.name);
+    }
     const entries = isBundle(bytes) ? bundle.entries : bundle.entries.map((entry) => ({ ...entry, step: null }));
     if (name !== undefined) {
       await printJson(bundle.table(codec, name));

@@ -43,7 +43,7 @@ test("what is written is read: names, kinds, shapes, steps, fingerprints, metada
   const entry = (name: string, kind: string, table: Table, more = {}) => ({
     ...{ name, kind, rows: table.rows, fingerprint: table.fingerprint, medians: table.medians !== undefined },
     bytes: table.bytes().length,
-    ...{ axis: undefined, shape: undefined, step: 1, meta: {}, ...more },
+    ...{ axis: undefined, shape: undefined, context: undefined, step: 1, meta: {}, ...more },
   });
   assert.equal(bundle.entries, [
     entry("hyper", "factorized", channels, { shape: [null, 6, null, null], step: 0.25, meta: { epoch: 7 } }),

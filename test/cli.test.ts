@@ -268,6 +268,46 @@ test("fit and rate: from samples to a bundle that fits them", () => {
 });
 
 // Latents of 2 channels, the second four times as wide, in several orders of dimensions.
+test("fit --context: the table or one that is there gets a context, and encode uses it", () => {
+  const rng = random(3);
+  const dims = [40, 2, 8, 8];
+  // Each position resembles the one to its left.
+  const data = new Float32Array(40 * 128);
+  for (let i = 0; i < data.length; i++)
+    data[i] = Math.round((i % 8 === 0 ? 0 : 0.9 * data[i - 1]!) + 4 * (rng.unit() - rng.unit()));
+  writeFileSync(at("rows.npy"), writeNpy("float32", dims, data));
+  const fit = (...options: string[]) => {
+    const outcome = run(["tables", "fit", at("rows.npy"), ...options]);
+    assert.is(outcome.status, 0, outcome.error);
+    return outcome;
+  };
+  const short = ["--context", "fast", "--positions", "8000", "--seed", "7"];
+
+  const { text, error } = fit(...short, "-o", at("context.lwb"));
+  assert.match(text, /^context {3}fast, 2 of 2 channels, \d+ bytes, trained on 32 samples and 7936 positions$/m);
+  assert.match(text, /^ {2}all +\d+\.\d +\d+\.\d +-\d+\.\d %$/m);
+  assert.match(error, /^latentwire: 32 samples to train on and 4 to report on are few/m);
+  const { context } = JSON.parse(fit(...short, "-o", at("again.lwb"), "--threads", "1", "--json").text);
+  assert.ok(context.active === 2 && context.bytesAfter < context.bytesBefore && context.channels.length === 2);
+  assert.equal(readFileSync(at("again.lwb")), readFileSync(at("context.lwb")));
+
+  fit("-o", at("static.lwb"));
+  fit(...short, "--tables", at("static.lwb"), "-o", at("added.lwb"));
+  const [made, added] = ["context.lwb", "added.lwb"].map((name) => readBundle(new Uint8Array(readFileSync(at(name)))));
+  assert.equal(added.entry("latent").context, made.entry("latent").context);
+  assert.is(added.entry("latent").fingerprint, made.entry("latent").fingerprint);
+  assert.match(done(["tables", "show", at("added.lwb")]).text, /context.*\nlatent .* \d+, 2 channels /);
+
+  const sizes = ["static.lwb", "added.lwb"].map((name) => {
+    done(["encode", at("rows.npy"), "--tables", at(name), "-o", at("rows.lw")]);
+    done(["decode", at("rows.lw"), "--tables", at(name), "-o", at("rows-back.npy")]);
+    const back = readNpy(new MemorySource(new Uint8Array(readFileSync(at("rows-back.npy")))));
+    sameNumbers(floats(back, "rows-back.npy"), data);
+    return readFileSync(at("rows.lw")).length;
+  });
+  assert.ok(sizes[1] < 0.95 * sizes[0], String(sizes));
+});
+
 test("one rule for dimensions in fit, encode, decode and rate", () => {
   const channel = (c: number) => (rng.unit() - rng.unit()) * (c === 0 ? 2 : 8);
   const cases: [string, number[], number, string[], number[]][] = [
@@ -501,6 +541,11 @@ test("exit code 2: the command line is at fault", () => {
     ["tables show model.lwb --table q", /--table q/],
     ["tables fit latents -o q --step 1 --target-bytes 9", /exclude/],
     ["tables fit latents -o q --size 1x2", /needs --encoder/],
+    ["tables fit latents -o q --minutes 1", /--minutes needs --context/],
+    ["tables fit latents -o q --context large", /--context must be fast, default or small/],
+    ["tables fit latents -o q --context fast --positions 9 --minutes 1", /exclude/],
+    ["tables fit y.npy -o q --context fast --table y", /--table needs --tables/],
+    ["tables fit y.npy -o q --context fast --tables table.json --step 2", /--step is for new tables/],
     ["tables fit latents --name", /^latentwire: USAGE .*--name.*\n$/],
     ["tables rate model.lwb", /needs TABLES LATENTS/],
   ] as const)
@@ -538,6 +583,7 @@ test("exit code 1: the data is at fault", () => {
     ["encode nan.npy --tables table.json", /^latentwire: NON_FINITE nan\.npy: /],
     ["tables rate table.json y.npy nan.npy", /^latentwire: NON_FINITE nan\.npy: /],
     ["tables fit y.npy nan.npy -o q", /^latentwire: NON_FINITE nan\.npy: /],
+    ["tables fit y.npy -o q --context fast", /^latentwire: NO_TABLES .*at least 10 samples/],
     ["tables fit y.npy far.npy --step 1e-30 -o q", /^latentwire: OUT_OF_RANGE y\.npy: /],
     ["tables rate table.json y.npy wide.npy", /^latentwire: SHAPE_MISMATCH wide\.npy: /],
     ["encode nct/0.npy --tables chw.lwb", /nct\/0\.npy: the shape \[5,2,6\] has 5 channels, 2 .*--axis/],

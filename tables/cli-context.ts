@@ -1,0 +1,179 @@
+/** `--context` of tables fit: its options, tables that it is added to, and what is said of the result. */
+import { availableParallelism } from "node:os";
+import { type Codec, CodecError } from "latentwire";
+import type { Bundle, BundleInput } from "latentwire/bundle";
+import { choice, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
+import { progress, readInput, remark, table } from "./cli-files.js";
+import { chooseTable, openTables } from "./cli-prior.js";
+import { CONTEXT_SIZES, type ContextFit, type ContextSize, fitContext } from "./context-fit.js";
+import type { SampleSet } from "./fit-samples.js";
+import { naming } from "./layout.js";
+
+export const contextOptions = {
+  context: { type: "string" },
+  tables: { type: "string" },
+  table: { type: "string" },
+  positions: { type: "string" },
+  minutes: { type: "string" },
+  seed: { type: "string" },
+  threads: { type: "string" },
+} as const;
+
+export const contextHelp = `  --context SIZE    train a context prior as well: fast, default or small. Fewer bytes, slower coding: docs/context.md
+  --tables FILE     with --context: keep the tables of this bundle, or this table, and add a context to them
+  --table NAME      which of its tables; needed if several are factorized
+  --positions N     train on so many positions: more take longer and save more
+  --minutes M       train for so long
+  --seed N          of everything random; default 1
+  --threads N       default: the processor's cores. Any number gives the same bundle`;
+
+/** Names of options that need `--context`. */
+const OWN = ["tables", "table", "positions", "minutes", "seed", "threads"];
+/** With fewer samples the result is said to be uncertain. */
+const ENOUGH = 300;
+
+/** What the options ask for. */
+export interface ContextWish {
+  readonly size: ContextSize;
+  readonly positions: number | undefined;
+  readonly minutes: number | undefined;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+/** Reads the options; undefined without `--context`. */
+export function contextWish(values: Values): ContextWish | undefined {
+  const size = choice(values, "context", Object.keys(CONTEXT_SIZES) as ContextSize[]);
+  if (size === undefined) {
+    for (const name of OWN) if (values[name] !== undefined) throw new UsageError(`--${name} needs --context`);
+    return undefined;
+  }
+  const positions = positive(values, "positions");
+  const minutes = positive(values, "minutes");
+  if (positions !== undefined && minutes !== undefined)
+    throw new UsageError("--positions and --minutes exclude each other");
+  const seed = whole(values, "seed", 0, 2 ** 31 - 1) ?? 1;
+  return { size, positions, minutes, seed, threads: whole(values, "threads", 1, 256) ?? availableParallelism() };
+}
+
+/** Tables that are kept, one of which gets a context. */
+export interface GivenTables {
+  readonly inputs: readonly BundleInput[];
+  /** The one that gets a context, and its axis. */
+  readonly index: number;
+  readonly axis: number | undefined;
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+/** The tables of `--tables`; undefined without it. */
+export async function givenTables(codec: Codec, values: Values): Promise<GivenTables | undefined> {
+  const path = text(values, "tables");
+  if (path === undefined) {
+    if (text(values, "table") !== undefined) throw new UsageError("--table needs --tables");
+    return undefined;
+  }
+  for (const name of ["step", "target-bytes", "name"])
+    if (values[name] !== undefined) throw new UsageError(`--${name} is for new tables, not with --tables`);
+  const bytes = await readInput(path);
+  const bundle = naming(path, () => openTables(codec, bytes, "factorized"));
+  const name = chooseTable(bundle, "factorized", text(values, "table"));
+  return {
+    inputs: bundle.entries.map((entry) => inputOf(codec, bundle, entry.name)),
+    index: bundle.entries.findIndex((entry) => entry.name === name),
+    axis: bundle.entry(name).axis,
+    meta: bundle.meta,
+  };
+}
+
+/** An entry as it was. */
+function inputOf(codec: Codec, bundle: Bundle, name: string): BundleInput {
+  const { kind, bytes, shape, axis, step, meta } = bundle.entry(name);
+  const scaleTable = bundle.scaleTable(name);
+  const context = bundle.parameters(name);
+  return {
+    name,
+    kind,
+    table: bundle.table(codec, name),
+    ...(scaleTable && { scaleTable }),
+    ...(bytes === 0 && { rebuild: true }),
+    ...(context && { context }),
+    ...(shape && { shape }),
+    ...(axis !== undefined && { axis }),
+    step,
+    meta,
+  };
+}
+
+/** Fits a context to samples of a table's latents. Control-C ends the training and keeps the best weights so far. */
+export async function addContext(codec: Codec, set: SampleSet, input: BundleInput, wish: ContextWish) {
+  const prior = codec.factorized(input.table as Parameters<Codec["factorized"]>[0]);
+  if (prior.table.rows !== set.channels)
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `the samples have ${set.channels} channels, the table has ${prior.table.rows} rows`,
+    );
+  const stop = new AbortController();
+  const interrupted = () => {
+    stop.abort();
+    remark("stopping: the best weights so far are kept. Once more ends at once");
+  };
+  process.once("SIGINT", interrupted);
+  const draw = progress("training", 1000);
+  const began = Date.now();
+  try {
+    const fit = await fitContext(codec, set, prior.table, input.step ?? 1, {
+      ...wish,
+      signal: stop.signal,
+      progress({ done, secondsLeft, bytes }) {
+        const left = `${Math.ceil(secondsLeft)} s left`;
+        draw(Math.floor(999 * done), bytes === undefined ? left : `${left}, ${bytes.toFixed(0)} bytes a sample`);
+      },
+    });
+    return { fit, seconds: (Date.now() - began) / 1000 };
+  } finally {
+    draw(1000);
+    process.off("SIGINT", interrupted);
+  }
+}
+
+/** What a bundle and a report say of a context. */
+export function contextSummary({ fit, seconds }: Awaited<ReturnType<typeof addContext>>, wish: ContextWish) {
+  const { parameters, channels, ...others } = fit;
+  const { seed, size } = wish;
+  return { size, seed, seconds: Math.round(seconds), bytes: parameters?.length ?? 0, ...others, channels };
+}
+
+/** The report for people. */
+export function contextLines(fit: ContextFit, { size }: ContextWish): string[] {
+  const { parameters, active, channels, items, positions, bytesBefore, bytesAfter } = fit;
+  if (parameters === undefined)
+    return [`context   none: no channel of the ${items.checked} samples held back gains by it`];
+  const gain = (before: number, after: number) => (before > 0 ? `${((after / before - 1) * 100).toFixed(1)} %` : "-");
+  const row = (name: string, before: number, after: number) => [
+    name,
+    before.toFixed(1),
+    after.toFixed(1),
+    gain(before, after),
+  ];
+  return [
+    `context   ${size}, ${active} of ${channels.length} channels, ${parameters.length} bytes, trained on ${items.used} samples and ${positions} positions`,
+    `held back ${items.checked} samples that chose weights and channels, and these ${items.reported}; mean ideal bytes per sample:`,
+    ...table([
+      ["  channel", "static", "context", ""],
+      ...channels
+        .filter(({ before, after }) => before !== after)
+        .map(({ channel, before, after }) => row(`  ${channel}`, before, after)),
+      row("  all", bytesBefore, bytesAfter),
+    ]),
+  ];
+}
+
+/** Remarks where the samples are too few to trust the report, or the training was stopped. */
+export function contextRemarks({ items, isInterrupted, parameters }: ContextFit): void {
+  if (isInterrupted) remark("the training was stopped early: these are the best weights until then");
+  if (parameters === undefined) remark("the context gains nothing on samples held back: the rows stay static");
+  if (items.used + items.checked + items.reported < ENOUGH)
+    remark(
+      `${items.used} samples to train on and ${items.reported} to report on are few: with 1,000 the context saves more, and the report is surer`,
+    );
+}
