@@ -74,7 +74,8 @@ export class Tables {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
     if (source instanceof TableHandle && source.addressIn(this.#memory) !== undefined) return source;
-    if (isBytes(source)) return this.#loadBytes(source.slice(), false);
+    if (isBytes(source) || tag(source) === "ArrayBuffer")
+      return this.#loadBytes(bytesOf(source, "table").slice(), false);
     // A table of another codec, which may be of another copy of this package.
     if (isMethod(source, "bytes"))
       return this.#loadBytes(bytesOf((source as Table).bytes(), "table.bytes()").slice(), false);

@@ -76,7 +76,7 @@ export interface Table {
 }
 
 /** What `codec.factorized`, `codec.gaussian` and `codec.indexed` accept as a table. */
-export type TableSource = Table | TableJson | Uint8Array;
+export type TableSource = Table | TableJson | Uint8Array | ArrayBuffer;
 
 /** How a factorized prior reads a latent. */
 export interface FactorizedOptions {

@@ -14,6 +14,8 @@ const SHARD = /-(\d{5})-of-(\d{5})\./;
 /** A list of shards has this key. It follows metadata, which is short. */
 const SHARD_LIST = '"weight_map"';
 const SHARD_LIST_BYTES = 2 ** 16;
+/** An item of it: `"entropy_bottleneck._offset": "model-00001-of-00003.safetensors"`. */
+const SHARD_OF_TABLES = /(?:_quantized_cdf|_cdf_length|_offset|quantiles)"\s*:\s*"([^"\\]{1,99})"/;
 
 const unsupported = (message: string): never => {
   throw new CodecError("UNSUPPORTED_FILE", message);
@@ -56,8 +58,12 @@ function open(source: ByteSource, isInner: boolean): Checkpoint {
   if (head[0] === 0x80) return unsupported("the file is a plain pickle, not one of torch.save");
   if (head[0] === 0x1f && head[1] === 0x8b) return unsupported("the file is gzipped; unpack it first");
   const text = Buffer.from(source.read(0, Math.min(SHARD_LIST_BYTES, source.size))).toString("latin1");
-  if (head[0] === 0x7b && text.includes(SHARD_LIST))
-    return unsupported("the file is the list of a sharded model; give the file that it names for the entropy model");
+  if (head[0] === 0x7b && text.includes(SHARD_LIST)) {
+    const [, shard] = SHARD_OF_TABLES.exec(text) ?? [];
+    return unsupported(
+      `the file is the list of a sharded model; give ${shard ?? "the file that it names for the entropy model"}`,
+    );
+  }
   return unsupported("the file is none of torch.save, safetensors and .npz");
 }
 

@@ -17,16 +17,29 @@ import { CodecError } from "latentwire";
 import { type ByteSource, FileSource, MemorySource } from "./byte-source.js";
 import { UsageError, type Values } from "./cli-arguments.js";
 
+/** Most bytes that are read as a whole: Node reads no more from a file. */
+const MOST = 2 ** 31;
+
+const tooLarge = (name: string, remedy = ""): never => {
+  throw new CodecError("LIMIT_EXCEEDED", `${name} has more than 2 GiB${remedy}`);
+};
+
 /** All bytes of a file, or of standard input. Throws CodecError `LIMIT_EXCEEDED` above 2 GiB. */
 export async function readInput(path: string): Promise<Uint8Array> {
   if (path === "-") return readStandardInput();
   try {
     return readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_FS_FILE_TOO_LARGE")
-      throw new CodecError("LIMIT_EXCEEDED", `${path} has more than 2 GiB`);
-    throw error;
+    if ((error as NodeJS.ErrnoException).code === "ERR_FS_FILE_TOO_LARGE") return tooLarge(path);
+    throw withPath(error, path);
   }
+}
+
+/** An error of the system, with the path that it is about: not every one has it. */
+function withPath(error: unknown, path: string): unknown {
+  const { syscall, path: known } = error as NodeJS.ErrnoException;
+  if (syscall !== undefined && known === undefined) (error as Error).message += ` '${path}'`;
+  return error;
 }
 
 /** Whether it is a file, which can be read in pieces: neither standard input nor another pipe. */
@@ -51,7 +64,12 @@ async function readStandardInput(): Promise<Uint8Array> {
   if (isRead) throw new UsageError("- is given twice: standard input can be read once");
   isRead = true;
   const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk);
+  let length = 0;
+  for await (const chunk of process.stdin) {
+    length += chunk.length;
+    if (length > MOST) tooLarge("standard input", ": give a file");
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks);
 }
 
@@ -95,7 +113,13 @@ export async function writeOutput(path: string, bytes: Uint8Array): Promise<void
   if (path === "-") return write(bytes);
   const before = found(path);
   // Devices and pipes cannot be replaced.
-  if (before && !before.isFile()) return writeFileSync(path, bytes);
+  if (before && !before.isFile()) {
+    try {
+      return writeFileSync(path, bytes);
+    } catch (error) {
+      throw withPath(error, path);
+    }
+  }
   // A link stays a link.
   const target = before ? realpathSync(path) : path;
   removeOrphans(target);
@@ -111,7 +135,7 @@ export async function writeOutput(path: string, bytes: Uint8Array): Promise<void
   } catch (error) {
     if (file !== undefined) closeSync(file);
     rmSync(beside, { force: true });
-    throw error;
+    throw withPath(error, path);
   }
 }
 

@@ -7,6 +7,7 @@ import { type Command, EXIT, flag, text, texts } from "./cli-arguments.js";
 import { checkOutput, print, printReport, remark, withInput, writeOutput } from "./cli-files.js";
 import { entryLines } from "./cli-show.js";
 import { importModels } from "./entropy-models.js";
+import { naming } from "./layout.js";
 
 export const importCommand: Command = {
   name: "tables import",
@@ -28,14 +29,17 @@ A model that was saved before update() has no tables. Then they are computed fro
   },
   positionals: [1, 1],
   async run(values, [path]) {
-    const checkpointName = basename(path!).replace(/(\.(pth|pt|tar|safetensors|npz))+$/, "");
+    const checkpointName = basename(path!).replace(/(\.(pth|pt|tar|ckpt|bin|safetensors|npz))+$/i, "");
     const output = checkOutput(
       text(values, "output") ?? (path === "-" ? undefined : `${checkpointName}.lwb`),
       "a bundle",
     );
     return withInput(path!, async (source) => {
-      const checkpoint = openCheckpoint(source);
-      const { models, failed } = importModels(await create(), checkpoint, texts(values, "only"));
+      const codec = await create();
+      const [checkpoint, { models, failed }] = naming(path!, () => {
+        const opened = openCheckpoint(source);
+        return [opened, importModels(codec, opened, texts(values, "only"))] as const;
+      });
       const meta = { made: "latentwire tables import", from: path === "-" ? "standard input" : basename(path!) };
       const bytes = writeBundle(
         models.map(({ input, notes }) => ({ ...input, ...(notes.length > 0 && { meta: { notes } }) })),
@@ -59,6 +63,7 @@ A model that was saved before update() has no tables. Then they are computed fro
         if (output !== "-") await print(...entryLines(entries), `${bytes.length} bytes in ${output}`);
         for (const { input, notes } of models) for (const note of notes) remark(`${input.name}: ${note}`);
       }
+      if (checkpoint.skipped.length > 0) remark(`not read: ${checkpoint.skipped.join(", ")}`);
       for (const { error } of failed) remark(`left out: ${error.code} ${error.message}`);
       return failed.length > 0 ? EXIT.data : EXIT.ok;
     });

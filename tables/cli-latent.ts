@@ -15,13 +15,18 @@ const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, in
 export const rawOptions = { dims: { type: "string" }, type: { type: "string" } } as const;
 
 /**
- * A latent from a .npy file, or from raw elements with `--dims` and `--type`. It can be read as long as the source is
+ * A latent from a .npy file, or, where a command has them, from raw elements with `--dims` and `--type`. It can be read as long as the source is
  * open: piece by piece, but an array in Fortran order as a whole.
  */
-export function readLatent(source: ByteSource, values: Values, name: string): ReadLatent {
+export function readLatent(source: ByteSource, values: Values | undefined, name: string): ReadLatent {
+  const isArray = isNpy(source.read(0, Math.min(6, source.size)));
+  if (values === undefined) {
+    if (!isArray) throw new CodecError("INVALID_FILE", `${name} is no .npy file`);
+    return naming(name, () => latentOf(readNpy(source), name));
+  }
   const dims = list(values, "dims");
   const type = choice(values, "type", LATENT_TYPES);
-  if (!isNpy(source.read(0, Math.min(6, source.size)))) {
+  if (!isArray) {
     if (dims === undefined)
       throw new UsageError(`${name} is no .npy file: raw elements need --dims, and --type if they are not float32`);
     return rawLatent(source, type ?? "float32", dims, name);

@@ -36,7 +36,7 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
     const rates: FileRate[] = [];
     for (const file of files) {
       const rate = await withInput(file, (source) => {
-        const latent = readLatent(source, {}, file);
+        const latent = readLatent(source, undefined, file);
         const { dims, axis } = arrange(latent.dims, layout, file);
         // A row or a scale per symbol belongs to one place of the whole.
         const isSliced = axis > 0 && prior.kind === "factorized";

@@ -90,7 +90,7 @@ export async function readSamples(
   const samples: { name: string; latent: ReadLatent }[] = [];
   let kept: Stretch | undefined;
   for (const name of paths) {
-    const header = await withInput(name, (source) => readLatent(source, {}, name));
+    const header = await withInput(name, (source) => readLatent(source, undefined, name));
     const count = elementsOf(header.dims);
     const read = (from: number, to: number): LatentData => {
       if (kept?.name !== name || from < kept.from || to > kept.to) {
@@ -111,7 +111,7 @@ export async function readSamples(
 function reread(path: string, { type, dims }: ReadLatent, from: number, to: number): LatentData {
   const file = new FileSource(path);
   try {
-    const latent = readLatent(file, {}, path);
+    const latent = readLatent(file, undefined, path);
     if (latent.type !== type || `${latent.dims}` !== `${dims}`)
       throw new CodecError("INVALID_FILE", `${path} was changed while it was read`);
     return latent.read(from, to);

@@ -88,6 +88,9 @@ function fail(error: unknown): number {
     console.error(`latentwire: ${code} ${message.replace(/^[A-Z]+: /, "")}`);
     return EXIT.data;
   }
+  // V8 has no code for it. What a file promises is checked before: so it is the machine that has too little.
+  if (error instanceof RangeError && /allocation failed|Invalid (typed )?array length/i.test(message))
+    return say("LIMIT_EXCEEDED", EXIT.data);
   // A wrong argument of the library came from the command line.
   if (error instanceof RangeError || error instanceof TypeError) {
     if (process.env.LATENTWIRE_DEBUG) console.error(stack);

@@ -357,7 +357,8 @@ test("folders are searched as a whole, and what is skipped is named", () => {
     assert.match(error, /^latentwire: skipped: nested\/\._0\.npy, nested\/deep\/notes\.txt, nested\/text\.npy\n/);
     assert.match(text, /"samples": 2,|nested\/0\.npy.*nested\/deep\/1\.npy/s);
   }
-  fails(["tables", "rate", "table.json", "nested/text.npy"], 2, /nested\/text\.npy is no \.npy file/);
+  for (const command of ["rate table.json", "fit -o x.lwb"])
+    fails(["tables", ...command.split(" "), "nested/text.npy"], 1, /INVALID_FILE nested\/text\.npy is no \.npy file\n/);
 });
 
 test("standard input is - in every command", () => {
@@ -597,7 +598,9 @@ test("exit code 1: the data is at fault", () => {
     ["decode - --tables model.lwb --scales scales.npy", /WRONG_PRIOR/, packet],
     ["decode - --tables table.json --max-elements 9", /LIMIT_EXCEEDED/, packet],
     ["decode - --tables table.json -o broken.npy", /CORRUPTED/, damaged],
-    ["tables import y.npy", /UNSUPPORTED_FILE/],
+    ["tables import y.npy", /UNSUPPORTED_FILE y\.npy: /],
+    ["encode latents --tables table.json", /^latentwire: EISDIR .*'latents'/],
+    ["encode y.npy --tables latents", /^latentwire: EISDIR .*'latents'/],
     ["tables show y.npy", /INVALID_TABLE/],
     ["encode y.npy --tables table.json --rows rows9.npy", /^latentwire: INVALID_FILE rows9\.npy: there is no row 9,/],
     ["encode y.npy --tables table.json --rows y.npy", /^latentwire: INVALID_FILE y\.npy: element 0 /],

@@ -113,6 +113,7 @@ test("what is not read is named", () => {
     [named(make.safetensorsOf({}), shard), "NO_TABLES", /other files of the model \(this is 2 of 3\)/],
     [named(P(), "__0_0.distcp"), "UNSUPPORTED_FILE", /dcp_to_torch_save/],
     [new MemorySource(text('{"metadata":{},"weight_map":{"a":"b"}}')), "UNSUPPORTED_FILE", /sharded/],
+    [new MemorySource(text('{"weight_map":{"e._offset":"2-of-3.bin"}}')), "UNSUPPORTED_FILE", /give 2-of-3\.bin/],
     [
       new MemorySource(writeZip(["a.pth", "b.pt"].map((name) => ({ name, data: P() })))),
       "UNSUPPORTED_FILE",

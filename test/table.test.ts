@@ -46,7 +46,7 @@ both("JSON and binary form lead to one table, with the reference's bytes and fin
         assert.equal(table.medians, reference.medians);
         assert.equal(table.toJSON(), json);
         assert.equal(JSON.parse(JSON.stringify(table)), JSON.parse(JSON.stringify(json)));
-        const again = codec.table(table.bytes());
+        const again = codec.table(table.bytes().buffer);
         assert.equal(again.toJSON(), json);
         assert.is(again.fingerprint, table.fingerprint);
       }
