@@ -146,7 +146,7 @@ export interface Style {
 export const productOf = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
 
 /** Everything that follows from symbols, means and step. */
-function finish(
+export function finish(
   rng: Random,
   drawn: Int32Array,
   dims: number[],

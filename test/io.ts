@@ -89,13 +89,15 @@ export function agreementOf({ header = "packet", stream, checksum = true }: Opti
   return { form: header === "packet" ? "full" : isString ? "string" : "compact", check };
 }
 
-/** What the reference writes; "auto" lanes are those of the package's packet. */
+/** What the reference writes. "auto" lanes, and which parts have static rows, are those of the package's packet. */
 export function encodeByReference(parts: readonly Sample[], options: Options, packet?: Uint8Array): Uint8Array {
   const { guard, lanes, fingerprint, indexChecks = Boolean(guard) } = options;
   const agreement = agreementOf(options);
-  const used = lanes === undefined || lanes === "auto" ? parsePacket(packet!, agreement).lanes : lanes;
+  const chosen = packet && parsePacket(packet, agreement);
+  const used = lanes === undefined || lanes === "auto" ? chosen!.lanes : lanes;
   const stream = options.stream ?? "native";
-  return encodePacket(toReference(parts, guard), { ...agreement, stream, lanes: used, fingerprint, indexChecks });
+  const own = toReference(parts, guard).map((part, p) => ({ ...part, isStatic: chosen?.statics?.includes(p) }));
+  return encodePacket(own, { ...agreement, stream, lanes: used, fingerprint, indexChecks });
 }
 
 /** The package reads it with `decode` or a reader, one part with both. */

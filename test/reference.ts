@@ -2,6 +2,15 @@
 // and a start for whoever ports the format. Clarity over speed.
 export { FormatError } from "./reference/bytes.js";
 export { decodeCompressai, encodeCompressai } from "./reference/compressai.js";
+export { logistic } from "./reference/context.js";
+export {
+  type ContextChannel,
+  type ContextParameters,
+  contextFromBytes,
+  contextToBytes,
+  sealContext,
+  type WeightRow,
+} from "./reference/context-parameters.js";
 export { erfc, exp } from "./reference/exp.js";
 export { xxh32, xxh64 } from "./reference/hash.js";
 export {

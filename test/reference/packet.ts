@@ -30,6 +30,8 @@ export interface ReferencePart {
   readonly symbols: ArrayLike<number>;
   /** Ascending positions, within the part, of the parameters that are corrected. */
   readonly corrections?: readonly number[];
+  /** Rows of the table although the prior has a context. In CompressAI's stream they are used without being asked for. */
+  readonly isStatic?: boolean;
 }
 
 export interface PacketOptions extends Agreement {
@@ -66,7 +68,10 @@ function encodeStream(
 export function encodePacket(parts: readonly ReferencePart[], options: PacketOptions = {}): Uint8Array {
   const { form = "full", check = 4, stream: kind = "native", files = [] } = options;
   if (form === "full" && check === 2) throw new RangeError("the check of a full packet has 4 bytes or none");
-  const codings = parts.map(({ prior, dims, corrections = [] }) => partCoding(prior, dims, corrections));
+  const codings = parts.map(({ prior, dims, corrections = [], isStatic = false }) =>
+    partCoding(prior, dims, corrections, isStatic),
+  );
+  const statics = [...parts.keys()].filter((p) => parts[p].isStatic);
   const coded = encodeStream(
     parts.map(({ symbols }, p) => ({ symbols, coding: codings[p] })),
     options,
@@ -96,7 +101,7 @@ export function encodePacket(parts: readonly ReferencePart[], options: PacketOpt
     corrections,
     indexChecks:
       options.indexChecks && parts.length > 0 ? codings.map(({ checked }) => indexCheck(checked)) : undefined,
-    statics: undefined,
+    statics: statics.length > 0 ? statics : undefined,
     files,
     stream: coded.stream,
   };
@@ -158,8 +163,9 @@ function* codingsOf(
     const first = parameters;
     parameters += parametersOf(prior, productOf(dims));
     const own = corrections.filter((at) => at >= first && at < parameters).map((at) => at - first);
-    if (header.statics?.includes(p)) corrupted(`part ${p} has no context`);
-    const coding = partCoding(prior, dims, own);
+    const isStatic = header.statics?.includes(p) ?? false;
+    if (isStatic && !(prior.kind === "channels" && prior.context)) corrupted(`part ${p} has no context`);
+    const coding = partCoding(prior, dims, own, isStatic);
     if (indexChecks && indexCheck(coding.checked) !== indexChecks[p]) fail("MODEL_MISMATCH", `part ${p}`);
     yield coding;
   }

@@ -1,5 +1,7 @@
-// A part of a packet: its prior, the fingerprint of that, and which rows code its symbols; docs/format.md sections 8 and 9.
+// A part of a packet: its prior, the fingerprint of that, and which rows code its symbols; docs/format.md sections 8 to 10.
 import { corrupted, fail, Writer } from "./bytes.js";
+import { contextTurns, planesOf } from "./context.js";
+import { type ContextParameters, contextHash } from "./context-parameters.js";
 import { xxh32, xxh64 } from "./hash.js";
 import { type Mixture, mixtureKinds, mixtureRow, quantizeMixture } from "./mixture.js";
 import { compressaiScales, correctedRow, rowsOfAxis, rowsOfScales } from "./rows.js";
@@ -19,7 +21,7 @@ interface TablePrior {
 }
 
 export type PartPrior =
-  | (TablePrior & { readonly kind: "channels"; readonly axis: number })
+  | (TablePrior & { readonly kind: "channels"; readonly axis: number; readonly context?: ContextParameters })
   | (TablePrior & { readonly kind: "rows"; readonly index: ArrayLike<number> })
   | (TablePrior & { readonly kind: "scales"; readonly scales: Float32Array; readonly scaleTable: Float32Array })
   | {
@@ -58,6 +60,7 @@ function rowsHash(prior: PartPrior): number {
     out.float32(prior.scaleTable);
     return xxh32(out.done());
   }
+  if (prior.kind === "channels" && prior.context) return contextHash(prior.context);
   if (prior.kind !== "mixture") return 0;
   const { kind, components, support } = prior.mixture;
   const [low, high] = support;
@@ -118,8 +121,13 @@ export interface PartCoding extends Coding {
   readonly checked: ArrayLike<number>;
 }
 
-/** `corrections`: positions of parameters within the part. */
-export function partCoding(prior: PartPrior, dims: readonly number[], corrections: readonly number[]): PartCoding {
+/** `corrections`: positions of parameters within the part. `isStatic`: a context is not used. */
+export function partCoding(
+  prior: PartPrior,
+  dims: readonly number[],
+  corrections: readonly number[],
+  isStatic: boolean,
+): PartCoding {
   const n = countOf(prior) ?? productOf(dims);
   if (n !== productOf(dims)) fail("SHAPE_MISMATCH", `the shape [${dims}], but ${n} symbols`);
   if (corrections.length > 0 && (prior.kind === "channels" || prior.kind === "rows"))
@@ -139,7 +147,13 @@ export function partCoding(prior: PartPrior, dims: readonly number[], correction
     if (dims[prior.axis] !== rows.length)
       fail("SHAPE_MISMATCH", `${rows.length} rows along axis ${prior.axis} of [${dims}]`);
     const { index, run } = rowsOfAxis(dims, prior.axis);
-    return { rows, index, run, checked: index };
+    const coding = { rows, index, run, checked: index };
+    const { context } = prior;
+    if (context && context.channels !== rows.length)
+      fail("SHAPE_MISMATCH", `a context of ${context.channels} channels, a table of ${rows.length} rows`);
+    const planes = context && !isStatic ? planesOf(dims, prior.axis) : undefined;
+    if (!context || !planes) return coding;
+    return { ...coding, turns: (symbols) => contextTurns(context, planes, rows, symbols) };
   }
   if (prior.kind === "rows") return { rows, index: prior.index, run: 1, checked: prior.index };
   const { scales, scaleTable } = prior;

@@ -2,7 +2,7 @@
 import { concat, corrupted, Reader, truncated, Writer } from "./bytes.js";
 import { encodeLanes, LaneDecoder, type PlacedEntry, readTail, unpackStates } from "./lanes.js";
 import { encodeSingle, SingleDecoder } from "./single.js";
-import { type Coding, entryOf, symbolOf, symbolOfEscape } from "./symbol.js";
+import { type Coding, entryOf, symbolOf, symbolOfEscape, type Turn } from "./symbol.js";
 
 export type LaneCount = 1 | 8 | 16 | 32;
 
@@ -22,17 +22,21 @@ export interface CodedPart {
 
 const maxRaw = 2 ** 34 - 1;
 
-/** j of section 3.2: symbol i of its part is coded by lane `j mod lanes`, unless it is in the tail. */
-function placeOf(i: number, { run }: Coding, lanes: number): number {
-  return run >= 2 * lanes ? i % run : i;
+/** The symbols of a part in the order in which they are coded. */
+function turnsOf(coding: Coding, symbols: ArrayLike<number>, lanes: number): Iterable<Turn> {
+  return coding.turns ? coding.turns(symbols) : turnsInOrder(coding, lanes);
+}
+
+function* turnsInOrder({ rows, index, run }: Coding, lanes: number): Generator<Turn> {
+  for (let i = 0; i < index.length; i++) yield { at: i, row: rows[index[i]], place: run >= 2 * lanes ? i % run : i };
 }
 
 /** A stream that is too short for the lanes has one lane. */
 export function encodeNative(parts: readonly CodedPart[], lanes: LaneCount): { form: StreamForm; stream: Uint8Array } {
   const entries: PlacedEntry[] = [];
   for (const { symbols, coding } of parts)
-    for (let i = 0; i < symbols.length; i++)
-      entries.push({ ...entryOf(coding.rows[coding.index[i]], symbols[i]), place: placeOf(i, coding, lanes) });
+    for (const { at, row, place } of turnsOf(coding, symbols, lanes))
+      entries.push({ ...entryOf(row, symbols[at]), place });
 
   const escapes = new Writer();
   for (const { raw } of entries) if (raw !== undefined) escapes.varint(raw);
@@ -69,10 +73,9 @@ export function decodeNative(stream: Uint8Array, form: StreamForm, n: number, co
   const parts: Int32Array[] = [];
   for (const coding of codings) {
     const symbols = new Int32Array(coding.index.length);
-    for (let i = 0; i < symbols.length; i++) {
-      const row = coding.rows[coding.index[i]];
-      const { k, escape } = decoder.next(row, placeOf(i, coding, form.lanes));
-      symbols[i] = escape ? symbolOfEscape(row, escapes.varint(maxRaw)) : symbolOf(row, k);
+    for (const { at, row, place } of turnsOf(coding, symbols, form.lanes)) {
+      const { k, escape } = decoder.next(row, place);
+      symbols[at] = escape ? symbolOfEscape(row, escapes.varint(maxRaw)) : symbolOf(row, k);
     }
     parts.push(symbols);
   }

@@ -41,6 +41,17 @@ export interface Coding {
   readonly index: ArrayLike<number>;
   /** Neighbours that share a row, where rows belong to channels. Otherwise 1. */
   readonly run: number;
+  /** Under a context: the order and rows instead of `index`. Each symbol is written into the array before the next is asked for. */
+  turns?(symbols: ArrayLike<number>): Iterable<Turn>;
+}
+
+/** One symbol in the order of coding. */
+export interface Turn {
+  /** Its position in the part. */
+  readonly at: number;
+  readonly row: Row;
+  /** j of section 3.2: lane `j mod lanes` codes it, unless it is in the tail. */
+  readonly place: number;
 }
 
 export interface Entry {
@@ -55,15 +66,20 @@ function maxOf(row: Row): number {
   return row.cdf.length - 2;
 }
 
+/** The offset and max that the numbers of escapes are made with. */
+const escapesFrom = (row: Row) => (row.wholeEscapes ? { offset: 0, max: 0 } : { offset: row.offset, max: maxOf(row) });
+
 function interval(row: Row, k: number) {
   return { k, freq: row.cdf[k + 1] - row.cdf[k], cum: row.cdf[k] };
 }
 
 export function entryOf(row: Row, symbol: number): Entry {
   const max = maxOf(row);
-  const u = symbol - row.offset;
-  if (u >= 0 && u < max) return { ...interval(row, u), raw: undefined };
-  return { ...interval(row, max), raw: u < 0 ? -2 * u - 1 : 2 * (u - max) };
+  const k = symbol - row.offset;
+  if (k >= 0 && k < max) return { ...interval(row, k), raw: undefined };
+  const from = escapesFrom(row);
+  const u = symbol - from.offset;
+  return { ...interval(row, max), raw: u < 0 ? -2 * u - 1 : 2 * (u - from.max) };
 }
 
 /** The entry whose interval holds the slot. */
@@ -83,8 +99,9 @@ export function symbolOf(row: Row, k: number): number {
 }
 
 export function symbolOfEscape(row: Row, raw: number): number {
-  const u = raw % 2 === 1 ? -(raw + 1) / 2 : raw / 2 + maxOf(row);
-  return checkInt32(row.offset + u);
+  const { offset, max } = escapesFrom(row);
+  const u = raw % 2 === 1 ? -(raw + 1) / 2 : raw / 2 + max;
+  return checkInt32(offset + u);
 }
 
 function checkInt32(value: number): number {

@@ -6,6 +6,8 @@ export interface Row {
   readonly offset: number;
   /** 0 .. 65536, one number more than the row has entries. */
   readonly cdf: readonly number[];
+  /** Escapes count from 0 (section 10.4), not from the row's ends. */
+  readonly wholeEscapes?: boolean;
 }
 
 export interface ReferenceTable {
