@@ -62,8 +62,9 @@ const lastContext: usize = memory.data(4, 16);
 
 /** Address at which the host puts a binary form of so many bytes; 0: no memory. */
 export function contextSource(length: usize): usize {
-  // A channel takes at least 45 H bytes of input, and less than 4 times that of the structure. See parse for the order.
-  const bound = 6 * <u64>length + 131072;
+  // A channel takes at least 45 H bytes of input, and less than 4 times that of the structure. The order takes 4 bytes
+  // for each of at most 65,535 channels.
+  const bound = 6 * <u64>length + 4 * 65536 + 4096;
   const start = scratch(bound + length + PADDING);
   return start ? align(start + <usize>bound) : 0;
 }
@@ -111,8 +112,8 @@ function parse(source: usize, length: usize, context: usize): i32 {
   const channels = readVarint(cursor);
   const active = readVarint(cursor);
   if (load<u32>(cursor, 8) || channels == 0 || channels > 65535 || active == 0 || active > channels) return INVALID_CONTEXT;
-  // So the order, 4 bytes a channel, stays within the bound of contextSource.
-  if (<u64>active * 45 * hidden > <u64>length || channels > 8192 + <u32>length / 2) return INVALID_CONTEXT;
+  // So all blocks stay within the bound of contextSource.
+  if (<u64>active * 45 * hidden > <u64>length) return INVALID_CONTEXT;
   const order = context + CONTEXT_HEADER;
   store<u32>(context, channels, CONTEXT_CHANNELS);
   store<u32>(context, active, CONTEXT_ACTIVE);

@@ -4,7 +4,7 @@
 
 import { beginWalk, buildLogistic, contextEntry, walkBytes } from "./context";
 import { CONTEXT_ACTIVE, CONTEXT_CHANNELS, CONTEXT_ORDER } from "./context-parameters";
-import { fail, failAt, FIELD_AXIS, FIELD_COUNT, LIMIT_EXCEEDED, OK, OUT_OF_RANGE, SHAPE_MISMATCH } from "./codes";
+import { CORRUPTED, fail, FIELD_AXIS, FIELD_CONTEXT, LIMIT_EXCEEDED, OK, OUT_OF_RANGE, SHAPE_MISMATCH } from "./codes";
 import { decodeInterleaved } from "./interleaved";
 import { align, allocate, PADDING, release, varintLength } from "./memory";
 import { ESCAPE_CUM } from "./mixture";
@@ -49,7 +49,7 @@ function readShape(part: usize): i32 {
   const outer = last ? first : axis;
   for (let d: u32 = 0; d < outer; d++) before *= load<u32>(dims + (<usize>d << 2));
   if (load<u32>(dims + (<usize>axis << 2)) != channels) return fail(SHAPE_MISMATCH, FIELD_AXIS);
-  if (area > MOST_CELLS) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, <u32>area, 0);
+  if (area > MOST_CELLS) return fail(CORRUPTED, FIELD_CONTEXT);
   cells = <u32>area;
   width = end > first ? load<u32>(dims + (<usize>(end - 1) << 2)) : 1;
   height = width ? cells / width : 0;
@@ -150,7 +150,7 @@ export function contextRecords(record: usize, last: usize, outcome: usize): i32 
   store<u32>(outcome, 0);
   const shape = readShape(record);
   // Planes that are too large have static rows.
-  if (shape) return shape == LIMIT_EXCEEDED ? OK : shape;
+  if (shape) return shape == CORRUPTED ? OK : shape;
   const coded = activeCount();
   const others = items * cells * (channels - active);
   if (coded == 0) return OK;

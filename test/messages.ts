@@ -1,4 +1,5 @@
 // Messages of every kind, by name: one tensor, or a list of parts. cross.test.ts codes them in every form, fuzz.test.ts damages the small ones.
+
 import {
   anySample,
   factorizedSample,
@@ -13,6 +14,7 @@ import {
   type Sample,
   scaledTable,
 } from "./cases.js";
+import { contextSample, randomNetwork } from "./context-cases.js";
 import { mixtureKinds } from "./reference.js";
 
 const rng = random(2024);
@@ -25,6 +27,11 @@ const extreme = makeTable(rng, { rows: 10, entries: 300, flavour: "extreme" });
 const manyRows = makeTable(rng, { rows: 700, entries: 9, flavour: "peaked" });
 const certain = { offsets: [3], cdfs: [[0, 65536]] };
 const scaled = scaledTable(rng, 12);
+
+/** Networks that are small enough for short tests. */
+const networkOf = (channels: number, active: number) =>
+  randomNetwork(rng, { channels, active, H: 32, Z: 8, taps: 12, ends: [-6, 6] });
+const network = networkOf(3, 2);
 
 /** One tensor each. */
 export const samples: Record<string, Sample> = {
@@ -56,6 +63,8 @@ export const samples: Record<string, Sample> = {
   "medians and a step": factorizedSample(rng, medians, [2, 7, 100], 1, { step: 1.7, float: true }),
   "a shape that begins with 1": indexedSample(rng, mixed, [1, 1, 200], { means: true, float: true }),
   "scales, means and a step": gaussianSample(rng, scaled, [3, 1000], { means: true, step: 0.25, float: true }),
+  "a context": contextSample(rng, [1, 3, 5, 6], { parameters: network }),
+  "a context, channels last": contextSample(rng, [4, 3, 3], { parameters: network, axis: 2, symbols: "large" }),
   "scales alone": gaussianSample(rng, scaled, [2500], { escapeRate: 0.01 }),
 };
 // Around each length at which something changes in one kernel or another.
@@ -149,6 +158,17 @@ export const lists: Record<string, Sample[]> = {
     mixtureSample(rng, [300], { kind, components: 1 }),
     mixtureSample(rng, [1, 3, 50], { kind, components: 5, escapeRate: 0.02 }),
   ]),
+  "contexts and others": [
+    contextSample(rng, [3, 4, 5], { parameters: network, axis: 0 }),
+    factorizedSample(rng, medians, [1, 7, 6]),
+    // Zeros under a table that expects them: static rows.
+    contextSample(rng, [2, 1, 20], {
+      parameters: randomNetwork(rng, { channels: 1, H: 32, Z: 8, taps: 12, temper: "extreme" }),
+      table: { offsets: [0], cdfs: [[0, 65000, 65536]] },
+      drawn: new Int32Array(40),
+    }),
+    contextSample(rng, [1, 1, 3, 3], { parameters: networkOf(1, 1), symbols: "int32" }),
+  ],
   anything: Array.from({ length: 20 }, () => anySample(rng, rng(900), 0.001)),
 };
 // From seven parts on their number is a varint.

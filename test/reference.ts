@@ -40,7 +40,14 @@ export {
   type ReadOptions,
   type ReferencePart,
 } from "./reference/packet.js";
-export { type Centre, compactSeed, type PartPrior, packetFingerprint, partFingerprint } from "./reference/part.js";
+export {
+  type Centre,
+  compactSeed,
+  contextBits,
+  type PartPrior,
+  packetFingerprint,
+  partFingerprint,
+} from "./reference/part.js";
 export {
   compressaiScales,
   correctedRow,

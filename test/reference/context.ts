@@ -71,8 +71,8 @@ const leak = (x: number) => Math.max(x, x >> 3);
 const add = (sum: number, weight: number, factor: number) => (sum + Math.imul(weight, factor)) | 0;
 const weightsOf = (rows: readonly WeightRow[]) => rows.map(({ shift, numbers }) => numbers.map((v) => v << shift));
 
-/** (64 s + half) // count, with 64 s wrapped as every product. */
-const meanOf = (s: number, count: number) => Math.floor((((s << 6) + (count >> 1)) | 0) / count);
+/** run and glob, without overflow. */
+const meanOf = (s: number, count: number) => Math.floor((64 * s + (count >> 1)) / count);
 
 const mantissas = [1024, 1069, 1117, 1166, 1218, 1272, 1328, 1387, 1448, 1512, 1579, 1649, 1722, 1798, 1878, 1961];
 /** LT of section 10.4. */

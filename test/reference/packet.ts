@@ -68,8 +68,9 @@ function encodeStream(
 export function encodePacket(parts: readonly ReferencePart[], options: PacketOptions = {}): Uint8Array {
   const { form = "full", check = 4, stream: kind = "native", files = [] } = options;
   if (form === "full" && check === 2) throw new RangeError("the check of a full packet has 4 bytes or none");
+  const isCompressai = kind === "compressai" || form === "string";
   const codings = parts.map(({ prior, dims, corrections = [], isStatic = false }) =>
-    partCoding(prior, dims, corrections, isStatic),
+    partCoding(prior, dims, corrections, isStatic || isCompressai),
   );
   const statics = [...parts.keys()].filter((p) => parts[p].isStatic);
   const coded = encodeStream(
@@ -165,7 +166,7 @@ function* codingsOf(
     const own = corrections.filter((at) => at >= first && at < parameters).map((at) => at - first);
     const isStatic = header.statics?.includes(p) ?? false;
     if (isStatic && !(prior.kind === "channels" && prior.context)) corrupted(`part ${p} has no context`);
-    const coding = partCoding(prior, dims, own, isStatic);
+    const coding = partCoding(prior, dims, own, isStatic || header.kind === "compressai");
     if (indexChecks && indexCheck(coding.checked) !== indexChecks[p]) fail("MODEL_MISMATCH", `part ${p}`);
     yield coding;
   }

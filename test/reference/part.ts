@@ -5,7 +5,7 @@ import { type ContextParameters, contextHash } from "./context-parameters.js";
 import { xxh32, xxh64 } from "./hash.js";
 import { type Mixture, mixtureKinds, mixtureRow, quantizeMixture } from "./mixture.js";
 import { compressaiScales, correctedRow, rowsOfAxis, rowsOfScales } from "./rows.js";
-import type { Coding } from "./symbol.js";
+import { type Coding, type Entry, entryOf } from "./symbol.js";
 import { type ReferenceTable, tableToBytes } from "./table.js";
 
 /** In the order of their numbers. */
@@ -151,8 +151,8 @@ export function partCoding(
     const { context } = prior;
     if (context && context.channels !== rows.length)
       fail("SHAPE_MISMATCH", `a context of ${context.channels} channels, a table of ${rows.length} rows`);
-    const planes = context && !isStatic ? planesOf(dims, prior.axis) : undefined;
-    if (!context || !planes) return coding;
+    if (!context || isStatic) return coding;
+    const planes = planesOf(dims, prior.axis) ?? corrupted("planes of more than 2^22 positions under a context");
     return { ...coding, turns: (symbols) => contextTurns(context, planes, rows, symbols) };
   }
   if (prior.kind === "rows") return { rows, index: prior.index, run: 1, checked: prior.index };
@@ -161,4 +161,25 @@ export function partCoding(
   const index = rowsOfScales(scales, scaleTable);
   for (const at of corrections) index[at] = correctedRow(scales[at], index[at], scaleTable);
   return { rows, index, run: 1, checked: index };
+}
+
+/** Bits of the symbols under a context prior: with its context, and with static rows. Escapes take the bytes of their numbers, too. */
+export function contextBits(
+  prior: PartPrior & { kind: "channels" },
+  dims: readonly number[],
+  symbols: ArrayLike<number>,
+): { context: number; rows: number; escapes: number } {
+  const [coding, rows] = [false, true].map((isStatic) => partCoding(prior, dims, [], isStatic));
+  const bitsOf = ({ freq, raw }: Entry) => {
+    const escape = new Writer();
+    if (raw !== undefined) escape.varint(raw);
+    return 16 - Math.log2(freq) + 8 * escape.bytes.length;
+  };
+  const sum = (entries: readonly Entry[]) => entries.reduce((bits, entry) => bits + bitsOf(entry), 0);
+  const own = [...(coding.turns?.(symbols) ?? [])].map(({ at, row }) => entryOf(row, symbols[at]));
+  return {
+    context: sum(own),
+    rows: sum(Array.from(symbols, (symbol, i) => entryOf(rows.rows[rows.index[i]], symbol))),
+    escapes: own.filter(({ raw }) => raw !== undefined).length,
+  };
 }
