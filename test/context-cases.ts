@@ -56,8 +56,8 @@ function anOrder(rng: Random, channels: number, active: number): number[] {
 
 export function randomNetwork(rng: Random, shape: NetworkShape): ContextParameters {
   const { channels, active = 1 + rng(channels), temper = "tame" } = shape;
-  const H = shape.H ?? pick(rng, [32, 64, 128] as const);
-  const Z = shape.Z ?? pick(rng, [8, 16, 24, 32] as const);
+  const H: number = shape.H ?? pick(rng, [32, 64, 128]);
+  const Z: number = shape.Z ?? pick(rng, [8, 16, 24, 32]);
   const taps = shape.taps ?? pick(rng, [12, 20] as const);
   const rows = (count: number, length = H) => Array.from({ length: count }, () => weightRow(rng, length, temper));
   const biases = (count: number, bits: 16 | 32) => Array.from({ length: count }, () => biasOf(rng, temper, bits));
