@@ -21,8 +21,16 @@ export interface TrainerOptions {
   readonly threads: number;
 }
 
-/** The folder of what is compiled, wherever this file is. */
-const DIST = import.meta.resolve("latentwire/codec.wasm");
+/** A compiled file of this package, wherever this one is. */
+function compiled(name: string): URL {
+  try {
+    return new URL(name, import.meta.resolve("latentwire/codec.wasm"));
+  } catch {
+    // The command line in one file, without the package: beside it.
+    return new URL(name, import.meta.url);
+  }
+}
+
 /** Positions of a step. */
 export const BATCH = 256;
 /** Positions that are taken of an item together, and that an item is listed once for. */
@@ -60,7 +68,7 @@ export class Trainer {
   constructor(options: TrainerOptions) {
     const { size, channels, checked, threads } = options;
     this.#options = options;
-    const module = new WebAssembly.Module(readFileSync(new URL("context-fit.wasm", DIST)));
+    const module = new WebAssembly.Module(readFileSync(compiled("context-fit.wasm")));
     const layout: Layout = [START, channels.length, size.hidden, size.second, size.taps, threads];
     const { end, used } = measured(module, layout, options);
     this.used = used.length;
@@ -76,7 +84,7 @@ export class Trainer {
     this.reset();
     this.#threads = Array.from({ length: threads }, (_, thread) => {
       const workerData: ThreadData = { module, memory: this.#memory, thread, layout };
-      const worker = new Worker(new URL("tables/context-worker.js", DIST), { workerData });
+      const worker = new Worker(compiled("tables/context-worker.js"), { workerData });
       worker.setMaxListeners(0);
       return worker;
     });

@@ -47,7 +47,7 @@ const parts = [
     await bundle('export * from "./dist/bindings/pool-source.js"'),
     18_000,
   ],
-  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 5_200],
+  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 5_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 
