@@ -203,8 +203,10 @@ const { BUN, DENO } = process.env;
 
 export const engines: Engine[] = [
   ...["20", "22", "24"].flatMap((major) => [nodeOf(major), ...v8Settings.map((flags) => nodeOf(major, ...flags))]),
-  emulated("arm64", "aarch64"),
-  emulated("s390x", "s390x"),
+  // On other machines install.mjs cannot install these.
+  ...(process.platform === "linux" && process.arch === "x64"
+    ? [emulated("arm64", "aarch64"), emulated("s390x", "s390x")]
+    : []),
   program("bun", fromNpm, [BUN, join(runtimes, ".bin/bun")]),
   program("deno", fromNpm, [DENO, join(runtimes, ".bin/deno")], ["run", "--allow-read", "--allow-env"]),
   workerd,

