@@ -217,7 +217,7 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
   // Any number of entries may name the same bytes.
   if (parameters !== undefined)
     budget.charge(`bundle: ${name}`, CONTEXT_WORK * parameters.length, CONTEXT_BYTES * parameters.length);
-  budget.charge(`bundle: ${name}`, table?.length ?? 0, 0);
+  budget.charge(`bundle: ${name}`, table?.length ?? 0, table?.length ?? 0);
   let medians = false;
   if (table !== undefined) {
     const peeked = peekTable(table);

@@ -4,7 +4,7 @@ import type { ByteSource } from "./byte-source.js";
 import { choice, list, UsageError, type Values } from "./cli-arguments.js";
 import { elementsOf, naming, type ReadLatent } from "./layout.js";
 import { isNpy, readNpy, writeNpy } from "./npy.js";
-import { floats, integers, type Range, type StoredTensor, storedBytes } from "./stored-tensor.js";
+import { elementBytes, floats, integers, type Range, type StoredTensor, storedBytes } from "./stored-tensor.js";
 
 /** The codec's element types. */
 export const LATENT_TYPES = ["float32", "int32", "int16", "int8"] as const;
@@ -76,7 +76,7 @@ function conversion(tensor: StoredTensor, name: string): [LatentType, (range?: R
       return ["float32", (range) => floats(tensor, name, range)];
     case "int8":
     case "int16":
-      return [type, (range) => arrayOf(type, storedBytes(tensor, name, range))];
+      return [type, (range) => arrayOf(type, storedBytes(tensor, name, range, elementBytes[type]))];
     default:
       return ["int32", (range) => integers(tensor, name, range)];
   }

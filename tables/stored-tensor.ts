@@ -108,8 +108,12 @@ export function storedBytes(tensor: StoredTensor, name: string, range?: Range, e
   return bytes;
 }
 
+/** Bytes that an element of a table takes as a float32 or an int32; of a float16 also what it is widened in. */
+const CONVERTED = 4;
+const WIDENED = 6;
+
 function elements(tensor: StoredTensor, name: string, range: Range | undefined) {
-  const bytes = storedBytes(tensor, name, range, 4);
+  const bytes = storedBytes(tensor, name, range, CONVERTED + (tensor.type === "float16" ? WIDENED : 0));
   const at = readers(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength))[tensor.type];
   const fault = (code: "NON_FINITE" | "INVALID_FILE", i: number, why = ""): never => {
     throw new CodecError(code, `${name}: element ${(range?.[0] ?? 0) + i} is ${at(i)}${why}`);

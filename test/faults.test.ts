@@ -1,4 +1,6 @@
 // Files that once stopped, fooled or misled a reader, with their siblings: what each ends in, and what it may cost.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { CodecError } from "latentwire";
@@ -13,8 +15,10 @@ import { openTables } from "../tables/cli-prior.js";
 import { importModels } from "../tables/entropy-models.js";
 import { readPickle } from "../tables/pickle.js";
 import { ZipArchive } from "../tables/zip.js";
+import { watched } from "./builds.js";
 import { throwsCode } from "./expect.js";
 import * as make from "./fault-files.js";
+import { root } from "./pack.js";
 import { concat, P, string, tensor, text, torchZip } from "./pickle-writer.js";
 import { writeZip } from "./zip-writer.js";
 
@@ -76,6 +80,23 @@ test("what is charged covers what is allocated", () => {
     assert.ok(taken <= 1.25 * budget.bytes + 2 ** 17, `${name}: ${taken} bytes, ${budget.bytes} charged`);
     assert.ok(budget.work > n / 30, `${name}: ${budget.work} units`);
   }
+});
+
+test("SECURITY.md states the constants", () => {
+  const page = readFileSync(join(root, "SECURITY.md"), "utf8");
+  const [work, bytes] = [BASE_WORK, BASE_BYTES].map((base) => `2^${Math.log2(base)} + ${PER_BYTE} n`);
+  assert.ok(page.includes(`| work | ${work} units.`) && page.includes(`| memory | ${bytes} bytes,`));
+});
+
+test("a table with the most rows takes the memory that SECURITY.md states", () => {
+  const { codec, bytes } = watched("simd");
+  const [rows, before] = [65_535, bytes()];
+  const table = codec.table({ offsets: many(rows, () => 0), cdfs: many(rows, () => [0, 32768, 65536]) });
+  const prior = codec.factorized(table, { axis: 0 });
+  const symbols = new Int32Array(rows);
+  codec.decode(codec.encode({ type: "int32", dims: [rows], data: symbols }, prior), prior);
+  const each = (bytes() - before) / rows;
+  assert.ok(each < 2500, `${each} bytes a row`);
 });
 
 // ---- files that were read wrongly, or refused
