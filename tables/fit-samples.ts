@@ -24,6 +24,8 @@ export interface SampleSet {
   readonly axis: number;
   readonly channels: number;
   readonly samples: readonly Sample[];
+  /** Whether all are integers: then they are symbols, from which no median is subtracted and which no step divides. */
+  readonly isSymbols?: boolean;
 }
 
 /** Samples from which rows are made, and samples that are only reported on. */
@@ -53,7 +55,8 @@ export function sampleSet(
   }
   const used = samples.filter(({ elements }) => elements > 0);
   if (channels === undefined || used.length === 0) throw new CodecError("NO_TABLES", "there are no latents to fit to");
-  return { axis: axis ?? (used[0]!.dims.length === 1 ? 0 : 1), channels, samples: used };
+  const isSymbols = latents.every(({ latent }) => latent.type !== "float32");
+  return { axis: axis ?? (used[0]!.dims.length === 1 ? 0 : 1), channels, samples: used, isSymbols };
 }
 
 /** A latent as `count` samples. */

@@ -60,7 +60,9 @@ const FOLDS = 5;
  */
 export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit {
   const { used, held } = splitSamples(set.samples);
-  const fitter = new Fitter(codec, set, mediansOf(set, used));
+  if (set.isSymbols && (options.step ?? options.targetBytes) !== undefined)
+    throw new RangeError("step and targetBytes are for latents of floats: integers are symbols already");
+  const fitter = new Fitter(codec, set, set.isSymbols ? undefined : mediansOf(set, used));
   const step = options.step ?? (options.targetBytes === undefined ? 1 : findStep(fitter, used, options));
   const folds = fitter.folds(used, step);
   const recipes = folds.map(chooseRecipe);
@@ -73,18 +75,20 @@ export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit
 class Fitter {
   readonly #codec: Codec;
   readonly #set: SampleSet;
-  readonly #medians: Float32Array;
+  /** Undefined for symbols. */
+  readonly #medians: { medians: number[] } | undefined;
   /** A prior with rows of an escape only: quantizing needs medians and step, not rows. */
   readonly #plain: Table;
 
-  constructor(codec: Codec, set: SampleSet, medians: Float32Array) {
+  constructor(codec: Codec, set: SampleSet, medians: Float32Array | undefined) {
     this.#codec = codec;
     this.#set = set;
-    this.#medians = medians;
+    this.#medians = medians && { medians: [...medians] };
+    const rows = Array.from({ length: set.channels });
     this.#plain = codec.table({
-      offsets: Array.from(medians, () => 0),
-      cdfs: Array.from(medians, () => [0, 65536]),
-      medians: [...medians],
+      offsets: rows.map(() => 0),
+      cdfs: rows.map(() => [0, 65536]),
+      ...this.#medians,
     });
   }
 
@@ -106,7 +110,7 @@ class Fitter {
     return this.#codec.table({
       offsets: rows.map((row) => row.offset),
       cdfs: rows.map((row) => row.cdf),
-      medians: [...this.#medians],
+      ...this.#medians,
     });
   }
 

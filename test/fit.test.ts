@@ -240,4 +240,17 @@ test("odd latents: one sample, constants, zeros, a value far away, NaN", () => {
   throwsCode(() => fit(codec, sampleSet(broken, undefined)), "NON_FINITE");
 });
 
+test("integers are symbols: no median is subtracted, no step divides them", () => {
+  const rng = random(8);
+  const dims = [20, 2, 6, 6];
+  const data = Int8Array.from({ length: 20 * 72 }, () => 7 + rng(5) - rng(5));
+  const symbols = { type: "int8" as const, dims, read: (from: number, to: number) => data.subarray(from, to) };
+  const set = sampleSet([{ name: "symbols", latent: symbols }], undefined);
+  const { table } = fit(codec, set);
+  assert.is(table.medians, undefined);
+  const { bits, escapes } = codec.rate({ type: "int8", dims, data }, codec.factorized(table));
+  assert.ok(escapes < 20 && bits < 3.5 * data.length, `${bits} bits, ${escapes} escapes`);
+  throwsMistake(() => fit(codec, set, { step: 2 }), RangeError, "step");
+});
+
 test.run();
