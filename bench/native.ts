@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Codec, create } from "latentwire";
+import { compile } from "./compile.js";
 import { latentwire } from "./contenders.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
@@ -52,35 +52,6 @@ function runOutside(command: string, workload: string, timeMs: number, folder: s
   for (const { op } of found)
     if (op !== "encode" && op !== "decode") throw new Error(`${command}: ${op} is neither encode nor decode`);
   return found;
-}
-
-/** What a command prints; undefined where it cannot be run. */
-function printed(command: string, ...args: string[]): string | undefined {
-  try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  } catch {
-    return undefined;
-  }
-}
-
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-// AVX, as V8 emits it: AVX-512 has twice the registers and its own masks, which no engine gives to Wasm.
-const FLAGS = ["-O3", "-march=native", "-mno-avx512f", "-std=c++17"];
-
-/** The compiled bench/native/twin.cpp. */
-function compileTwin(): { readonly command: string } | { readonly reason: string } {
-  if (process.arch !== "x64") return { reason: `bench/native is written for x86-64, this is ${process.arch}` };
-  const compiler = [process.env.CXX, "g++", "clang++"].find((name) => name && printed(name, "--version") !== undefined);
-  if (!compiler) return { reason: "no C++ compiler found (CXX, g++, clang++)" };
-  const [source, cache] = [here("native"), here("../.cache")];
-  mkdirSync(cache, { recursive: true });
-  const command = join(cache, "twin");
-  const newest = Math.max(...readdirSync(source).map((name) => statSync(join(source, name)).mtimeMs));
-  if (!existsSync(command) || statSync(command).mtimeMs < newest)
-    execFileSync(compiler, [...FLAGS, join(source, "twin.cpp"), "-o", command], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-  return { command };
 }
 
 interface Figure extends Omit<Outside, "msymPerSecond"> {
@@ -167,7 +138,7 @@ command(HELP, OPTIONS, async (args) => {
   const [timeMs, rounds] = [timeOption(args.time), whole("rounds", args.rounds)];
   const codec = await create();
   const commands = [...(args["peer-command"] ?? [])];
-  const twin = compileTwin();
+  const twin = compile("twin");
   if ("command" in twin) commands.unshift(twin.command);
   else console.error(`bench/native is left out: ${twin.reason}`);
   const figures: Figure[] = [];

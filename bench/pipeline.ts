@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Codec, create, type Prior } from "latentwire";
 import sharp from "sharp";
 import { subgraph } from "./backbone/subgraph.js";
+import { contextsOf } from "./contexts.js";
 import { type Picture, toPlanes } from "./images.js";
 import { IMAGE, Network } from "./offload/networks.js";
 import { encodePicture, type Format, pictureNear } from "./pictures.js";
@@ -42,7 +44,7 @@ export interface PacketResult {
   readonly dims: readonly number[];
   readonly symbols: number;
   readonly lanes: number;
-  /** What the table allows (`codec.rate`), values of escapes included. */
+  /** What its probabilities allow (`codec.rate`), values of escapes included. */
   readonly ideal: { readonly bytes: number; readonly escapes: number };
   /** The decoded symbols are those of the quantized latent, and the decoded latent is its dequantized form, bit for bit. */
   readonly exact: boolean;
@@ -67,6 +69,8 @@ export interface ImageResult {
   /** Of the whole network, on what the encoder network sees. */
   readonly original: Answer;
   readonly packet: PacketResult;
+  /** The same latent in a packet without the context. */
+  readonly staticRows: { readonly bytes: number; readonly ms: Milliseconds };
   /** JPEG and WebP of about the packet's bytes; timed once. */
   readonly sameBytes: readonly PictureResult[];
   /** At the qualities that were asked for. */
@@ -76,12 +80,18 @@ export interface ImageResult {
 const here = (name: string) => new URL(name, import.meta.url);
 const bytesOf = (name: string) => new Uint8Array(readFileSync(here(name)));
 
+interface Priors {
+  readonly context: Prior;
+  /** The same rows without the context. */
+  readonly fixed: Prior;
+}
+
 export class Pipeline {
   private warm = false;
 
   private constructor(
     readonly codec: Codec,
-    private readonly prior: Prior,
+    private readonly priors: Priors,
     private readonly labels: readonly string[],
     private readonly networks: Readonly<Record<"encoder" | "decoder" | "rest" | "whole", Network>>,
   ) {}
@@ -89,13 +99,13 @@ export class Pipeline {
   static async open(point: string, threads: number): Promise<Pipeline> {
     const codec = await create();
     const folder = `model/points/${point}`;
-    const prior = codec.factorized(JSON.parse(readFileSync(here(`${folder}/tables.json`), "utf8")));
+    const [{ prior, fixed }] = contextsOf(codec, fileURLToPath(here(folder)), /^context-default\.lwb$/);
     // Line 1 is the background class, which the network does not have; of several names the first is enough.
     const lines = readFileSync(here("backbone/labels.txt"), "utf8").trim().split("\n").slice(1);
     const labels = lines.map((line) => line.split(",")[0]!);
     const whole = bytesOf("backbone/backbone.onnx");
     const open = (model: Uint8Array) => Network.open(model, threads);
-    return new Pipeline(codec, prior, labels, {
+    return new Pipeline(codec, { context: prior, fixed }, labels, {
       encoder: await open(bytesOf(`${folder}/encoder.onnx`)),
       decoder: await open(bytesOf(`${folder}/decoder.onnx`)),
       rest: await open(subgraph(whole, SPLIT, "logits")),
@@ -103,12 +113,14 @@ export class Pipeline {
     });
   }
 
-  /** One image as it is, as a packet, as JPEG and WebP of the packet's bytes, and as pictures of the given qualities. */
+  /** One image as it is, as a packet with and without the context, as JPEG and WebP of the packet's bytes, and as pictures of the given qualities. */
   async run(picture: Picture, qualities: readonly Quality[]): Promise<ImageResult> {
-    const { codec, prior } = this;
-    const first = await this.sendPacket(picture);
+    const { codec, priors } = this;
+    const { context, fixed } = priors;
+    const first = await this.sendPacket(picture, context);
     if (!this.warm) {
-      for (let call = 0; call < WARM_UP_CALLS; call++) codec.decode(codec.encode(first.latent, prior), prior);
+      for (const prior of [context, fixed])
+        for (let call = 0; call < WARM_UP_CALLS; call++) codec.decode(codec.encode(first.latent, prior), prior);
       this.warm = true;
     }
     const sameBytes: PictureResult[] = [];
@@ -120,7 +132,8 @@ export class Pipeline {
     for (const quality of qualities) pictures.push(await this.sendPicture(picture, quality));
     // The ways take turns, and the fastest pass counts: other work on the machine only adds time, and not to all ways alike.
     const ways = [
-      () => this.sendPacket(picture),
+      () => this.sendPacket(picture, context),
+      () => this.sendPacket(picture, fixed),
       ...qualities.map((quality) => () => this.sendPicture(picture, quality)),
     ].map((send) => ({ send, passes: [] as Milliseconds[] }));
     for (let pass = 0; pass < PASSES; pass++) for (const { send, passes } of ways) passes.push((await send()).ms);
@@ -129,13 +142,14 @@ export class Pipeline {
       name: picture.name,
       original: this.answer(await this.networks.whole.run(picture.planes, IMAGE)),
       packet: { ...this.judge(first), ms: fastest[0]! },
+      staticRows: { bytes: codec.encode(first.latent, fixed).length, ms: fastest[1]! },
       sameBytes,
-      pictures: pictures.map((one, p) => ({ ...one, ms: fastest[p + 1]! })),
+      pictures: pictures.map((one, p) => ({ ...one, ms: fastest[p + 2]! })),
     };
   }
 
-  private async sendPacket(picture: Picture) {
-    const { codec, prior, networks } = this;
+  private async sendPacket(picture: Picture, prior: Prior) {
+    const { codec, networks } = this;
     const t0 = performance.now();
     const latent = await networks.encoder.run(picture.planes, IMAGE);
     const t1 = performance.now();
@@ -171,7 +185,8 @@ export class Pipeline {
 
   /** Sizes of a packet, and whether it decodes to what went in. */
   private judge({ latent, packet, restored, features, answer }: Awaited<ReturnType<Pipeline["sendPacket"]>>) {
-    const { codec, prior } = this;
+    const { codec } = this;
+    const prior = this.priors.context;
     const { medians, rows } = prior.table;
     const plane = latent.data.length / rows;
     // Quantized by the plain TypeScript of this bench, so that the codec is not checked by itself.

@@ -45,13 +45,14 @@ async function runAll(files: readonly string[], qualities: readonly Quality[], p
 }
 
 /** What `--json` says about an image: everything but the pictures and the features themselves. */
-function figures({ name, original, packet, sameBytes, pictures }: ImageResult) {
+function figures({ name, original, packet, staticRows, sameBytes, pictures }: ImageResult) {
   const sizes = ({ file, ...rest }: PictureResult) => ({ ...rest, bytes: file.length });
   const { features, ...sent } = packet;
   return {
     name,
     original,
     packet: { ...sent, features: features.dims },
+    staticRows,
     sameBytes: sameBytes.map(sizes).map(({ ms, ...rest }) => rest),
     pictures: pictures.map(sizes),
   };

@@ -16,6 +16,8 @@ interface Accuracy {
 /** What the measured curves say about one point of the model, and about each picture codec beside it. */
 export interface EqualTop1 extends Accuracy {
   readonly bytes: number;
+  /** Without the context. */
+  readonly staticBytes: number;
   readonly top1: number;
   readonly pictures: readonly MeasuredPicture[];
 }
@@ -48,7 +50,7 @@ function linear(points: readonly Point[], x: Axis, y: Axis, at: number): number 
 export function equalTop1(point: string): EqualTop1 {
   const accuracy: Accuracy = JSON.parse(readFileSync(new URL("model/accuracy.json", import.meta.url), "utf8"));
   const curve = (family: string) => accuracy.curves.find((one) => one.family === family)!.points;
-  const own = curve("latentwire").find(({ label }) => label === point)!;
+  const [own, fixed] = ["context", "latentwire"].map((family) => curve(family).find(({ label }) => label === point)!);
   const pictures = (["JPEG", "WebP"] as const).map((format) => {
     const points = curve(format);
     const bytes = Math.exp(linear(points, top1Of, logBytesOf, own.top1));
@@ -56,7 +58,7 @@ export function equalTop1(point: string): EqualTop1 {
     const top1AtSameBytes = linear(points, logBytesOf, top1Of, logBytesOf(own));
     return { format, quality, bytes, ratio: bytes / own.bytes, top1AtSameBytes };
   });
-  return { ...accuracy, bytes: own.bytes, top1: own.top1, pictures };
+  return { ...accuracy, bytes: own.bytes, staticBytes: fixed.bytes, top1: own.top1, pictures };
 }
 
 /** A way with all its steps: means over the images. */
@@ -68,6 +70,7 @@ export interface Summary {
   readonly images: number;
   /** All packets. */
   readonly bytes: number;
+  readonly staticBytes: number;
   readonly symbols: number;
   readonly idealBytes: number;
   readonly escapes: number;
@@ -75,7 +78,7 @@ export interface Summary {
   /** Images whose label is the original's: from the packet, from JPEG and from WebP of the packet's bytes. */
   readonly sameLabel: readonly number[];
   readonly equal: EqualTop1;
-  /** The packet, then each picture codec at the quality of equal top-1. */
+  /** The packet, the packet without the context, then each picture codec at the quality of equal top-1. */
   readonly ways: readonly Way[];
   readonly links: readonly LinkRow[];
 }
@@ -95,10 +98,12 @@ export function summarize(results: readonly ImageResult[], equal: EqualTop1, lin
     const sent = results.map(({ pictures }) => ({ bytes: pictures[p]!.file.length, ms: pictures[p]!.ms }));
     return wayOf(`${format} quality ${quality}`, format, sent);
   });
-  const ways = [wayOf("latentwire", "latentwire", packets), ...pictures];
+  const fixed = results.map(({ staticRows }) => staticRows);
+  const ways = [wayOf("latentwire", "latentwire", packets), wayOf("static rows", "latent", fixed), ...pictures];
   return {
     images: results.length,
     bytes: sum(packets.map(({ bytes }) => bytes)),
+    staticBytes: sum(fixed.map(({ bytes }) => bytes)),
     symbols: sum(packets.map(({ symbols }) => symbols)),
     idealBytes: sum(packets.map(({ ideal }) => ideal.bytes)),
     escapes: sum(packets.map(({ ideal }) => ideal.escapes)),

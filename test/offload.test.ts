@@ -52,6 +52,25 @@ inFull("without a backbone: bytes, times and feature error of every way, one JSO
   const [packet] = points;
   assert.is(packet.codec, "latentwire");
   assert.ok(packet.featureError > 0);
+  const named = (setting: string) => points.find((point: { setting: string }) => point.setting === setting);
+  for (const name of ["low", "mid", "high"]) {
+    const [fixed, context] = [named(name), named(`${name} context`)];
+    assert.is(context.featureError, fixed.featureError, "the same symbols");
+    assert.ok(context.bytes < 0.9 * fixed.bytes, `${context.bytes} bytes, ${fixed.bytes} with static rows`);
+  }
+});
+
+inFull("the contexts of the model: every round trip, and C++ gives the same symbols", () => {
+  const args = ["--import", "tsx", here("../bench/context.ts"), "--rounds", "1", "--json"];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  assert.is(status, 0, stderr);
+  const { points } = JSON.parse(stdout);
+  assert.is(points.length, 9);
+  for (const point of points) {
+    assert.ok(point.roundTrip && point.images === 4 && point.encodeMs > 0 && point.decodeMs > 0, JSON.stringify(point));
+    assert.ok(point.nativeDecodeMs > 0 || /bench\/native is left out/.test(stderr), stderr);
+    assert.ok(point.contextBytes < 0.9 * point.staticBytes && point.idealStaticBytes < point.staticBytes);
+  }
 });
 
 inFull("what the cache knows is not measured again", () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { Codec, Latent, TensorLike } from "latentwire";
 import {
   autoregressive,
@@ -16,6 +17,7 @@ import {
   type SessionLike,
   scale,
 } from "latentwire/onnx";
+import { contextsOf } from "../contexts.js";
 
 type Packet = Uint8Array | readonly Uint8Array[];
 
@@ -43,6 +45,7 @@ interface Description {
 }
 
 const models = new URL("models/", import.meta.url);
+const POINT = new URL("../model/points/mid", import.meta.url);
 const read = (file: URL) => new Uint8Array(readFileSync(file));
 const json = (file: URL) => JSON.parse(readFileSync(file, "utf8"));
 
@@ -129,14 +132,14 @@ function runTime(kind: "laplace" | "logistic", loaded: Loaded): Job {
   return job(`${kind}, rows at run time`, model, mixture);
 }
 
-export const FAMILIES = ["factorized", ...Object.keys(makers)];
+export const FAMILIES = ["factorized", "context", ...Object.keys(makers)];
 
 /** The jobs of a family: several for gain units (one per level) and where rows can be made in two ways. */
 export async function jobsOf(family: string, codec: Codec, open: Open): Promise<Job[]> {
-  if (family === "factorized") {
-    // The prior that the latents' own encoder was trained with.
-    const prior = codec.factorized(json(new URL("../model/points/mid/tables.json", import.meta.url)));
-    return [job("factorized", { prior }, factorized)];
+  if (family === "factorized" || family === "context") {
+    // The rows that the latents' own encoder was trained with.
+    const [context] = contextsOf(codec, fileURLToPath(POINT), /^context-default\.lwb$/);
+    return [job(family, { prior: family === "context" ? context.prior : context.fixed }, factorized)];
   }
   return makers[family](await load(family, codec, open), codec);
 }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Codec, Prior, TableJson } from "latentwire";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { subgraph } from "../backbone/subgraph.js";
 import { SIDE } from "../images.js";
 
 export const IMAGE = [1, 3, SIDE, SIDE];
@@ -46,16 +47,20 @@ export function pointFolders(folder: string): string[] {
   return inside;
 }
 
-/** One operating point of the split model. */
+/** One operating point of the split model, or a backbone's own tensor in the place of a trained latent. */
 export class Model {
   private constructor(
     readonly name: string,
+    readonly folder: string,
     readonly identity: string,
     private readonly tables: TableJson,
     private readonly encoder: Network,
-    private readonly decoder: Network,
+    /** From the latent to the backbone's features; undefined where these are the latent. */
+    private readonly decoder: Network | undefined,
     /** Of a latent; packets carry their shape, raw latents do not. */
     readonly latentDims: readonly number[],
+    /** The rest of the backbone, where it is not its tail. */
+    private readonly rest?: Network,
   ) {}
 
   static async open(folder: string, threads: number): Promise<Model> {
@@ -63,7 +68,18 @@ export class Model {
     const [encoder, decoder] = await Promise.all(files.slice(0, 2).map((file) => Network.open(file, threads)));
     const tables = JSON.parse(readFileSync(files[2], "utf8"));
     const { dims } = await encoder.run(new Float32Array(3 * SIDE * SIDE), IMAGE);
-    return new Model(basename(resolve(folder)), fingerprint(files), tables, encoder, decoder, dims);
+    return new Model(basename(resolve(folder)), folder, fingerprint(files), tables, encoder, decoder, dims);
+  }
+
+  /** The backbone cut at a tensor that nobody trained for it. `bundle` says how the tensor is quantized. */
+  static async cut(backbone: Backbone, tensor: string, bundle: string, threads: number): Promise<Model> {
+    const { bytes } = backbone;
+    const [encoder, rest] = await Promise.all(
+      [subgraph(bytes, "image", tensor), subgraph(bytes, tensor, "logits")].map((part) => Network.open(part, threads)),
+    );
+    const { dims } = await encoder.run(new Float32Array(3 * SIDE * SIDE), IMAGE);
+    const none = { offsets: [], cdfs: [] };
+    return new Model(tensor, "", fingerprint([bundle]), none, encoder, undefined, dims, rest);
   }
 
   /** The factorized prior at a quantization step, its rows made for that step. */
@@ -75,8 +91,12 @@ export class Model {
     return this.encoder.run(planes, IMAGE);
   }
 
-  features(data: Float32Array, dims: readonly number[]) {
-    return this.decoder.run(data, dims);
+  async features(data: Float32Array, dims: readonly number[]) {
+    return this.decoder === undefined ? { data, dims } : this.decoder.run(data, dims);
+  }
+
+  async answer(backbone: Backbone, { data, dims }: { readonly data: Float32Array; readonly dims: readonly number[] }) {
+    return this.rest === undefined ? backbone.tail(data, dims) : highest((await this.rest.run(data, dims)).data);
   }
 }
 
@@ -130,19 +150,26 @@ export class Backbone {
     private readonly network: Network,
     private readonly behind: Network,
     readonly identity: string,
+    /** The whole network's file. */
+    readonly bytes: Uint8Array,
   ) {}
 
   static async open(folder: string, threads: number): Promise<Backbone> {
     const files = backboneFiles(folder);
     const [network, behind] = await Promise.all(files.map((file) => Network.open(file, threads)));
-    return new Backbone(network, behind, fingerprint(files));
+    return new Backbone(network, behind, fingerprint(files), readFileSync(files[0]));
+  }
+
+  /** Whether it is the network of bench/backbone, for which the untrained cuts have their tables. */
+  get isBundled(): boolean {
+    return readFileSync(new URL("../backbone/backbone.onnx", import.meta.url)).equals(this.bytes);
   }
 
   async whole(planes: Float32Array): Promise<number> {
     return highest((await this.network.run(planes, IMAGE)).data);
   }
 
-  async tail({ data, dims }: { readonly data: Float32Array; readonly dims: readonly number[] }): Promise<number> {
+  async tail(data: Float32Array, dims: readonly number[]): Promise<number> {
     return highest((await this.behind.run(data, dims)).data);
   }
 }

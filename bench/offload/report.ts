@@ -14,7 +14,8 @@ export interface OffloadRun {
   readonly sharp: string;
   readonly images: number;
   readonly points: readonly Point[];
-  readonly equal: EqualAccuracy | null;
+  /** By the names of `CURVES`; the first is that of static rows. */
+  readonly curves: readonly { readonly name: string; readonly equal: EqualAccuracy | null }[];
   readonly backboneTop1: number | null;
   /** Why figures are missing. */
   readonly notes: readonly string[];
@@ -50,20 +51,29 @@ function pointTable(points: readonly Point[]): string[] {
   return columns([...head.split(","), ...points[0].links.map(({ link }) => `${link} ms`)], rows);
 }
 
-function accuracyLines({ equal, notes }: OffloadRun): string[] {
-  if (equal === null) return [...notes];
-  const line = ({ point, top1, ratios: { WebP, JPEG, mozjpeg } }: AtPoint) =>
-    `${point}: top-1 ${percent(top1)}, backbone ${percent(equal.backboneTop1)}; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`;
-  const rows = equal.shares.map(({ share, top1, bytes, ratios }) => [
-    ...[percent(share, 0), percent(top1), bytes === null ? "-" : number(bytes)],
-    ...[ratios.WebP, ratios.JPEG, ratios.mozjpeg].map(ratioText),
-  ]);
+function accuracyLines({ curves, notes }: OffloadRun): string[] {
+  const known = curves.flatMap(({ name, equal }) => (equal === null ? [] : [{ name, equal }]));
+  if (known.length === 0) return [...notes];
+  const line = (name: string, { point, top1, ratios: { WebP, JPEG, mozjpeg } }: AtPoint) =>
+    `${name}: ${point}: top-1 ${percent(top1)}, backbone ${percent(known[0].equal.backboneTop1)}; its bytes over those of WebP at equal top-1 ${ratioText(WebP)}, JPEG ${ratioText(JPEG)}, mozjpeg ${ratioText(mozjpeg)}`;
+  const beaten = ({ ofAll, point }: EqualAccuracy) => ofAll.point !== point;
+  const rows = known.flatMap(({ name, equal }) =>
+    equal.shares.map(({ share, top1, bytes, ratios }) => [
+      ...[name, percent(share, 0), percent(top1), bytes === null ? "-" : number(bytes)],
+      ...[ratios.WebP, ratios.JPEG, ratios.mozjpeg].map(ratioText),
+    ]),
+  );
   return [
-    line(equal),
-    ...(equal.ofAll.point === equal.point ? [] : [`Nearest, but beaten by another setting: ${line(equal.ofAll)}`]),
+    ...known.flatMap(({ name, equal }) => [
+      line(name, equal),
+      ...(beaten(equal) ? [`Nearest, but beaten by another setting: ${line(name, equal.ofAll)}`] : []),
+    ]),
     ...notes,
     "",
-    ...columns(["of the backbone's top-1", "top-1", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"], rows),
+    ...columns(
+      ["packets", "of the backbone's top-1", "top-1", "bytes", "of WebP's", "of JPEG's", "of mozjpeg's"],
+      rows,
+    ),
     INTERVAL_RULE,
   ];
 }
@@ -85,23 +95,24 @@ export function offloadReport(run: OffloadRun, links: readonly Link[]): string[]
   ];
 }
 
+const summaryOf = (equal: EqualAccuracy | null) => ({
+  bytesVsWebp: equal?.ratios.WebP.value ?? null,
+  bytesVsJpeg: equal?.ratios.JPEG.value ?? null,
+  top1: equal?.top1 ?? null,
+  point: equal?.point ?? null,
+  bytesVsWebp95: equal?.ratios.WebP.interval ?? null,
+  bytesVsJpeg95: equal?.ratios.JPEG.interval ?? null,
+  atShares: equal?.shares ?? [],
+  ofAllSettings: equal && {
+    point: equal.ofAll.point,
+    top1: equal.ofAll.top1,
+    bytesVsWebp: equal.ofAll.ratios.WebP.value,
+    bytesVsJpeg: equal.ofAll.ratios.JPEG.value,
+  },
+});
+
 /** The object that `--json` prints. */
-export function toJson({ machine, sharp, equal, backboneTop1, ...rest }: OffloadRun) {
-  const summary = {
-    bytesVsWebp: equal?.ratios.WebP.value ?? null,
-    bytesVsJpeg: equal?.ratios.JPEG.value ?? null,
-    top1: equal?.top1 ?? null,
-    backboneTop1,
-    point: equal?.point ?? null,
-    bytesVsWebp95: equal?.ratios.WebP.interval ?? null,
-    bytesVsJpeg95: equal?.ratios.JPEG.interval ?? null,
-    atShares: equal?.shares ?? [],
-    ofAllSettings: equal && {
-      point: equal.ofAll.point,
-      top1: equal.ofAll.top1,
-      bytesVsWebp: equal.ofAll.ratios.WebP.value,
-      bytesVsJpeg: equal.ofAll.ratios.JPEG.value,
-    },
-  };
-  return { summary, ...rest, machine: { ...machine, sharp } };
+export function toJson({ machine, sharp, curves, backboneTop1, ...rest }: OffloadRun) {
+  const [fixed, ...others] = curves.map(({ name, equal }) => ({ name, ...summaryOf(equal) }));
+  return { summary: { ...fixed, backboneTop1, curves: others }, ...rest, machine: { ...machine, sharp } };
 }

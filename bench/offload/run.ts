@@ -4,7 +4,7 @@ import { listImages, loadPrepared } from "../images.js";
 import { readLinks } from "../links.js";
 import { machine } from "../machine.js";
 import { command, whole } from "../terminal.js";
-import { equalAccuracy, notesOf } from "./accuracy.js";
+import { CURVES, equalAccuracy, notesOf } from "./accuracy.js";
 import { Cache, evaluate, TIMED_IMAGES, timeClients } from "./evaluate.js";
 import { withLabels } from "./labels.js";
 import { summarizeWays } from "./points.js";
@@ -68,16 +68,19 @@ command(HELP, OPTIONS, async (options) => {
   const clients = await timeClients(pictures, taken, cache);
   const points = summarizeWays(evaluation, clients, labels, truth, links);
   const backboneTop1 = points[taken.indexOf(lossless)].top1;
-  const equal = equalAccuracy(evaluation, labels, backboneTop1);
+  const curves = Object.entries(CURVES).map(([name, families]) => ({
+    name,
+    equal: equalAccuracy(evaluation, labels, backboneTop1, families),
+  }));
 
   const run: OffloadRun = {
     machine: machine(threads, codec.simd),
     sharp: sharp.versions.sharp ?? "",
     images: images.length,
     points,
-    equal,
+    curves,
     backboneTop1,
-    notes: notesOf(options, evaluation, labels, backboneTop1, equal),
+    notes: notesOf(options, evaluation, labels, backboneTop1, curves[0].equal),
     skipped,
   };
   console.log(options.json ? JSON.stringify(toJson(run)) : offloadReport(run, links).join("\n"));

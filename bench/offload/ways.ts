@@ -2,11 +2,13 @@
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { init as zstdInit } from "@bokuweb/zstd-wasm";
 import { type Codec, create, type Prior, type TensorLike } from "latentwire";
 import sharp from "sharp";
 import { narrow, widen } from "../../bindings/float16.js";
 import { COMPRESSORS, type Squeeze } from "../contenders.js";
+import { contextsOf } from "../contexts.js";
 import { type Picture, toPlanes } from "../images.js";
 import { encodePicture, type Format } from "../pictures.js";
 import { Backbone, fingerprint, Model, pointFolders } from "./networks.js";
@@ -43,7 +45,8 @@ export interface Received {
 export interface Way {
   readonly codec: string;
   readonly setting: string;
-  readonly family: "latentwire" | "latent" | Format;
+  /** `context`: `latentwire` under a context prior; `cut`: the same of a network that is cut without training. */
+  readonly family: "latentwire" | "context" | "cut" | "cut context" | "latent" | Format;
   /** The files and versions that its results depend on, beside the image. */
   readonly identity: string;
   /** At most so many images, because its encoder is slow; Infinity where it is not. */
@@ -66,6 +69,9 @@ interface Setup {
 }
 
 const STEPS = [1, 1.25, 1.5, 2];
+const CUTS = fileURLToPath(new URL("../backbone/cuts", import.meta.url));
+/** Of one size, the default, at any step. */
+const CONTEXTS = /^context-default(-step[\d.]+)?\.lwb$/;
 /** AVIF's encoder and compressors of the highest levels take several times as long as the others. */
 const SLOW_IMAGES = 100;
 const QUALITIES: readonly (readonly [Format, readonly number[]])[] = [
@@ -97,10 +103,11 @@ export async function openWays({ model, backbone: folder, threads }: Setup) {
   for (const point of pointFolders(model)) models.push(await Model.open(point, threads));
   const engine = `${backbone?.identity ?? "no backbone"}-${engineOf(threads)}`;
   const split = models.flatMap((point) => splitWays(codec, point, backbone, engine));
+  const cut = backbone?.isBundled ? await cutWays(codec, backbone, engine, threads) : [];
   const pictures = QUALITIES.flatMap(([format, qualities]) =>
     qualities.map((quality) => pictureWay(format, quality, backbone, engine)),
   );
-  return { codec, ways: [...split, ...pictures] };
+  return { codec, ways: [...split, ...cut, ...pictures] };
 }
 
 /** From the encoder network's latent to a message and back. */
@@ -139,10 +146,11 @@ function int8(codec: Codec, prior: Prior, squeeze: Squeeze, expand: Squeeze): Pa
   };
 }
 
-/** A model point at several quantization steps, and what people send today instead of a packet. */
-function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, engine: string): Way[] {
-  const way = (name: string, setting: string, packer: Packer, rest: Partial<Way>): Way => ({
-    codec: name,
+/** Makes ways that send a model's latent, each in its own form. */
+const senderOf =
+  (model: Model, backbone: Backbone | undefined, engine: string) =>
+  (codec: string, setting: string, packer: Packer, rest: Partial<Way>): Way => ({
+    codec,
     setting,
     family: "latent",
     images: Number.POSITIVE_INFINITY,
@@ -161,7 +169,7 @@ function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, e
       const t1 = performance.now();
       const features = await model.features(data, dims);
       const t2 = performance.now();
-      const answer = backbone === undefined ? null : await backbone.tail(features);
+      const answer = backbone === undefined ? null : await model.answer(backbone, features);
       const ms = { codec: t1 - t0, image: 0, decoder: t2 - t1, network: performance.now() - t2 };
       return { answer, features: features.data, ms };
     },
@@ -170,10 +178,18 @@ function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, e
       return (await model.features(data, dims)).data;
     },
   });
+
+/** A model point at several quantization steps, and what people send today instead of a packet. */
+function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, engine: string): Way[] {
+  const way = senderOf(model, backbone, engine);
+  const settingOf = (step: number) => (step === 1 ? model.name : `${model.name} step ${step}`);
   const priors = STEPS.map((step) => model.prior(codec, step));
-  const ours = STEPS.map((step, s) => {
-    const setting = step === 1 ? model.name : `${model.name} step ${step}`;
-    return way("latentwire", setting, packet(codec, priors[s]), { family: "latentwire" });
+  const ours = STEPS.map((step, s) =>
+    way("latentwire", settingOf(step), packet(codec, priors[s]), { family: "latentwire" }),
+  );
+  const contexts = contextsOf(codec, model.folder, CONTEXTS).map(({ file, prior }) => {
+    const identity = `${model.identity}-${engine}-${fingerprint([file])}`;
+    return way("latentwire", `${settingOf(prior.step)} context`, packet(codec, prior), { family: "context", identity });
   });
   const { deflate, brotli, zstd } = COMPRESSORS;
   const asIs = (bytes: Uint8Array) => bytes;
@@ -181,12 +197,27 @@ function splitWays(codec: Codec, model: Model, backbone: Backbone | undefined, e
     way(name, model.name, int8(codec, priors[0], squeeze, expand), { images, answersAs: ours[0] });
   return [
     ...ours,
+    ...contexts,
     way("latent float16", model.name, float16, {}),
     symbols("latent int8", [asIs, asIs]),
     symbols("int8 deflate", deflate),
     symbols("int8 brotli", brotli, SLOW_IMAGES),
     symbols("int8 zstd", zstd, SLOW_IMAGES),
   ];
+}
+
+/** The backbone's own tensors where it is cut, quantized as bench/backbone/cuts says: nothing was trained for it but the tables. */
+async function cutWays(codec: Codec, backbone: Backbone, engine: string, threads: number): Promise<Way[]> {
+  const ways: Way[] = [];
+  for (const context of contextsOf(codec, CUTS, /\.lwb$/)) {
+    const [tensor, step] = context.name.split("-step");
+    const model = await Model.cut(backbone, tensor, context.file, threads);
+    const way = senderOf(model, backbone, engine);
+    const fixed = way("untrained", `${tensor} step ${step}`, packet(codec, context.fixed), { family: "cut" });
+    const rest = { family: "cut context", answersAs: fixed } as const;
+    ways.push(fixed, way("untrained", `${fixed.setting} context`, packet(codec, context.prior), rest));
+  }
+  return ways;
 }
 
 const { vips, jpeg, mozjpeg, webp, heif, aom, png } = sharp.versions as Record<string, string | undefined>;

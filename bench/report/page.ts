@@ -9,15 +9,15 @@ import { accuracyChart, bytesChart, linkChart, linkLegend } from "./charts.js";
 import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";
 import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./terminal.js";
 
-function facts({ bytes, images, idealBytes, exact, equal }: Summary): string {
+function facts({ bytes, staticBytes, images, idealBytes, exact, equal }: Summary): string {
   const list: [string, string][] = [
-    ["bytes per packet", number(bytes / images)],
+    [`bytes per packet; ${number(staticBytes / images)} without the context`, number(bytes / images)],
     ...equal.pictures.map(({ format, ratio }): [string, string] => [
       `of ${format}'s bytes at equal accuracy`,
       percent(1 / ratio, 0),
     ]),
     [`of ${number(equal.count)} test images named correctly`, percent(equal.top1, 0)],
-    ["more bytes than the ideal, the least that its tables allow", percent(bytes / idealBytes - 1)],
+    ["more bytes than the ideal, the least that its probabilities allow", percent(bytes / idealBytes - 1)],
     ["decoded exactly", exact ? "yes" : "NO"],
   ];
   return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
@@ -78,6 +78,7 @@ export async function page(
   );
   const equalBytes = [
     { name: "latentwire", family: "latentwire" as const, bytes: equal.bytes },
+    { name: "static rows", family: "latent" as const, bytes: equal.staticBytes },
     ...equal.pictures.map(({ format, bytes }) => ({ name: format, family: format, bytes })),
   ];
   const title = `From a photograph to its label in ${number(summary.bytes / summary.images)} bytes`;
