@@ -125,6 +125,8 @@ export interface Sample<Reference extends PartPrior = PartPrior> {
   readonly coding: Coding;
   /** One per symbol, where the prior has them. */
   readonly means?: Float32Array;
+  /** What the reference does without a packet to follow: under a context, the rows of the table. */
+  readonly isStatic?: boolean;
   prior(codec: Codec): Prior;
 }
 

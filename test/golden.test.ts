@@ -1,9 +1,12 @@
 // Committed vectors: CompressAI's own, and packets that the reference wrote once and since then everything.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { createSync } from "latentwire";
+import { javascript } from "latentwire/javascript";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { builds } from "./builds.js";
+import { checkContextVectors, makeContextVectors } from "./context-vectors.js";
 import { runGolden } from "./golden.js";
 import { checkNative } from "./golden-checks.js";
 
@@ -27,6 +30,14 @@ test("the reference still writes the committed packets, and the package writes a
   const changed = checkNative([{ ...first, bytes: first.bytes + 1 }, ...others], [builds[0].codec]);
   assert.is(changed.failed.length, 1);
   assert.match(changed.failed[0], /instead of/);
+});
+
+test("packets under a context: every build and the reference write what is committed, and read it", () => {
+  const text = readFileSync(new URL("vectors/context-packets.json", import.meta.url), "utf8");
+  const codecs = [...builds.map(({ codec }) => codec), createSync({ build: javascript })];
+  assert.is(checkContextVectors(JSON.parse(text), codecs), 58);
+  // What makes the file still makes it.
+  assert.equal(JSON.parse(JSON.stringify(makeContextVectors())), JSON.parse(text));
 });
 
 test.run();

@@ -96,7 +96,8 @@ export function encodeByReference(parts: readonly Sample[], options: Options, pa
   const chosen = packet && parsePacket(packet, agreement);
   const used = lanes === undefined || lanes === "auto" ? chosen!.lanes : lanes;
   const stream = options.stream ?? "native";
-  const own = toReference(parts, guard).map((part, p) => ({ ...part, isStatic: chosen?.statics?.includes(p) }));
+  const isStatic = (p: number) => (chosen ? chosen.statics?.includes(p) : parts[p].isStatic && stream === "native");
+  const own = toReference(parts, guard).map((part, p) => ({ ...part, isStatic: isStatic(p) }));
   return encodePacket(own, { ...agreement, stream, lanes: used, fingerprint, indexChecks });
 }
 

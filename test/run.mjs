@@ -31,7 +31,7 @@ const commands = { engines: "test:engines", bundlers: "test:bundlers" };
 /** Files of the full tier alone. */
 const onlyFull = ["snippets.test.ts", "examples.test.ts"];
 /** The slowest files begin first, so that no core is left waiting for the last of them. */
-const slowest = ["offload", "fuzz", "cross", "property", "package", "cli", "checkpoint"];
+const slowest = ["offload", "fuzz", "context-hostile", "cross", "property", "package", "cli", "checkpoint"];
 
 const read = (file) => readFileSync(join(root, file), "utf8");
 const order = (file) => slowest.findIndex((name) => file.endsWith(`/${name}.test.ts`)) >>> 0;

@@ -12,6 +12,7 @@ import {
   type TableJson,
   type TensorLike,
 } from "latentwire";
+import vectors from "../vectors/context-packets.json" with { type: "json" };
 
 /** What one case gave. Engines agree if all their outcomes are equal. */
 export interface Outcome {
@@ -20,6 +21,19 @@ export interface Outcome {
   packet: string;
   /** FNV-1a of the bytes of what was decoded. */
   decoded: string;
+}
+
+/** A case of test/vectors/context-packets.json. */
+export interface ContextVector {
+  name: string;
+  parts: { network: string; table: TableJson; dims: number[]; axis: number; symbols: number[]; isStatic: boolean }[];
+  packets: { options: Omit<EncodeOptions, "out" | "maxBytes">; hex: string }[];
+}
+
+export interface ContextVectors {
+  /** Parameters by name, in hex. */
+  networks: Record<string, string>;
+  cases: ContextVector[];
 }
 
 /** Numbers in [0, 1) that are the same in every engine. */
@@ -65,6 +79,10 @@ function positive(count: number, seed: number): Float32Array {
 
 export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 export function fnv(data: ArrayBufferView): string {
@@ -198,6 +216,40 @@ export function codeOf(call: () => unknown): string {
   }
 }
 
+/** The committed packets under a context, which every engine must write, and what it reads from them. */
+function contexts(codec: Codec): Outcome[] {
+  const { networks, cases } = vectors as unknown as ContextVectors;
+  return cases.flatMap(({ name, parts, packets }) => {
+    const own = parts.map(({ network, table, dims, axis, symbols }) => ({
+      prior: codec.context(bytesOf(networks[network]!), { table, axis }),
+      latent: { type: "int32", dims, data: Int32Array.from(symbols) },
+    }));
+    return packets.map(({ options, hex: expected }) => {
+      const { stream, fingerprint, lanes, ...form } = options;
+      const [first] = own;
+      let packet: Uint8Array;
+      let read: string[];
+      if (own.length === 1) {
+        const { prior, latent } = first!;
+        packet = codec.encode(latent, prior, options);
+        const decode = { ...form, ...(stream && { stream }), dims: latent.dims, type: "int32" } as const;
+        read = [fnv(codec.decode(packet, prior, decode).data)];
+      } else {
+        const writer = codec.writer({ ...form, lanes, fingerprint });
+        for (const { prior, latent } of own) writer.write(latent, prior);
+        packet = writer.finish();
+        const reader = codec.reader(packet, form);
+        read = own.map(({ prior, latent }) => fnv(reader.read(prior, { dims: latent.dims, type: "int32" }).data));
+        reader.finish();
+      }
+      const what = `context ${name} ${JSON.stringify(options)}`;
+      if (hex(packet) !== expected) throw new Error(`${what}: another packet than the committed one`);
+      if (read.join() !== own.map(({ latent }) => fnv(latent.data)).join()) throw new Error(`${what}: other symbols`);
+      return { name: what, packet: expected, decoded: read.join() };
+    });
+  });
+}
+
 /** What each damage of a packet is refused with. Without its checksum some damage decodes to other symbols, the same in every engine. */
 function damages(codec: Codec): Outcome[] {
   const table = codec.table(testTable(8));
@@ -240,5 +292,5 @@ export function outcomes(codec: Codec): Outcome[] {
     packet: codec[name]().fingerprint,
     decoded: "",
   }));
-  return [...tables, ...singles(codec), ...severalParts(codec), ...damages(codec)];
+  return [...tables, ...singles(codec), ...severalParts(codec), ...contexts(codec), ...damages(codec)];
 }
