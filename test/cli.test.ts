@@ -485,7 +485,8 @@ test("on a terminal long work shows how far it has come, and leaves nothing of t
   const { status, stdout } = spawnSync("script", ["-qec", command, "/dev/null"], { cwd: folder, encoding: "utf8" });
   assert.is(status, 0, stdout);
   const [bar, rest] = stdout.split("\r\x1b[K");
-  assert.match(bar, /\rreading \[#{10} {20}\] 1 of 3$/);
+  // On a slow machine a second one follows.
+  assert.match(bar, /^\rreading \[#{10} {20}\] 1 of 3(\r|$)/);
   assert.match(rest, /y\.npy/);
 });
 
