@@ -193,15 +193,20 @@ export function table(rows: readonly (readonly string[])[], left = 1): string[] 
   );
 }
 
+/** Clears the rest of a terminal's line. */
+const CLEAR = "\x1b[K";
+
 /** How far long work has come, on standard error where that is a terminal. Call with the number done, and what else to say. */
 export function progress(label: string, total: number): (done: number, note?: string) => void {
   if (!process.stderr.isTTY) return () => {};
   let drawn = 0;
-  return (done, note = `${done} of ${total}`) => {
+  return (done, note) => {
     const now = Date.now();
     if (done < total && now - drawn < 100) return;
     drawn = now;
     const bar = "#".repeat(Math.round((done / total) * 30)).padEnd(30);
-    process.stderr.write(done < total ? `\r${label} [${bar}] ${note}\x1b[K` : "\r\x1b[K");
+    // A note may be shorter than the one before it.
+    const text = note === undefined ? `${done} of ${total}` : `${note}${CLEAR}`;
+    process.stderr.write(done < total ? `\r${label} [${bar}] ${text}` : `\r${CLEAR}`);
   };
 }
