@@ -123,53 +123,43 @@ export function freeReader(reader: usize): void {
 
 // ---- before a packet is copied
 
-/** The front of a packet has all up to its number of symbols: at most 3 + 1 + 1 + 4 + 7 * 5 bytes. */
-const FRONT_BYTES: u32 = 64;
-const front: usize = memory.data(64, 16);
-
 /**
- * Judges a packet that is too large to be copied unseen: its check, then the numbers in its front. The host puts one
- * piece after the other at `piece`, of any multiple of 16 bytes, the last one of at least 16. AGAIN: the next one is
- * wanted. `limit`: the most elements that are accepted; in a form that does not say its number, this is the number.
+ * Judges a packet that is too large to be copied unseen: its check, then the numbers in its first 64 bytes. The host
+ * puts one piece after the other at `piece`, of any multiple of 64 bytes, the last one of at least 16. AGAIN: the next
+ * one is wanted. `limit`: the most elements that are accepted; in a form that does not say its number, this is the
+ * number.
  */
 export function judgePacket(bytes: u32, from: u32, length: u32, form: u32, limit: u32): i32 {
+  const reader = decoder;
   if (from == 0) {
-    memory.copy(front, piece, min<u32>(bytes, FRONT_BYTES));
-    if (form == FORM_FULL) {
-      const code = checkMagic(front, length);
+    const full = form == FORM_FULL;
+    if (full) {
+      const code = checkMagic(piece, length);
       if (code) return code;
     }
+    memory.fill(reader, 0, READER_BYTES);
+    store<u32>(reader, <u32>piece + (full ? 3 : 0), READER_CURSOR);
+    store<u32>(reader, <u32>piece + bytes, READER_CURSOR + 4);
+    store<u32>(reader, 1, READER_PARTS);
+    store<u32>(reader, limit, READER_LIMIT);
+    store<u32>(reader, limit, READER_COUNT);
+    store<u32>(reader, length, READER_LENGTH);
+    const flags: u32 = full ? load<u8>(piece, 1) : 0;
+    if (form != FORM_STRING)
+      store<u32>(reader, (readFront(reader, flags, full ? load<u8>(piece, 2) : 0) >> 8) & SECTION_CORRECTIONS, READER_CORRECTIONS);
+    // A fault of the check comes first, so this one is kept.
+    if (load<i32>(reader, READER_ERROR) == OK) store<i32>(reader, checkCount(reader), READER_ERROR);
+    store<u32>(reader, flags & HAS_CHECK, READER_CHECK_STATE);
     beginSum(0);
   }
-  if (form == FORM_FULL && load<u8>(front, 1) & HAS_CHECK) {
-    const end = piece + bytes;
-    if (from + bytes < length) {
-      addToSum(piece, bytes);
-      return AGAIN;
-    }
-    if (length < 8) return fail(TRUNCATED, FIELD_CHECK);
-    if (endSum(addToSum(piece, bytes - 4), end - 4) != load<u32>(end - 4, 0, 1)) return fail(CORRUPTED, FIELD_CHECK);
+  if (load<u32>(reader, READER_CHECK_STATE)) {
+    const last = from + bytes == length;
+    const end = piece + bytes - (last ? 4 : 0);
+    const rest = addToSum(piece, end - piece);
+    if (!last) return AGAIN;
+    if (endSum(rest, end) != load<u32>(end, 0, 1)) return fail(CORRUPTED, FIELD_CHECK);
   }
-  return judgeFront(length, form, limit);
-}
-
-// Reads the numbers in the front and compares them with the limit and with the length.
-function judgeFront(length: u32, form: u32, limit: u32): i32 {
-  const reader = decoder;
-  memory.fill(reader, 0, READER_BYTES);
-  store<u32>(reader, <u32>front + (form == FORM_FULL ? 3 : 0), READER_CURSOR);
-  store<u32>(reader, <u32>front + min<u32>(length, FRONT_BYTES), READER_CURSOR + 4);
-  store<u32>(reader, 1, READER_PARTS);
-  if (form != FORM_STRING) {
-    const full = form == FORM_FULL;
-    const bytes = readFront(reader, full ? load<u8>(front, 1) : 0, full ? load<u8>(front, 2) : 0);
-    if (load<i32>(reader, READER_ERROR)) return load<i32>(reader, READER_ERROR);
-    store<u32>(reader, (bytes >> 8) & SECTION_CORRECTIONS, READER_CORRECTIONS);
-  }
-  if (form != FORM_FULL && load<u32>(reader, READER_SEVERAL) == 0) store<u32>(reader, limit, READER_COUNT);
-  store<u32>(reader, limit, READER_LIMIT);
-  store<u32>(reader, length, READER_LENGTH);
-  return checkCount(reader);
+  return load<i32>(reader, READER_ERROR);
 }
 
 // Compares the number of symbols with the limit, and the length with what docs/format.md section 2.6 says.

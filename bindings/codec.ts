@@ -5,7 +5,7 @@ import { loadNetwork, type Network } from "./context-parameters.js";
 import { CodecError } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
-import { checkOptions, type Form, writtenForm } from "./options.js";
+import { agreed, checkOptions, type Form, writtenForm } from "./options.js";
 import {
   checkParameters,
   checkRows,
@@ -27,9 +27,9 @@ import {
   checkDims,
   checkFloats,
   floatSpan,
-  isBytes,
   isLatentType,
   outArray,
+  ownDims,
   type Span,
   sameDims,
   spanOf,
@@ -65,16 +65,7 @@ import type {
   TensorView,
   WriterOptions,
 } from "./types.js";
-import { fillWriter, Writer } from "./writer.js";
-
-const NO_ELEMENTS: Span = {
-  type: "float32",
-  data: new Float32Array(0),
-  dims: [0],
-  strides: undefined,
-  offset: 0,
-  n: 0,
-};
+import { fillWriter, Writer, writerSettings } from "./writer.js";
 
 /** The options of each call, by name. */
 export const KNOWN = {
@@ -160,21 +151,26 @@ class CodecImplementation implements Codec {
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
-    checkOptions("factorized", options, KNOWN.factorized);
-    return this.#ofChannels("factorized", table, options);
+    const { axis, step } = checkOptions("factorized", options, KNOWN.factorized);
+    return this.#ofChannels("factorized", table, axis, step);
   }
 
   context(parameters: Uint8Array, options: ContextOptions): Prior {
-    checkOptions("context", options, KNOWN.context);
-    return this.#ofChannels("context", options.table, options, loadNetwork(this.#memory, parameters));
+    const { table, axis, step } = checkOptions("context", options, KNOWN.context);
+    return this.#ofChannels("context", table, axis, step, loadNetwork(this.#memory, parameters));
   }
 
   /** A prior whose rows belong to channels. */
-  #ofChannels(kind: Prior["kind"], table: TableSource, options: FactorizedOptions, network?: Network): Prior {
-    const { axis } = options;
+  #ofChannels(
+    kind: Prior["kind"],
+    table: TableSource,
+    axis: number | undefined,
+    given: number | undefined,
+    network?: Network,
+  ): Prior {
     if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
       throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
-    const step = checkStep(options.step);
+    const step = checkStep(given);
     const loaded = this.#tables.load(table);
     const centre = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
     if (network && network.channels !== loaded.rows)
@@ -186,32 +182,29 @@ class CodecImplementation implements Codec {
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
-    checkOptions("indexed", options, KNOWN.indexed);
+    const { means: given, step: wanted } = checkOptions("indexed", options, KNOWN.indexed);
     const loaded = this.#tables.load(table);
-    const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
-    const step = checkStep(options.step);
+    const step = checkStep(wanted);
     const checked = checkRows(rows, loaded.rows);
-    const dims = means && means.n === rows.length ? means.dims : [rows.length];
+    const means = given === undefined ? undefined : floatSpan(given, "means");
+    const dims = means && means.n === checked.length ? means.dims : [checked.length];
     const centre = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
     return this.#prior("indexed", loaded, { kind: abi.KIND_ROWS, centre, step, rows: checked, means, dims });
   }
 
   gaussian(scales: Float32Array | TensorLike | TensorView, options: GaussianOptions = {}): Prior {
-    checkOptions("gaussian", options, KNOWN.gaussian);
-    const sigmas = floatSpan(scales, "scales");
-    const means = options.means === undefined ? undefined : floatSpan(options.means, "means");
-    checkParameters("means", means, sigmas);
-    const { scaleTable = stockScales } = options;
-    const table = options.table
-      ? this.#tables.load(options.table)
-      : options.scaleTable
-        ? this.#tableOfScales("gaussian", options.scaleTable)
-        : this.#stock();
+    const read = checkOptions("gaussian", options, KNOWN.gaussian);
+    const { means: given, step, table: source, scaleTable: own } = read;
+    const table = source ? this.#tables.load(source) : own ? this.#tableOfScales("gaussian", own) : this.#stock();
+    const scaleTable = own ?? stockScales;
     checkScales(scaleTable, table.rows, "scaleTable");
+    const sigmas = floatSpan(scales, "scales");
+    const means = given === undefined ? undefined : floatSpan(given, "means");
+    checkParameters("means", means, sigmas);
     return this.#prior("gaussian", table, {
       kind: abi.KIND_SCALES,
       centre: means ? abi.CENTRE_MEANS : abi.CENTRE_NONE,
-      step: checkStep(options.step),
+      step: checkStep(step),
       sigmas,
       means,
       scales: this.#scales.load(scaleTable),
@@ -234,21 +227,27 @@ class CodecImplementation implements Codec {
   ): Bytes;
   encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
   encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = {}): Uint8Array {
-    checkOptions("encode", options, KNOWN.encode);
-    if (options.maxBytes !== undefined || isLadder(prior)) return encodeWithin(this, latent, prior, options);
+    const read = checkOptions("encode", options, KNOWN.encode);
+    const { stream, header, lanes, checksum, fingerprint, out, maxBytes } = read;
+    const room = out === undefined ? undefined : bytesOf(out, "out");
+    if (maxBytes !== undefined || isLadder(prior)) {
+      const given = { stream, header, lanes, checksum, fingerprint, maxBytes };
+      return encodeWithin(this, latent, prior, given, room);
+    }
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
+    const form = writtenForm(header, stream, checksum, lanes, fingerprint);
+    if (source.mixture && form.compressai)
+      throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');
     const span = spanOf(latent, "latent");
-    const form = writtenForm(options);
     // Symbols under a context are coded when all are known. CompressAI's stream has static rows.
     const whole = source.mixture || (source.network && !form.compressai);
-    const packet = whole ? this.#encodeKept(span, prior, options) : this.#encodeInChunks(span, source, form);
-    if (options.out === undefined) return packet.slice();
-    if (!isBytes(options.out)) throw new TypeError("out must be a Uint8Array");
-    if (options.out.length < packet.length)
-      throw new RangeError(`out has ${options.out.length} bytes, the packet needs ${packet.length}`);
-    options.out.set(packet);
-    return options.out.subarray(0, packet.length);
+    const packet = whole ? this.#encodeKept(span, prior, form) : this.#encodeInChunks(span, source, form);
+    if (room === undefined) return packet.slice();
+    if (room.length < packet.length)
+      throw new RangeError(`out has ${room.length} bytes, the packet needs ${packet.length}`);
+    room.set(packet);
+    return room.subarray(0, packet.length);
   }
 
   /** A view of the packet, valid until the next call. */
@@ -281,10 +280,10 @@ class CodecImplementation implements Codec {
   }
 
   /** Writes a part that cannot be coded chunk by chunk. */
-  #encodeKept(span: Span, prior: Prior, { stream, ...options }: EncodeOptions): Uint8Array {
-    if (stream !== undefined && stream !== "native")
-      throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');
-    const writer = new Writer(this.#memory, options, (sequence) => this.#sequencePrior(sequence));
+  #encodeKept(span: Span, prior: Prior, form: Form): Uint8Array {
+    const writer = new Writer(this.#memory, { form, margins: undefined, hashed: false }, (sequence) =>
+      this.#sequencePrior(sequence),
+    );
     try {
       writer.write(span as TensorLike, prior);
       return writer.finish();
@@ -298,17 +297,30 @@ class CodecImplementation implements Codec {
     prior: Prior | readonly Prior[],
     options: DecodeOptions<T> = {},
   ): Latent<ArrayByType[T]> {
-    checkOptions("decode", options, KNOWN.decode);
-    if (isLadder(prior)) return decodeOf(this, bytesOf(packet, "packet"), prior, options) as Latent<ArrayByType[T]>;
+    const read = checkOptions("decode", options, KNOWN.decode);
+    const { type = "float32" as LatentType, out: room, dims: given, stream, header, checksum } = read;
+    const { maxElements, maxContextElements } = read;
+    if (isLadder(prior)) {
+      const rest = { type, out: room, dims: given, stream, header, checksum, maxElements, maxContextElements };
+      return decodeOf(this, bytesOf(packet, "packet"), prior, rest as DecodeOptions) as Latent<ArrayByType[T]>;
+    }
     const memory = this.#memory;
     const { wasm, part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);
-    const bytes = bytesOf(packet, "packet");
-    const { dims: expected } = options;
-    const type: LatentType = options.type ?? "float32";
     if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
+    const expected = given && ownDims(given);
+    const bytes = bytesOf(packet, "packet");
     if (source.table) memory.address(wasm.prepareTable(source.table, 0));
-    const reader = openPacket(memory, bytes, options, false, expected && checkDims(expected));
+    const [form, check] = agreed(header, stream, checksum);
+    const reader = openPacket(
+      memory,
+      bytes,
+      form,
+      check,
+      { maxElements, maxContextElements },
+      false,
+      expected && checkDims(expected),
+    );
     let dims = expected;
     if (memory.word(reader, abi.READER_FORM) === abi.FORM_FULL) {
       if (memory.word(reader, abi.READER_SEVERAL))
@@ -320,7 +332,7 @@ class CodecImplementation implements Codec {
     const n = checkDims(dims);
     fillPart(memory, part, source, dims, n, type);
     memory.check(wasm.beginPart(reader, part, 0));
-    const out = { type, data: outArray(type, n, options.out), dims: [...dims], strides: undefined, offset: 0, n };
+    const out: Span = { type, data: outArray(type, n, room), dims, strides: undefined, offset: 0, n, length: n };
     readElements(memory, reader, source, out);
     memory.check(wasm.endPart(reader, part, 0));
     memory.check(wasm.finishReader(reader));
@@ -334,11 +346,10 @@ class CodecImplementation implements Codec {
   // ---- symbols without coding
 
   quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent {
-    checkOptions("quantize", options, KNOWN.quantize);
-    const type = options.type ?? "int32";
+    const { type = "int32", out } = checkOptions("quantize", options, KNOWN.quantize);
     if (!isLatentType(type) || (type as string) === "float32")
       throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
-    return this.#convert(spanOf(latent, "latent"), prior, type, options.out);
+    return this.#convert(spanOf(latent, "latent"), prior, type, out);
   }
 
   dequantize(
@@ -346,10 +357,10 @@ class CodecImplementation implements Codec {
     prior: Prior,
     options: { out?: Float32Array } = {},
   ): Latent<Float32Array> {
-    checkOptions("dequantize", options, KNOWN.dequantize);
+    const { out } = checkOptions("dequantize", options, KNOWN.dequantize);
     const span = spanOf(symbols, "symbols");
     if (span.type === "float32") throw new TypeError("symbols must have an integer type");
-    return this.#convert(span, prior, "float32", options.out) as Latent<Float32Array>;
+    return this.#convert(span, prior, "float32", out) as Latent<Float32Array>;
   }
 
   /** Converts elements to symbols, or symbols to elements, by writing them to a part that no packet gets. */
@@ -383,17 +394,12 @@ class CodecImplementation implements Codec {
 
   /** A prior without scales, for a sequence. */
   #sequencePrior(options: SequenceOptions): Prior {
-    checkOptions("sequence", options, ["table", "scaleTable", "step"]);
-    const { table, scaleTable, step } = options;
-    return this.gaussian(NO_ELEMENTS as TensorLike, {
-      ...(table && { table }),
-      ...(scaleTable && { scaleTable }),
-      ...(step !== undefined && { step }),
-    });
+    const { table, scaleTable, step } = checkOptions("sequence", options, ["table", "scaleTable", "step"]);
+    return this.gaussian(new Float32Array(0), { table, scaleTable, step } as GaussianOptions);
   }
 
   writer(options: WriterOptions = {}): PartWriter {
-    return new Writer(this.#memory, options, (sequence) => this.#sequencePrior(sequence));
+    return new Writer(this.#memory, writerSettings(options), (sequence) => this.#sequencePrior(sequence));
   }
 
   reader(packet: Uint8Array | ArrayBuffer | readonly Uint8Array[], options: ReaderOptions = {}): PartReader {

@@ -83,8 +83,6 @@ function messageOf(
       if (field === abi.FIELD_CHECK) return "wrong checksum: the packet is damaged or cut off";
       if (field === abi.FIELD_COMPACT_CHECK)
         return "the check does not fit: the packet is damaged or cut off, or prior or shape differ";
-      if (field === abi.FIELD_COUNT && count > 0)
-        return `${count} bytes are more than ${position} symbols can take: damage, or another header option`;
       return field === abi.FIELD_STREAM
         ? "the stream does not fit its prior, or is damaged"
         : `${name} contradicts docs/format.md: damage, or another header option`;
@@ -122,7 +120,7 @@ function messageOf(
         ? position
           ? `${position} elements are more than maxElements`
           : "more symbols or parameters than a packet can hold"
-        : "there is not enough Wasm memory: close() readers and writers, or codec.trim()";
+        : "there is not enough Wasm memory";
     case abi.MODEL_MISMATCH:
       return `part ${position}: the rows are not the writer's; the networks gave other scales here (docs/determinism.md)`;
     default:

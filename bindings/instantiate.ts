@@ -89,12 +89,12 @@ const isLoadable = (source: unknown): source is Loadable => source === "scalar" 
 
 /** What the options ask for; a name where it has to be loaded. */
 function chosen(call: string, { own }: Builds, options: CreateOptions): Source | Loadable {
-  checkOptions(call, options, ["build", "module"]);
-  const { module, build = isModule(own) ? "simd" : bestBuild() } = options;
+  const { module, build: wanted } = checkOptions(call, options, ["build", "module"]);
   if (module !== undefined) {
-    if (options.build !== undefined) throw new TypeError("build and module: give one");
+    if (wanted !== undefined) throw new TypeError("build and module: give one");
     return module as Source;
   }
+  const build = wanted ?? (isModule(own) ? "simd" : bestBuild());
   if (isBuild(build)) return build;
   if (typeof build !== "string" || !NAMES.includes(build))
     throw new TypeError(

@@ -22,7 +22,8 @@ export function encodeWithin(
   codec: Codec,
   latent: TensorLike | TensorView,
   prior: Prior | Ladder,
-  { maxBytes = Number.POSITIVE_INFINITY, out, ...options }: EncodeOptions,
+  { maxBytes = Number.POSITIVE_INFINITY, ...options }: EncodeOptions,
+  out: Uint8Array | undefined,
 ): Uint8Array {
   // Not "< 0": NaN would switch the limit off.
   if (!(maxBytes >= 0)) throw new RangeError(`maxBytes must be a number of bytes, not ${maxBytes}`);

@@ -4,7 +4,7 @@
 import { type Exports, LIMIT_EXCEEDED } from "./abi.js";
 import { CodecError } from "./errors.js";
 import { throwFault } from "./faults.js";
-import { gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
+import { checkLength, gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
 import type { BuildName, LatentData, LatentType } from "./types.js";
 
 /**
@@ -117,7 +117,8 @@ export class Memory {
 
   /** Copies elements [from, to) of a span to an address. */
   place(span: Span, address: number, from: number, to: number): void {
-    const at = address / span.data.BYTES_PER_ELEMENT;
+    checkLength(span);
+    const at = address / BYTES[span.type];
     const target = this.#byType[span.type].subarray(at, at + to - from);
     if (!span.strides) gather(span, target, from, to);
     else {
@@ -129,7 +130,8 @@ export class Memory {
 
   /** Copies elements [from, to) of a span from an address. */
   take(span: Span, address: number, from: number, to: number): void {
-    const at = address / span.data.BYTES_PER_ELEMENT;
+    checkLength(span);
+    const at = address / BYTES[span.type];
     const source = this.#byType[span.type].subarray(at, at + to - from);
     if (!span.strides) scatter(source, span, from);
     else {

@@ -74,12 +74,19 @@ export function splitEncoder(
 /** With `out` among the options of `encode`: every packet is a view of it. */
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array>;
 export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) => Promise<Uint8Array> {
-  checkOptions("splitEncoder", options, ["session", "codec", "prior", "input", "output", "encode"]);
-  checkSession(options.session);
-  checkCodec(options.codec);
-  const { session, codec, prior } = options;
-  const input = pick("input", session.inputNames, options.input);
-  const output = pick("output", session.outputNames, options.output);
+  const names = ["session", "codec", "prior", "input", "output", "encode"];
+  const {
+    session,
+    codec,
+    prior,
+    input: wanted,
+    output: latentName,
+    encode,
+  } = checkOptions("splitEncoder", options, names);
+  checkSession(session);
+  checkCodec(codec);
+  const input = pick("input", session.inputNames, wanted);
+  const output = pick("output", session.outputNames, latentName);
 
   return async (image) => {
     checkImage(session, input, image);
@@ -91,7 +98,7 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
         "MODEL",
         `output "${output}" is ${latent.type}; a latent is float16 or ${latentTypes.join(", ")}`,
       );
-    return codec.encode(latent, typeof prior === "function" ? prior(outputs) : prior, options.encode);
+    return codec.encode(latent, typeof prior === "function" ? prior(outputs) : prior, encode);
   };
 }
 
@@ -108,20 +115,20 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
 export function splitDecoder<S extends SessionLike>(
   options: SplitDecoderOptions<S>,
 ): (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]> {
-  checkOptions("splitDecoder", options, ["session", "codec", "prior", "input", "output", "decode"]);
-  checkSession(options.session);
-  checkCodec(options.codec);
-  const { session, codec } = options;
-  const input = pick("input", session.inputNames, options.input);
-  const output = options.output ?? session.outputNames;
+  const names = ["session", "codec", "prior", "input", "output", "decode"];
+  const read = checkOptions("splitDecoder", options, names);
+  const { session, codec, prior: usual, decode: decoding, output = session?.outputNames } = read;
+  checkSession(session);
+  checkCodec(codec);
+  const input = pick("input", session.inputNames, read.input);
   const wanted = (typeof output === "string" ? [output] : output).map((name) =>
     pick("output", session.outputNames, name),
   );
   const float16 = takesFloat16(session, input);
 
-  const decode = async (packet: Uint8Array | ArrayBuffer, prior = options.prior) => {
+  const decode = async (packet: Uint8Array | ArrayBuffer, prior = usual) => {
     if (prior === undefined) throw new TypeError("prior: neither splitDecoder nor this call was given one");
-    const latent = codec.decode(packet, prior, options.decode);
+    const latent = codec.decode(packet, prior, decoding);
     return session.run({ [input]: feed(latent, float16) }, wanted);
   };
   return decode as (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]>;

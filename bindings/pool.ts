@@ -99,8 +99,8 @@ const DECODE = [...KNOWN.decode, "signal", "transfer"];
  * @throws PoolError `WORKER_LOST` where a worker cannot be started; RangeError for `size` or `maxPending`; what `create` throws.
  */
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
-  checkOptions("createPool", options, ["size", "maxPending", "worker", "build", "module"]);
-  const { size: wanted, maxPending: limit, worker, ...build } = options;
+  const names = ["size", "maxPending", "worker", "build", "module"];
+  const { size: wanted, maxPending: limit, worker, ...build } = checkOptions("createPool", options, names);
   const size = atLeastOne(wanted ?? processors(), "size");
   const maxPending = atLeastOne(limit ?? 32 * size, "maxPending");
   const ready = await readyFrom(builds, build);
@@ -121,21 +121,18 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     table: (source) => codec.table(source),
     factorized: (table, options = {}) => new PoolPriorHandle(codec.factorized(table, options), options),
     gaussian(scales, options = {}) {
-      checkOptions("gaussian", options, KNOWN.gaussian);
-      const { table, means, ...rest } = options;
+      const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
       const centres = means && floatSpan(means, "means");
       return new PoolPriorHandle({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
     },
     indexed(table, rows, options = {}) {
-      checkOptions("indexed", options, KNOWN.indexed);
-      const { means, ...rest } = options;
+      const { means, ...rest } = checkOptions("indexed", options, KNOWN.indexed);
       const centres = means && floatSpan(means, "means");
       return new PoolPriorHandle({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
     },
     async encode(latent, prior, options = {}) {
-      checkOptions("encode", options, ENCODE);
-      const { signal, transfer = false, ...rest } = options;
+      const { signal, transfer = false, ...rest } = checkOptions("encode", options, ENCODE);
       const span = spanOf(latent, "latent");
       const handled = handle(prior);
       return queue.submit(signal, () => {
@@ -145,8 +142,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       }) as never;
     },
     async decode(packet, prior, options = {}) {
-      checkOptions("decode", options, DECODE);
-      const { out, signal, transfer = false, ...rest } = options;
+      const { out, signal, transfer = false, ...rest } = checkOptions("decode", options, DECODE);
       const bytes = bytesOf(packet, "packet");
       if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
         throw new TypeError("out must be an array that spans its buffer");
@@ -160,12 +156,12 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       }) as never;
     },
     async capacity(options = {}) {
-      checkOptions("capacity", options, ["signal"]);
-      return queue.capacity(options.signal);
+      const { signal } = checkOptions("capacity", options, ["signal"]);
+      return queue.capacity(signal);
     },
     async close(options = {}) {
-      checkOptions("close", options, ["abort"]);
-      return queue.close(options.abort === true);
+      const { abort } = checkOptions("close", options, ["abort"]);
+      return queue.close(abort === true);
     },
   };
 }

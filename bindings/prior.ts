@@ -6,7 +6,7 @@ import { CodecError } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import type { TableHandle } from "./tables.js";
-import { checkDims, floatSpan, isArrayOf, isBytes, type Span, shapesAgree } from "./tensor.js";
+import { checkDims, floatSpan, isArrayOf, isBytes, ownDims, type Span, shapesAgree } from "./tensor.js";
 import type { LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
 
 const mismatch = (message: string): never => {
@@ -29,16 +29,16 @@ export interface PriorSource {
   readonly step: number;
   /** For kind channels. undefined: 1, or 0 where the rank is 1. */
   readonly axis?: number | undefined;
-  readonly rows?: Uint16Array;
-  readonly sigmas?: Span;
+  readonly rows?: Uint16Array | undefined;
+  readonly sigmas?: Span | undefined;
   readonly means?: Span | undefined;
-  readonly scales?: number;
+  readonly scales?: number | undefined;
   /** The scales behind that address, for the limits of a guard. */
-  readonly scaleTable?: Float32Array;
-  readonly mixture?: Mixture;
-  readonly network?: Network;
+  readonly scaleTable?: Float32Array | undefined;
+  readonly mixture?: Mixture | undefined;
+  readonly network?: Network | undefined;
   /** The shape, if the prior has one. */
-  readonly dims?: readonly number[];
+  readonly dims?: readonly number[] | undefined;
 }
 
 interface Mixture {
@@ -65,7 +65,8 @@ export class OwnPrior implements Prior {
     this.table = table;
     this.step = source.step;
     this.#memory = memory;
-    this.#source = source;
+    // What a source does not say, Object.prototype must not.
+    this.#source = Object.setPrototypeOf(source, null);
     Object.freeze(this);
   }
 
@@ -192,10 +193,9 @@ export function mixtureSource(
   stock: TableHandle,
   loaded: Scales,
 ): PriorSource {
-  checkOptions("mixture", parameters, ["weights", "means", "scales"]);
-  const { weights, means, scales } = parameters;
-  checkOptions("mixture", options, ["components", "kind", "support", "dims"]);
-  const { components = 1, kind = "gaussian", support = [-128, 127] } = options;
+  const { weights, means, scales } = checkOptions("mixture", parameters, ["weights", "means", "scales"]);
+  const read = checkOptions("mixture", options, ["components", "kind", "support", "dims"]);
+  const { components = 1, kind = "gaussian", support = [-128, 127], dims: shape } = read;
   if (!(Number.isInteger(components) && components >= 1 && components <= 16))
     throw new RangeError(`components must be 1 .. 16, not ${components}`);
   const distribution = DISTRIBUTIONS.indexOf(kind);
@@ -203,8 +203,8 @@ export function mixtureSource(
     throw new TypeError(`kind must be one of ${DISTRIBUTIONS.join(", ")}, not ${JSON.stringify(kind)}`);
   const [low, high] = support;
   if (!(Number.isInteger(low) && Number.isInteger(high) && low >= -32768 && low <= high && high <= 32767))
-    throw new RangeError(`support must be two ascending int16 numbers, not [${support}]`);
-  if (high - low > 4095) throw new RangeError(`support [${support}] has more than 4096 values`);
+    throw new RangeError(`support must be two ascending int16 numbers, not [${[low, high]}]`);
+  if (high - low > 4095) throw new RangeError(`support [${[low, high]}] has more than 4096 values`);
   const sigmas = floatSpan(scales, "scales");
   const centres = floatSpan(means, "means");
   const mixing = weights === undefined ? undefined : floatSpan(weights, "weights");
@@ -216,7 +216,7 @@ export function mixtureSource(
     if (span && span.n !== sigmas.n) mismatch(`${span.n} ${name}, but ${sigmas.n} scales`);
     checkParameters(name, span, sigmas);
   }
-  const dims = options.dims ? [...options.dims] : mixtureDims(sigmas.dims, components, sigmas.n);
+  const dims = shape ? ownDims(shape) : mixtureDims(sigmas.dims, components, sigmas.n);
   checkDims(dims);
   return {
     kind: abi.KIND_MIXTURE,

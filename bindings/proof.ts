@@ -5,7 +5,7 @@
 import type { Codec, LatentType } from "./types.js";
 
 /** {@link resultsOf} of a build that is right; test/starting.test.ts asks the other builds. */
-const RIGHT = 0x40ee8a0f;
+const RIGHT = 0x343a21e4;
 
 /** Elements: the SIMD loops of every lane count run, and the ends that they leave to scalar ones. */
 const COUNT = 256;
@@ -22,24 +22,23 @@ export function resultsOf(codec: Codec): number {
   const row = [0, 300, 900, 2000, 9000, 20000, 45000, 56000, 63000, 65000, 65536];
   const table = codec.table({ offsets: [-3, -6], cdfs: [row, row], medians: [0.25, -0.5] });
   // Around 0: the rows have most of them and escape some.
-  const numbers = new Float32Array(COUNT);
-  for (let i = 0; i < COUNT; i++) numbers[i] = ((i * 7919) % 23) - 11;
-  const scaled = (scale: number, base: number) => numbers.map((value) => value * scale + base);
-  const y = { type: "float32", dims: [1, 2, COUNT / 2], data: scaled(0.25, 0.125) };
-  const symbols = { type: "int16", dims: y.dims, data: Int16Array.from(numbers) };
-  const means = scaled(0.0625, 0);
-  const byChannel = codec.factorized(table, { step: 0.5 });
-  const byScale = codec.gaussian(scaled(0.125, 1.5), { table, scaleTable: Float32Array.of(0.5, 2), means });
-  const byIndex = codec.indexed(
-    table,
-    Uint8Array.from(numbers, (value) => value & 1),
-  );
+  const data = new Float32Array(COUNT).map((_, i) => ((i * 7919) % 23) / 4 - 2.6875);
+  const y = { type: "float32", dims: [1, 2, COUNT / 2], data };
+  const symbols = { type: "int16", dims: y.dims, data: Int16Array.from(data, (value) => 4 * value) };
+  const scales = data.map((value) => value / 2 + 1.5);
+  const cases = [
+    [y, codec.factorized(table, { step: 0.5 })],
+    [y, codec.gaussian(scales, { table, scaleTable: Float32Array.of(0.5, 2), means: scales })],
+    [
+      symbols,
+      codec.indexed(
+        table,
+        symbols.data.map((value) => value & 1),
+      ),
+    ],
+  ] as const;
   for (const lanes of [8, 16, 32] as const)
-    for (const [latent, prior] of [
-      [y, byChannel],
-      [y, byScale],
-      [symbols, byIndex],
-    ] as const) {
+    for (const [latent, prior] of cases) {
       const packet = codec.encode(latent, prior, { lanes });
       add(packet);
       add(codec.decode(packet, prior, { type: latent.type as LatentType }).data);

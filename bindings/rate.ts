@@ -15,8 +15,7 @@ interface Cost {
 
 /** Ideal code length of a latent under a prior. */
 export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: Prior, options: RateOptions): Rate {
-  checkOptions("rate", options, ["axis"]);
-  const { axis } = options;
+  const { axis } = checkOptions("rate", options, ["axis"]);
   const { wasm, part } = memory;
   const span = spanOf(latent, "latent");
   const source = OwnPrior.sourceOf(prior, memory);

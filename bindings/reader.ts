@@ -5,10 +5,10 @@
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import { type Memory, PIECE } from "./memory.js";
-import { type Agreement, agreed, checkOptions } from "./options.js";
+import { agreed, checkOptions } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
 import { hex } from "./tables.js";
-import { bytesOf, checkDims, isBytes, type Span, sameDims, targetOf } from "./tensor.js";
+import { bytesOf, checkDims, isArrayOf, lengthOf, ownDims, type Span, sameDims, targetOf } from "./tensor.js";
 import type {
   ArrayByType,
   Lanes,
@@ -28,17 +28,17 @@ import { checkStepArrays, Held, Step } from "./writer.js";
 /**
  * Copies a packet into Wasm memory and reads its header. Returns the reader's address, with `kept` until freeReader.
  * `count`: the number of symbols, if the caller knows it. Throws what is wrong with the packet, and TypeError or
- * RangeError for options.
+ * RangeError for limits.
  */
 export function openPacket(
   memory: Memory,
   packet: Uint8Array,
-  options: Agreement & Limits,
+  form: number,
+  check: number,
+  { maxElements = 2 ** 24, maxContextElements = 2 ** 20 }: Limits,
   kept: boolean,
   count?: number,
 ): number {
-  const { maxElements = 2 ** 24, maxContextElements = 2 ** 20 } = options;
-  const { form, check } = agreed(options);
   const limit = checkLimit("maxElements", maxElements);
   const contextLimit = checkLimit("maxContextElements", maxContextElements);
   judge(memory, packet, form, form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit), kept);
@@ -73,7 +73,7 @@ function judge(memory: Memory, packet: Uint8Array, form: number, limit: number, 
   let code: number = abi.AGAIN;
   for (let from = 0; code === abi.AGAIN && !(inspect && from > 0); ) {
     // The last piece has at least 16 bytes.
-    const to = length - from <= PIECE ? length : from + PIECE - 16;
+    const to = length - from <= PIECE ? length : from + PIECE - 64;
     memory.u8.set(packet.subarray(from, to), at);
     code = memory.wasm.judgePacket(to - from, from, length, form, limit);
     from = to;
@@ -92,13 +92,16 @@ function load(
   contextLimit = 0,
 ): number {
   const { wasm } = memory;
-  const reader = memory.address(wasm.newReader(packet.length, kept ? 1 : 0));
+  const { length } = packet;
+  const reader = memory.address(wasm.newReader(length, kept ? 1 : 0));
   memory.setWord(reader, abi.READER_FORM, form);
   memory.setWord(reader, abi.READER_CHECK, check);
   memory.setWord(reader, abi.READER_LIMIT, limit);
   memory.setWord(reader, abi.READER_INSPECT, inspect ? 1 : 0);
   memory.setWord(reader, abi.READER_CONTEXT_LIMIT, contextLimit);
-  memory.u8.set(packet, memory.word(reader, abi.READER_START));
+  const start = memory.word(reader, abi.READER_START);
+  // The room for it ends here: another thread may have made a packet in shared memory longer.
+  memory.u8.subarray(start, start + length).set(packet);
   const code = wasm.openReader(reader);
   if (code !== 0 && kept) wasm.freeReader(reader);
   memory.check(code);
@@ -176,7 +179,9 @@ interface ReadArguments {
 
 export class Reader implements PartReader {
   readonly #memory: Memory;
-  readonly #options: ReaderOptions;
+  readonly #limits: Limits;
+  readonly #form: number;
+  readonly #check: number;
   readonly #sequencePrior: (options: SequenceOptions) => Prior;
   /** Undefined if it is a packet. */
   readonly #strings: readonly Uint8Array[] | undefined;
@@ -192,19 +197,20 @@ export class Reader implements PartReader {
     options: ReaderOptions,
     sequencePrior: (options: SequenceOptions) => Prior,
   ) {
-    checkOptions("reader", options, ["maxElements", "maxContextElements", "header", "checksum"]);
+    const names = ["maxElements", "maxContextElements", "header", "checksum"];
+    const { maxElements, maxContextElements, header, checksum } = checkOptions("reader", options, names);
     this.#memory = memory;
-    this.#options = options;
+    this.#limits = { maxElements, maxContextElements };
+    [this.#form, this.#check] = agreed(header, undefined, checksum);
     this.#sequencePrior = sequencePrior;
     if (Array.isArray(packet)) {
-      if (!packet.every(isBytes)) throw new TypeError("strings must be an array of Uint8Array");
-      this.#strings = packet;
-    } else this.#open(bytesOf(packet, "packet"), options);
+      this.#strings = packet.map((string, i) => bytesOf(string, `strings[${i}]`));
+    } else this.#open(bytesOf(packet, "packet"), this.#form, this.#check);
   }
 
-  #open(packet: Uint8Array, options: Agreement & Limits): void {
+  #open(packet: Uint8Array, form: number, check: number): void {
     const memory = this.#memory;
-    const address = openPacket(memory, packet, options, true);
+    const address = openPacket(memory, packet, form, check, this.#limits, true);
     this.#address = address;
     this.#held = new Held(this, () => memory.wasm.freeReader(address));
   }
@@ -214,12 +220,12 @@ export class Reader implements PartReader {
     const string = this.#strings?.[this.#part];
     if (!string)
       throw new CodecError("TRUNCATED", `there are ${this.#strings?.length} strings, one more was asked for`);
-    this.#open(string, { ...this.#options, header: "none", stream: "compressai" });
+    this.#open(string, abi.FORM_STRING, 0);
   }
 
   /** Whether the packet holds shapes. */
   get #stored(): boolean {
-    return (this.#options.header ?? "packet") === "packet";
+    return this.#form === abi.FORM_FULL;
   }
 
   get remaining(): number | undefined {
@@ -255,7 +261,7 @@ export class Reader implements PartReader {
     }
   }
 
-  #dimsOf(source: PriorSource, dims: readonly number[] | undefined): number[] {
+  #dimsOf(source: PriorSource, dims: number[] | undefined): number[] {
     if (dims !== undefined) checkDims(dims);
     let stored: number[] | undefined;
     // Of several parts, only those whose prior has no shape have one in the packet.
@@ -275,19 +281,20 @@ export class Reader implements PartReader {
   }
 
   read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
-    checkOptions("read", options, ["type", "out", "dims"]);
+    const { type = "float32", out, dims: given } = checkOptions("read", options, ["type", "out", "dims"]);
     this.#ready();
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
-    const { type = "float32", out } = options;
+    const wanted = given && ownDims(given);
+    const room = targetOf(out, type);
     const result = this.#guarded(() => {
       if (source.table) memory.address(memory.wasm.prepareTable(source.table, 0));
       if (this.#strings) this.#nextString();
-      const dims = this.#dimsOf(source, options.dims);
+      const dims = this.#dimsOf(source, wanted);
       const n = checkDims(dims);
       fillPart(memory, memory.part, source, dims, n, type);
       memory.check(memory.wasm.beginPart(this.#address, memory.part, 0));
-      const { span, result } = targetOf(out, type, dims, n);
+      const { span, result } = room(dims, n);
       readElements(memory, this.#address, source, span);
       memory.check(memory.wasm.endPart(this.#address, memory.part, 0));
       this.#endPart();
@@ -364,7 +371,8 @@ class ReaderSequence implements SequenceReader {
 
   next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
     if (this.#ended) throw new TypeError("the sequence has ended");
-    const n = scales.length;
+    if (!isArrayOf("float32", scales)) throw new TypeError("scales must be a Float32Array");
+    const n = lengthOf(scales);
     checkStepArrays(n, scales, means, out);
     this.#step.begin(means);
     const memory = this.#memory;

@@ -5,6 +5,7 @@
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import type { Memory } from "./memory.js";
+import { ownValues } from "./options.js";
 import { bytesOf, isBytes, tag } from "./tensor.js";
 import type { Bytes, Table, TableJson, TableSource } from "./types.js";
 
@@ -13,6 +14,7 @@ const FINGERPRINT_BYTES = 8;
 const MAX_ROWS = 65535;
 const MAX_ENTRIES = 65536;
 const MAX_OFFSET = 2 ** 30;
+const FIELDS = ["format", "version", "offsets", "cdfs", "medians"];
 
 export const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
 
@@ -120,11 +122,10 @@ export class Tables {
  * that do not ascend), and names the row.
  */
 function tableToBinary(json: TableJson): Uint8Array {
-  const { offsets, cdfs, medians } = json;
-  if (json.format !== undefined && json.format !== "latentwire-tables")
-    invalid(`format is ${shown(json.format)}, not latentwire-tables`);
-  if (json.version !== undefined && json.version !== 1)
-    invalid(`table version ${shown(json.version)}; this release reads 1`);
+  const { format, version, offsets, cdfs, medians } = ownValues(json, FIELDS);
+  if (format !== undefined && format !== "latentwire-tables")
+    invalid(`format is ${shown(format)}, not latentwire-tables`);
+  if (version !== undefined && version !== 1) invalid(`table version ${shown(version)}; this release reads 1`);
   if (!Array.isArray(offsets) || !Array.isArray(cdfs)) invalid("a table needs the arrays offsets and cdfs");
   const rows = cdfs.length;
   if (rows < 1 || rows > MAX_ROWS) invalid(`${rows} rows; a table has 1 .. ${MAX_ROWS}`);
@@ -147,10 +148,13 @@ function tableToBinary(json: TableJson): Uint8Array {
       );
     pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
     pushVarint(out, entries);
+    // Each number is read once: an array may be a Proxy.
+    let cum = 0;
     for (let k = 0; k < entries; k++) {
       const next = cdf[k + 1]!;
-      if (!Number.isInteger(next) || next <= cdf[k]!) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
-      if (k < entries - 1) pushVarint(out, next - cdf[k]! - 1);
+      if (!Number.isInteger(next) || next <= cum) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
+      if (k < entries - 1) pushVarint(out, next - cum - 1);
+      cum = next;
     }
   }
   const head = out.length;

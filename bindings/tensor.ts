@@ -1,5 +1,6 @@
 /** What the codec accepts as a tensor. It looks at the structure, never at a runtime's class. */
 import { CodecError } from "./errors.js";
+import { ownValues } from "./options.js";
 import type { Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
 
 const MAX_RANK = 7;
@@ -15,23 +16,40 @@ export function isLatentType(type: unknown): type is LatentType {
   return typeof type === "string" && Object.hasOwn(ARRAYS, type);
 }
 
-/**
- * Whether it is a Uint8Array, of any realm: a Buffer that comes into a test runner's sandbox is no instance of the
- * sandbox's class.
- */
-export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || tag(value) === "Uint8Array";
+// What every typed array of any realm answers by itself. Its class, its properties and Symbol.toStringTag may be
+// anybody's: a subclass may have a `length` of its own, and a Proxy is no typed array.
+const answers = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(Int8Array.prototype)) as Record<
+  string | symbol,
+  PropertyDescriptor
+>;
+const nameOf = answers[Symbol.toStringTag]!.get!;
+const trueLength = answers.length!.get!;
+
+/** Number of elements of a typed array. */
+export const lengthOf = (array: ArrayBufferView): number => trueLength.call(array);
+
+/** Whether it is a Uint8Array, of any realm. */
+export const isBytes = (value: unknown): value is Uint8Array => nameOf.call(value) === "Uint8Array";
+
+/** The array itself, or a plain view of one whose class is not the usual one. */
+function plain<A extends ArrayBufferView>(array: A, Class: abstract new (...args: never) => A): A {
+  if (Object.getPrototypeOf(array) === Class.prototype && (array as unknown as Uint8Array).length === lengthOf(array))
+    return array;
+  const View = Class as unknown as new (buffer: unknown, offset: unknown, length: number) => A;
+  return new View(answers.buffer!.get!.call(array), answers.byteOffset!.get!.call(array), lengthOf(array));
 }
 
 /** The bytes of a Uint8Array or an ArrayBuffer, of any realm. Throws TypeError. */
 export function bytesOf(value: unknown, name: string): Uint8Array {
-  if (isBytes(value)) return value;
+  if (isBytes(value)) return plain(value, Uint8Array);
   const kind = tag(value);
-  if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer") return new Uint8Array(value as ArrayBuffer);
+  // A DataView takes only what is a buffer; a Uint8Array would read any object as a list.
+  if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer")
+    return new Uint8Array(new DataView(value as ArrayBuffer).buffer);
   throw new TypeError(`${name} must be a Uint8Array or an ArrayBuffer, not ${kind}`);
 }
 
-// Typed arrays of another realm (a worker's, a test runner's) are not instances of this one's classes.
+/** What a value calls itself, of any realm. */
 export const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /** Whether `data` is the typed array of `type`, of any realm. */
@@ -39,14 +57,22 @@ export function isArrayOf<T extends keyof typeof KNOWN>(
   type: T,
   data: unknown,
 ): data is InstanceType<(typeof KNOWN)[T]> {
-  return (data as object | null | undefined)?.constructor === KNOWN[type] || tag(data) === KNOWN[type].name;
+  return nameOf.call(data) === KNOWN[type].name;
+}
+
+/** A copy of a shape, so that it cannot change any more. Throws TypeError for what is no array. */
+export function ownDims(dims: unknown, name = "dims"): number[] {
+  if (!Array.isArray(dims) && !(ArrayBuffer.isView(dims) && "length" in dims))
+    throw new TypeError(`${name} must be an array of numbers`);
+  const own: number[] = [];
+  // One more than there may be says that there are too many.
+  const length = Math.min((dims as readonly number[]).length, MAX_RANK + 1);
+  for (let d = 0; d < length; d++) own.push((dims as readonly number[])[d]!);
+  return own;
 }
 
 /** Number of elements. Throws CodecError SHAPE_MISMATCH for a shape that a packet cannot hold. */
-export function checkDims(dims: unknown): number {
-  if (!Array.isArray(dims) && !(ArrayBuffer.isView(dims) && "length" in dims))
-    throw new TypeError("dims must be an array of dimensions");
-  const list = dims as readonly number[];
+export function checkDims(list: readonly number[]): number {
   if (list.length < 1 || list.length > MAX_RANK)
     throw new CodecError("SHAPE_MISMATCH", `the shape [${list}] must have 1 .. ${MAX_RANK} dimensions`);
   let n = 1;
@@ -76,34 +102,10 @@ export function shapesAgree(a: readonly number[], b: readonly number[]): boolean
   return x.length < 2 || y.length < 2 || x.join() === y.join();
 }
 
-export interface CheckedTensor {
-  type: LatentType;
-  data: LatentData;
-  dims: number[];
-}
-
-/** Checks that type, data and dims fit together. `name` is what messages call the argument. */
-export function checkTensor(tensor: TensorLike, name: string): CheckedTensor {
-  if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
-  const { type, data, dims } = tensor;
-  if (!isLatentType(type))
-    throw new TypeError(`${name}.type must be float32, int32, int16 or int8, not ${String(type)}`);
-  if (!isArrayOf(type, data))
-    throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
-  const n = checkDims(dims);
-  if (data.length !== n)
-    throw new CodecError(
-      "SHAPE_MISMATCH",
-      `${name}.dims [${dims}] ask for ${n} elements, ${name}.data has ${data.length}`,
-    );
-  return { type, data, dims: [...dims] };
-}
-
 /** A Float32Array, or the data of a float32 tensor. */
 export function checkFloats(value: Float32Array | TensorLike, name: string): Float32Array {
-  if (isArrayOf("float32", value)) return value as Float32Array;
-  const data = (value as TensorLike | null)?.data;
-  if (isArrayOf("float32", data)) return data as Float32Array;
+  const data = isArrayOf("float32", value) ? value : (value as TensorLike | null)?.data;
+  if (isArrayOf("float32", data)) return plain(data, Float32Array);
   throw new TypeError(`${name} must be a Float32Array or a float32 tensor`);
 }
 
@@ -112,18 +114,24 @@ export function outArray(type: LatentType, n: number, out: LatentData | undefine
   if (out === undefined) return newArray(type, n);
   if (!isArrayOf(type, out))
     throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
-  if (out.length < n) throw new RangeError(`out has ${out.length} elements, ${n} are needed`);
-  return out.length === n ? out : out.subarray(0, n);
+  const room = plain(out, ARRAYS[type]);
+  if (room.length < n) throw new RangeError(`out has ${room.length} elements, ${n} are needed`);
+  return room.length === n ? room : room.subarray(0, n);
 }
 
 // ---- views: slices, halves and other orders of a tensor, read and written without a copy
 
 /** A tensor or view that has been checked: every element is within `data`. */
-export interface Span extends CheckedTensor {
+export interface Span {
+  type: LatentType;
+  data: LatentData;
+  dims: number[];
   /** Undefined: the elements follow one another from the first one on. */
   strides: number[] | undefined;
   offset: number;
   n: number;
+  /** Elements of `data`. If there are fewer later, its buffer was detached or has shrunk. */
+  length: number;
 }
 
 /**
@@ -135,6 +143,7 @@ export class Pieces implements Span {
   readonly strides = undefined;
   readonly offset = 0;
   readonly n: number;
+  readonly length = 0;
   constructor(
     readonly type: LatentType,
     readonly dims: number[],
@@ -145,66 +154,85 @@ export class Pieces implements Span {
   }
 }
 
-const isView = (tensor: TensorLike | TensorView): tensor is TensorView =>
-  (tensor as TensorView | null)?.strides !== undefined;
+const TENSOR = ["strides", "offset", "type", "data", "dims"];
 
 /**
  * Checks a tensor or view. `name` is what messages call the argument. Throws TypeError, RangeError or SHAPE_MISMATCH.
  */
 export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   if (tensor instanceof Pieces) return tensor;
-  if (tensor === null || typeof tensor !== "object" || !isView(tensor)) {
-    const { type, data, dims } = checkTensor(tensor, name);
-    return { type, data, dims, strides: undefined, offset: 0, n: data.length };
-  }
-  const { type, data, dims, strides, offset = 0 } = tensor;
-  if (!isLatentType(type) || !isArrayOf(type, data))
-    throw new TypeError(`${name} must be a float32, int32, int16 or int8 tensor with a typed array of that type`);
+  if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
+  const given = ownValues(tensor as TensorView, TENSOR);
+  const { type, data, dims: shape, strides: steps, offset = 0 } = given;
+  if (!isLatentType(type))
+    throw new TypeError(`${name}.type must be float32, int32, int16 or int8, not ${String(type)}`);
+  if (!isArrayOf(type, data))
+    throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
+  const dims = ownDims(shape);
   const n = checkDims(dims);
-  if (!Array.isArray(strides) || strides.length !== dims.length || !strides.every(Number.isSafeInteger))
+  // Behind the last line that may run the caller's code, so that the array cannot change between check and use.
+  const strides = steps && ownDims(steps, `${name}.strides`);
+  const array = plain(data as Float32Array, ARRAYS[type] as Float32ArrayConstructor) as LatentData;
+  const { length } = array;
+  const span = { type, data: array, dims, strides, offset: strides ? offset : 0, n, length };
+  if (!strides) {
+    if (length !== n)
+      throw new CodecError(
+        "SHAPE_MISMATCH",
+        `${name}.dims [${dims}] ask for ${n} elements, ${name}.data has ${length}`,
+      );
+    return span;
+  }
+  if (strides.length !== dims.length || !strides.every(Number.isSafeInteger))
     throw new TypeError(`${name}.strides must be ${dims.length} integers`);
   if (!Number.isSafeInteger(offset)) throw new TypeError(`${name}.offset must be an integer`);
   let low = offset;
   let high = offset;
   for (let d = 0; d < dims.length; d++) {
-    const reach = (dims[d]! - 1) * strides[d];
+    const reach = (dims[d]! - 1) * strides[d]!;
     if (reach < 0) low += reach;
     else high += reach;
   }
-  if (n > 0 && !(low >= 0 && high < data.length))
-    throw new CodecError(
-      "SHAPE_MISMATCH",
-      `${name} reaches from element ${low} to ${high}, its data has ${data.length}`,
-    );
-  return { type, data, dims: [...dims], strides: [...strides], offset, n };
+  if (n > 0 && !(low >= 0 && high < length))
+    throw new CodecError("SHAPE_MISMATCH", `${name} reaches from element ${low} to ${high}, its data has ${length}`);
+  return span;
+}
+
+/** Throws TypeError where an array has become shorter since it was checked. */
+export function checkLength({ data, length }: Span): void {
+  if (data.length < length) throw new TypeError("an array was detached or has shrunk since it was given");
 }
 
 /** A float32 array or tensor or view; an array counts as one dimension. */
 export function floatSpan(value: Float32Array | TensorLike | TensorView, name: string): Span {
   const span = spanOf(
-    isArrayOf("float32", value) ? { type: "float32", data: value, dims: [value.length] } : (value as TensorLike),
+    isArrayOf("float32", value) ? { type: "float32", data: value, dims: [lengthOf(value)] } : (value as TensorLike),
     name,
   );
   if (span.type !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
   return span;
 }
 
-/** The span that takes a part's elements, and the tensor or view that is returned. */
+/**
+ * What takes a part's elements, once its shape is known: the span, and the tensor or view that is returned. `out` is
+ * read at once.
+ */
 export function targetOf(
   out: LatentData | TensorView | undefined,
   type: LatentType,
-  dims: number[],
-  n: number,
-): { span: Span; result: Latent | TensorView } {
-  if (out !== undefined && !ArrayBuffer.isView(out)) {
-    const span = spanOf(out, "out");
-    if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+): (dims: number[], n: number) => { span: Span; result: Latent | TensorView } {
+  if (out === undefined || ArrayBuffer.isView(out))
+    return (dims, n) => {
+      const data = outArray(type, n, out as LatentData | undefined);
+      const result: Latent = { type, dims, data, location: "cpu" };
+      return { span: { type, data, dims, strides: undefined, offset: 0, n, length: n }, result };
+    };
+  const span = spanOf(out, "out");
+  if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+  return (_, n) => {
     if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
     return { span, result: out };
-  }
-  const data = outArray(type, n, out as LatentData | undefined);
-  const result: Latent = { type, dims, data, location: "cpu" };
-  return { span: { type, data, dims, strides: undefined, offset: 0, n }, result };
+  };
 }
 
 export type Strided = Span & { strides: number[] };
@@ -255,69 +283,46 @@ export function gridOf(span: Strided): Grid | undefined {
   return { rows, columns, steps: [a, b, c], low, high };
 }
 
-/** Goes through the stretches of a view with one stride: elements [at, at + length) are data[from + i * stride]. */
-class Rows {
-  readonly length: number;
-  readonly stride: number;
-  at = 0;
-  from: number;
-  readonly #sizes: number[];
-  readonly #steps: number[];
-  readonly #counters: number[];
-
-  /** Begins with the stretch that has element `first`. */
-  constructor(span: Strided, first: number) {
-    const { sizes, steps } = merged(span);
-    this.#sizes = sizes;
-    this.#steps = steps;
-    this.length = sizes.pop() ?? 1;
-    this.stride = steps.pop() ?? 1;
-    this.from = span.offset;
-    this.#counters = sizes.map(() => 0);
-    let row = Math.floor(first / this.length);
-    this.at = row * this.length;
+/**
+ * Calls `move` for each stretch of elements [begin, end) of a view that has one stride: where it begins in an array of
+ * only these elements, and in the view's data, its number of elements, the stride.
+ */
+function eachStretch(
+  span: Strided,
+  begin: number,
+  end: number,
+  move: (at: number, from: number, count: number, stride: number) => void,
+): void {
+  const { sizes, steps } = merged(span);
+  const length = sizes.pop() ?? 1;
+  const stride = steps.pop() ?? 1;
+  for (let first = begin - (begin % length); first < end; first += length) {
+    let from = span.offset;
+    let row = first / length;
     for (let d = sizes.length - 1; d >= 0; d--) {
       const counter = row % sizes[d]!;
-      this.#counters[d] = counter;
-      this.from += counter * steps[d]!;
+      from += counter * steps[d]!;
       row = (row - counter) / sizes[d]!;
     }
-  }
-
-  /** False after the last stretch. */
-  next(): boolean {
-    this.at += this.length;
-    for (let d = this.#sizes.length - 1; d >= 0; d--) {
-      this.from += this.#steps[d]!;
-      if (++this.#counters[d]! < this.#sizes[d]!) return true;
-      this.from -= this.#steps[d]! * this.#sizes[d]!;
-      this.#counters[d] = 0;
-    }
-    return false;
+    const skipped = Math.max(begin - first, 0);
+    move(first + skipped - begin, from + skipped * stride, Math.min(length, end - first) - skipped, stride);
   }
 }
 
 /** Copies elements [begin, end) of the span to `dense`. */
 export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): void {
+  const { data } = span;
   if (span.strides === undefined) {
-    const { data } = span;
     if (span instanceof Pieces) dense.set(span.read(begin, end));
     else dense.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
     return;
   }
-  if (begin === end) return;
-  const { data } = span;
-  const rows = new Rows(span as Strided, begin);
-  const { length, stride } = rows;
-  do {
-    const skipped = Math.max(begin - rows.at, 0);
-    const stop = Math.min(rows.at + length, end) - begin;
-    let at = rows.at + skipped - begin;
-    let from = rows.from + skipped * stride;
+  eachStretch(span as Strided, begin, end, (at, from, count, stride) => {
     if (stride === 1) {
-      dense.set(data.subarray(from, from + stop - at), at);
-      continue;
+      dense.set(data.subarray(from, from + count), at);
+      return;
     }
+    const stop = at + count;
     for (; at + 4 <= stop; at += 4, from += 4 * stride) {
       dense[at] = data[from]!;
       dense[at + 1] = data[from + stride]!;
@@ -325,29 +330,22 @@ export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): 
       dense[at + 3] = data[from + 3 * stride]!;
     }
     for (; at < stop; at++, from += stride) dense[at] = data[from]!;
-  } while (rows.next() && rows.at < end);
+  });
 }
 
 /** Copies `dense` to the elements [begin, begin + length of dense) of the span. */
 export function scatter(dense: LatentData, span: Span, begin = 0): void {
+  const { data } = span;
   if (span.strides === undefined) {
-    span.data.set(dense, begin);
+    data.set(dense, begin);
     return;
   }
-  const end = begin + dense.length;
-  if (begin === end) return;
-  const { data } = span;
-  const rows = new Rows(span as Strided, begin);
-  const { length, stride } = rows;
-  do {
-    const skipped = Math.max(begin - rows.at, 0);
-    const stop = Math.min(rows.at + length, end) - begin;
-    let at = rows.at + skipped - begin;
-    let to = rows.from + skipped * stride;
+  eachStretch(span as Strided, begin, begin + dense.length, (at, to, count, stride) => {
     if (stride === 1) {
-      data.set(dense.subarray(at, stop), to);
-      continue;
+      data.set(dense.subarray(at, at + count), to);
+      return;
     }
+    const stop = at + count;
     for (; at + 4 <= stop; at += 4, to += 4 * stride) {
       data[to] = dense[at]!;
       data[to + stride] = dense[at + 1]!;
@@ -355,7 +353,7 @@ export function scatter(dense: LatentData, span: Span, begin = 0): void {
       data[to + 3 * stride] = dense[at + 3]!;
     }
     for (; at < stop; at++, to += stride) data[to] = dense[at]!;
-  } while (rows.next() && rows.at < end);
+  });
 }
 
 function asView(tensor: TensorLike | TensorView, name: string): TensorView & { type: LatentType; data: LatentData } {

@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
 import { checkChoice, checkOptions, type Form, STRINGS, writtenForm } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
-import { isArrayOf, type Span, spanOf, targetOf } from "./tensor.js";
+import { isArrayOf, lengthOf, type Span, spanOf, targetOf } from "./tensor.js";
 import type {
   Bytes,
   Guard,
@@ -78,6 +78,28 @@ interface Margins {
 
 const OPTIONS = ["format", "header", "lanes", "checksum", "fingerprint", "guard", "indexChecks"];
 
+/** The options of a writer, read. */
+interface Settings {
+  readonly form: Form;
+  readonly margins: Margins | undefined;
+  /** Whether there are index checks. */
+  readonly hashed: boolean;
+}
+
+/** Throws TypeError, RangeError. */
+export function writerSettings(options: WriterOptions): Settings {
+  const read = checkOptions("writer", options, OPTIONS);
+  const { format = "packet", header, lanes, checksum, fingerprint, guard, indexChecks } = read;
+  checkChoice("format", format, ["packet", "strings"]);
+  const margins = marginsOf(guard);
+  // Where machines differ they may differ by more than the guard, so a guard turns the checks on.
+  const hashed = indexChecks ?? margins !== undefined;
+  if (format === "strings" && (margins || hashed))
+    throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
+  const form = format === "strings" ? STRINGS : writtenForm(header, undefined, checksum, lanes, fingerprint);
+  return { form, margins, hashed };
+}
+
 export class Writer implements PartWriter {
   readonly #memory: Memory;
   readonly #form: Form;
@@ -91,20 +113,11 @@ export class Writer implements PartWriter {
   #sequence: WriterSequence | undefined;
   #finished = false;
 
-  constructor(memory: Memory, options: WriterOptions, sequencePrior: (options: SequenceOptions) => Prior) {
-    checkOptions("writer", options, OPTIONS);
-    const { format = "packet", guard } = options;
-    checkChoice("format", format, ["packet", "strings"]);
-    this.#margins = marginsOf(guard);
-    // Where machines differ they may differ by more than the guard, so a guard turns the checks on.
-    const { indexChecks = this.#margins !== undefined } = options;
-    if (format === "strings" && (this.#margins || indexChecks))
-      throw new TypeError("CompressAI's strings have no room for guard or indexChecks");
-    const form = format === "strings" ? STRINGS : writtenForm(options);
-    // A packet that may have several parts has the native stream.
-    this.#form = { ...form, compressai: form.form === abi.FORM_STRING };
+  constructor(memory: Memory, { form, margins, hashed }: Settings, sequencePrior: (options: SequenceOptions) => Prior) {
     this.#memory = memory;
-    this.#hashed = indexChecks;
+    this.#form = form;
+    this.#margins = margins;
+    this.#hashed = hashed;
     this.#sequencePrior = sequencePrior;
     [this.#address, this.#held] = this.#open();
   }
@@ -143,14 +156,14 @@ export class Writer implements PartWriter {
     prior: Prior,
     options: WriteOptions = {},
   ): Latent<Float32Array> | TensorView | undefined {
-    checkOptions("write", options, ["dequantize", "out"]);
+    const { dequantize, out } = checkOptions("write", options, ["dequantize", "out"]);
     this.#ready();
     const memory = this.#memory;
     const { part } = memory;
-    const span = spanOf(latent, "latent");
     const source = OwnPrior.sourceOf(prior, memory);
-    const target =
-      options.out !== undefined || options.dequantize ? targetOf(options.out, "float32", span.dims, span.n) : undefined;
+    const room = out !== undefined || dequantize ? targetOf(out, "float32") : undefined;
+    const span = spanOf(latent, "latent");
+    const target = room?.(span.dims, span.n);
     if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
     if (source.table) memory.address(memory.wasm.prepareTable(source.table, 1));
     fillPart(memory, part, source, span.dims, span.n, span.type);
@@ -287,9 +300,9 @@ class WriterSequence implements SequenceWriter {
 
   next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
     if (this.#ended) throw new TypeError("the sequence has ended");
-    const n = values.length;
-    checkStepArrays(n, scales, means, out);
     if (!isArrayOf("float32", values)) throw new TypeError("values must be a Float32Array");
+    const n = lengthOf(values);
+    checkStepArrays(n, scales, means, out);
     const memory = this.#memory;
     const { part } = this.#step;
     this.#step.begin(means);
@@ -325,11 +338,12 @@ export function checkStepArrays(
   means: Float32Array | undefined,
   out: Float32Array,
 ): void {
-  if (!isArrayOf("float32", scales) || scales.length !== n)
+  if (!isArrayOf("float32", scales) || lengthOf(scales) !== n)
     throw new TypeError(`scales must be a Float32Array of ${n}`);
-  if (means !== undefined && !(isArrayOf("float32", means) && means.length === n))
+  if (means !== undefined && !(isArrayOf("float32", means) && lengthOf(means) === n))
     throw new TypeError(`means must be a Float32Array of ${n}`);
-  if (!isArrayOf("float32", out) || out.length < n) throw new TypeError(`out must be a Float32Array of at least ${n}`);
+  if (!isArrayOf("float32", out) || lengthOf(out) < n)
+    throw new TypeError(`out must be a Float32Array of at least ${n}`);
 }
 
 // ---- guards (docs/determinism.md)
@@ -337,8 +351,8 @@ export function checkStepArrays(
 /** The bounds of a guard; undefined if there is none. Throws RangeError. */
 function marginsOf(guard: number | Guard | undefined): Margins | undefined {
   if (guard === undefined) return undefined;
-  if (typeof guard !== "number") checkOptions("guard", guard, ["relative", "absolute"]);
-  const { relative = 0, absolute = 0 } = typeof guard === "number" ? { relative: guard } : guard;
+  const read = typeof guard === "number" ? { relative: guard, absolute: 0 } : guard;
+  const { relative = 0, absolute = 0 } = checkOptions("guard", read, ["relative", "absolute"]);
   for (const [name, value] of [
     ["relative", relative],
     ["absolute", absolute],
