@@ -51,42 +51,43 @@ function bitsRow(width: u32): u32 {
   return ((width + 2 * MARGIN) >> 3) + 5;
 }
 
-/** Bytes of working memory for planes of height x width. */
-export function walkBytes(context: usize, height: u32, width: u32): u64 {
-  return layout(0, context, 0, height, width);
+/** Bytes of working memory for planes of height x width. Below 2^32, as a plane has at most 2^22 positions. */
+export function walkBytes(context: usize, height: u32, width: u32): u32 {
+  return layout(context, 0, height, width);
 }
 
-// Lays out the arrays one after the other. Returns the end.
-function layout(target: usize, context: usize, base: u64, height: u32, width: u32): u64 {
-  const bytes = <u64>load<u32>(context, CONTEXT_HIDDEN) << 2;
-  const plane = 4 * <u64>(height + 2 * MARGIN) * (width + 2 * MARGIN);
-  const bits = <u64>(height + 2 * MARGIN) * bitsRow(width);
-  const cells = <u64>height * width;
+// Lays out the arrays one after the other, behind `base`. Returns the end.
+function layout(context: usize, base: u32, height: u32, width: u32): u32 {
+  const bytes = load<u32>(context, CONTEXT_HIDDEN) << 2;
+  const rows = height + 2 * MARGIN;
+  end = base;
   // One channel has no other before it.
-  const several = load<u32>(context, CONTEXT_ACTIVE) > 1;
-  let end = place(target, WALK_STATE, base, several ? cells * bytes : bytes);
-  end = place(target, WALK_ROW, end, width * bytes);
-  end = place(target, WALK_BIAS, end, 2 * bytes);
-  end = place(target, WALK_PLANE, end, plane);
-  end = place(target, WALK_BEFORE, end, plane);
-  end = place(target, WALK_BITS, end, bits);
-  end = place(target, WALK_BITS_BEFORE, end, bits);
-  end = place(target, WALK_RINGS, end, 4 * cells);
-  end = place(target, WALK_SUMS, end, 8 * <u64>(height + 4) * width);
-  return place(target, WALK_OFFSETS, end, 4 * <u64>(CELLS_ABOVE + NEXT_PAIRS));
+  place(WALK_STATE, load<u32>(context, CONTEXT_ACTIVE) > 1 ? height * width * bytes : bytes);
+  place(WALK_ROW, width * bytes);
+  place(WALK_BIAS, 2 * bytes);
+  place(WALK_PLANE, 4 * rows * (width + 2 * MARGIN));
+  place(WALK_BEFORE, 4 * rows * (width + 2 * MARGIN));
+  place(WALK_BITS, rows * bitsRow(width));
+  place(WALK_BITS_BEFORE, rows * bitsRow(width));
+  place(WALK_RINGS, 4 * height * width);
+  place(WALK_SUMS, 8 * (height + 4) * width);
+  place(WALK_OFFSETS, 4 * <u32>(CELLS_ABOVE + NEXT_PAIRS));
+  return end;
 }
 
-function place(target: usize, field: usize, at: u64, bytes: u64): u64 {
-  if (target) store<u32>(target + field, <u32>at);
+let end: u32 = 0;
+
+function place(field: usize, bytes: u32): void {
+  store<u32>(walk + field, end);
   // Vectors may end behind an array.
-  return (at + bytes + 79) & ~63;
+  end = (end + bytes + 79) & ~63;
 }
 
 /** Begins a part. `symbols` has its symbols (int32) in the order of coding, or takes them; `work` is walkBytes large. */
 export function beginWalk(context: usize, height: u32, width: u32, symbols: usize, work: usize): void {
   const row = (width + 2 * MARGIN) << 2;
   memory.fill(walk, 0, 128);
-  layout(walk, context, work, height, width);
+  layout(context, <u32>work, height, width);
   store<u32>(walk, <u32>context, WALK_CONTEXT);
   store<u32>(walk, <u32>symbols, WALK_SYMBOLS);
   store<u32>(walk, height, WALK_HEIGHT);
@@ -315,8 +316,6 @@ export function buildLogistic(): void {
 }
 
 // cum of value v. The result is 0 up to `low`, and 65535 (the escape's) beyond `high`.
-// @ts-ignore: decorator
-@inline
 function cumAt(v: i32, mu: i32, mantissa: i32, shift: i32, low: i32, high: i32): u32 {
   if (v <= low) return 0;
   if (v > high) return ESCAPE_CUM;
