@@ -20,6 +20,7 @@ ${priorHelp}
   --header KIND     packet (default), compact, or none: what the encoder was given
   --no-checksum     of a compact packet: the encoder was told the same
   --max-elements N  refuse packets of more; default 16777216
+  --max-context-elements N  the same for symbols under a context prior, which take longer; default 1048576
   --json            say what was decoded, on standard output or, where the latent goes there, on standard error
 
   latentwire decode latent.lw --tables model.lwb -o latent.npy`,
@@ -33,6 +34,7 @@ ${priorHelp}
     header: { type: "string" },
     "no-checksum": { type: "boolean" },
     "max-elements": { type: "string" },
+    "max-context-elements": { type: "string" },
     json: { type: "boolean" },
   },
   positionals: [1, 1],
@@ -45,6 +47,7 @@ ${priorHelp}
     const given = list(values, "dims");
     if (header !== "packet" && given === undefined) throw new UsageError(`--header ${header} needs --dims`);
     const maxElements = whole(values, "max-elements", 0, 2 ** 31 - 1);
+    const maxContextElements = whole(values, "max-context-elements", 0, 2 ** 31 - 1);
     const codec = await create();
     const { prior, layout } = await makePrior(codec, values);
     // A copy: the codec takes a Uint8Array, Node's Buffer is a view of a shared one.
@@ -60,6 +63,7 @@ ${priorHelp}
         checksum: !flag(values, "no-checksum"),
         ...(dims !== undefined && { dims }),
         ...(maxElements !== undefined && { maxElements }),
+        ...(maxContextElements !== undefined && { maxContextElements }),
       });
     });
     await writeOutput(output, formatLatent(latent, flag(values, "raw")));

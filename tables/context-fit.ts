@@ -14,9 +14,9 @@ import type { SampleSet } from "./fit-samples.js";
 
 /** The sizes by name, and how long each is trained by default. */
 export const CONTEXT_SIZES = {
-  fast: { hidden: 32, second: 16, taps: 12, positions: 8e6 },
-  default: { hidden: 64, second: 8, taps: 12, positions: 24e6 },
-  small: { hidden: 64, second: 24, taps: 20, positions: 32e6 },
+  fast: { hidden: 32, second: 16, taps: 12, positions: 12e6 },
+  default: { hidden: 64, second: 8, taps: 12, positions: 40e6 },
+  small: { hidden: 64, second: 24, taps: 20, positions: 48e6 },
 } as const;
 
 export type ContextSize = keyof typeof CONTEXT_SIZES;

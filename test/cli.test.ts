@@ -306,6 +306,8 @@ test("fit --context: the table or one that is there gets a context, and encode u
     return readFileSync(at("rows.lw")).length;
   });
   assert.ok(sizes[1] < 0.95 * sizes[0], String(sizes));
+  const limited = ["decode", at("rows.lw"), "--tables", at("added.lwb"), "--max-context-elements", "5119"];
+  fails(limited, 1, /^latentwire: LIMIT_EXCEEDED .*maxContextElements/);
 });
 
 test("one rule for dimensions in fit, encode, decode and rate", () => {
