@@ -69,7 +69,8 @@ interface Thread {
 
 /** Whether a message is a reply to each of these tasks. A program of another release may send something else. */
 const isAnswer = (data: unknown, tasks: readonly Task[] | undefined): data is Reply[] =>
-  Array.isArray(data) && data.length === tasks?.length && data.every((reply) => Object(reply) === reply);
+  // Spread, because every() passes over places that hold nothing.
+  Array.isArray(data) && data.length === tasks?.length && [...data].every((reply) => Object(reply) === reply);
 
 export class Queue {
   /** Tasks under way or waiting. */

@@ -21,6 +21,7 @@ const counts: Record<string, number> = {
   parts: 10_000,
   inspect: 10_000,
   strings: 4000,
+  contexts: 1500,
   pool: 2000,
   tables: 5000,
   bundles: 5000,

@@ -417,7 +417,17 @@ test("workers that die at once are replaced, before their first task and behind 
 });
 
 test("an answer that is none is the loss of its worker, and nothing else", async () => {
-  const answers: unknown[] = [null, "ready", {}, [], [null], [1], [{}, {}], [{ code: "CORRUPTED", error: null }]];
+  const answers: unknown[] = [
+    null,
+    "ready",
+    {},
+    [],
+    [null],
+    [1],
+    [{}, {}],
+    new Array(1),
+    [{ code: "CORRUPTED", error: null }],
+  ];
   for (const answer of answers) {
     const worker = () => {
       const fake = {

@@ -16,6 +16,7 @@ const TARGETS: Record<string, readonly [Totals["kind"], number]> = {
   parts: ["packets", 4],
   inspect: ["packets", 2],
   strings: ["packets", 2],
+  contexts: ["packets", 2],
   pool: ["packets", 2],
   tables: ["files", 3],
   bundles: ["files", 3],
