@@ -140,8 +140,10 @@ class PoolTarget implements Target {
       return worker;
     };
     const pool = await createPool({ ...options, size: 1, worker: make as never });
+    // A pool has no mixtures, no contexts and no writers.
     const cases = packetCases(codecs.codec).filter(
-      ({ parts, options: { guard } }) => parts.length === 1 && parts[0].reference.kind !== "mixture" && !guard,
+      ({ parts, priors: [{ kind } = { kind: "mixture" }], options: { guard } }) =>
+        parts.length === 1 && kind !== "mixture" && kind !== "context" && !guard,
     );
     return new PoolTarget(cases, codecs, state, pool);
   }
