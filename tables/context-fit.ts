@@ -24,13 +24,14 @@ export type ContextSize = keyof typeof CONTEXT_SIZES;
 /** What is wanted. */
 export interface ContextFitOptions {
   readonly size: ContextSize;
-  /** Positions to train on, all channels of one counting once. Default: the size's. */
+  /** Positions to train on, all channels of one counting once. Default: the size's, or 40 times those of the samples if that is less. */
   readonly positions?: number | undefined;
   /** Instead: minutes to train for. */
   readonly minutes?: number | undefined;
   readonly seed?: number | undefined;
   readonly threads: number;
   /** Ends the training early. The best weights so far are used. */
+  /** Highest rate of Adam. Default 0.008. */
   readonly rate?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((state: ContextProgress) => void) | undefined;
@@ -57,6 +58,7 @@ export interface ContextFit {
   readonly parameters: Uint8Array<ArrayBuffer> | undefined;
   /** Channels that are coded under their context. */
   readonly active: number;
+  /** `used`: those that the memory of 4 GiB had room for. */
   readonly items: { readonly used: number; readonly checked: number; readonly reported: number };
   /** Positions trained on; with `positions` the same parameters come out again. */
   readonly positions: number;
@@ -73,6 +75,8 @@ const PEAK_RATE = 0.008;
 /** The weights are judged so many times. */
 const JUDGED = 20;
 const SLICES = 10;
+/** Without a wish no position is visited more often on average: weights for few samples get worse after that. */
+const MOST_VISITS = 40;
 /** How long weights are trained again after channels were given up, and at which rate, as shares. */
 const AGAIN = 0.1;
 /** Milliseconds, and steps at a time, in which the speed is measured. */
@@ -104,11 +108,13 @@ export async function fitContext(
   let channels = activeChannels(used, set.channels);
   let parameters: Uint8Array<ArrayBuffer> | undefined;
   let positions = 0;
+  let items = used.length;
   let start: Float32Array | undefined;
   const before = ruler.static(checked);
   while (channels.length > 0) {
     const trained = await train(size, channels, split, seed, start, options);
     positions += trained.positions;
+    items = trained.items;
     parameters = formatParameters(size, set.channels, channels, trained.weights);
     const after = ruler.active(checked, parameters);
     const pays = channels.map(({ index }) => after[index]! < before[index]!);
@@ -122,7 +128,7 @@ export async function fitContext(
   return {
     parameters,
     active: channels.length,
-    items: { used: used.length, checked: checked.length, reported: reported.length },
+    items: { used: items, checked: checked.length, reported: reported.length },
     positions,
     isInterrupted: options.signal?.aborted ?? false,
     ...compared(ruler.static(reported), parameters ? ruler.packed(reported, parameters) : ruler.static(reported)),
@@ -186,6 +192,8 @@ class Ruler {
   }
 }
 
+const cellsOf = (items: readonly Item[]): number => items.reduce((sum, { height, width }) => sum + height * width, 0);
+
 /** Trains, from random weights or from `start`, and returns the weights that are best on the items that check. */
 async function train(
   size: (typeof CONTEXT_SIZES)[ContextSize],
@@ -193,8 +201,9 @@ async function train(
   { used, checked }: ItemSplit,
   seed: number,
   start: Float32Array | undefined,
-  { positions = size.positions, minutes, threads, signal, progress, rate = PEAK_RATE }: ContextFitOptions,
-): Promise<{ weights: Float32Array; positions: number }> {
+  { positions = Math.min(size.positions, MOST_VISITS * cellsOf(used)), minutes, ...options }: ContextFitOptions,
+): Promise<{ weights: Float32Array; positions: number; items: number }> {
+  const { threads, signal, progress, rate = PEAK_RATE } = options;
   const trainer = new Trainer({ size, channels, used, checked, seed, threads });
   try {
     let total = Math.max(1, Math.round((positions * (start ? AGAIN : 1)) / BATCH));
@@ -202,7 +211,7 @@ async function train(
     const slice = Math.ceil(total / (JUDGED * SLICES));
     if (start) trainer.restore(start);
     let best = { weights: trainer.weights(), bits: Number.POSITIVE_INFINITY };
-    const cells = checked.reduce((sum, { height, width }) => sum + height * width, 0) / checked.length;
+    const cells = cellsOf(checked) / checked.length;
     const began = Date.now();
     let done = 0;
     for (let slices = 1; done < total && !signal?.aborted; slices++) {
@@ -220,7 +229,7 @@ async function train(
         bytes: best.bits === Number.POSITIVE_INFINITY ? undefined : (best.bits / 8) * cells,
       });
     }
-    return { weights: best.weights, positions: done * BATCH };
+    return { weights: best.weights, positions: done * BATCH, items: trainer.used };
   } finally {
     await trainer.close();
   }
