@@ -3,7 +3,7 @@ import { type Codec, createSync, type EncodeOptions } from "latentwire";
 import { javascript } from "latentwire/javascript";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { builds, isFull, laneCounts } from "./builds.js";
+import { builds, isFull, laneCounts, watched } from "./builds.js";
 import { anySample, factorizedSample, makeTable, productOf, type Random, random, type Sample } from "./cases.js";
 import {
   type ContextSample,
@@ -253,6 +253,24 @@ test("maxContextElements counts the active symbols of all parts, and is checked 
   const claim = Uint8Array.from([...empty.subarray(0, 8), 0x81, 0x80, 0x10, 3, 1, 2]);
   assert.equal(parsePacket(claim).dims, [2 ** 18 + 1, 3, 1, 2]);
   throwsCode(() => codec.decode(claim, prior), "LIMIT_EXCEEDED", /maxContextElements/);
+});
+
+test("a symbol under a context takes at most 600 bytes of memory", () => {
+  const rng = random(19);
+  for (const [active, dims] of [
+    [1, [1, 1, 2 ** 15]],
+    [2, [2, 1, 2 ** 14]],
+    [2, [2, 128, 128]],
+  ] as const) {
+    const parameters = randomNetwork(rng, { channels: active, active, H: 128, Z: 8, taps: 12 });
+    const sample = contextSample(rng, [...dims], { parameters, axis: 0, symbols: "zero" });
+    const packet = codec.encode(sample.latent, sample.prior(codec));
+    const { codec: fresh, bytes } = watched("simd");
+    const prior = sample.prior(fresh);
+    const before = bytes();
+    fresh.decode(packet, prior);
+    assert.ok(bytes() - before < 600 * 2 ** 15 + 2 ** 20, `${bytes() - before} bytes`);
+  }
 });
 
 test("rate: channels add up to the bits of the reference, and to the packet", () => {
