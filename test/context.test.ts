@@ -15,7 +15,7 @@ import {
 } from "./context-cases.js";
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
 import { agree, type Options, writeParts } from "./io.js";
-import { contextBits, decodePacket, encodePacket, parsePacket } from "./reference.js";
+import { contextBits, contextRow, decodePacket, encodePacket, logistic, parsePacket, xxh32 } from "./reference.js";
 
 const codecs = [...builds.map((build) => build.codec), createSync({ build: javascript })];
 const [codec] = codecs;
@@ -114,6 +114,26 @@ test("every form of a packet, every lane count, every type of element", () => {
   }
   const table = uselessTable(3, [0.25, -1.5, 3]);
   agreeInContext(contextSample(rng, [2, 3, 5, 6], { parameters, table, step: 0.3, float: true }));
+});
+
+test("a row under a context is a logistic distribution", () => {
+  assert.is(xxh32(Uint8Array.from(logistic.flatMap((value) => [value & 255, value >> 8]))), 0x5bc89fa1);
+  const rng = random(20);
+  for (let i = 0; i < 300; i++) {
+    const [low, size] = [rng(50) - 25, 2 + rng(60)];
+    const mu = Math.floor(256 * (low + rng.unit() * size));
+    const l = rng(221) - 92;
+    const { cdf } = contextRow(low, low + size, mu, l);
+    const share = (65534 - size) / 65536;
+    for (let k = 1; k <= size; k++) {
+      assert.ok(cdf[k] > cdf[k - 1], `entry ${k - 1}`);
+      // mu is in units of 2^-8, l in sixteenths of a power of two; the table has steps of 1/128.
+      const at = (low + k - 0.5 - mu / 256) * 2 ** (l / 16);
+      const expected = (share * 65536) / (1 + Math.exp(-at)) + k;
+      assert.ok(Math.abs(cdf[k] - expected) < 16384 / 128 + 16, `${cdf[k]}, not ${expected}`);
+    }
+    assert.equal(cdf.slice(size + 1), [65535, 65536]);
+  }
 });
 
 // ---- static rows

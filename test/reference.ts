@@ -2,7 +2,7 @@
 // and a start for whoever ports the format. Clarity over speed.
 export { FormatError } from "./reference/bytes.js";
 export { decodeCompressai, encodeCompressai } from "./reference/compressai.js";
-export { logistic } from "./reference/context.js";
+export { contextRow, logistic } from "./reference/context.js";
 export {
   type ContextChannel,
   type ContextParameters,
