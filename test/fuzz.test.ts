@@ -24,7 +24,6 @@ const counts: Record<string, number> = {
   contexts: 1500,
   pool: 2000,
   tables: 5000,
-  contexts: 3000,
   bundles: 5000,
   torch: 3000,
   npz: 3000,

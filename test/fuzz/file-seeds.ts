@@ -6,10 +6,8 @@ import type { Codec } from "latentwire";
 import { writeBundle } from "latentwire/bundle";
 import { writeNpy } from "../../tables/npy.js";
 import { makeTable, random } from "../cases.js";
-import { randomNetwork } from "../context-cases.js";
 import { root } from "../pack.js";
 import { concat, dictOf, int, P, string, tensor, text, torchZip, tuple } from "../pickle-writer.js";
-import { contextToBytes } from "../reference.js";
 import { writeZip } from "../zip-writer.js";
 
 /** Larger ones take too long, one by one. */
@@ -46,14 +44,6 @@ const tableFiles = (codec: Codec): Uint8Array[] => [
   ...tableJson.map((json) => text(JSON.stringify(json))),
   ...tableJson.map((json) => codec.table(json).bytes()),
 ];
-
-// ---- parameters of context priors
-
-const own = random(3141);
-// Made once: each codec of the fuzzer gets the same.
-const contexts = [1, 2, 3].map((channels) =>
-  contextToBytes(randomNetwork(own, { channels, active: 1 + (channels >> 1), H: 32, Z: 8, taps: 12 })),
-);
 
 // ---- bundles
 
@@ -197,7 +187,6 @@ const safes = (): Uint8Array[] => [
 /** The first files of each target. */
 export const fileSeeds: Record<string, (codec: Codec) => Uint8Array[]> = {
   tables: tableFiles,
-  contexts: () => contexts,
   bundles,
   npy: arrays,
   npz: archives,

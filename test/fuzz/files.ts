@@ -13,8 +13,7 @@ import { floats } from "../../tables/stored-tensor.js";
 import { xxh32 } from "../../tables/xxh32.js";
 import { watchedOf } from "../builds.js";
 import type { Random } from "../cases.js";
-import { uselessTable } from "../context-cases.js";
-import { sealContext, xxh64 } from "../reference.js";
+import { xxh64 } from "../reference.js";
 import { mutatePickle, mutateZip } from "./archives.js";
 import { type Input, type Target, WrongSuccess } from "./engine.js";
 import { anyNumber, editVarint, mutateFields, mutateJson, setWord, wordAt } from "./fields.js";
@@ -153,12 +152,6 @@ function damageTable(bytes: Uint8Array, rng: Random, other: Uint8Array): Damaged
   return forged(sealed);
 }
 
-/** Parameters by their fields, three times in four under a right fingerprint. */
-function damageContext(bytes: Uint8Array, rng: Random, other: Uint8Array): Damaged {
-  const out = mutateFields(bytes, rng, other, { reach: 16 });
-  return rng(4) > 0 && out.length > 8 ? forged(sealContext(out.subarray(0, -8))) : plainly(out);
-}
-
 const member = (name: string, data: Uint8Array, rng: Random, other: Uint8Array): Uint8Array =>
   name.endsWith(".pkl")
     ? mutatePickle(data, rng, other)
@@ -200,19 +193,6 @@ const readTable: Read = (bytes, { codec }) => {
   const binary = bundle.table(codec, "table").bytes();
   if (isBinary && Buffer.compare(binary, bytes) !== 0) wrong("another binary form than the table's own was read");
   return { hash: tableHash(codec, binary), checked: isBinary };
-};
-
-/** Loads parameters and codes a latent under them. */
-const readContext: Read = (bytes, { codec, seed, forged }) => {
-  // The number of channels, where it is as small as the seeds'.
-  const channels = Math.min(Math.max(1, bytes[7] ?? 1), 16);
-  const prior = codec.context(bytes, { table: uselessTable(channels), axis: 0 });
-  if (!forged && Buffer.compare(bytes, seed) !== 0) wrong("other bytes than the writer's passed the fingerprint");
-  const data = Int32Array.from({ length: channels * 12 }, (_, i) => ((i * 37) % 11) - 5 + (i % 7 ? 0 : 600));
-  const packet = codec.encode({ type: "int32", dims: [channels, 3, 4], data }, prior);
-  const { data: read } = codec.decode(packet, prior, { type: "int32" });
-  if (read.some((symbol, i) => symbol !== data[i])) wrong("other symbols than the writer's");
-  return { hash: hashOf(0, packet), checked: true };
 };
 
 function bundleHash(bundle: ReturnType<typeof readBundle>, codec: Codec): number {
@@ -277,7 +257,6 @@ const readPickles: Read = (bytes) => {
 
 export const mutations: Record<string, Mutation> = {
   tables: damageTable,
-  contexts: damageContext,
   bundles: damageBundle,
   npy: (bytes, rng, other) => plainly(damageNpy(bytes, rng, other)),
   npz: (bytes, rng, other) => plainly(mutateZip(bytes, rng, other, member, zipWords)),
@@ -288,7 +267,6 @@ export const mutations: Record<string, Mutation> = {
 
 const readers: Record<string, Read> = {
   tables: readTable,
-  contexts: readContext,
   bundles: readBundles,
   npy: readArray,
   npz: readCheckpoint,

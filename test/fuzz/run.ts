@@ -19,7 +19,6 @@ const TARGETS: Record<string, readonly [Totals["kind"], number]> = {
   contexts: ["packets", 2],
   pool: ["packets", 2],
   tables: ["files", 3],
-  contexts: ["files", 2],
   bundles: ["files", 3],
   torch: ["files", 4],
   npz: ["files", 3],
