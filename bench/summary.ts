@@ -50,7 +50,7 @@ function linear(points: readonly Point[], x: Axis, y: Axis, at: number): number 
 export function equalTop1(point: string): EqualTop1 {
   const accuracy: Accuracy = JSON.parse(readFileSync(new URL("model/accuracy.json", import.meta.url), "utf8"));
   const curve = (family: string) => accuracy.curves.find((one) => one.family === family)!.points;
-  const [own, fixed] = ["context", "latentwire"].map((family) => curve(family).find(({ label }) => label === point)!);
+  const [own, fixed] = ["latentwire", "latent"].map((family) => curve(family).find(({ label }) => label === point)!);
   const pictures = (["JPEG", "WebP"] as const).map((format) => {
     const points = curve(format);
     const bytes = Math.exp(linear(points, top1Of, logBytesOf, own.top1));

@@ -45,8 +45,7 @@ p { margin: .4rem 0; max-width: 44rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); font-variant-numeric: tabular-nums; }
 svg text.strong { font-weight: 700; }
-.latentwire, .context { fill: var(--own); background: var(--own); stroke: var(--own); } .line.context { stroke-dasharray: 5 3; }
-.jpeg { fill: var(--jpeg); background: var(--jpeg); stroke: var(--jpeg); }
+.latentwire { fill: var(--own); background: var(--own); stroke: var(--own); } .jpeg { fill: var(--jpeg); background: var(--jpeg); stroke: var(--jpeg); }
 .webp { fill: var(--webp); background: var(--webp); stroke: var(--webp); }
 .mozjpeg { fill: var(--mozjpeg); background: var(--mozjpeg); stroke: var(--mozjpeg); } .avif { fill: var(--avif); background: var(--avif); stroke: var(--avif); }
 .latent, .png { fill: var(--latent); background: var(--latent); stroke: var(--latent); }
