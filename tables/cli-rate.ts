@@ -39,7 +39,7 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
         const latent = readLatent(source, undefined, file);
         const { dims, axis } = arrange(latent.dims, layout, file);
         // A row or a scale per symbol belongs to one place of the whole.
-        const isSliced = axis > 0 && prior.kind === "factorized";
+        const isSliced = axis > 0 && (prior.kind === "factorized" || prior.kind === "context");
         return naming(file, () =>
           isSliced
             ? ratedInSlices(codec, { ...latent, dims }, prior, axis)

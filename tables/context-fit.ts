@@ -60,7 +60,7 @@ export interface ContextFit {
   readonly active: number;
   /** `used`: those that the memory of 4 GiB had room for. */
   readonly items: { readonly used: number; readonly checked: number; readonly reported: number };
-  /** Positions trained on; with `positions` the same parameters come out again. */
+  /** Positions trained on, before channels were given up. With them as `positions` the same parameters come out again. */
   readonly positions: number;
   readonly isInterrupted: boolean;
   /** Of the items that neither the weights nor any choice depend on. Channels that stay static have equal numbers. */
@@ -113,7 +113,7 @@ export async function fitContext(
   const before = ruler.static(checked);
   while (channels.length > 0) {
     const trained = await train(size, channels, split, seed, start, options);
-    positions += trained.positions;
+    if (start === undefined) positions = trained.positions;
     items = trained.items;
     parameters = formatParameters(size, set.channels, channels, trained.weights);
     const after = ruler.active(checked, parameters);
