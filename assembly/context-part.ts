@@ -50,9 +50,10 @@ function readShape(part: usize): i32 {
   for (let d: u32 = 0; d < outer; d++) before *= load<u32>(dims + (<usize>d << 2));
   if (load<u32>(dims + (<usize>axis << 2)) != channels) return fail(SHAPE_MISMATCH, FIELD_AXIS);
   if (area > MOST_CELLS) return fail(CORRUPTED, FIELD_CONTEXT);
-  cells = <u32>area;
-  width = end > first ? load<u32>(dims + (<usize>(end - 1) << 2)) : 1;
-  height = width ? cells / width : 0;
+  // Planes of no items take no memory, whatever their size.
+  cells = before ? <u32>area : 0;
+  width = cells ? (end > first ? load<u32>(dims + (<usize>(end - 1) << 2)) : 1) : 0;
+  height = cells ? cells / width : 0;
   items = cells ? <u32>before : 0;
   step = last ? channels : 1;
   return OK;

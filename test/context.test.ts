@@ -237,6 +237,18 @@ test("empty parts", () => {
   }
 });
 
+test("planes of no items take no memory, whatever their size", () => {
+  const rng = random(21);
+  const dims = [0, 3, 2048, 2048];
+  const sample = contextSample(rng, dims, { parameters: randomNetwork(rng, { channels: 3, active: 2, H: 128 }) });
+  const packet = encodePacket([{ prior: sample.reference, dims, symbols: [] }]);
+  const { codec: fresh, bytes } = watched("simd");
+  const prior = sample.prior(fresh);
+  const before = bytes();
+  assert.equal(fresh.decode(packet, prior).dims, dims);
+  assert.ok(bytes() - before < 2 ** 20, `${bytes() - before} bytes`);
+});
+
 test("65,535 channels of which two are active", () => {
   const rng = random(12);
   const parameters = randomNetwork(rng, { channels: 65535, active: 2, H: 32, Z: 8, taps: 12 });
