@@ -38,10 +38,12 @@ const LEAST_BITS = 24;
 const MOST_HELD = 400;
 
 /** The symbols of samples, item by item. Symbols beyond int16 are cut: they escape anyway. */
-export function itemsOf(codec: Codec, { samples, axis, channels }: SampleSet, prior: Prior): Item[] {
+export function itemsOf(codec: Codec, { samples, axis, channels, isSymbols }: SampleSet, prior: Prior): Item[] {
   const items: Item[] = [];
   for (const sample of samples) {
-    const symbols = naming(sample.name, () => codec.quantize(tensorOf(sample), prior).data as Int32Array);
+    const symbols = isSymbols
+      ? sample.read()
+      : naming(sample.name, () => codec.quantize(tensorOf(sample), prior).data as Int32Array);
     const { height, width, count, isLast } = geometry(sample.dims, axis);
     const cells = height * width;
     for (let i = 0; i < count; i++) {

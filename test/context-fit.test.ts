@@ -169,6 +169,22 @@ test("the range of a channel leaves rare symbols far away to escapes, and fits i
   assert.ok(edge.low >= -32768 && edge.high <= 32767 && edge.high - edge.low >= 2);
 });
 
+test("integers are symbols, whatever medians and step the table has", () => {
+  const data = Int8Array.from({ length: 24 }, (_, i) => i - 9);
+  const symbols = {
+    type: "int8" as const,
+    dims: [2, 3, 2, 2],
+    read: (from: number, to: number) => data.subarray(from, to),
+  };
+  const medians = codec.table({ offsets: [0, 0, 0], cdfs: [0, 0, 0].map(() => [0, 65536]), medians: [5, 6, 7] });
+  const prior = codec.factorized(medians, { step: 4 });
+  const items = itemsOf(codec, sampleSet([{ name: "symbols", latent: symbols }], undefined), prior);
+  assert.equal(
+    items.flatMap((item) => [...item.symbols]),
+    [...data],
+  );
+});
+
 test("XXH64 is that of its specification", () => {
   assert.is(xxh64(new Uint8Array(0)), 0xef46db3751d8e999n);
   assert.is(xxh64(new TextEncoder().encode("abc")), 0x44bc2cf5ad770999n);
