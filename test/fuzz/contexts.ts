@@ -4,7 +4,8 @@ import { type Codec, CodecError, type CreateOptions, createSync, type EncodeOpti
 import { xxh32 } from "../../tables/xxh32.js";
 import { watchedOf } from "../builds.js";
 import { makeTable, type Random, random } from "../cases.js";
-import { xxh64 } from "../reference.js";
+import { type NetworkShape, randomNetwork } from "../context-cases.js";
+import { contextToBytes, xxh64 } from "../reference.js";
 import { type Input, type Target, WrongSuccess } from "./engine.js";
 import { anyNumber, editVarint, mutateFields, setWord } from "./fields.js";
 import { hashOf } from "./packets.js";
@@ -19,35 +20,19 @@ const latent = { type: "int32", dims, data: symbols };
 /** Bytes before the list of active channels, and before the first one's numbers. */
 const HEAD = 9;
 
-/** Parameters in binary form, their weights random. */
-function parametersOf(hidden: number, second: number, taps: number, active: readonly number[]): Uint8Array {
-  const out = [0x4c, 0x57, 0x43, 1, hidden / 8, second / 8, taps, CHANNELS, active.length, ...active];
-  const rows = (count: number, width: number) => {
-    for (let r = 0; r < count; r++) {
-      out.push(rng(3));
-      for (let i = 0; i < width; i++) out.push((rng(41) - 20) & 255);
-    }
-  };
-  active.forEach((_, k) => {
-    // lo = -9, hi = 9
-    out.push(17, 18);
-    rows(2 * taps + 1, hidden);
-    if (k < active.length - 1) rows(20, hidden);
-    rows(second + 2, hidden);
-    rows(2, second);
-    for (let i = 0; i < 10 * hidden; i++) out.push(i % 2 ? 0 : rng(200));
-    for (let i = 0; i < 4 * (second + 2); i++) out.push(i % 4 < 2 ? rng(256) : 0);
-  });
-  return sealed(Uint8Array.from([...out, ...new Array<number>(8).fill(0)]));
-}
-
 function sealed(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 8) return bytes;
   new DataView(bytes.buffer).setBigUint64(bytes.length - 8, xxh64(bytes.subarray(0, -8)), true);
   return bytes;
 }
 
-const parameters = [parametersOf(32, 8, 12, [1, 0]), parametersOf(32, 16, 20, [2]), parametersOf(64, 8, 12, [0, 2, 1])];
+/** Small networks; with large numbers sums saturate and wrap. */
+const shapes: readonly Omit<NetworkShape, "channels">[] = [
+  { active: 2, H: 32, Z: 8, taps: 12, ends: [-9, 9] },
+  { active: 1, H: 32, Z: 16, taps: 20, temper: "wild" },
+  { active: 3, H: 64, Z: 8, taps: 12, temper: "extreme" },
+];
+const parameters = shapes.map((shape) => contextToBytes(randomNetwork(rng, { channels: CHANNELS, ...shape })));
 
 /** How a packet is written and read. */
 const forms: readonly EncodeOptions[] = [
