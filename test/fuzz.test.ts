@@ -130,7 +130,7 @@ test("counters stand in every block, and change no result", () => {
 
 test("the command: bundles that need Node alone, coverage, totals, JSON", () => {
   const folder = mkdtempSync(join(tmpdir(), "latentwire-fuzz-test-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  test.after(() => rmSync(folder, { recursive: true, force: true }));
   execFileSync(process.execPath, [join(root, "test/fuzz/build.mjs"), folder]);
   const words = [
     "--runs",

@@ -164,8 +164,8 @@ const member = (name: string, data: Uint8Array, rng: Random, other: Uint8Array):
 /** What a target has: a codec that is made anew now and then, because each table that it has loaded stays. */
 interface Reader {
   readonly codec: Codec;
-  /** The bytes that this input began as. */
-  readonly seed: Uint8Array;
+  /** Whether these are the bytes of a file as it was written; a splice may be another one as a whole. */
+  isWritten(bytes: Uint8Array): boolean;
   readonly salt: number;
   readonly forged: boolean;
 }
@@ -210,10 +210,10 @@ function bundleHash(bundle: ReturnType<typeof readBundle>, codec: Codec): number
   return textHash(hash, JSON.stringify([bundle.entries, bundle.meta]));
 }
 
-const readBundles: Read = (bytes, { codec, seed, salt, forged }) => {
+const readBundles: Read = (bytes, { codec, isWritten, salt, forged }) => {
   const judged = (bundle: ReturnType<typeof readBundle>) => {
     const hash = bundleHash(bundle, codec);
-    if (!forged && Buffer.compare(bytes, seed) !== 0) wrong("other bytes than the writer's passed the checksum");
+    if (!forged && !isWritten(bytes)) wrong("other bytes than the writer's passed the checksum");
     return { hash, checked: true };
   };
   // As bytes, now and then as a Blob, whose bytes come later.
@@ -314,7 +314,7 @@ class FileTarget implements Target {
     return { bytes: damaged.length > MAX_FILE ? damaged.slice(0, MAX_FILE) : damaged, forged: was || is };
   }
 
-  run({ bytes, variant, salt, forged }: Input): string | Promise<string> {
+  run({ bytes, salt, forged }: Input): string | Promise<string> {
     this.#hash = 0;
     if (this.#codecs.bytes() > MAX_WASM || this.#tables > 3000) this.#codecs = this.#fresh();
     const judged = ({ hash, checked }: { hash: number; checked: boolean }) => {
@@ -328,8 +328,8 @@ class FileTarget implements Target {
       throw error;
     };
     try {
-      const seed = this.seeds[variant].bytes;
-      const found = readers[this.name](bytes, { codec: this.#codecs.codec, seed, salt, forged });
+      const isWritten = (given: Uint8Array) => this.seeds.some((seed) => Buffer.compare(seed.bytes, given) === 0);
+      const found = readers[this.name](bytes, { codec: this.#codecs.codec, isWritten, salt, forged });
       return found instanceof Promise ? found.then(judged, refused) : judged(found);
     } catch (error) {
       return refused(error);
