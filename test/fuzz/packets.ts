@@ -11,7 +11,7 @@ import {
 import { xxh32 } from "../../tables/xxh32.js";
 import { watchedOf } from "../builds.js";
 import { productOf, type Random, random } from "../cases.js";
-import { agreementOf } from "../io.js";
+import { agreementOf, type Options } from "../io.js";
 import { decodePacket, FormatError, parsePacket } from "../reference.js";
 import { type Input, type Target, WrongSuccess } from "./engine.js";
 import { mutateFields } from "./fields.js";
@@ -236,6 +236,7 @@ class ReadingTarget extends PacketTarget {
     if (own === undefined || own === "LIMIT_EXCEEDED") return;
     const priors = parts.map(({ reference }) => reference);
     const dims = options.header ? parts.map((part) => part.dims) : undefined;
+    if (claimsTooMuch(bytes, options)) return;
     const other = codeOf(() => decodePacket(bytes, priors, { ...agreementOf(options), dims }).symbols, FormatError);
     if (typeof own === "string" || typeof other === "string") {
       const isChoice = [own, other].every((outcome) => alike.includes(String(outcome)));
@@ -248,6 +249,14 @@ class ReadingTarget extends PacketTarget {
         if (symbols[i] !== other[p][i]) wrong(`symbol ${i} of part ${p}: the reference reads ${other[p][i]}`);
     });
   }
+}
+
+/** Whether a packet has a shape that takes the reference long: it makes arrays of each dimension, also beside a dimension of 0. */
+function claimsTooMuch(bytes: Uint8Array, options: Options): boolean {
+  const header = codeOf(() => parsePacket(bytes, agreementOf(options)), FormatError);
+  if (typeof header === "string") return false;
+  const shapes = header.dims ? [header.dims] : header.shapes;
+  return shapes.some((dims) => dims.reduce((n, dim) => n * Math.max(dim, 1), 1) > 4 * MAX_ELEMENTS);
 }
 
 const alone = (one: Case): Case => ({ ...one, parts: [one.parts[0]], priors: [one.priors[0]] });
