@@ -5,7 +5,7 @@ import { loadNetwork, type Network } from "./context-parameters.js";
 import { CodecError } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
-import { agreed, checkOptions, type Form, writtenForm } from "./options.js";
+import { agreed, checkOptions, type Form, NONE, writtenForm } from "./options.js";
 import {
   checkParameters,
   checkRows,
@@ -226,7 +226,7 @@ class CodecImplementation implements Codec {
     options?: EncodeOptions & { out?: never },
   ): Bytes;
   encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
-  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = {}): Uint8Array {
+  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = NONE): Uint8Array {
     const read = checkOptions("encode", options, KNOWN.encode);
     const { stream, header, lanes, checksum, fingerprint, out, maxBytes } = read;
     const room = out === undefined ? undefined : bytesOf(out, "out");
@@ -295,7 +295,7 @@ class CodecImplementation implements Codec {
   decode<T extends LatentType = "float32">(
     packet: Uint8Array | ArrayBuffer,
     prior: Prior | readonly Prior[],
-    options: DecodeOptions<T> = {},
+    options: DecodeOptions<T> = NONE,
   ): Latent<ArrayByType[T]> {
     const read = checkOptions("decode", options, KNOWN.decode);
     const { type = "float32" as LatentType, out: room, dims: given, stream, header, checksum } = read;

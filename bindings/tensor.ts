@@ -154,7 +154,8 @@ export class Pieces implements Span {
   }
 }
 
-const TENSOR = ["strides", "offset", "type", "data", "dims"];
+/** What a tensor may leave out. The rest it has, or it is none. */
+const OPTIONAL = ["strides", "offset"];
 
 /**
  * Checks a tensor or view. `name` is what messages call the argument. Throws TypeError, RangeError or SHAPE_MISMATCH.
@@ -162,8 +163,8 @@ const TENSOR = ["strides", "offset", "type", "data", "dims"];
 export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   if (tensor instanceof Pieces) return tensor;
   if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
-  const given = ownValues(tensor as TensorView, TENSOR);
-  const { type, data, dims: shape, strides: steps, offset = 0 } = given;
+  const { type, data, dims: shape } = tensor as TensorView;
+  const { strides: steps, offset = 0 } = ownValues(tensor as TensorView, OPTIONAL);
   if (!isLatentType(type))
     throw new TypeError(`${name}.type must be float32, int32, int16 or int8, not ${String(type)}`);
   if (!isArrayOf(type, data))
