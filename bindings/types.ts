@@ -475,7 +475,10 @@ export interface Codec {
    * `SHAPE_MISMATCH`.
    */
   context(parameters: Uint8Array, options: ContextOptions): Prior;
-  /** A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. */
+  /**
+   * A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. A scale below the lowest of the table, also
+   * one below 0, takes the lowest row, as CompressAI's bound does. A NaN is `NON_FINITE` when a latent is coded.
+   */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
   /** A row per symbol, given directly. */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): Prior;

@@ -25,11 +25,18 @@ export class MissingPackage extends Error {
 
 /** Looks beside this package, as in a project, then in the folder where the command runs, as with npx. */
 async function load<T>(name: string): Promise<T> {
-  const found = await import(name).catch(async () => {
+  // What is there and cannot be loaded is not missing.
+  const judge = (error: NodeJS.ErrnoException) => {
+    if (!/^(ERR_)?MODULE_NOT_FOUND$/.test(error.code ?? ""))
+      throw new MissingPackage(`${name} is installed, but cannot be loaded: ${error.message.replace(/\s+/g, " ")}`);
+  };
+  const found = await import(name).catch(async (error) => {
+    judge(error);
     try {
       const resolved = createRequire(join(process.cwd(), "package.json")).resolve(name);
       return await import(pathToFileURL(resolved).href);
-    } catch {
+    } catch (error) {
+      judge(error as NodeJS.ErrnoException);
       throw new MissingPackage(`${name} is needed to run an encoder over images: npm install ${name}`);
     }
   });

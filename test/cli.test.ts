@@ -461,7 +461,7 @@ test("an encoder that cannot be asked: exit code 2 says what is missing", () => 
 const apart = `data:text/javascript,${encodeURIComponent(`
   import { register } from "node:module";
   const hook = \`export const resolve = (name, context, next) => {
-    if (/^(sharp|onnxruntime-node)$/.test(name)) throw new Error("not beside the package");
+    if (/^(sharp|onnxruntime-node)$/.test(name)) throw Object.assign(new Error("not beside the package"), { code: "ERR_MODULE_NOT_FOUND" });
     return next(name, context);
   };\`;
   register("data:text/javascript," + encodeURIComponent(hook));`)}`;

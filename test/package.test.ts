@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { build as esbuild, transformSync } from "esbuild";
+import { buildSync, build as esbuild } from "esbuild";
 import { create } from "latentwire";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -102,8 +102,9 @@ test("Node imports every entry", async () => {
     execFileSync(process.execPath, ["--no-warnings", "--input-type=commonjs", "-e", required], { cwd: project });
   }
   // The installed package makes the packets that this one makes.
-  const cases = readFileSync(join(root, "test/engines/cases.ts"), "utf8");
-  writeFileSync(inProject("cases.mjs"), transformSync(cases, { loader: "ts", format: "esm" }).code);
+  const entryPoints = [join(root, "test/engines/cases.ts")];
+  const outfile = inProject("cases.mjs");
+  buildSync({ entryPoints, outfile, bundle: true, format: "esm", external: ["latentwire"] });
   const consumer = `import { create } from "latentwire"; import { outcomes } from "./cases.mjs";
     console.log(JSON.stringify(outcomes(await create())));`;
   writeFileSync(inProject("consumer.mjs"), consumer);
