@@ -315,12 +315,17 @@ export function buildLogistic(): void {
   }
 }
 
-// cum of value v. The result is 0 up to `low`, and 65535 (the escape's) beyond `high`.
-function cumAt(v: i32, mu: i32, mantissa: i32, shift: i32, low: i32, high: i32): u32 {
+// cum of value v under the present distribution. It is 0 up to lo, and 65535 (the escape's) beyond hi.
+function cumAt(v: i32): u32 {
+  const block = <usize>load<u32>(walk, WALK_BLOCK);
+  const low = load<i32>(block, BLOCK_LOW);
+  const high = load<i32>(block, BLOCK_HIGH);
   if (v <= low) return 0;
   if (v > high) return ESCAPE_CUM;
-  const d = max<i32>(-FAR, min<i32>(FAR, (v << 8) - mu - 128));
-  const u = max<i32>(-STEPS, min<i32>(STEPS, (d * mantissa) >> shift));
+  const l = load<i32>(distribution, 4);
+  const mantissa = <i32>load<u16>(mantissas + (<usize>(l & 15) << 1));
+  const d = max<i32>(-FAR, min<i32>(FAR, (v << 8) - load<i32>(distribution) - 128));
+  const u = max<i32>(-STEPS, min<i32>(STEPS, (d * mantissa) >> (11 - (l >> 4))));
   const mass = <u32>load<u16>(logistic + (<usize>(u + STEPS) << 1));
   return ((mass * <u32>(65534 - (high - low))) >> 16) + <u32>(v - low);
 }
@@ -329,15 +334,9 @@ function cumAt(v: i32, mu: i32, mantissa: i32, shift: i32, low: i32, high: i32):
 export function contextEntry(value: i32): u32 {
   step();
   const block = <usize>load<u32>(walk, WALK_BLOCK);
-  const low = load<i32>(block, BLOCK_LOW);
-  const high = load<i32>(block, BLOCK_HIGH);
-  if (value < low || value > high) return 1 | (ESCAPE_CUM << 16);
-  const mu = load<i32>(distribution);
-  const l = load<i32>(distribution, 4);
-  const mantissa = <i32>load<u16>(mantissas + (<usize>(l & 15) << 1));
-  const shift = 11 - (l >> 4);
-  const cum = cumAt(value, mu, mantissa, shift, low, high);
-  return (cumAt(value + 1, mu, mantissa, shift, low, high) - cum) | (cum << 16);
+  if (value < load<i32>(block, BLOCK_LOW) || value > load<i32>(block, BLOCK_HIGH)) return 1 | (ESCAPE_CUM << 16);
+  const cum = cumAt(value);
+  return (cumAt(value + 1) - cum) | (cum << 16);
 }
 
 /** Entry (freq | cum << 16) of the value that `contextValue` has found. */
@@ -353,13 +352,9 @@ export function contextValue(slot: u32): i32 {
   const block = <usize>load<u32>(walk, WALK_BLOCK);
   const low = load<i32>(block, BLOCK_LOW);
   const high = load<i32>(block, BLOCK_HIGH);
-  const mu = load<i32>(distribution);
-  const l = load<i32>(distribution, 4);
-  const mantissa = <i32>load<u16>(mantissas + (<usize>(l & 15) << 1));
-  const shift = 11 - (l >> 4);
-  let value = max<i32>(low, min<i32>(high, (mu + 128) >> 8));
-  let cum = cumAt(value, mu, mantissa, shift, low, high);
-  let next = cumAt(value + 1, mu, mantissa, shift, low, high);
+  let value = max<i32>(low, min<i32>(high, (load<i32>(distribution) + 128) >> 8));
+  let cum = cumAt(value);
+  let next = cumAt(value + 1);
   // Outward from the centre in steps that double, then by halves: a damaged packet or hostile parameters cost no more
   // than 24 of them.
   if (slot < cum || slot >= next) {
@@ -371,7 +366,7 @@ export function contextValue(slot: u32): i32 {
         to = from;
         next = cum;
         from = max<i32>(low, from - stride);
-        cum = cumAt(from, mu, mantissa, shift, low, high);
+        cum = cumAt(from);
         stride <<= 1;
       }
     } else {
@@ -379,13 +374,13 @@ export function contextValue(slot: u32): i32 {
         from = to;
         cum = next;
         to = min<i32>(high + 1, to + stride);
-        next = cumAt(to, mu, mantissa, shift, low, high);
+        next = cumAt(to);
         stride <<= 1;
       }
     }
     while (to - from > 1) {
       const middle = (from + to) >> 1;
-      const middleCum = cumAt(middle, mu, mantissa, shift, low, high);
+      const middleCum = cumAt(middle);
       if (middleCum <= slot) {
         from = middle;
         cum = middleCum;
