@@ -56,3 +56,16 @@ for (const [name, bytes, limit] of parts) {
   if (size > limit) process.exitCode = 1;
   console.log(`${size > limit ? "FAIL" : "ok  "} ${name}: ${bytes.length} bytes, ${size} gzip, limit ${limit}`);
 }
+
+// What the README and the guide say of the entry is what was measured.
+const entry = Math.round(gzipSync(parts[2][1], { level: 9 }).length / 1000);
+for (const [file, pattern] of [
+  ["README.md", /Minified and gzipped: (\d+) KB/],
+  ["docs/guide.md", /the entry is (\d+) KB/],
+  ["docs/guide.md", /the entry (\d+) KB;/],
+]) {
+  const said = Number(pattern.exec(readFileSync(`${root}/${file}`, "utf8"))?.[1]);
+  if (said === entry) continue;
+  process.exitCode = 1;
+  console.log(`FAIL ${file} says that the entry has ${said} KB; it has ${entry} KB`);
+}
