@@ -33,7 +33,10 @@ export function loadNetwork(memory: Memory, parameters: Uint8Array): Network {
     const code = memory.faultCode;
     memory.trim(size);
     if (code === abi.UNSUPPORTED_VERSION)
-      throw new CodecError("UNSUPPORTED_VERSION", "the parameters of the context prior have another version");
+      throw new CodecError(
+        "UNSUPPORTED_VERSION",
+        "the parameters of the context prior have another version: update latentwire, or fit them again",
+      );
     throw new CodecError(
       "INVALID_CONTEXT",
       "these are no parameters of a context prior, or they are damaged: `latentwire tables fit --context` makes them",

@@ -115,10 +115,10 @@ function messageOf(
         : `${position} symbols were not read`;
     case abi.LIMIT_EXCEEDED:
       if (field === abi.FIELD_CONTEXT)
-        return `${position} symbols under a context are more than maxContextElements allows (${count} are left)`;
+        return `${position} symbols under a context are more than maxContextElements allows (${count} are left); raise it if your model makes so many`;
       return field === abi.FIELD_COUNT
         ? position
-          ? `${position} elements are more than maxElements`
+          ? `${position} elements are more than maxElements; raise it if your model makes so many`
           : "more symbols or parameters than a packet can hold"
         : "there is not enough Wasm memory";
     case abi.MODEL_MISMATCH:
@@ -139,5 +139,5 @@ function priorMessage(field: number, position: number, value: number): string {
     return `its step is ${digits}`;
   return field === abi.FIELD_PARTS
     ? "that of a part, or the parts in another order"
-    : "its table, scales or step differ";
+    : "its table, context, scales or step differ: load the same bundle on both sides";
 }

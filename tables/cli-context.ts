@@ -22,8 +22,8 @@ export const contextOptions = {
 export const contextHelp = `  --context SIZE    train a context prior as well: fast, default or small. Fewer bytes, slower coding: docs/context.md
   --tables FILE     with --context: keep the tables of this bundle, or this table, and add a context to them
   --table NAME      which of its tables; needed if several are factorized
-  --positions N     train on so many positions: more take longer and save more
-  --minutes M       train for so long
+  --positions N     train on so many positions: more take longer and, with many samples, save more
+  --minutes M       train for so long instead
   --seed N          of everything random; default 1
   --threads N       default: the processor's cores. Any number gives the same bundle`;
 
@@ -157,7 +157,7 @@ export function contextLines(fit: ContextFit, { size }: ContextWish): string[] {
   ];
   return [
     `context   ${size}, ${active} of ${channels.length} channels, ${parameters.length} bytes, trained on ${items.used} samples and ${positions} positions`,
-    `held back ${items.checked} samples that chose weights and channels, and these ${items.reported}; mean ideal bytes per sample:`,
+    `held back: ${items.checked} samples to choose weights and channels, ${items.reported} others to report on; ideal bytes of those, on average:`,
     ...table([
       ["  channel", "static", "context", ""],
       ...channels

@@ -30,9 +30,9 @@ export interface ContextFitOptions {
   readonly minutes?: number | undefined;
   readonly seed?: number | undefined;
   readonly threads: number;
-  /** Ends the training early. The best weights so far are used. */
   /** Highest rate of Adam. Default 0.008. */
   readonly rate?: number | undefined;
+  /** Ends the training early. The best weights so far are used. */
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((state: ContextProgress) => void) | undefined;
 }
@@ -101,8 +101,12 @@ export async function fitContext(
   const prior = codec.factorized(table, { axis: set.axis, step });
   const split = splitItems(itemsOf(codec, set, prior), seed);
   const { used, checked, reported } = split;
-  if (used.length + checked.length + reported.length < LEAST_ITEMS)
-    throw new CodecError("NO_TABLES", `a context prior needs at least ${LEAST_ITEMS} samples`);
+  const count = used.length + checked.length + reported.length;
+  if (count < LEAST_ITEMS)
+    throw new CodecError(
+      "NO_TABLES",
+      `a context prior needs at least ${LEAST_ITEMS} samples, here are ${count}: add more, best a thousand`,
+    );
   const size = CONTEXT_SIZES[options.size];
   const ruler = new Ruler(codec, table);
   let channels = activeChannels(used, set.channels);
