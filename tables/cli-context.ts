@@ -113,12 +113,13 @@ export async function addContext(codec: Codec, set: SampleSet, input: BundleInpu
       `the samples have ${set.channels} channels, the table has ${prior.table.rows} rows`,
     );
   const stop = new AbortController();
+  const draw = progress("training", 1000);
   const interrupted = () => {
     stop.abort();
+    draw(1000); // clears the line, so that the remark has its own
     remark("stopping: the best weights so far are kept. Once more ends at once");
   };
   process.once("SIGINT", interrupted);
-  const draw = progress("training", 1000);
   const began = Date.now();
   try {
     const fit = await fitContext(codec, set, prior.table, input.step ?? 1, {
