@@ -97,6 +97,14 @@ function medianOf(part: usize, r: u32): f32 {
   return load<f32>(<usize>load<u32>(table, TABLE_MEDIANS) + (<usize>(r % load<u32>(table, TABLE_ROWS)) << 2));
 }
 
+// Address of the mean of element i; 0: there are none. PART_MEANS cannot say so: the address of element 0 is 0 where those
+// of a later piece lie at just as many bytes.
+// @ts-ignore: decorator
+@inline
+function meanAt(part: usize, i: u32): usize {
+  return load<u32>(part, PART_CENTRE) == CENTRE_MEANS ? <usize>load<u32>(part, PART_MEANS) + (<usize>i << 2) : 0;
+}
+
 /**
  * Address of the symbols (int32) of elements [from, to), at most a tile. 0 if one of them has no symbol; the fault says
  * which.
@@ -118,15 +126,14 @@ export function quantizePart(part: usize, from: u32, to: u32, target: usize): bo
   const elements = <usize>load<u32>(part, PART_ELEMENTS);
   const step = load<f32>(part, PART_STEP);
   const centre = load<u32>(part, PART_CENTRE);
-  const means = centre == CENTRE_MEANS ? <usize>load<u32>(part, PART_MEANS) : 0;
   const run = load<u32>(part, PART_RUN);
   let r = centre == CENTRE_MEDIANS ? from / run : 0;
   for (let i = from; i < to; r++) {
     const end = centre == CENTRE_MEDIANS ? min<u32>(to, (r + 1) * run) : to;
     const mean: f32 = centre == CENTRE_MEDIANS ? medianOf(part, r) : 0;
-    const bad = quantize(elements + (<usize>i << 2), target + (<usize>(i - from) << 2), end - i, means ? means + (<usize>i << 2) : 0, mean, step);
+    const bad = quantize(elements + (<usize>i << 2), target + (<usize>(i - from) << 2), end - i, meanAt(part, i), mean, step);
     if (bad >= 0) {
-      failElement(elements, means, i + bad);
+      failElement(part, i + bad);
       return false;
     }
     i = end;
@@ -134,11 +141,12 @@ export function quantizePart(part: usize, from: u32, to: u32, target: usize): bo
   return true;
 }
 
-function failElement(elements: usize, means: usize, i: u32): void {
-  const value = load<f32>(elements + (<usize>i << 2));
+function failElement(part: usize, i: u32): void {
+  const value = load<f32>(<usize>load<u32>(part, PART_ELEMENTS) + (<usize>i << 2));
+  const mean = meanAt(part, i);
   if (!isFinite<f32>(value)) failAt(NON_FINITE, FIELD_ELEMENT, i, reinterpret<u32>(value));
-  else if (means && !isFinite<f32>(load<f32>(means + (<usize>i << 2))))
-    failAt(NON_FINITE, FIELD_MEAN, i, load<u32>(means + (<usize>i << 2)));
+  else if (mean && !isFinite<f32>(load<f32>(mean)))
+    failAt(NON_FINITE, FIELD_MEAN, i, load<u32>(mean));
   else failAt(OUT_OF_RANGE, FIELD_ELEMENT, i, reinterpret<u32>(value));
 }
 
@@ -169,14 +177,13 @@ export function writeElements(part: usize, from: u32, to: u32): bool {
 export function dequantizePart(part: usize, symbols: usize, from: u32, to: u32, target: usize): void {
   const step = load<f32>(part, PART_STEP);
   const centre = load<u32>(part, PART_CENTRE);
-  const means = centre == CENTRE_MEANS ? <usize>load<u32>(part, PART_MEANS) : 0;
   const run = load<u32>(part, PART_RUN);
   let r = centre == CENTRE_MEDIANS ? from / run : 0;
   for (let i = from; i < to; r++) {
     const end = centre == CENTRE_MEDIANS ? min<u32>(to, (r + 1) * run) : to;
     const mean: f32 = centre == CENTRE_MEDIANS ? medianOf(part, r) : 0;
     const at = <usize>(i - from) << 2;
-    dequantize(symbols + at, target + at, end - i, means ? means + (<usize>i << 2) : 0, mean, step);
+    dequantize(symbols + at, target + at, end - i, meanAt(part, i), mean, step);
     i = end;
   }
 }
