@@ -409,7 +409,7 @@ both("WRONG_PRIOR names the axis, the step or what is subtracted", (codec) => {
   says(codec.gaussian(scales, { means }), gaussian, /subtracts means/);
   says(codec.gaussian(scales, { step: 0.25 }), gaussian, /step is 0.25/);
   // Other scales, another kind of rows, other mixtures.
-  const rest = /table, scales or step/;
+  const rest = /table, context, scales or step/;
   says(gaussian, codec.gaussian(scales, { scaleTable: Float32Array.of(1, 2) }), rest);
   says(codec.indexed(medians, index), gaussian, rest);
   const mixture = codec.mixture({ means, scales });
