@@ -49,7 +49,6 @@ const FLOOR: f32 = 1.0 / 65536.0;
 const STEEPEST_MEAN: f32 = 20;
 const STEEPEST_SCALE: f32 = 8;
 const LOG2_E: f32 = 1.4426950408889634;
-const LN_2: f32 = 0.6931471805599453;
 
 @inline
 function leaky(x: v128): v128 {
