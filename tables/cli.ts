@@ -7,6 +7,7 @@ import { decodeCommand } from "./cli-decode.js";
 import { encodeCommand } from "./cli-encode.js";
 import { print, refuseInputAsOutput } from "./cli-files.js";
 import { fitCommand } from "./cli-fit.js";
+import { helloCommand } from "./cli-hello.js";
 import { importCommand } from "./cli-import.js";
 import { inspectCommand } from "./cli-inspect.js";
 import { rateCommand } from "./cli-rate.js";
@@ -14,6 +15,7 @@ import { showCommand } from "./cli-show.js";
 import { MissingPackage } from "./encoder-run.js";
 
 const commands: readonly Command[] = [
+  helloCommand,
   inspectCommand,
   encodeCommand,
   decodeCommand,

@@ -496,7 +496,16 @@ test("help, for all and for each", () => {
   assert.match(done(["--version"]).text, /^\d+\.\d+\.\d+\n$/);
   const { text } = done(["--help"]);
   const names = Array.from(text.matchAll(/^ {2}((?:tables )?\w+) /gm), ([, name]) => name);
-  assert.equal(names, ["inspect", "encode", "decode", "tables import", "tables fit", "tables rate", "tables show"]);
+  assert.equal(names, [
+    "hello",
+    "inspect",
+    "encode",
+    "decode",
+    "tables import",
+    "tables fit",
+    "tables rate",
+    "tables show",
+  ]);
   for (const name of names) {
     const words = name.split(" ");
     const { text: help } = done([...words, "--help"]);
