@@ -155,8 +155,10 @@ class CodecImplementation implements Codec {
     return this.#ofChannels("factorized", table, axis, step);
   }
 
-  context(parameters: Uint8Array, options: ContextOptions): Prior {
+  context(parameters: Uint8Array, options: ContextOptions = NONE as ContextOptions): Prior {
     const { table, axis, step } = checkOptions("context", options, KNOWN.context);
+    if (table === undefined)
+      throw new TypeError("table is missing: codec.context(parameters, { table }), with the table of their fit");
     return this.#ofChannels("context", table, axis, step, loadNetwork(this.#memory, parameters));
   }
 

@@ -2,7 +2,7 @@
 import { CodecError } from "./errors.js";
 import { hint, hold, listen, startWorker } from "./pool-threads.js";
 import { PoolError, type PoolOptions, type WorkerLike } from "./pool-types.js";
-import type { Reply, Start, WirePrior, WireTask, Work } from "./pool-worker.js";
+import type { Network, Reply, Start, WirePrior, WireTask, Work } from "./pool-worker.js";
 import type { Latent, Table } from "./types.js";
 
 /** Most messages of a worker: the one that it works on, and the next one, so that it need not wait. */
@@ -16,6 +16,8 @@ const ATTEMPTS = 3;
 /** A prior as it goes to a worker. */
 export interface QueuedPrior {
   readonly table: Table;
+  /** The parameters of a context prior, and their name. */
+  readonly network?: Network | undefined;
   /** Copies of its arrays, and the memory that they bring. Throws TypeError for memory that is gone. */
   wire(): { readonly prior: WirePrior; readonly transfer: readonly ArrayBuffer[] };
 }
@@ -63,8 +65,8 @@ interface Thread {
   readonly messages: Task[][];
   /** The last prior that it has been sent: tasks that share one, one behind the other, send its arrays once. */
   prior?: QueuedPrior;
-  /** Fingerprints of the tables that it has been sent. */
-  readonly tables: Set<string>;
+  /** Fingerprints of the tables, and names of the networks, that it has been sent. */
+  readonly sent: Set<string>;
 }
 
 /** Whether a message is a reply to each of these tasks. A program of another release may send something else. */
@@ -177,6 +179,7 @@ export class Queue {
     const tasks: Task[] = [];
     const wires: WireTask[] = [];
     const tables: [string, Uint8Array][] = [];
+    const networks: Network[] = [];
     const transfer: ArrayBuffer[] = [];
     let [taken, symbols] = [0, 0];
     for (const task of this.#waiting) {
@@ -184,9 +187,11 @@ export class Queue {
       taken++;
       try {
         const wired = task.prior === thread.prior ? undefined : task.prior.wire();
-        const { table } = task.prior;
-        if (!thread.tables.has(table.fingerprint)) tables.push([table.fingerprint, table.bytes()]);
-        thread.tables.add(table.fingerprint);
+        const { table, network } = task.prior;
+        if (!thread.sent.has(table.fingerprint)) tables.push([table.fingerprint, table.bytes()]);
+        thread.sent.add(table.fingerprint);
+        if (network && !thread.sent.has(network[0])) networks.push(network);
+        if (network) thread.sent.add(network[0]);
         thread.prior = task.prior;
         wires.push(wired ? { ...task.wire, prior: wired.prior } : task.wire);
         transfer.push(...task.transfer, ...(wired?.transfer ?? []));
@@ -198,7 +203,7 @@ export class Queue {
     }
     this.#waiting.splice(0, taken);
     hold(thread.worker, true);
-    thread.worker?.postMessage({ tables, tasks: wires } satisfies Work, transfer);
+    thread.worker?.postMessage({ tables, networks, tasks: wires } satisfies Work, transfer);
     thread.messages.push(tasks);
     if (taken > tasks.length) this.#leave(taken - tasks.length);
   }
@@ -231,7 +236,7 @@ export class Queue {
 
   /** Starts a worker; resolves when it is ready. */
   async #add(): Promise<void> {
-    const thread: Thread = { ready: false, answered: false, messages: [], tables: new Set() };
+    const thread: Thread = { ready: false, answered: false, messages: [], sent: new Set() };
     this.#threads.add(thread);
     const ready = new Deferred<void>();
     const lost = (cause: unknown) => ready.reject(this.#lose(thread, cause));

@@ -2,6 +2,7 @@
 import type {
   ArrayByType,
   Bytes,
+  ContextOptions,
   CreateOptions,
   DecodeOptions,
   EncodeOptions,
@@ -99,6 +100,8 @@ export interface Pool {
   table(source: TableSource): Table;
   /** As `codec.factorized`. Each worker is sent the table once. */
   factorized(table: TableSource, options?: FactorizedOptions): PoolPrior;
+  /** As `codec.context`. Each worker is sent table and parameters once. */
+  context(parameters: Uint8Array, options: ContextOptions): PoolPrior;
   /** As `codec.gaussian`. Scales and means are copied to a worker with the first of successive tasks that share the prior. */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): PoolPrior;
   /** As `codec.indexed`. Rows and means are copied to a worker with the first of successive tasks that share the prior. */

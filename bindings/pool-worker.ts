@@ -11,10 +11,15 @@ export interface Start {
   readonly module?: WebAssembly.Module;
 }
 
+/** The parameters of a context prior, under a name that others do not have. */
+export type Network = readonly [name: string, parameters: Uint8Array];
+
 /** Every other message. The answer has a {@link Reply} per task. */
 export interface Work {
   /** Tables that the worker has not had yet, by their fingerprints. */
   readonly tables: readonly (readonly [string, Uint8Array])[];
+  /** Parameters of context priors that it has not had yet. */
+  readonly networks: readonly Network[];
   readonly tasks: readonly WireTask[];
 }
 
@@ -28,6 +33,8 @@ export interface WireTask {
 export interface WirePrior {
   readonly kind: Prior["kind"];
   readonly fingerprint: string;
+  /** The name of a context prior's parameters. */
+  readonly network?: string | undefined;
   /** Scales or rows. */
   readonly values?: unknown;
   readonly options: object;
@@ -58,13 +65,15 @@ const port = inWeb ? (scope as unknown as Port) : scope.process?.getBuiltinModul
 
 let codec: Codec;
 const tables = new Map<string, Table>();
+const networks = new Map<string, Uint8Array>();
 /** The last prior that came, or why it is none: the tasks that share it share the error. */
 let prior: Prior | undefined;
 let refused: unknown;
 
-function priorOf({ kind, fingerprint, values, options }: WirePrior): Prior {
+function priorOf({ kind, fingerprint, network, values, options }: WirePrior): Prior {
   const table = tables.get(fingerprint) as Table;
   if (kind === "factorized") return codec.factorized(table, options);
+  if (network !== undefined) return codec.context(networks.get(network)!, { ...options, table });
   if (kind === "indexed") return codec.indexed(table, values as ArrayLike<number>, options);
   return codec.gaussian(values as TensorLike, { ...options, table });
 }
@@ -95,6 +104,7 @@ function receive(data: Start | Work, reply: Port["postMessage"]): void {
     return;
   }
   for (const [fingerprint, bytes] of data.tables) tables.set(fingerprint, codec.table(bytes));
+  for (const [name, parameters] of data.networks) networks.set(name, parameters);
   const replies = data.tasks.map(perform);
   const buffers = replies.flatMap(({ result }) => result && ("data" in result ? result.data : result).buffer);
   reply(

@@ -10,7 +10,7 @@ import { checkOptions } from "./options.js";
 import { Queue, type QueuedPrior } from "./pool-queue.js";
 import { processors } from "./pool-threads.js";
 import type { Pool, PoolOptions, PoolPrior } from "./pool-types.js";
-import type { Start, WirePrior } from "./pool-worker.js";
+import type { Network, Start, WirePrior } from "./pool-worker.js";
 import { bytesOf, floatSpan, type Span, spanOf, tag } from "./tensor.js";
 import type { Build, Table } from "./types.js";
 
@@ -59,11 +59,14 @@ class PoolPriorHandle implements PoolPrior, QueuedPrior {
   readonly #wire: WirePrior;
   readonly #values: Values | undefined;
   readonly #means: Span | undefined;
+  readonly network: Network | undefined;
 
-  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span) {
+  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span, parameters?: Uint8Array) {
     this.kind = kind;
     this.table = table;
-    this.#wire = { kind, fingerprint: table.fingerprint, options: cloned(options) };
+    // Their last 8 bytes are their fingerprint.
+    this.network = parameters && [parameters.slice(-8).join(), parameters];
+    this.#wire = { kind, fingerprint: table.fingerprint, network: this.network?.[0], options: cloned(options) };
     this.#values = values;
     this.#means = means;
   }
@@ -81,13 +84,15 @@ class PoolPriorHandle implements PoolPrior, QueuedPrior {
 
 function handle(prior: PoolPrior): PoolPriorHandle {
   if (prior instanceof PoolPriorHandle) return prior;
-  throw new TypeError("prior must come from factorized(), gaussian() or indexed() of a pool");
+  throw new TypeError("prior must come from factorized(), context(), gaussian() or indexed() of a pool");
 }
 
 // ---- the pool
 
 /** Symbols per byte of usual packets, to guess how long one takes. */
 const SYMBOLS_PER_BYTE = 10;
+/** A symbol under a context takes as long as so many others. */
+const workOf = ({ network }: PoolPriorHandle): number => (network ? 100 : 1);
 
 // A packet comes back in memory of its own, so there is no `out`.
 const ENCODE = [...KNOWN.encode.filter((name) => name !== "out"), "signal", "transfer"];
@@ -120,6 +125,11 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     },
     table: (source) => codec.table(source),
     factorized: (table, options = {}) => new PoolPriorHandle(codec.factorized(table, options), options),
+    context(parameters, options) {
+      const prior = codec.context(parameters, options);
+      const { table: _, ...rest } = checkOptions("context", options, KNOWN.context);
+      return new PoolPriorHandle(prior, rest, undefined, undefined, new Uint8Array(parameters));
+    },
     gaussian(scales, options = {}) {
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
@@ -138,7 +148,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return queue.submit(signal, () => {
         const data = own(span.data, transfer);
         const wire = { encode: { latent: { ...span, data }, options: cloned(rest) } };
-        return { prior: handled, wire, transfer: buffersOf(data), symbols: span.n };
+        return { prior: handled, wire, transfer: buffersOf(data), symbols: span.n * workOf(handled) };
       }) as never;
     },
     async decode(packet, prior, options = {}) {
@@ -151,7 +161,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
         const data = own(bytes, transfer);
         const given = out && own(out, true);
         const wire = { decode: { packet: data, options: given ? { ...cloned(rest), out: given } : cloned(rest) } };
-        const symbols = bytes.length * SYMBOLS_PER_BYTE;
+        const symbols = bytes.length * SYMBOLS_PER_BYTE * workOf(handled);
         return { prior: handled, wire, transfer: buffersOf(data, given), symbols };
       }) as never;
     },

@@ -103,7 +103,9 @@ test("parameters that break a rule of the format", () => {
     /latentwire tables fit/,
   );
   throwsMistake(() => codec.context([...good] as never, { table: uselessTable(3) }), TypeError, "parameters");
-  throwsMistake(() => codec.context(good, undefined as never), TypeError, "options");
+  throwsMistake(() => codec.context(good, undefined as never), TypeError, "table is missing: codec.context");
+  throwsMistake(() => codec.context(good, {} as never), TypeError, "table is missing");
+  throwsMistake(() => codec.context(good, null as never), TypeError, "options");
 });
 
 const shapes = [

@@ -3,13 +3,15 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { CodecError, channels, create, type EncodeOptions, type TensorLike } from "latentwire";
+import { type Codec, CodecError, channels, create, type EncodeOptions, type TensorLike } from "latentwire";
+import { readBundle, writeBundle } from "latentwire/bundle";
 import { javascript } from "latentwire/javascript";
 import { createPool, type Pool, PoolError, type PoolOptions } from "latentwire/pool";
 import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { featureMap } from "./cases.js";
+import { featureMap, random } from "./cases.js";
+import { contextSample, randomNetwork } from "./context-cases.js";
 import { sameNumbers } from "./expect.js";
 import { root } from "./pack.js";
 
@@ -92,6 +94,109 @@ test("packets and latents are those of the codec, for every prior and option", a
   });
 });
 
+const contextForms: EncodeOptions[] = [
+  {},
+  { lanes: 8 },
+  { header: "compact" },
+  { stream: "compressai", header: "none" },
+];
+
+test("a context prior, of parameters and of a bundle: packets, latents and errors are the codec's", async () => {
+  const rng = random(12);
+  const samples = [2, 3].map((channels) => {
+    const parameters = randomNetwork(rng, { channels, H: 32, ends: [-9, 9] });
+    return contextSample(rng, [2, channels, 7, 9], { parameters, step: 0.5 });
+  });
+  const [first] = samples;
+  const { table } = first;
+  const entry = { name: "y", kind: "factorized", table: codec.table(table), context: first.bytes, step: 0.5 } as const;
+  const bundle = readBundle(writeBundle([entry]));
+  const started: Worker[] = [];
+  const sent: { tables: unknown[]; networks: unknown[] }[] = [];
+  const worker = () => {
+    const thread = new Worker(workerFile);
+    const post = thread.postMessage.bind(thread);
+    thread.postMessage = (message, transfer) => {
+      if ("tasks" in message) sent.push(message);
+      post(message, transfer);
+    };
+    started.push(thread);
+    return thread;
+  };
+  await withPool({ size: 2, worker }, async (pool) => {
+    // The caller's array may change after the call.
+    const given = first.bytes.slice();
+    const priors = [
+      [pool.context(given, { table, step: 0.5 }), first.prior(codec), first],
+      [bundle.factorized(pool, "y"), first.prior(codec), first],
+      [
+        pool.context(samples[1].bytes, { table: samples[1].table, axis: 1, step: 0.5 }),
+        samples[1].prior(codec),
+        samples[1],
+      ],
+      [bundle.factorized(pool, "y", { context: false }), codec.factorized(table, { step: 0.5 }), first],
+    ] as const;
+    given.fill(0);
+    for (let turns = 0; turns < 3; turns++)
+      await Promise.all(
+        priors.flatMap(([pooled, own, { latent }]) =>
+          contextForms.map(async (options) => {
+            const expected = codec.encode(latent, own, options);
+            assert.equal(await pool.encode(latent, pooled, options), expected);
+            const { stream, header } = options;
+            const how = { stream, header, dims: latent.dims, maxContextElements: 1000 };
+            assert.equal(await pool.decode(expected, pooled, how), codec.decode(expected, own, how));
+          }),
+        ),
+      );
+    assert.is(priors[0][0].kind, "context");
+    assert.is(priors[1][0].table.fingerprint, codec.table(table).fingerprint);
+    // Once per worker, whatever alternates between: two networks, two tables.
+    assert.ok(sent.length > 2);
+    assert.is(sent.flatMap(({ networks }) => networks).length, 2 * started.length);
+    assert.is(sent.flatMap(({ tables }) => tables).length, 2 * started.length);
+
+    const packet = codec.encode(first.latent, first.prior(codec));
+    const [pooled, own] = priors[0];
+    const errors = [
+      [() => pool.decode(packet, priors[2][0]), () => codec.decode(packet, priors[2][1])],
+      [
+        () => pool.decode(packet, pooled, { maxContextElements: 5 }),
+        () => codec.decode(packet, own, { maxContextElements: 5 }),
+      ],
+      [() => pool.encode(samples[1].latent, pooled), () => codec.encode(samples[1].latent, own)],
+    ] as const;
+    for (const [there, here] of errors) sameError(await rejection(there()), thrown(here));
+    const damaged = first.bytes.slice();
+    damaged[20] ^= 1;
+    for (const call of [
+      (host: Pool | Codec) => host.context(damaged, { table }),
+      (host: Pool | Codec) => host.context("parameters" as never, { table }),
+      (host: Pool | Codec) => host.context(first.bytes, { table: samples[1].table }),
+      (host: Pool | Codec) => host.context(first.bytes, { table, axes: 1 } as never),
+      (host: Pool | Codec) => host.context(first.bytes, undefined as never),
+      (host: Pool | Codec) => host.context(first.bytes, null as never),
+    ])
+      sameError(
+        thrown(() => call(pool)),
+        thrown(() => call(codec)),
+      );
+  });
+});
+
+function thrown(call: () => unknown): Error & { code?: string } {
+  try {
+    call();
+  } catch (error) {
+    return error as Error;
+  }
+  return assert.unreachable("nothing was thrown") as never;
+}
+
+function sameError(found: Error & { code?: string }, expected: Error & { code?: string }): void {
+  assert.equal([found.name, found.code, found.message], [expected.name, expected.code, expected.message]);
+}
+
 test("every build, by name and by value, in the pool's own workers and in the file", async () => {
   const module = await WebAssembly.compile(readFileSync(new URL(import.meta.resolve("latentwire/codec.scalar.wasm"))));
   const choices: PoolOptions[] = [
@@ -116,6 +221,9 @@ test("every build, by name and by value, in the pool's own workers and in the fi
 test("the worker's program, from its source: every prior, errors, tasks of another release", async () => {
   // Other tests run it bundled, where coverage does not see its lines.
   const source = JSON.stringify(new URL("../bindings/pool-worker.ts", import.meta.url));
+  const contextRng = random(13);
+  const parameters = randomNetwork(contextRng, { channels: 2, H: 32 });
+  const sampled = contextSample(contextRng, [1, 2, 5, 5], { parameters });
   const program = `import("tsx/esm/api").then(({ tsImport }) => tsImport(${source}, ${source}))`;
   const started: Worker[] = [];
   const worker = () => {
@@ -125,10 +233,11 @@ test("the worker's program, from its source: every prior, errors, tasks of anoth
   await withPool({ size: 1, worker }, async (pool) => {
     const scales = Float32Array.from(symbols, (_, i) => 0.2 + (i % 50) / 10);
     const rows = Uint8Array.from(symbols, (_, i) => i % 12);
-    for (const [pooled, own] of [
-      [pool.factorized(table), prior],
-      [pool.gaussian(scales), codec.gaussian(scales)],
-      [pool.indexed(table, rows), codec.indexed(table, rows)],
+    for (const [pooled, own, latent] of [
+      [pool.factorized(table), prior, sample.latent],
+      [pool.gaussian(scales), codec.gaussian(scales), sample.latent],
+      [pool.indexed(table, rows), codec.indexed(table, rows), sample.latent],
+      [pool.context(sampled.bytes, { table: sampled.table }), sampled.prior(codec), sampled.latent],
     ] as const) {
       const expected = codec.encode(latent, own);
       assert.equal(await pool.encode(latent, pooled), expected);
@@ -144,7 +253,7 @@ test("the worker's program, from its source: every prior, errors, tasks of anoth
     const heard = new Promise((resolve) => thread.once("message", resolve));
     const own = { kind: "factorized", fingerprint: codec.table(table).fingerprint, options: {} };
     const unknown = { prior: { ...own, fingerprint: "none" }, encode: { latent, options: {} } };
-    thread.postMessage({ tables: [], tasks: [{ prior: own }, unknown, { encode: unknown.encode }] });
+    thread.postMessage({ tables: [], networks: [], tasks: [{ prior: own }, unknown, { encode: unknown.encode }] });
     const [neither, ...others] = (await heard) as { error: Error }[];
     assert.match(neither.error.message, /task of another release/);
     for (const { error } of others) assert.instance(error, TypeError);
