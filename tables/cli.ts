@@ -12,7 +12,8 @@ import { importCommand } from "./cli-import.js";
 import { inspectCommand } from "./cli-inspect.js";
 import { rateCommand } from "./cli-rate.js";
 import { showCommand } from "./cli-show.js";
-import { MissingPackage } from "./encoder-run.js";
+import { splitCommand } from "./cli-split.js";
+import { MissingPackage } from "./packages.js";
 
 const commands: readonly Command[] = [
   helloCommand,
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   fitCommand,
   rateCommand,
   showCommand,
+  splitCommand,
 ];
 
 function overview(): string[] {
