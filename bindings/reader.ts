@@ -109,10 +109,16 @@ function load(
 }
 
 /**
- * Most shapes that are listed. No model has so many parts, and the list would take sixty times the memory of the
- * packet.
+ * Most shapes, and most static parts, that are listed. No model has so many, and the list would take sixty times the
+ * memory of the packet.
  */
 const MAX_LISTED = 65536;
+
+function enlist<T>(list: T[], item: T): void {
+  if (list.length === MAX_LISTED)
+    throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes or static parts`);
+  list.push(item);
+}
 
 /** What a full packet says about itself. */
 export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
@@ -134,13 +140,16 @@ function infoOf(memory: Memory, packet: Uint8Array): PacketInfo {
   const shape = (): number[] => memory.words(reader, abi.READER_DIMS, word(abi.READER_RANK));
   if (!several) shapes.push(shape());
   else
-    for (memory.wasm.nextShape(reader); word(abi.READER_RANK) > 0; memory.wasm.nextShape(reader)) {
-      if (shapes.length === MAX_LISTED) throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes`);
-      shapes.push(shape());
-    }
+    for (memory.wasm.nextShape(reader); word(abi.READER_RANK) > 0; memory.wasm.nextShape(reader))
+      enlist(shapes, shape());
+  const parts = word(abi.READER_PARTS);
+  const flags = word(abi.READER_STATIC);
+  const staticParts: number[] = [];
+  for (let p = 0; flags > 0 && p < parts; p++)
+    if ((memory.u8[flags + (p >> 3)]! >> (p & 7)) & 1) enlist(staticParts, p);
   return {
     version: 1,
-    parts: word(abi.READER_PARTS),
+    parts,
     dims: several ? undefined : shapes[0],
     shapes,
     elements: word(abi.READER_COUNT),
@@ -149,6 +158,7 @@ function infoOf(memory: Memory, packet: Uint8Array): PacketInfo {
     escapes: word(abi.READER_ESCAPE_BYTES) > 0,
     corrections: word(abi.READER_CORRECTIONS),
     indexChecks: word(abi.READER_CHECKED) === 1,
+    staticParts,
     fingerprint: word(abi.READER_FINGERPRINTED) ? hex(word(abi.READER_FINGERPRINT), 8) : undefined,
     checksum: (["absent", "valid", "invalid"] as const)[word(abi.READER_CHECK_STATE)]!,
     headerBytes: word(abi.READER_HEADER_BYTES),

@@ -210,6 +210,11 @@ export interface PacketInfo {
   /** Number of scales (or parameters of mixtures) that the packet lists because of a guard. */
   readonly corrections: number;
   readonly indexChecks: boolean;
+  /**
+   * Numbers, from 0, of the parts that have a context prior and do not use it: their encoder took the static rows, which
+   * needed fewer bits. Which of the other parts have a context prior is not in the packet.
+   */
+  readonly staticParts: number[];
   /** 8 hex digits that identify the priors of all parts; undefined if the packet has none. */
   readonly fingerprint: string | undefined;
   readonly checksum: "valid" | "invalid" | "absent";

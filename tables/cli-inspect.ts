@@ -1,21 +1,28 @@
 /** latentwire inspect */
-import { CodecError, create, type PacketInfo } from "latentwire";
-import { type Command, EXIT, flag } from "./cli-arguments.js";
+import { type Codec, CodecError, create, type PacketInfo, type Prior, type TensorLike } from "latentwire";
+import type { Bundle } from "latentwire/bundle";
+import { type Command, EXIT, flag, text } from "./cli-arguments.js";
 import { print, printJson, readInput } from "./cli-files.js";
-import { isBundle } from "./cli-prior.js";
+import { isBundle, openTables } from "./cli-prior.js";
 import { naming } from "./layout.js";
 
 export const inspectCommand: Command = {
   name: "inspect",
   summary: "say what a packet is, without its tables",
-  synopsis: "PACKET [--json]",
+  synopsis: "PACKET [--tables FILE] [--json]",
   help: `  PACKET            a file, or - for standard input
+  --tables FILE     also say under which of these tables each part was coded, and whether it uses their context
   --json            for machines
+
+A part under a context prior may have static rows: the encoder takes them where they need fewer bits. "static rows" names
+such parts. That another part has a context prior is not in the packet; with --tables it is known, for the steps and axes
+that the bundle says.
 
 The exit code is 1 where the checksum does not match.
 
-  latentwire inspect latent.lw`,
-  options: { json: { type: "boolean" } },
+  latentwire inspect latent.lw
+  latentwire inspect latent.lw --tables model.lwb`,
+  options: { tables: { type: "string" }, json: { type: "boolean" } },
   positionals: [1, 1],
   async run(values, [path]) {
     const bytes = await readInput(path!);
@@ -23,20 +30,23 @@ The exit code is 1 where the checksum does not match.
       throw new CodecError("NOT_A_PACKET", `${path} is a table bundle: latentwire tables show ${path}`);
     const codec = await create();
     const info = naming(path!, () => codec.inspect(new Uint8Array(bytes)));
-    if (flag(values, "json")) await printJson(info);
-    else await print(...lines(info));
+    const tables = text(values, "tables");
+    const given = tables && (await readInput(tables));
+    const priors = given && naming(tables, () => priorsOf(codec, info, openTables(codec, given, "factorized")));
+    if (flag(values, "json")) await printJson(tables === undefined ? info : { ...info, priors });
+    else await print(...lines(info), ...(tables === undefined ? [] : priorLines(info, priors || undefined, tables)));
     return info.checksum === "invalid" ? EXIT.data : EXIT.ok;
   },
 };
 
 function lines(info: PacketInfo): string[] {
-  const { elements, lanes, escapes, fingerprint, checksum } = info;
+  const { elements, lanes, escapes, fingerprint, checksum, staticParts, parts } = info;
   const perElement = elements === 0 ? "-" : ((8 * info.totalBytes) / elements).toFixed(4);
   const stream = info.stream === "compressai" ? "compressai" : `native, ${lanes} ${lanes === 1 ? "lane" : "lanes"}`;
   return [
     `version      ${info.version}`,
     `stream       ${stream}`,
-    `parts        ${info.parts}`,
+    `parts        ${parts}`,
     ...(info.dims
       ? [`shape        [${info.dims.join(", ")}], ${elements} elements`]
       : [
@@ -46,9 +56,90 @@ function lines(info: PacketInfo): string[] {
     `corrections  ${info.corrections}`,
     `row checks   ${info.indexChecks ? "yes" : "no"}`,
     `escapes      ${escapes ? "yes" : "no"}`,
+    ...(staticParts.length === 0
+      ? []
+      : [
+          `static rows  ${parts === 1 ? "yes" : `part ${staticParts.join(", ")}`}: the encoder did not use the context prior`,
+        ]),
     `prior        ${fingerprint ?? "not said"}`,
     `checksum     ${checksum}`,
     `bytes        ${info.totalBytes}: header ${info.headerBytes}, stream ${info.streamBytes}${checksum === "absent" ? "" : ", checksum 4"}`,
     `bits         ${perElement} per element`,
   ];
+}
+
+// ---- with tables
+
+/** Under what a part was coded. */
+interface PartPrior {
+  readonly table: string;
+  readonly kind: Prior["kind"];
+  /** `used`; `static rows` where the part has a context prior that is not used; `none` where it has none. */
+  readonly context: "used" | "static rows" | "none";
+}
+
+/** A prior of the bundle, and a latent without elements that fits it. */
+interface Candidate {
+  readonly table: string;
+  readonly prior: Prior;
+  readonly empty: TensorLike;
+}
+
+/** The priors of a bundle's tables, and of CompressAI's scales, as the bundle and the codec make them. */
+function candidatesOf(codec: Codec, bundle: Bundle): Candidate[] {
+  const none = new Float32Array(0);
+  const empty: TensorLike = { type: "int8", dims: [0], data: new Int8Array(0) };
+  const both = (table: string, make: (options: { means?: Float32Array }) => Prior): Candidate[] =>
+    [{}, { means: none }].map((options) => ({ table, prior: make(options), empty }));
+  const found = bundle.entries.flatMap(({ name, kind, axis = 1, rows, context }): Candidate[] => {
+    if (kind === "gaussian") return both(name, (options) => bundle.gaussian(codec, name, none, options));
+    if (kind === "indexed") return both(name, (options) => bundle.indexed(codec, name, none, options));
+    const dims = Array.from({ length: Math.max(2, axis + 1) }, (_, d) => (d === axis ? rows : 0));
+    const priors = [bundle.factorized(codec, name, { context: false })];
+    if (context !== undefined) priors.push(bundle.factorized(codec, name));
+    return priors.map((prior) => ({ table: name, prior, empty: { ...empty, dims } }));
+  });
+  return [...found, ...both("CompressAI's 64 scales", (options) => codec.gaussian(none, options))];
+}
+
+/** Most lists of priors that are tried. */
+const MOST_TRIES = 4096;
+
+/**
+ * Under which of a bundle's priors the parts of a packet were coded, found by the packet's fingerprint. Undefined where
+ * it has none, where none fits, or where there are too many lists to try.
+ */
+function priorsOf(codec: Codec, info: PacketInfo, bundle: Bundle): PartPrior[] | undefined {
+  const { fingerprint, parts, staticParts, stream } = info;
+  const candidates = candidatesOf(codec, bundle);
+  if (fingerprint === undefined || candidates.length ** parts > MOST_TRIES) return undefined;
+  const fits = (list: readonly Candidate[]): readonly Candidate[] | undefined => {
+    if (list.length < parts) {
+      for (const next of candidates) {
+        const found = fits([...list, next]);
+        if (found) return found;
+      }
+      return undefined;
+    }
+    const writer = codec.writer();
+    for (const { prior, empty } of list) writer.write(empty, prior);
+    return codec.inspect(writer.finish()).fingerprint === fingerprint ? list : undefined;
+  };
+  return fits([])?.map(({ table, prior: { kind } }, part) => ({
+    table,
+    kind,
+    context:
+      kind !== "context" ? "none" : staticParts.includes(part) || stream === "compressai" ? "static rows" : "used",
+  }));
+}
+
+function priorLines({ fingerprint }: PacketInfo, priors: PartPrior[] | undefined, tables: string): string[] {
+  if (priors === undefined)
+    return [
+      `tables       ${fingerprint === undefined ? "the packet does not say its prior" : `none of ${tables} fits`}`,
+    ];
+  return priors.map(
+    ({ table, kind, context }, part) =>
+      `part ${`${part}`.padEnd(8)}${table}, ${kind}${context === "none" ? "" : `: ${context === "used" ? "used" : "not used, static rows"}`}`,
+  );
 }

@@ -11,6 +11,7 @@ import { MemorySource } from "../tables/byte-source.js";
 import { readNpy, writeNpy } from "../tables/npy.js";
 import { floats, integers } from "../tables/stored-tensor.js";
 import { makeTable, random } from "./cases.js";
+import { contextSample, randomNetwork } from "./context-cases.js";
 import { sameNumbers } from "./expect.js";
 import { onnxModel } from "./onnx-model.js";
 import { root } from "./pack.js";
@@ -306,8 +307,51 @@ test("fit --context: the table or one that is there gets a context, and encode u
     return readFileSync(at("rows.lw")).length;
   });
   assert.ok(sizes[1] < 0.95 * sizes[0], String(sizes));
+  const plain = done(["inspect", at("rows.lw")]).text;
+  assert.not.match(plain, /static rows|part 0/);
+  assert.match(done(["inspect", at("rows.lw"), "--tables", at("added.lwb")]).text, /^part 0 +latent, context: used$/m);
   const limited = ["decode", at("rows.lw"), "--tables", at("added.lwb"), "--max-context-elements", "5119"];
   fails(limited, 1, /^latentwire: LIMIT_EXCEEDED .*maxContextElements/);
+});
+
+test("inspect --tables says for each part its table, and whether it uses its context", () => {
+  const rng = random(5);
+  const parameters = randomNetwork(rng, { channels: 2, H: 32, ends: [-3, 3] });
+  // Rows that have every symbol, and rows that have none: the encoder takes these, and not those.
+  const fitting = { offsets: [0, 0], cdfs: [0, 1].map(() => [0, 65535, 65536]) };
+  const own = contextSample(rng, [1, 2, 4, 4], { parameters });
+  const zero = { type: "int8", dims: [1, 2, 4, 4], data: new Int8Array(32) } as const;
+  const entries = [
+    { name: "y", kind: "factorized", table: codec.table(own.table), context: own.bytes },
+    { name: "z", kind: "factorized", table: codec.table(fitting), context: own.bytes, step: 0.5 },
+    { name: "g", kind: "gaussian", table: codec.gaussianTable() },
+  ] as const;
+  const bundle = readBundle(writeBundle(entries));
+  writeFileSync(at("parts.lwb"), writeBundle(entries));
+  const writer = codec.writer();
+  writer.write(own.latent, bundle.factorized(codec, "y"));
+  writer.write(zero, bundle.factorized(codec, "z"));
+  writer.write(zero, bundle.factorized(codec, "z", { context: false }));
+  writer.write(zero, bundle.gaussian(codec, "g", new Float32Array(32).fill(1), { means: new Float32Array(32) }));
+  const packet = writer.finish();
+  const { text } = done(["inspect", "-", "--tables", at("parts.lwb")], packet);
+  assert.match(text, /^static rows +part 1: the encoder did not use the context prior$/m);
+  assert.match(
+    text,
+    /^part 0 +y, context: used\npart 1 +z, context: not used, static rows\npart 2 +z, factorized\npart 3 +g, gaussian$/m,
+  );
+  const { priors } = JSON.parse(done(["inspect", "-", "--tables", at("parts.lwb"), "--json"], packet).text);
+  assert.equal(
+    priors.map(({ context }: { context: string }) => context),
+    ["used", "static rows", "none", "none"],
+  );
+  assert.match(done(["inspect", "-"], codec.encode(zero, bundle.factorized(codec, "z"))).text, /^static rows +yes:/m);
+  const string = codec.encode(own.latent, bundle.factorized(codec, "y"), { stream: "compressai" });
+  assert.match(done(["inspect", "-", "--tables", at("parts.lwb")], string).text, /^part 0 +y, context: not used/m);
+  const other = codec.encode(zero, codec.factorized(fitting, { step: 3 }));
+  assert.match(done(["inspect", "-", "--tables", at("parts.lwb")], other).text, /^tables +none of .*parts\.lwb fits$/m);
+  const silent = codec.encode(zero, codec.factorized(fitting), { fingerprint: false });
+  assert.match(done(["inspect", "-", "--tables", at("parts.lwb")], silent).text, /^tables +the packet does not say/m);
 });
 
 test("one rule for dimensions in fit, encode, decode and rate", () => {

@@ -157,6 +157,7 @@ test("a part has static rows where they need fewer bits, and the flags say which
     const flagged = [...kinds.keys()].filter((p) => kinds[p] === 3);
     const packet = agree(codecs, parts, { lanes: pick(rng, laneCounts), guard: 2e-4, checksum: false });
     assert.equal(parsePacket(packet).statics ?? [], flagged);
+    for (const codec of codecs) assert.equal(codec.inspect(packet).staticParts, flagged);
   }
 });
 

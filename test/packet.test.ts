@@ -80,6 +80,7 @@ both("inspect tells what the reference reads", (codec) => {
         escapes: header.escapes,
         corrections: header.corrections.length,
         indexChecks: stream === "native" && list.length > 0,
+        staticParts: [],
         fingerprint: fingerprint ? id.toString(16).padStart(8, "0") : undefined,
         checksum: checksum ? "valid" : "absent",
         headerBytes: packet.length - header.stream.length - (checksum ? 4 : 0),
