@@ -549,6 +549,7 @@ test("help, for all and for each", () => {
     "tables fit",
     "tables rate",
     "tables show",
+    "split",
   ]);
   for (const name of names) {
     const words = name.split(" ");
