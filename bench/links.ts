@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { Format } from "./pictures.js";
 
 /** A link as links.json describes it: the uplink's rate and the time for there and back. */
@@ -6,28 +5,6 @@ export interface Link {
   readonly name: string;
   readonly mbitPerSecond: number;
   readonly rttMs: number;
-}
-
-export function readLinks(file: string): Link[] {
-  let links: unknown;
-  try {
-    links = JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new Error(`cannot read the links in ${file}: ${(error as Error).message}`);
-  }
-  const usable = (link: Link) =>
-    typeof link?.name === "string" &&
-    link.name.trim() !== "" &&
-    Number.isFinite(link.mbitPerSecond) &&
-    link.mbitPerSecond > 0 &&
-    Number.isFinite(link.rttMs) &&
-    link.rttMs >= 0;
-  if (!Array.isArray(links) || links.length === 0 || !links.every(usable))
-    throw new Error(`${file}: a list of {"name", "mbitPerSecond" > 0, "rttMs" >= 0} is wanted`);
-  const names = links.map(({ name }: Link) => name);
-  const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw new Error(`${file}: two links are called ${twice}`);
-  return links;
 }
 
 /** Where the milliseconds of one image go. */

@@ -3,13 +3,12 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { listImages, loadImage, type Picture } from "./images.js";
-import { readLinks } from "./links.js";
 import { machine } from "./machine.js";
 import { type ImageResult, type PictureResult, Pipeline, POINTS, type Quality } from "./pipeline.js";
 import { page } from "./report/page.js";
 import { report } from "./report/terminal.js";
 import { equalTop1, summarize } from "./summary.js";
-import { bar, command, whole } from "./terminal.js";
+import { bar, command, readLinks, whole } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 

@@ -1,7 +1,9 @@
 /** What the commands of this folder share: how they end, their tables, their progress. */
+import { readFileSync } from "node:fs";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { Presets, SingleBar } from "cli-progress";
 import { table } from "../tables/cli-files.js";
+import type { Link } from "./links.js";
 
 /** Runs a command: a mistake of the user ends in one line, not in a stack; a closed pipe (`| head`) ends it quietly. */
 export function program(main: () => Promise<void>): void {
@@ -117,4 +119,27 @@ export function bar(title: string, steps: number, quiet = false): Progress {
   single.start(steps, 0, { doing: "" });
   let done = 0;
   return { step: (doing) => single.update(done++, { doing }), stop: () => single.stop() };
+}
+
+/** The links of a file such as links.json, checked. */
+export function readLinks(file: string): Link[] {
+  let links: unknown;
+  try {
+    links = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new Error(`cannot read the links in ${file}: ${(error as Error).message}`);
+  }
+  const usable = (link: Link) =>
+    typeof link?.name === "string" &&
+    link.name.trim() !== "" &&
+    Number.isFinite(link.mbitPerSecond) &&
+    link.mbitPerSecond > 0 &&
+    Number.isFinite(link.rttMs) &&
+    link.rttMs >= 0;
+  if (!Array.isArray(links) || links.length === 0 || !links.every(usable))
+    throw new Error(`${file}: a list of {"name", "mbitPerSecond" > 0, "rttMs" >= 0} is wanted`);
+  const names = links.map(({ name }: Link) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new Error(`${file}: two links are called ${twice}`);
+  return links;
 }

@@ -1,7 +1,7 @@
 /** What a browser gives: pictures through a canvas, networks through onnxruntime-web. */
 import * as ort from "onnxruntime-web/wasm";
 
-ort.env.wasm.wasmPaths = "/ort/";
+ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
 // One thread: more need a page that is isolated from other origins, and a phone's encoder should not take its cores.
 ort.env.wasm.numThreads = 1;
 
