@@ -110,6 +110,12 @@ test("README.md has at most 1,000 words", () => {
   assert.ok(read("README.md").trim().split(/\s+/).length <= 1000);
 });
 
+test("every document is a page of the site", () => {
+  const { projectDocuments } = JSON.parse(read("typedoc.json"));
+  const documents = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  assert.equal([...projectDocuments].sort(), documents.map((name) => `docs/${name}`).sort());
+});
+
 test("links of the documents lead somewhere", () => {
   const documents = [".", "docs", "bench", "test"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: folder !== ".", encoding: "utf8" })

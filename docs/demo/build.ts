@@ -152,21 +152,23 @@ export async function serveDemo(folder: string, port = 0) {
 
 const HELP = `npm run demo -- [options]
 
-Builds the page into docs/demo/site, which any static host can serve, and serves it on this machine.
+Builds the page into a folder, which any static host can serve, and serves it on this machine.
 
+  --out DIR        (default docs/demo/site)
   --build          build it and do not serve it
   --port N         (default 8080)
   --help`;
 
+const OPTIONS = {
+  out: { type: "string", default: here("site") },
+  build: { type: "boolean", default: false },
+  port: { type: "string", default: "8080" },
+} as const;
+
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  command(
-    HELP,
-    { build: { type: "boolean", default: false }, port: { type: "string", default: "8080" } },
-    async (args) => {
-      const out = here("site");
-      await buildDemo(out);
-      if (args.build) return console.log(`built ${relative(process.cwd(), out)}`);
-      const { url } = await serveDemo(out, whole("port", args.port));
-      console.log(`open ${url} (Ctrl-C ends)`);
-    },
-  );
+  command(HELP, OPTIONS, async ({ out, build, port }) => {
+    await buildDemo(out);
+    if (build) return console.log(`built ${relative(process.cwd(), out)}`);
+    const { url } = await serveDemo(out, whole("port", port));
+    console.log(`open ${url} (Ctrl-C ends)`);
+  });
