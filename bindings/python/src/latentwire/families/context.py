@@ -1,0 +1,209 @@
+"""Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Optional, Sequence
+
+import numpy as np
+
+from ..tensor import Array, Floats, checkerboard_half, mismatch, shape_text
+from .network import BOTH, HyperModel, Net, Tensors, gaussian, hyper, network
+from .wire import Family, Wire
+
+
+@dataclass
+class CheckerboardModel(HyperModel):
+    """A checkerboard model; h_s gives psi."""
+
+    #: psi -> scales, means. Those at the anchors are used.
+    anchor: Optional[Net] = None
+    #: psi, y_hat (0 except at the anchors) -> scales, means. The others are used.
+    nonanchor: Optional[Net] = None
+    #: The positions that are coded first. `even`: row + column is even, as CompressAI's `anchor_parity` says; or `odd`.
+    anchors: str = "even"
+
+
+def _checkerboard(wire: Wire, model: CheckerboardModel, y: Optional[Floats], _: Optional[int]) -> Array:
+    """Checkerboard context (He 2021): z factorized, then the anchors of y, then the rest under a prior from a network that sees the anchors.
+
+    H and W of y are even.
+    """
+    psi = hyper(wire, model, y, ["psi"])["psi"]
+    return _code_halves(wire, model, y, model.anchor, model.nonanchor, model.anchors, {"psi": psi}, "y_hat", "")
+
+
+checkerboard: Family[CheckerboardModel] = Family(_checkerboard, 1)
+
+
+@dataclass
+class ChannelGroupsModel(HyperModel):
+    """A channel-group model; h_s gives psi."""
+
+    #: Channels of each group. Their sum is C of y.
+    groups: Sequence[int] = ()
+    #: Per group: psi and, except for the first, y_hat (the channels before) -> scales, means of the group.
+    nets: Sequence[Net] = ()
+
+
+def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], _: Optional[int]) -> Array:
+    """Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from the groups before."""
+
+    def code(k: int, inputs: Tensors, group: Optional[Array]) -> Array:
+        found = network(model.nets[k], f"nets[{k}]", BOTH)(inputs)
+        return wire.code_conditional(gaussian(wire, model, found, group), group)
+
+    return _code_groups(wire, model, y, model.groups, code)
+
+
+channel_groups: Family[ChannelGroupsModel] = Family(_channel_groups, 1)
+
+
+@dataclass
+class ElicGroup:
+    """The two networks of a group of an ELIC model."""
+
+    channels: int
+    #: psi and, except for the first group, y_hat (the channels before) -> scales, means of the group.
+    anchor: Net
+    #: As `anchor`, and y_anchor: the group's own channels, 0 except at the anchors.
+    nonanchor: Net
+
+
+@dataclass
+class ElicModel(HyperModel):
+    """An ELIC model; h_s gives psi."""
+
+    groups: Sequence[ElicGroup] = ()
+    #: As of `CheckerboardModel`.
+    anchors: str = "even"
+
+
+def _elic(wire: Wire, model: ElicModel, y: Optional[Floats], _: Optional[int]) -> Array:
+    """ELIC (He 2022): z factorized, then uneven channel groups, each in two checkerboard halves.
+
+    C of y is the sum of the groups' channels, H and W are even.
+    """
+
+    def code(k: int, inputs: Tensors, part: Optional[Array]) -> Array:
+        group = model.groups[k]
+        label = f"groups[{k}]."
+        return _code_halves(
+            wire, model, part, group.anchor, group.nonanchor, model.anchors, inputs, "y_anchor", label
+        )
+
+    return _code_groups(wire, model, y, [group.channels for group in model.groups], code)
+
+
+elic: Family[ElicModel] = Family(_elic, 1)
+
+
+def _code_groups(
+    wire: Wire,
+    model: HyperModel,
+    y: Optional[Floats],
+    counts: Sequence[int],
+    code: Callable[[int, Tensors, Optional[Array]], Array],
+) -> Array:
+    """Codes y group by group. `code` gets the inputs of a group's networks and, at the encoder's end, its channels of y."""
+    total = sum(counts)
+    if y is not None and y.shape[1] != total:
+        raise mismatch(f"the groups have {total} channels together, y {shape_text(y.shape)} has {y.shape[1]}")
+    psi = hyper(wire, model, y, ["psi"])["psi"]
+    y_hat: Optional[Array] = None
+    seen = 0
+    for k, count in enumerate(counts):
+        inputs = {"psi": psi} if y_hat is None else {"psi": psi, "y_hat": y_hat[:, :seen]}
+        group = code(k, inputs, None if y is None else y[:, seen : seen + count])
+        if y_hat is None:
+            y_hat = np.zeros((group.shape[0], total, *group.shape[2:]), np.float32)
+        place = y_hat[:, seen : seen + count]
+        if group.shape != place.shape:
+            raise mismatch(
+                f"the scales of group {k} are {shape_text(group.shape)}, {shape_text(place.shape)} is wanted"
+            )
+        place[...] = group
+        seen += count
+    if y_hat is None:
+        raise ValueError("groups must not be empty")
+    return y_hat
+
+
+def _code_halves(
+    wire: Wire,
+    model: HyperModel,
+    y: Optional[Array],
+    anchor: Optional[Net],
+    nonanchor: Optional[Net],
+    anchors: str,
+    inputs: Tensors,
+    known: str,
+    label: str,
+) -> Array:
+    """Codes the anchors, then the rest. `nonanchor` gets the anchors as its input `known`."""
+    if anchors not in ("even", "odd"):
+        raise TypeError(f'anchors must be "even" or "odd", not {anchors!r}')
+    first = network(anchor, f"{label}anchor", BOTH)(inputs)
+    y_hat = np.zeros(first["scales"].shape, np.float32)
+
+    def code(parity: int, found: Tensors) -> None:
+        half = None if y is None else checkerboard_half(y, parity)
+        own = {name: checkerboard_half(tensor, parity) for name, tensor in found.items()}
+        checkerboard_half(y_hat, parity)[...] = wire.code_conditional(gaussian(wire, model, own, half), half)
+
+    parity = 1 if anchors == "odd" else 0
+    code(parity, first)
+    code(1 - parity, network(nonanchor, f"{label}nonanchor", BOTH)({**inputs, known: y_hat}))
+    return y_hat
+
+
+# ---- pixel by pixel
+
+
+@dataclass
+class AutoregressiveModel(HyperModel):
+    """An autoregressive model; h_s gives psi."""
+
+    #: y_hat (1, C, k, k) and psi (1, P, 1, 1) -> scales, means (1, C, 1, 1). y_hat is the surrounding of the pixel: the positions before it in raster
+    #: order, and 0 elsewhere.
+    pixel: Optional[Net] = None
+    #: C of y.
+    channels: int = 0
+    #: k, odd.
+    kernel: int = 5
+
+
+def _autoregressive(wire: Wire, model: AutoregressiveModel, y: Optional[Floats], _: Optional[int]) -> Array:
+    """Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor): z factorized, then y pixel by pixel in raster order.
+
+    There is one run of `pixel` before each, so each end makes N * H * W runs, one after the other. Both ends raise ValueError for an even kernel.
+    """
+    c, k = model.channels, model.kernel
+    if k % 2 != 1:
+        raise ValueError(f"kernel must be odd, not {k}")
+    psi = hyper(wire, model, y, ["psi"])["psi"]
+    n, _, h, w = psi.shape
+    if y is not None and y.shape != (n, c, h, w):
+        raise mismatch(f"y is {shape_text(y.shape)}, psi and the channels ask for {shape_text((n, c, h, w))}")
+    # With a border of zeros, so that every surrounding is inside. What is not decoded yet is 0.
+    reach = k // 2
+    known = np.zeros((n, c, h + 2 * reach, w + 2 * reach), np.float32)
+    run = network(model.pixel, "pixel", BOTH)
+    code = wire.sequence(model.table, model.scale_table)
+    for b in range(n):
+        for i in range(h):
+            for j in range(w):
+                inputs = {"y_hat": known[b : b + 1, :, i : i + k, j : j + k], "psi": psi[b : b + 1, :, i : i + 1, j : j + 1]}
+                found = run(inputs)
+                scales, means = (np.ascontiguousarray(found[name]).reshape(-1) for name in BOTH)
+                if scales.size != c or means.size != c:
+                    raise mismatch(
+                        f"pixel gave scales {shape_text(found['scales'].shape)} and means {shape_text(found['means'].shape)}, "
+                        f"[1,{c},1,1] are wanted"
+                    )
+                values = None if y is None else y[b, :, i, j]
+                known[b, :, i + reach, j + reach] = code(values, scales, means)
+    return known[:, :, reach : reach + h, reach : reach + w].copy()
+
+
+autoregressive: Family[AutoregressiveModel] = Family(_autoregressive, 1)
