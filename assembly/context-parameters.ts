@@ -31,16 +31,23 @@ export const CONTEXT_THIRD_WEIGHTS: usize = 56;
 export const CONTEXT_BIASES: usize = 60;
 export const CONTEXT_SECOND_BIASES: usize = 64;
 const CONTEXT_BEFORE: usize = 68;
+/** Rows of the table where each symbol is given one, otherwise 0; and the address of their pairs (g, |g|). */
+export const CONTEXT_GIVEN_ROWS: usize = 72;
+export const CONTEXT_GIVEN: usize = 76;
 const CONTEXT_HEADER: usize = 128;
 
-// A block: i32 lo, i32 hi, 8 bytes; own weights of 20 cells; weights of 10 pairs for the channels that follow; second
-// and third layer; biases. A pair of weights is for (p, |p|), so H pairs of int16 take 4 H bytes.
+// A block: i32 lo, i32 hi, 8 bytes; own weights of 20 cells and, with given rows, of their pair; weights of 10 pairs for the
+// channels that follow; second and third layer; biases. A pair of weights is for (p, |p|), so H pairs of int16 take 4 H bytes.
 export const BLOCK_LOW: usize = 0;
 export const BLOCK_HIGH: usize = 4;
 export const BLOCK_OWN: usize = 16;
 /** The cells above come first, row by row (dy -1, -2: dx -3 .. 3; dy -3: dx -1 .. 1), then those to the left, dx -3 .. -1. */
 export const CELLS_ABOVE: usize = 17;
 const CELLS: usize = 20;
+/** The pair of a given row follows the cells. */
+export const PAIR_GIVEN: usize = 20;
+/** Bit of the byte of the taps: each symbol is given a row. */
+const HAS_GIVEN: u32 = 128;
 export const NEXT_PAIRS: usize = 10;
 
 // Rows of H int32 at CONTEXT_BIASES.
@@ -98,7 +105,8 @@ function parse(source: usize, length: usize, context: usize): i32 {
   if (xxh64(source, length - 8) != load<u64>(end, 0, 1)) return INVALID_CONTEXT;
   const hidden = 8 * <u32>load<u8>(source, 4);
   const second = 8 * <u32>load<u8>(source, 5);
-  const taps = <u32>load<u8>(source, 6);
+  const taps = <u32>load<u8>(source, 6) & (HAS_GIVEN - 1);
+  const given = <u32>load<u8>(source, 6) >= HAS_GIVEN;
   if (hidden != 32 && hidden != 64 && hidden != 128) return INVALID_CONTEXT;
   if (second < 8 || second > 32 || (taps != 12 && taps != 20)) return INVALID_CONTEXT;
   memory.fill(context, 0, CONTEXT_HEADER);
@@ -121,10 +129,13 @@ function parse(source: usize, length: usize, context: usize): i32 {
   if (!readOrder(order, channels, active)) return INVALID_CONTEXT;
   let cells: u32 = 0;
   for (let t: usize = 0; t < <usize>taps; t++) cells |= 1 << <u32>load<u8>(cellOfTap + t);
+  if (given) cells |= 1 << <u32>PAIR_GIVEN;
   store<u32>(context, cells, CONTEXT_CELLS);
+  const rows = order + 4 * <usize>channels;
+  if (given && !readGiven(context, rows)) return INVALID_CONTEXT;
   // Both layers have their outputs in groups of four.
   const pairs: usize = 4 * hidden;
-  let size = <u32>(BLOCK_OWN + CELLS * pairs);
+  let size = <u32>(BLOCK_OWN + (given ? CELLS + 1 : CELLS) * pairs);
   store<u32>(context, size, CONTEXT_NEXT);
   size += <u32>(NEXT_PAIRS * pairs);
   store<u32>(context, size, CONTEXT_SECOND_WEIGHTS);
@@ -136,7 +147,7 @@ function parse(source: usize, length: usize, context: usize): i32 {
   store<u32>(context, size, CONTEXT_SECOND_BIASES);
   size = (size + (second + 4) * 4 + 63) & ~63;
   store<u32>(context, size, CONTEXT_BLOCK_BYTES);
-  const blocks = align(order + 4 * <usize>channels);
+  const blocks = align(rows + 4 * <usize>load<u32>(context, CONTEXT_GIVEN_ROWS));
   store<u32>(context, <u32>blocks, CONTEXT_BLOCKS);
   for (let k: u32 = 0; k < active; k++) {
     const block = blocks + <usize>k * size;
@@ -166,6 +177,22 @@ function readOrder(order: usize, channels: u32, active: u32): bool {
     if (word >> 31) store<u32>(order + (<usize>c << 2), word & 0x7fffffff);
     else store<u32>(order + (<usize>--at << 2), c);
   }
+  return true;
+}
+
+// Reads the numbers of the given rows into pairs (g, |g|) at `target`.
+function readGiven(context: usize, target: usize): bool {
+  const rows = readVarint(cursor);
+  if (load<u32>(cursor, 8) || rows == 0 || rows > 65535) return false;
+  const at = take(rows);
+  if (at == 0) return false;
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const g = <i32>load<i8>(at + r);
+    if (g == -128) return false;
+    store<u32>(target + (r << 2), (<u32>g & 0xffff) | (<u32>abs<i32>(g) << 16));
+  }
+  store<u32>(context, rows, CONTEXT_GIVEN_ROWS);
+  store<u32>(context, <u32>target, CONTEXT_GIVEN);
   return true;
 }
 
@@ -207,6 +234,10 @@ function readBlock(context: usize, block: usize, last: bool): bool {
   for (let t: usize = 0; t < <usize>load<u32>(context, CONTEXT_TAPS); t++) {
     const cell = block + BLOCK_OWN + <usize>load<u8>(cellOfTap + t) * pairs;
     if (!readWeights(cell, 4, hidden) || !readWeights(cell + 2, 4, hidden)) return false;
+  }
+  if (load<u32>(context, CONTEXT_GIVEN_ROWS)) {
+    const pair = block + BLOCK_OWN + PAIR_GIVEN * pairs;
+    if (!readWeights(pair, 4, hidden) || !readWeights(pair + 2, 4, hidden)) return false;
   }
   // int16 here, widened below.
   const run = biases + WEIGHTS_RUN * pairs;

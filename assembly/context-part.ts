@@ -1,17 +1,17 @@
 // Parts under a context prior: the order of their symbols (docs/format.md section 10.1), the records of a writer, and
 // decoding. The active channels' symbols come first, coded with entries of their own. The others follow with the rows
-// of the table.
+// of the table, or with those that they were given.
 
 import { beginWalk, buildLogistic, contextEntry, walkBytes } from "./context";
-import { CONTEXT_ACTIVE, CONTEXT_CHANNELS, CONTEXT_ORDER } from "./context-parameters";
-import { CORRUPTED, fail, FIELD_AXIS, FIELD_CONTEXT, LIMIT_EXCEEDED, OK, OUT_OF_RANGE, SHAPE_MISMATCH } from "./codes";
+import { CONTEXT_ACTIVE, CONTEXT_CHANNELS, CONTEXT_GIVEN_ROWS, CONTEXT_ORDER } from "./context-parameters";
+import { CORRUPTED, fail, faultCode, FIELD_AXIS, FIELD_CONTEXT, LIMIT_EXCEEDED, OK, OUT_OF_RANGE, SHAPE_MISMATCH } from "./codes";
 import { decodeInterleaved } from "./interleaved";
 import { align, allocate, PADDING, release, varintLength } from "./memory";
 import { ESCAPE_CUM } from "./mixture";
 import {
   KIND_CONTEXT, KIND_ENTRIES, KIND_ROWS, PART_AXIS, PART_BEFORE, PART_BYTES, PART_CONTEXT, PART_COUNT,
   PART_DIMS, PART_ELEMENTS, PART_KIND, PART_RANK, PART_ROWS, PART_RUN, PART_TABLE, PART_TYPE,
-  PART_WORK, readSymbols, symbolsAt, TILE, TYPE_INT32, writeElements,
+  PART_WORK, readRows, readSymbols, symbolsAt, TILE, TYPE_INT32, writeElements,
 } from "./part";
 import { decodeSingle } from "./single";
 import { escapeToRaw } from "./stream";
@@ -30,6 +30,8 @@ let channels: u32 = 0;
 let active: u32 = 0;
 /** From one position to the next in row-major order: 1, or the channels where they come last. */
 let step: u32 = 0;
+/** Whether the prior under the context gives each symbol its row. */
+let given: bool = false;
 
 // Reads the shape into the variables above. Returns 0 or a code.
 function readShape(part: usize): i32 {
@@ -39,6 +41,7 @@ function readShape(part: usize): i32 {
   const dims = part + PART_DIMS;
   channels = load<u32>(context, CONTEXT_CHANNELS);
   active = load<u32>(context, CONTEXT_ACTIVE);
+  given = load<u32>(context, CONTEXT_GIVEN_ROWS) != 0;
   const last = rank > 2 && axis + 1 == rank;
   // Dimensions [first, end) are those of the plane.
   const first = last ? rank - 3 : axis + 1;
@@ -74,7 +77,7 @@ export function contextSymbols(part: usize): u32 {
 export function contextBytes(part: usize): u64 {
   if (readShape(part)) return 0;
   const n = <u64>items * cells * channels;
-  return walkBytes(<usize>load<u32>(part, PART_CONTEXT), height, width) + 6 * n + 1024;
+  return walkBytes(<usize>load<u32>(part, PART_CONTEXT), height, width) + (given ? 8 : 6) * n + 1024;
 }
 
 /** Where the symbols of the k-th channel of the order begin, in the order of coding. */
@@ -83,8 +86,9 @@ function orderedAt(item: u32, k: u32): u32 {
   return activeCount() + (item * (channels - active) + k - active) * cells;
 }
 
-// Copies symbols between row-major order and the order of coding: elements [from, to) of the part, at `symbols`.
-function reorder(part: usize, symbols: usize, ordered: usize, from: u32, to: u32, back: bool): void {
+// Copies symbols between row-major order and the order of coding: elements [from, to) of the part, at `symbols`. `shift`: 2
+// for symbols (int32), 1 for rows (u16).
+function reorder(part: usize, symbols: usize, ordered: usize, from: u32, to: u32, back: bool, shift: usize): void {
   const order = <usize>load<u32>(<usize>load<u32>(part, PART_CONTEXT), CONTEXT_ORDER);
   const size = cells * channels;
   for (let item = from / size; item < items && item * size < to; item++) {
@@ -94,17 +98,30 @@ function reorder(part: usize, symbols: usize, ordered: usize, from: u32, to: u32
       // Positions of this channel that lie in [from, to).
       let p: u32 = first < from ? (from - first + step - 1) / step : 0;
       const end = first < to ? min<u32>(cells, (to - first + step - 1) / step) : 0;
-      let inside = symbols + (<usize>(first + p * step - from) << 2);
-      let at = ordered + (<usize>(orderedAt(item, k) + p) << 2);
-      for (; p < end; p++, at += 4, inside += <usize>step << 2) {
-        if (back) store<i32>(inside, load<i32>(at));
+      let inside = symbols + (<usize>(first + p * step - from) << shift);
+      let at = ordered + (<usize>(orderedAt(item, k) + p) << shift);
+      for (; p < end; p++, at += <usize>1 << shift, inside += <usize>step << shift) {
+        if (shift == 1) store<u16>(at, load<u16>(inside));
+        else if (back) store<i32>(inside, load<i32>(at));
         else store<i32>(at, load<i32>(inside));
       }
     }
   }
 }
 
-// Rows (u16) of the static channels' symbols, in the order of coding.
+// Puts the given rows (u16) of all symbols into the order of coding. Returns 0 or a code.
+function givenRows(part: usize, ordered: usize): i32 {
+  const n = items * cells * channels;
+  for (let from: u32 = 0; from < n; from += TILE) {
+    const to = min<u32>(from + TILE, n);
+    const rows = readRows(part, from, to);
+    if (rows == 0) return load<i32>(faultCode);
+    reorder(part, rows, ordered, from, to, false, 1);
+  }
+  return OK;
+}
+
+// Rows (u16) of the static channels' symbols, in the order of coding, where they belong to channels.
 function staticRows(part: usize, rows: usize): void {
   const order = <usize>load<u32>(<usize>load<u32>(part, PART_CONTEXT), CONTEXT_ORDER);
   for (let item: u32 = 0; item < items; item++) {
@@ -157,24 +174,27 @@ export function contextRecords(record: usize, last: usize, outcome: usize): i32 
   if (coded == 0) return OK;
   const entriesRecord = allocate(PART_BYTES + 8 * <u64>coded + 3 * PADDING);
   const rowsRecord = others ? allocate(PART_BYTES + 6 * <u64>others + 3 * PADDING) : 0;
-  const work = allocate(4 * (<u64>coded + others) + walkBytes(<usize>load<u32>(record, PART_CONTEXT), height, width) + PADDING);
+  const n = coded + others;
+  // Symbols, given rows, the walk.
+  const work = allocate((given ? 6 : 4) * <u64>n + walkBytes(<usize>load<u32>(record, PART_CONTEXT), height, width) + 2 * PADDING);
   if (entriesRecord == 0 || (others != 0 && rowsRecord == 0) || work == 0) {
     release(entriesRecord);
     release(rowsRecord);
     release(work);
     return LIMIT_EXCEEDED;
   }
-  const n = coded + others;
   for (let from: u32 = 0; from < n; from += TILE) {
     const to = min<u32>(from + TILE, n);
     // The record holds symbols by now, so none of them can fail.
-    reorder(record, readSymbols(record, from, to), work, from, to, false);
+    reorder(record, readSymbols(record, from, to), work, from, to, false, 2);
   }
+  const ordered = given ? align(work + (<usize>n << 2)) : 0;
+  if (given) givenRows(record, ordered);
   const symbols = entriesRecord + PART_BYTES;
   const entries = align(symbols + (<usize>coded << 2) + PADDING);
   memory.copy(symbols, work, <usize>coded << 2);
   fillGroup(entriesRecord, record, KIND_ENTRIES, coded, symbols, entries);
-  if (!makeEntries(record, symbols, entries, coded, align(work + (<usize>n << 2)))) {
+  if (!makeEntries(record, symbols, entries, coded, ordered, align(given ? ordered + (<usize>n << 1) : work + (<usize>n << 2)))) {
     release(entriesRecord);
     release(rowsRecord);
     release(work);
@@ -187,7 +207,8 @@ export function contextRecords(record: usize, last: usize, outcome: usize): i32 
     const rows = align(rest + (<usize>others << 2) + PADDING);
     memory.copy(rest, work + (<usize>coded << 2), <usize>others << 2);
     fillGroup(rowsRecord, record, KIND_ROWS, others, rest, rows);
-    staticRows(record, rows);
+    if (given) memory.copy(rows, ordered + (<usize>coded << 1), <usize>others << 1);
+    else staticRows(record, rows);
     store<u32>(rowsRecord, <u32>entriesRecord, PART_BEFORE);
     store<u32>(outcome, <u32>rowsRecord);
   }
@@ -195,10 +216,10 @@ export function contextRecords(record: usize, last: usize, outcome: usize): i32 
   return OK;
 }
 
-// Makes the entries of all coded symbols. Whether they take fewer bits than the static rows.
-function makeEntries(record: usize, symbols: usize, entries: usize, coded: u32, work: usize): bool {
+// Makes the entries of all coded symbols, whose given rows are at `rows`. Whether they take fewer bits than the static rows.
+function makeEntries(record: usize, symbols: usize, entries: usize, coded: u32, rows: usize, work: usize): bool {
   buildLogistic();
-  beginWalk(<usize>load<u32>(record, PART_CONTEXT), height, width, symbols, work);
+  beginWalk(<usize>load<u32>(record, PART_CONTEXT), height, width, symbols, rows, work);
   mantissa = 1 << 31;
   exponent = 0;
   let escapeBits: u64 = 0;
@@ -217,7 +238,8 @@ function makeEntries(record: usize, symbols: usize, entries: usize, coded: u32, 
   const records = <usize>load<u32>(<usize>load<u32>(record, PART_TABLE), TABLE_RECORDS);
   const order = <usize>load<u32>(<usize>load<u32>(record, PART_CONTEXT), CONTEXT_ORDER);
   for (let i: u32 = 0; i < coded; i++) {
-    const row = records + (<usize>load<u32>(order + (<usize>((i / cells) % active) << 2)) << 4);
+    const r = given ? <u32>load<u16>(rows + (<usize>i << 1)) : load<u32>(order + (<usize>((i / cells) % active) << 2));
+    const row = records + (<usize>r << 4);
     const value = load<i32>(symbols + (<usize>i << 2));
     const max = load<u32>(row, 4);
     const offset = load<i32>(row, 8);
@@ -242,18 +264,23 @@ export function decodeContext(stream: usize, part: usize, lanes: u32): i32 {
   const n = items * cells * channels;
   const ordered = <usize>load<u32>(part, PART_WORK);
   const rows = align(ordered + (<usize>n << 2) + 64);
-  buildLogistic();
-  beginWalk(<usize>load<u32>(part, PART_CONTEXT), height, width, ordered, align(rows + (<usize>(n - coded) << 1) + 64));
-  fillGroup(group, part, KIND_CONTEXT, coded, ordered, 0);
-  let code = decodeGroup(stream, coded, lanes);
+  // Given rows are those of all symbols, others those of the static channels.
+  const rest = given ? rows + (<usize>coded << 1) : rows;
+  let code = given ? givenRows(part, rows) : OK;
   if (code) return code;
-  staticRows(part, rows);
-  fillGroup(group, part, KIND_ROWS, n - coded, ordered + (<usize>coded << 2), rows);
+  buildLogistic();
+  const work = align(rest + (<usize>(n - coded) << 1) + 64);
+  beginWalk(<usize>load<u32>(part, PART_CONTEXT), height, width, ordered, given ? rows : 0, work);
+  fillGroup(group, part, KIND_CONTEXT, coded, ordered, 0);
+  code = decodeGroup(stream, coded, lanes);
+  if (code) return code;
+  if (!given) staticRows(part, rows);
+  fillGroup(group, part, KIND_ROWS, n - coded, ordered + (<usize>coded << 2), rest);
   code = decodeGroup(stream, n - coded, lanes);
   if (code) return code;
   for (let from: u32 = 0; from < n; from += TILE) {
     const to = min<u32>(from + TILE, n);
-    reorder(part, symbolsAt(part, from), ordered, from, to, true);
+    reorder(part, symbolsAt(part, from), ordered, from, to, true, 2);
     if (!writeElements(part, from, to)) return OUT_OF_RANGE;
   }
   return OK;

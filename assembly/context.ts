@@ -5,7 +5,7 @@ import { sigmoid } from "./cdf";
 import { addPairs, distribution, infer } from "./context-network";
 import {
   BIAS, BIAS_BOTTOM, BIAS_LEFT, BIAS_RIGHT, BIAS_TOP, BLOCK_HIGH, BLOCK_LOW, BLOCK_OWN, CELLS_ABOVE, CONTEXT_ACTIVE, CONTEXT_CELLS,
-  CONTEXT_BIASES, CONTEXT_BLOCK_BYTES, CONTEXT_BLOCKS, CONTEXT_HIDDEN, CONTEXT_NEXT, NEXT_PAIRS, WEIGHTS_RUN,
+  CONTEXT_BIASES, CONTEXT_BLOCK_BYTES, CONTEXT_BLOCKS, CONTEXT_GIVEN, CONTEXT_HIDDEN, CONTEXT_NEXT, NEXT_PAIRS, PAIR_GIVEN, WEIGHTS_RUN,
 } from "./context-parameters";
 import { ESCAPE_CUM } from "./mixture";
 
@@ -43,6 +43,11 @@ const WALK_OFFSETS: usize = 76;
 const WALK_TAPS_LEFT: usize = 80;
 const WALK_PLANE_BYTES: usize = 84;
 const WALK_BITS_BYTES: usize = 88;
+/** Address of the given rows (u16) in the order of coding; 0: there are none. */
+const WALK_ROWS: usize = 92;
+
+/** Pairs that the first layer may read, and the pairs for the channels that follow behind them. */
+const OWN_PAIRS: usize = PAIR_GIVEN + 1;
 
 /** Bytes of a row of bits. Seven bits are read with a u32 that begins at any byte. */
 // @ts-ignore: decorator
@@ -71,7 +76,7 @@ function layout(context: usize, base: u32, height: u32, width: u32): u32 {
   place(WALK_BITS_BEFORE, rows * bitsRow(width));
   place(WALK_RINGS, 4 * height * width);
   place(WALK_SUMS, 8 * (height + 4) * width);
-  place(WALK_OFFSETS, 4 * <u32>(CELLS_ABOVE + NEXT_PAIRS));
+  place(WALK_OFFSETS, 4 * <u32>(OWN_PAIRS + NEXT_PAIRS));
   return end;
 }
 
@@ -83,18 +88,22 @@ function place(field: usize, bytes: u32): void {
   end = (end + bytes + 79) & ~63;
 }
 
-/** Begins a part. `symbols` has its symbols (int32) in the order of coding, or takes them; `work` is walkBytes large. */
-export function beginWalk(context: usize, height: u32, width: u32, symbols: usize, work: usize): void {
+/**
+ * Begins a part. `symbols` has its symbols (int32) in the order of coding, or takes them; `rows` has their given rows
+ * (u16), 0 without; `work` is walkBytes large.
+ */
+export function beginWalk(context: usize, height: u32, width: u32, symbols: usize, rows: usize, work: usize): void {
   const row = (width + 2 * MARGIN) << 2;
   memory.fill(walk, 0, 128);
   layout(context, <u32>work, height, width);
   store<u32>(walk, <u32>context, WALK_CONTEXT);
   store<u32>(walk, <u32>symbols, WALK_SYMBOLS);
+  store<u32>(walk, <u32>rows, WALK_ROWS);
   store<u32>(walk, height, WALK_HEIGHT);
   store<u32>(walk, width, WALK_WIDTH);
   store<u32>(walk, (height + 2 * MARGIN) * row, WALK_PLANE_BYTES);
   store<u32>(walk, (height + 2 * MARGIN) * bitsRow(width), WALK_BITS_BYTES);
-  store<u32>(walk, popcnt<u32>(load<u32>(context, CONTEXT_CELLS) >> <u32>CELLS_ABOVE), WALK_TAPS_LEFT);
+  store<u32>(walk, popcnt<u32>((load<u32>(context, CONTEXT_CELLS) >> <u32>CELLS_ABOVE) & 7), WALK_TAPS_LEFT);
   const offsets = <usize>load<u32>(walk, WALK_OFFSETS);
   for (let b: i32 = 0; b < <i32>CELLS_ABOVE; b++) {
     const up = b < 14 ? 1 + b / 7 : 3;
@@ -102,7 +111,7 @@ export function beginWalk(context: usize, height: u32, width: u32, symbols: usiz
     store<i32>(offsets + (<usize>b << 2), 4 * dx - up * <i32>row);
   }
   for (let b: i32 = 0; b < 9; b++)
-    store<i32>(offsets + ((CELLS_ABOVE + b) << 2), ((b % 3) - 1) * 4 + (b / 3 - 1) * <i32>row);
+    store<i32>(offsets + ((OWN_PAIRS + b) << 2), ((b % 3) - 1) * 4 + (b / 3 - 1) * <i32>row);
   beginItem();
 }
 
@@ -240,7 +249,7 @@ function updateState(context: usize, y: u32, x: u32): void {
   const weights = <usize>load<u32>(walk, WALK_BLOCK) - load<u32>(context, CONTEXT_BLOCK_BYTES) + load<u32>(context, CONTEXT_NEXT);
   const ring = <usize>load<u32>(walk, WALK_RINGS) + (position << 2);
   const cell = cellAt(<usize>load<u32>(walk, WALK_BEFORE), y, x);
-  const offsets = <usize>load<u32>(walk, WALK_OFFSETS) + (CELLS_ABOVE << 2);
+  const offsets = <usize>load<u32>(walk, WALK_OFFSETS) + (OWN_PAIRS << 2);
   // The tenth pair is not a cell.
   store<i32>(offsets + 36, <i32>(ring - cell));
   addPairs(state, state, 0, cell, offsets, load<u32>(ring) ? mask | 512 : mask, weights, hidden);
@@ -273,11 +282,14 @@ function beginRow(context: usize, y: u32): void {
   const row = <usize>load<u32>(walk, WALK_ROW);
   const offsets = <usize>load<u32>(walk, WALK_OFFSETS);
   const plane = <usize>load<u32>(walk, WALK_PLANE);
+  const given = <usize>load<u32>(walk, WALK_ROWS);
+  // The present symbol is the row's first, and counted already.
+  const rows = given + ((<usize>load<u32>(walk, WALK_INDEX) - 1) << 1);
   for (let x: u32 = 0; x < width; x++) {
     // Bit x is the cell at dx = -3.
     const bits = first + (x >> 3);
     const shift = x & 7;
-    const mask =
+    let mask =
       ((load<u32>(bits + 2 * stride, 0, 1) >> shift) & 127) |
       (((load<u32>(bits + stride, 0, 1) >> shift) & 127) << 7) |
       (((load<u32>(bits, 0, 1) >> (shift + 2)) & 7) << 14);
@@ -289,7 +301,13 @@ function beginRow(context: usize, y: u32): void {
       addBias(own, bias, x == 0 ? biases + BIAS_LEFT * bytes : biases + BIAS_RIGHT * bytes, bytes);
       if (width == 1) addBias(own, own, biases + BIAS_RIGHT * bytes, bytes);
     }
-    addPairs(row + <usize>x * bytes, from, own, cellAt(plane, y, x), offsets, mask & above, block + BLOCK_OWN, hidden);
+    const cell = cellAt(plane, y, x);
+    if (given) {
+      const pair = <usize>load<u32>(context, CONTEXT_GIVEN) + (<usize>load<u16>(rows + (<usize>x << 1)) << 2);
+      store<i32>(offsets + (PAIR_GIVEN << 2), <i32>(pair - cell));
+      mask |= 1 << <u32>PAIR_GIVEN;
+    }
+    addPairs(row + <usize>x * bytes, from, own, cell, offsets, mask & above, block + BLOCK_OWN, hidden);
   }
 }
 

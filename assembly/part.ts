@@ -339,9 +339,9 @@ export function tableHash(part: usize): u32 {
     return ((low & 0xffff) | (high << 16)) ^ ((load<u32>(part, PART_DISTRIBUTION) + 4 * load<u32>(part, PART_COMPONENTS)) * P2);
   }
   const table = load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_FINGERPRINT);
-  if (kind == KIND_SCALES) return table ^ load<u32>(<usize>load<u32>(part, PART_SCALES), SCALES_HASH);
   const context = <usize>load<u32>(part, PART_CONTEXT);
-  return context ? table ^ load<u32>(context, CONTEXT_FINGERPRINT) : table;
+  const scales = kind == KIND_SCALES ? load<u32>(<usize>load<u32>(part, PART_SCALES), SCALES_HASH) : 0;
+  return table ^ scales ^ (context ? load<u32>(context, CONTEXT_FINGERPRINT) : 0);
 }
 
 export function partFingerprint(part: usize): u32 {

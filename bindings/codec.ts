@@ -45,6 +45,7 @@ import type {
   FactorizedOptions,
   FactorizedParameters,
   GaussianOptions,
+  GivenContextOptions,
   IndexedOptions,
   Latent,
   LatentType,
@@ -72,7 +73,7 @@ export const KNOWN = {
   encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out", "maxBytes"],
   decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements", "maxContextElements"],
   factorized: ["axis", "step"],
-  context: ["table", "axis", "step"],
+  context: ["table", "axis", "step", "over"],
   indexed: ["means", "step"],
   gaussian: ["means", "step", "table", "scaleTable"],
   quantize: ["type", "out"],
@@ -155,11 +156,30 @@ class CodecImplementation implements Codec {
     return this.#ofChannels("factorized", table, axis, step);
   }
 
-  context(parameters: Uint8Array, options: ContextOptions = NONE as ContextOptions): Prior {
-    const { table, axis, step } = checkOptions("context", options, KNOWN.context);
-    if (table === undefined)
-      throw new TypeError("table is missing: codec.context(parameters, { table }), with the table of their fit");
-    return this.#ofChannels("context", table, axis, step, loadNetwork(this.#memory, parameters));
+  context(parameters: Uint8Array, options: ContextOptions | GivenContextOptions = NONE as ContextOptions): Prior {
+    const read = checkOptions("context", options as ContextOptions & GivenContextOptions, KNOWN.context);
+    const { table, axis, step, over } = read;
+    const network = loadNetwork(this.#memory, parameters);
+    if (network.givenRows === 0) {
+      if (table === undefined || over !== undefined)
+        throw new TypeError(
+          "table is missing: codec.context(parameters, { table }), with the table of their fit and without over",
+        );
+      return this.#ofChannels("context", table, axis, step, network);
+    }
+    if (over?.kind !== "gaussian" && over?.kind !== "indexed")
+      throw new TypeError(
+        "over is missing: these parameters are for codec.context(parameters, { over: codec.gaussian(..) }), or over indexed(..)",
+      );
+    const source = OwnPrior.sourceOf(over, this.#memory);
+    if (table !== undefined || step !== undefined) throw new TypeError("table and step are those of over");
+    checkAxis(axis);
+    if (network.givenRows !== source.tableRows)
+      throw new CodecError(
+        "SHAPE_MISMATCH",
+        `the table has ${source.tableRows} rows, the context prior is for one of ${network.givenRows}`,
+      );
+    return new OwnPrior(this.#memory, "context", over.table, { ...source, axis, network });
   }
 
   /** A prior whose rows belong to channels. */
@@ -170,8 +190,7 @@ class CodecImplementation implements Codec {
     given: number | undefined,
     network?: Network,
   ): Prior {
-    if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
-      throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
+    checkAxis(axis);
     const step = checkStep(given);
     const loaded = this.#tables.load(table);
     const centre = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
@@ -417,6 +436,11 @@ class CodecImplementation implements Codec {
   rate(latent: TensorLike | TensorView, prior: Prior, options: RateOptions = {}): Rate {
     return rateOf(this.#memory, latent, prior, options);
   }
+}
+
+function checkAxis(axis: number | undefined): void {
+  if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
+    throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
 }
 
 /** A codec over an instance of a build. */

@@ -14,6 +14,8 @@ export interface Network {
   readonly active: number;
   /** All channels: first the active ones in the order of coding, then the others, ascending. */
   readonly order: readonly number[];
+  /** Rows of the table where each symbol is given one, otherwise 0. */
+  readonly givenRows: number;
 }
 
 /**
@@ -44,7 +46,8 @@ export function loadNetwork(memory: Memory, parameters: Uint8Array): Network {
   }
   const channels = memory.word(address, abi.CONTEXT_CHANNELS);
   const order = memory.words(memory.word(address, abi.CONTEXT_ORDER), 0, channels);
-  return { address, channels, active: memory.word(address, abi.CONTEXT_ACTIVE), order };
+  const [active, givenRows] = [abi.CONTEXT_ACTIVE, abi.CONTEXT_GIVEN_ROWS].map((field) => memory.word(address, field));
+  return { address, channels, active: active!, order, givenRows: givenRows! };
 }
 
 /** How the elements of a shape lie, as a context sees them: items of channels of `cells` positions. */

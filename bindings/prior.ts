@@ -27,7 +27,7 @@ export interface PriorSource {
   readonly tableRows: number;
   readonly centre: number;
   readonly step: number;
-  /** For kind channels. undefined: 1, or 0 where the rank is 1. */
+  /** For kind channels, and under a context. undefined: 1, or 0 where the rank is 1. */
   readonly axis?: number | undefined;
   readonly rows?: Uint16Array | undefined;
   readonly sigmas?: Span | undefined;
@@ -107,7 +107,7 @@ export function fillPart(
   memory.setWord(part, abi.PART_COMPONENTS, mixture?.components ?? 1);
   memory.setWord(part, abi.PART_CONTEXT, source.network?.address ?? 0);
   if (kind === abi.KIND_CHANNELS) {
-    const axis = source.axis ?? (dims.length === 1 ? 0 : 1);
+    const axis = axisOf(source, dims);
     memory.setWord(part, abi.PART_AXIS, axis);
     memory.setWord(part, abi.PART_RUN, runOf(source, dims, axis));
     return;
@@ -116,6 +116,14 @@ export function fillPart(
   const expected = mixture ? mixture.components * n : n;
   // A sequence brings its scales piece by piece.
   if (dims.length === 0) return;
+  if (source.network) {
+    const axis = axisOf(source, dims);
+    if (dims[axis] !== source.network.channels)
+      mismatch(
+        `dimension ${axis} of the shape [${dims}] is ${dims[axis]}, the context prior is for ${source.network.channels} channels`,
+      );
+    memory.setWord(part, abi.PART_AXIS, axis);
+  }
   if (found !== expected) mismatch(`the prior is for ${found} elements, the shape [${dims}] has ${expected}`);
   if (means && means.n !== n) mismatch(`the prior has ${means.n} means, the shape [${dims}] has ${n} elements`);
   if (!mixture) return;
@@ -124,6 +132,9 @@ export function fillPart(
   memory.setWord(part, abi.PART_SIZE, mixture.size);
   memory.setWord(part, abi.PART_WEIGHTED, mixture.weights ? 1 : 0);
 }
+
+/** The dimension of the channels. */
+export const axisOf = ({ axis }: PriorSource, dims: readonly number[]): number => axis ?? (dims.length === 1 ? 0 : 1);
 
 /** How many consecutive symbols share a row. */
 function runOf({ tableRows }: PriorSource, dims: readonly number[], axis: number): number {

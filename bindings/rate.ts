@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import { planesOf } from "./context-parameters.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
-import { fillPart, OwnPrior, type PriorSource } from "./prior.js";
+import { axisOf, fillPart, OwnPrior, type PriorSource } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
 import { writeElements } from "./writer.js";
@@ -31,7 +31,9 @@ export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: P
     const record = memory.word(writer, abi.WRITER_LAST);
     const kept = keptPart(memory, record, n, prior.table.toJSON());
     // Under a context there are two records; a part whose context does not pay has one, as without.
-    const inContext = source.network !== undefined && memory.word(record, abi.PART_KIND) !== abi.KIND_CHANNELS;
+    const inContext =
+      source.network !== undefined &&
+      (memory.word(record, abi.PART_KIND) === abi.KIND_ENTRIES || memory.word(record, abi.PART_COUNT) !== n);
     const { total, channels } = inContext
       ? contextCosts(memory, record, prior, source, dims, axis)
       : costs(kept, dims, axis);
@@ -142,7 +144,7 @@ function contextCosts(
   axis: number | undefined,
 ) {
   const { active, order } = source.network!;
-  const channelAxis = source.axis ?? (dims.length === 1 ? 0 : 1);
+  const channelAxis = axisOf(source, dims);
   const { items, cells, last: channelsLast } = planesOf(dims, channelAxis);
   const inner = dims.slice((axis ?? 0) + 1).reduce((a, b) => a * b, 1);
   const count = dims[axis ?? 0]!;

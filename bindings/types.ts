@@ -92,6 +92,14 @@ export interface ContextOptions extends FactorizedOptions {
   table: TableSource;
 }
 
+/** How a context prior is made over rows that each symbol is given. */
+export interface GivenContextOptions {
+  /** From `gaussian` or `indexed` of the same codec: each symbol's row, mean and step. */
+  over: Prior;
+  /** The dimension of the channels. Default 1 (NCHW); 0 where the rank is 1. */
+  axis?: number | undefined;
+}
+
 /** How a latent is quantized where each symbol has a row of its own: symbol = round((y - mean) / step). */
 export interface IndexedOptions {
   /** The mean of every element, as many as the latent has. Default: none is subtracted. */
@@ -476,10 +484,11 @@ export interface Codec {
   /**
    * A factorized prior whose rows follow from symbols that are already decoded: fewer bytes for the same latent, at
    * about a hundred times the work (docs/context.md). `parameters` come from `latentwire tables fit --context`, in a
-   * bundle. Where the rows of the table alone take fewer bytes, `encode` uses these. Throws `INVALID_CONTEXT`,
-   * `SHAPE_MISMATCH`.
+   * bundle. Where the rows of the table alone take fewer bytes, `encode` uses these. The same for the scales of a
+   * hyperprior: `{ over: codec.gaussian(scales, { means }) }`, with parameters that were fitted to such latents. Throws
+   * `INVALID_CONTEXT`, `SHAPE_MISMATCH`; TypeError where the parameters are for the other of the two.
    */
-  context(parameters: Uint8Array, options: ContextOptions): Prior;
+  context(parameters: Uint8Array, options: ContextOptions | GivenContextOptions): Prior;
   /**
    * A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. A scale below the lowest of the table, also
    * one below 0, takes the lowest row, as CompressAI's bound does. A NaN is `NON_FINITE` when a latent is coded.

@@ -170,7 +170,7 @@ function drawUnder(rng: Random, { rows, index }: Coding, escapeRate = 0): Int32A
   return Int32Array.from(index, (row) => drawSymbol(rng, rows[row].offset, rows[row].cdf, escapeRate));
 }
 
-const randomMeans = (rng: Random, n: number) => Float32Array.from({ length: n }, () => rng.unit() * 20 - 10);
+export const randomMeans = (rng: Random, n: number) => Float32Array.from({ length: n }, () => rng.unit() * 20 - 10);
 const centred = (means: Float32Array | undefined) => (means ? { centre: "means" as const } : {});
 
 /** One row per position of `axis`. */
@@ -228,7 +228,7 @@ export function scaledTable(rng: Random, rows: number): { table: TableJson; scal
 }
 
 /** A scale that lies in the row, somewhere. */
-function scaleIn(rng: Random, row: number, scaleTable: Float32Array): number {
+export function scaleIn(rng: Random, row: number, scaleTable: Float32Array): number {
   const low = row === 0 ? 0 : scaleTable[row - 1];
   const high = row === scaleTable.length - 1 ? 2 * scaleTable[row] : scaleTable[row];
   const scale = Math.fround(low + (high - low) * (1 - rng.unit()));

@@ -1,12 +1,13 @@
 // Seeded context priors and latents under them: networks of every size, tame ones whose rows differ, and such that every sum saturates or wraps.
-import type { Codec, TableJson } from "latentwire";
-import { finish, productOf, type Random, type Sample, type Style } from "./cases.js";
+import type { Codec, Prior, TableJson } from "latentwire";
+import { finish, productOf, type Random, randomMeans, type Sample, type Style, scaleIn } from "./cases.js";
 import {
   type ContextChannel,
   type ContextParameters,
   contextToBytes,
   type PartPrior,
   rowsOfAxis,
+  rowsOfScales,
   tableFromJson,
   type WeightRow,
 } from "./reference.js";
@@ -24,6 +25,8 @@ export interface NetworkShape {
   temper?: Temper;
   /** lo and hi of every channel. Default: drawn. */
   ends?: readonly [number, number];
+  /** Rows of the table, where each symbol is given one. Default: rows belong to channels. */
+  given?: number;
 }
 
 const pick = <T>(rng: Random, list: readonly T[]): T => list[rng(list.length)];
@@ -62,11 +65,14 @@ export function randomNetwork(rng: Random, shape: NetworkShape): ContextParamete
   const rows = (count: number, length = H) => Array.from({ length: count }, () => weightRow(rng, length, temper));
   const biases = (count: number, bits: 16 | 32) => Array.from({ length: count }, () => biasOf(rng, temper, bits));
   const order = anOrder(rng, channels, active);
+  const given =
+    shape.given === undefined ? undefined : Array.from({ length: shape.given }, () => between(rng, -127, 127));
   const own = order.map((channel, k): ContextChannel => {
     const [low, high] = shape.ends ?? endsOf(rng);
     return {
       ...{ channel, low, high },
       taps: rows(2 * taps + 1),
+      given: rows(given ? 2 : 0),
       spread: rows(k < active - 1 ? 20 : 0),
       second: rows(Z + 2),
       third: rows(2, Z),
@@ -74,7 +80,7 @@ export function randomNetwork(rng: Random, shape: NetworkShape): ContextParamete
       secondBias: biases(Z + 2, 32),
     };
   });
-  return { H, Z, taps, channels, active: own };
+  return { H, Z, taps, channels, given, active: own };
 }
 
 /** Rows that hold one value which no latent has: everything is an escape of 16 bits and 5 bytes, and the context never needs more. */
@@ -95,6 +101,19 @@ function drawSymbol(rng: Random, { low, high }: { low: number; high: number }, k
   if (kind === "small") return between(rng, Math.max(low - 1, -32768), Math.min(high + 1, low + 12));
   if (kind === "large") return rng(3) ? between(rng, -3, 3) : between(rng, -700, 700);
   return rng(2) ? pick(rng, int32Edges) : between(rng, -(2 ** 31), 2 ** 31 - 1);
+}
+
+/** Symbols around what each channel's network has a place for. */
+function drawSymbols(
+  rng: Random,
+  { channels, active }: ContextParameters,
+  dims: number[],
+  axis: number,
+  kind: Symbols,
+) {
+  const ends = Array.from({ length: channels }, (_, c) => active.find(({ channel }) => channel === c));
+  const { index } = rowsOfAxis(dims, axis);
+  return Int32Array.from(index, (channel) => drawSymbol(rng, ends[channel] ?? { low: -3, high: 3 }, kind));
 }
 
 export interface ContextStyle extends Style {
@@ -120,15 +139,62 @@ export function contextSample(rng: Random, dims: number[], style: ContextStyle):
   const coding = { rows: own.rows, ...rowsOfAxis(dims, axis) };
   const { medians } = own;
   const meanOf = medians && ((i: number) => medians[coding.index[i]]);
-  const ends = own.rows.map((_, c) => parameters.active.find(({ channel }) => channel === c) ?? { low: -3, high: 3 });
-  const drawn =
-    style.drawn ??
-    Int32Array.from({ length: productOf(dims) }, (_, i) => drawSymbol(rng, ends[coding.index[i]], symbols));
+  const drawn = style.drawn ?? drawSymbols(rng, parameters, dims, axis, symbols);
   return {
     name: `context [${dims}], axis ${axis}`,
     ...{ table, bytes, coding },
     ...finish(rng, drawn, dims, style, meanOf),
     reference: { kind: "channels", table: own, axis, context: parameters, ...(step !== undefined && { step }) },
     prior: (codec: Codec) => codec.context(bytes, { table, axis, ...(step !== undefined && { step }) }),
+  };
+}
+
+/** A context over rows that are given: of a table, or by scales. */
+export interface GivenStyle extends Omit<ContextStyle, "table"> {
+  table: TableJson;
+  /** Ascending, a scale per row: the rows follow from scales. */
+  scaleTable?: Float32Array;
+  /** The rows themselves. */
+  rows?: ArrayLike<number>;
+}
+
+export type GivenSample = Sample<Extract<PartPrior, { kind: "rows" | "scales" }>> & {
+  readonly table: TableJson;
+  readonly bytes: Uint8Array;
+  /** The prior under the context. */
+  over(codec: Codec): Prior;
+};
+
+export function givenSample(rng: Random, dims: number[], style: GivenStyle): GivenSample {
+  const { parameters, table, scaleTable, axis = 1, symbols = "small", step } = style;
+  const own = tableFromJson(table);
+  const bytes = contextToBytes(parameters);
+  const n = productOf(dims);
+  const drawnRows = Int32Array.from(style.rows ?? Array.from({ length: n }, () => rng(own.rows.length)));
+  const scales = scaleTable && Float32Array.from(drawnRows, (row) => scaleIn(rng, row, scaleTable));
+  const index = scales ? rowsOfScales(scales, scaleTable) : drawnRows;
+  const means = style.means ? randomMeans(rng, n) : undefined;
+  const drawn = style.drawn ?? drawSymbols(rng, parameters, dims, axis, symbols);
+  const shared = {
+    table: own,
+    axis,
+    context: parameters,
+    shape: dims,
+    step,
+    ...(means && { centre: "means" as const }),
+  };
+  const tensor = (data: Float32Array) => ({ type: "float32", dims, data });
+  const options = { step, means: means && tensor(means) };
+  const over = (codec: Codec) =>
+    scales
+      ? codec.gaussian(tensor(scales), { ...options, table, scaleTable })
+      : codec.indexed(table, drawnRows, options);
+  return {
+    name: `context over given rows [${dims}], axis ${axis}`,
+    ...{ table, bytes, means, over },
+    coding: { rows: own.rows, index, run: 1 },
+    ...finish(rng, drawn, dims, style, means && ((i) => means[i])),
+    reference: scales ? { kind: "scales", scales, scaleTable, ...shared } : { kind: "rows", index, ...shared },
+    prior: (codec) => codec.context(bytes, { over: over(codec), axis }),
   };
 }

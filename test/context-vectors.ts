@@ -1,7 +1,14 @@
 // test/vectors/context-packets.json: what it is made of, and what checks it. Another implementation needs nothing but that file and docs/format.md.
 import type { Codec } from "latentwire";
 import { productOf, random, type Sample } from "./cases.js";
-import { contextSample, type NetworkShape, randomNetwork, type Symbols, uselessTable } from "./context-cases.js";
+import {
+  contextSample,
+  givenSample,
+  type NetworkShape,
+  randomNetwork,
+  type Symbols,
+  uselessTable,
+} from "./context-cases.js";
 import { bytesOf, type ContextVector, type ContextVectors, hex } from "./engines/cases.js";
 import { sameNumbers } from "./expect.js";
 import { agree, encodeByReference, type Options } from "./io.js";
@@ -50,18 +57,39 @@ const alone: readonly Options[] = [
   { stream: "compressai", header: "none", lanes: 1 },
 ];
 
+// Rows that each symbol is given.
+const givenNetworks: Record<string, NetworkShape> = {
+  "given, tame": { channels: 3, active: 2, H: 32, Z: 8, taps: 12, temper: "tame", ends: [-6, 7], given: 5 },
+  "given, extreme": { channels: 2, active: 2, H: 64, Z: 16, taps: 20, temper: "extreme", given: 64 },
+};
+const givenCases: Record<string, PartShape[]> = {
+  "given rows": [{ ...tame, network: "given, tame", dims: [1, 3, 8, 9] }],
+  "given rows, extreme, channels last": [{ network: "given, extreme", dims: [4, 5, 2], axis: 2, symbols: "int32" }],
+  "given rows that fit better": [{ ...fallBack, network: "given, tame", dims: [1, 3, 4, 4], axis: 1 }],
+};
+
 /** The parts of a vector, for the package and for the reference. */
 export function samplesOf({ networks }: ContextVectors, { parts }: ContextVector): Sample[] {
-  return parts.map(({ network, table, dims, axis, symbols, isStatic }) => {
+  return parts.map(({ network, table, dims, axis, symbols, isStatic, rows }) => {
     const parameters = contextFromBytes(bytesOf(networks[network]));
     const drawn = Int32Array.from(symbols);
+    if (rows) return { ...givenSample(random(0), dims, { parameters, table, axis, drawn, rows }), isStatic };
     return { ...contextSample(random(0), dims, { parameters, table, axis, drawn }), isStatic };
   });
 }
 
 /** The whole file, written by the reference. */
 export function makeContextVectors(): ContextVectors {
-  const rng = random(1201);
+  const [channels, given] = [vectorsOf(1201, networks, cases), vectorsOf(1202, givenNetworks, givenCases)];
+  return { networks: { ...channels.networks, ...given.networks }, cases: [...channels.cases, ...given.cases] };
+}
+
+function vectorsOf(
+  seed: number,
+  networks: Record<string, NetworkShape>,
+  cases: Record<string, PartShape[]>,
+): ContextVectors {
+  const rng = random(seed);
   const made = Object.fromEntries(Object.entries(networks).map(([name, shape]) => [name, randomNetwork(rng, shape)]));
   const content: ContextVectors = {
     networks: Object.fromEntries(Object.entries(made).map(([name, network]) => [name, hex(contextToBytes(network))])),
@@ -69,10 +97,16 @@ export function makeContextVectors(): ContextVectors {
       name,
       parts: shapes.map(({ network, dims, axis, symbols, isStatic = false }) => {
         const parameters = made[network];
-        const fitting = { offsets: [-1, -1, -1, -1], cdfs: [0, 1, 2, 3].map(() => [0, 99, 64000, 65500, 65536]) };
-        const table = isStatic ? fitting : uselessTable(parameters.channels);
-        const sample = contextSample(rng, dims, { parameters, table, axis, symbols });
-        return { network, table, dims, axis, symbols: [...sample.symbols], isStatic };
+        const count = parameters.given?.length ?? parameters.channels;
+        const fitting = {
+          offsets: Array.from({ length: count }, () => -1),
+          cdfs: Array.from({ length: count }, () => [0, 99, 64000, 65500, 65536]),
+        };
+        const table = isStatic ? fitting : uselessTable(count);
+        const style = { parameters, table, axis, symbols };
+        const sample = parameters.given ? givenSample(rng, dims, style) : contextSample(rng, dims, style);
+        const part = { network, table, dims, axis, symbols: [...sample.symbols], isStatic };
+        return parameters.given ? { ...part, rows: Array.from(sample.coding.index) } : part;
       }),
       packets: [],
     })),

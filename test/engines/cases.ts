@@ -26,7 +26,16 @@ export interface Outcome {
 /** A case of test/vectors/context-packets.json. */
 export interface ContextVector {
   name: string;
-  parts: { network: string; table: TableJson; dims: number[]; axis: number; symbols: number[]; isStatic: boolean }[];
+  parts: {
+    network: string;
+    table: TableJson;
+    dims: number[];
+    axis: number;
+    symbols: number[];
+    isStatic: boolean;
+    /** Where each symbol is given one. */
+    rows?: number[];
+  }[];
   packets: { options: Omit<EncodeOptions, "out" | "maxBytes">; hex: string }[];
 }
 
@@ -220,8 +229,11 @@ export function codeOf(call: () => unknown): string {
 function contexts(codec: Codec): Outcome[] {
   const { networks, cases } = vectors as unknown as ContextVectors;
   return cases.flatMap(({ name, parts, packets }) => {
-    const own = parts.map(({ network, table, dims, axis, symbols }) => ({
-      prior: codec.context(bytesOf(networks[network]!), { table, axis }),
+    const own = parts.map(({ network, table, dims, axis, symbols, rows }) => ({
+      prior: codec.context(
+        bytesOf(networks[network]!),
+        rows ? { over: codec.indexed(table, rows), axis } : { table, axis },
+      ),
       latent: { type: "int32", dims, data: Int32Array.from(symbols) },
     }));
     return packets.map(({ options, hex: expected }) => {

@@ -15,8 +15,10 @@ export interface ContextChannel {
   readonly channel: number;
   readonly low: number;
   readonly high: number;
-  /** V and U of each tap in turn, then R: 2 taps + 1 rows of H. */
+  /** V and U of each tap in turn, then R: 2 taps + 1 rows of H. In the bytes, those of `given` are before R. */
   readonly taps: readonly WeightRow[];
+  /** Where rows are given: of g and |g|, 2 rows of H. Otherwise none. */
+  readonly given: readonly WeightRow[];
   /** What a plane adds to the state: of p and |p| for each of nine neighbours, of ring, of glob. None for the last channel. */
   readonly spread: readonly WeightRow[];
   /** Z + 2 rows of H. */
@@ -35,6 +37,8 @@ export interface ContextParameters {
   readonly taps: number;
   /** C. */
   readonly channels: number;
+  /** g of each row of the table, where each symbol is given one; -127 .. 127. */
+  readonly given?: readonly number[] | undefined;
   /** In the order of coding. */
   readonly active: readonly ContextChannel[];
 }
@@ -43,6 +47,8 @@ const magic = [0x4c, 0x57, 0x43] as const;
 const version = 1;
 /** Of the fingerprint. */
 const hashSize = 8;
+/** Of the byte of the taps: rows are given. */
+const hasGiven = 128;
 export const spreadRows = 20;
 export const biasRows = 5;
 
@@ -50,19 +56,30 @@ function invalid(message: string): never {
   fail("INVALID_CONTEXT", message);
 }
 
-export function contextToBytes({ H, Z, taps, channels, active }: ContextParameters): Uint8Array {
+export function contextToBytes({ H, Z, taps, channels, given, active }: ContextParameters): Uint8Array {
   const out = new Writer();
-  out.all([...magic, version, H / 8, Z / 8, taps]);
+  out.all([...magic, version, H / 8, Z / 8, taps + (given ? hasGiven : 0)]);
   out.varint(channels);
   out.varint(active.length);
   for (const { channel } of active) out.varint(channel);
+  if (given) {
+    out.varint(given.length);
+    out.all(given.map((g) => g & 0xff));
+  }
   const rows = (all: readonly WeightRow[]) => {
     for (const { shift, numbers } of all) out.all([shift, ...numbers.map((number) => number & 0xff)]);
   };
   for (const own of active) {
     out.varint(zigzag(own.low));
     out.varint(own.high - own.low);
-    rows([...own.taps, ...own.spread, ...own.second, ...own.third]);
+    rows([
+      ...own.taps.slice(0, -1),
+      ...own.given,
+      own.taps[own.taps.length - 1],
+      ...own.spread,
+      ...own.second,
+      ...own.third,
+    ]);
     for (const bias of own.biases.flat()) out.u16(bias);
     for (const bias of own.secondBias) out.u32(bias);
   }
@@ -101,7 +118,8 @@ function parse(bytes: Uint8Array): ContextParameters {
   const hash = new Reader(bytes.subarray(body.bytes.length));
   if (BigInt(hash.u32()) + (BigInt(hash.u32()) << 32n) !== xxh64(body.bytes)) invalid("fingerprint");
   body.take(4);
-  const [H, Z, taps] = [8 * body.byte(), 8 * body.byte(), body.byte()];
+  const [H, Z, marked] = [8 * body.byte(), 8 * body.byte(), body.byte()];
+  const taps = marked % hasGiven;
   if (![32, 64, 128].includes(H)) invalid(`H is ${H}`);
   if (Z < 8 || Z > 32) invalid(`Z is ${Z}`);
   if (taps !== 12 && taps !== 20) invalid(`${taps} taps`);
@@ -113,6 +131,8 @@ function parse(bytes: Uint8Array): ContextParameters {
   if (order.some((channel) => channel >= channels)) invalid("an active channel that is none");
   if (new Set(order).size !== count) invalid("an active channel twice");
 
+  const given = marked < hasGiven ? undefined : readGiven(body);
+
   const rows = (number: number, length: number) => Array.from({ length: number }, () => readRow(body, length));
   const int16 = () => (body.u16() << 16) >> 16;
   const active = order.map((channel, k): ContextChannel => {
@@ -120,9 +140,12 @@ function parse(bytes: Uint8Array): ContextParameters {
     const high = low + body.varint();
     if (low < -32768 || low > 32767) invalid(`lo is ${low}`);
     if (high - low < 2 || high - low > 4095 || high > 32767) invalid(`hi is ${high}, lo ${low}`);
+    const tapRows = rows(2 * taps, H);
+    const givenRows = rows(given ? 2 : 0, H);
     return {
       ...{ channel, low, high },
-      taps: rows(2 * taps + 1, H),
+      taps: [...tapRows, ...rows(1, H)],
+      given: givenRows,
       spread: rows(k < count - 1 ? spreadRows : 0, H),
       second: rows(Z + 2, H),
       third: rows(2, Z),
@@ -131,7 +154,15 @@ function parse(bytes: Uint8Array): ContextParameters {
     };
   });
   if (body.left > 0) invalid("bytes left over");
-  return { H, Z, taps, channels, active };
+  return { H, Z, taps, channels, given, active };
+}
+
+function readGiven(body: Reader): number[] {
+  const count = body.varint();
+  if (count < 1 || count > 65535) invalid(`${count} given rows`);
+  const numbers = Array.from(body.take(count), (byte) => (byte << 24) >> 24);
+  if (numbers.includes(-128)) invalid("a given row of -128");
+  return numbers;
 }
 
 function readRow(body: Reader, length: number): WeightRow {

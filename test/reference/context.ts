@@ -120,12 +120,18 @@ class Plane {
 }
 
 /** A channel's weights, made from its bytes once. */
-function layersOf({ taps, spread, second, third }: ContextChannel) {
-  return { taps: weightsOf(taps), spread: weightsOf(spread), second: weightsOf(second), third: weightsOf(third) };
+function layersOf({ taps, given, spread, second, third }: ContextChannel) {
+  return {
+    taps: weightsOf(taps),
+    given: weightsOf(given),
+    spread: weightsOf(spread),
+    second: weightsOf(second),
+    third: weightsOf(third),
+  };
 }
 type Layers = ReturnType<typeof layersOf>;
 
-/** mu and l of the symbol at (y, x). `state`: its S. `run`: of its row. */
+/** mu and l of the symbol at (y, x). `state`: its S. `run`: of its row. `g`: of the row of the table that it is given, 0 without. */
 function networkAt(
   { H, Z, taps }: ContextParameters,
   { biases, secondBias }: ContextChannel,
@@ -134,6 +140,7 @@ function networkAt(
   state: Int32Array,
   [y, x]: readonly [number, number],
   run: number,
+  g: number,
 ): { mu: number; l: number } {
   const isAt = [true, y === 0, y === plane.h - 1, x === 0, x === plane.w - 1];
   const seen = tapPlaces.slice(0, taps).map(([dy, dx]) => plane.get(y + dy, x + dx));
@@ -145,6 +152,7 @@ function networkAt(
       a = add(a, layers.taps[2 * t][i], p);
       a = add(a, layers.taps[2 * t + 1][i], Math.abs(p));
     }
+    for (const [which, weights] of layers.given.entries()) a = add(a, weights[i], which === 0 ? g : Math.abs(g));
     return sat16(leak(a) >> 2);
   });
   const o = layers.second.map((row, j) => u.reduce((sum, value, i) => add(sum, row[i], value), secondBias[j]));
@@ -170,16 +178,17 @@ function spreadPlane(plane: Plane, { spread }: Layers, states: readonly Int32Arr
 
 /**
  * The symbols of a part in the order in which they are coded, each with its row. The caller has written a symbol into `symbols` before it asks
- * for the next. `rows` are the table's.
+ * for the next. `rows` are the table's, `index` says which of them each symbol has without a context.
  */
 export function* contextTurns(
   parameters: ContextParameters,
   planes: Planes,
   rows: readonly Row[],
+  index: ArrayLike<number>,
   symbols: ArrayLike<number>,
 ): Generator<Turn> {
   const { items, channels, h, w, at } = planes;
-  const { active, H } = parameters;
+  const { active, H, given } = parameters;
   const layers = active.map(layersOf);
   let place = 0;
   for (let item = 0; item < items; item++) {
@@ -189,8 +198,9 @@ export function* contextTurns(
       for (let y = 0; y < h; y++) {
         const run = y === 0 ? 0 : meanOf(plane.sum(y), w * y);
         for (let x = 0; x < w; x++) {
-          const { mu, l } = networkAt(parameters, own, layers[k], plane, states[y * w + x], [y, x], run);
           const position = at(item, own.channel, y, x);
+          const g = given ? given[index[position]] : 0;
+          const { mu, l } = networkAt(parameters, own, layers[k], plane, states[y * w + x], [y, x], run, g);
           yield { at: position, place: place++, row: contextRow(own.low, own.high, mu, l) };
           plane.set(y, x, symbols[position]);
         }
@@ -202,6 +212,8 @@ export function* contextTurns(
   place = 0;
   for (let item = 0; item < items; item++)
     for (let c = 0; c < channels; c++)
-      for (let i = 0; i < h * w && !isActive.has(c); i++)
-        yield { at: at(item, c, Math.floor(i / w), i % w), place: place++, row: rows[c] };
+      for (let i = 0; i < h * w && !isActive.has(c); i++) {
+        const position = at(item, c, Math.floor(i / w), i % w);
+        yield { at: position, place: place++, row: rows[index[position]] };
+      }
 }

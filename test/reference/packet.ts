@@ -120,6 +120,7 @@ function storedDims({ form, parts, dims }: Header, prior: PartPrior, shapes: (re
 /** The shape of part p where the packet does not store it. */
 function knownDims({ parts }: Header, prior: PartPrior, agreed: readonly number[] | undefined, p: number) {
   if (agreed) return agreed;
+  if ((prior.kind === "scales" || prior.kind === "rows") && prior.shape) return prior.shape;
   const count = countOf(prior);
   if (parts === 1 || count === undefined) throw new TypeError(`part ${p}: a compact packet does not say its shape`);
   return [count];
@@ -165,7 +166,7 @@ function* codingsOf(
     parameters += parametersOf(prior, productOf(dims));
     const own = corrections.filter((at) => at >= first && at < parameters).map((at) => at - first);
     const isStatic = header.statics?.includes(p) ?? false;
-    if (isStatic && !(prior.kind === "channels" && prior.context)) corrupted(`part ${p} has no context`);
+    if (isStatic && !(prior.kind !== "mixture" && prior.context)) corrupted(`part ${p} has no context`);
     const coding = partCoding(prior, dims, own, isStatic || header.kind === "compressai");
     if (indexChecks && indexCheck(coding.checked) !== indexChecks[p]) fail("MODEL_MISMATCH", `part ${p}`);
     yield coding;

@@ -20,10 +20,18 @@ interface TablePrior {
   readonly centre?: Centre;
 }
 
+/** A context over given rows, and the dimension of its channels; 0 without a context. */
+interface Given {
+  readonly context?: ContextParameters;
+  readonly axis?: number;
+  /** The shape of the scales or rows: that of the part, except for dimensions of 1. Needed under a context. */
+  readonly shape?: readonly number[];
+}
+
 export type PartPrior =
   | (TablePrior & { readonly kind: "channels"; readonly axis: number; readonly context?: ContextParameters })
-  | (TablePrior & { readonly kind: "rows"; readonly index: ArrayLike<number> })
-  | (TablePrior & { readonly kind: "scales"; readonly scales: Float32Array; readonly scaleTable: Float32Array })
+  | (TablePrior & Given & { readonly kind: "rows"; readonly index: ArrayLike<number> })
+  | (TablePrior & Given & { readonly kind: "scales"; readonly scales: Float32Array; readonly scaleTable: Float32Array })
   | {
       readonly kind: "mixture";
       readonly mixture: Mixture;
@@ -55,13 +63,12 @@ function tableHash(prior: PartPrior): number {
 
 /** X: what makes rows of parameters. */
 function rowsHash(prior: PartPrior): number {
-  if (prior.kind === "scales") {
+  if (prior.kind !== "mixture") {
     const out = new Writer();
-    out.float32(prior.scaleTable);
-    return xxh32(out.done());
+    if (prior.kind === "scales") out.float32(prior.scaleTable);
+    const scales = prior.kind === "scales" ? xxh32(out.done()) : 0;
+    return scales ^ (prior.context ? contextHash(prior.context) : 0);
   }
-  if (prior.kind === "channels" && prior.context) return contextHash(prior.context);
-  if (prior.kind !== "mixture") return 0;
   const { kind, components, support } = prior.mixture;
   const [low, high] = support;
   const ends = (low & 0xffff) + 65536 * (high & 0xffff);
@@ -75,7 +82,7 @@ function centreOf(prior: PartPrior): Centre {
 
 /** f of section 8.1. */
 export function partFingerprint(prior: PartPrior): number {
-  const axis = prior.kind === "channels" ? prior.axis : 0;
+  const axis = prior.kind === "mixture" ? 0 : (prior.axis ?? 0);
   const step = prior.kind === "mixture" ? 1 : (prior.step ?? 1);
   const a = kinds.indexOf(prior.kind) + 4 * centres.indexOf(centreOf(prior)) + 16 * axis;
   return (tableHash(prior) ^ rowsHash(prior) ^ Math.imul(bitsOf(step) ^ Math.imul(a, P2), P1)) >>> 0;
@@ -147,25 +154,45 @@ export function partCoding(
     if (dims[prior.axis] !== rows.length)
       fail("SHAPE_MISMATCH", `${rows.length} rows along axis ${prior.axis} of [${dims}]`);
     const { index, run } = rowsOfAxis(dims, prior.axis);
-    const coding = { rows, index, run, checked: index };
-    const { context } = prior;
-    if (context && context.channels !== rows.length)
-      fail("SHAPE_MISMATCH", `a context of ${context.channels} channels, a table of ${rows.length} rows`);
-    if (!context || isStatic) return coding;
-    const planes = planesOf(dims, prior.axis) ?? corrupted("planes of more than 2^22 positions under a context");
-    return { ...coding, turns: (symbols) => contextTurns(context, planes, rows, symbols) };
+    return underContext(prior, dims, { rows, index, run, checked: index }, isStatic);
   }
-  if (prior.kind === "rows") return { rows, index: prior.index, run: 1, checked: prior.index };
+  if (prior.kind === "rows")
+    return underContext(prior, dims, { rows, index: prior.index, run: 1, checked: prior.index }, isStatic);
   const { scales, scaleTable } = prior;
   if (corrections.length > 0 && scaleTable.length === 1) corrupted("a correction under a table of one row");
   const index = rowsOfScales(scales, scaleTable);
   for (const at of corrections) index[at] = correctedRow(scales[at], index[at], scaleTable);
-  return { rows, index, run: 1, checked: index };
+  return underContext(prior, dims, { rows, index, run: 1, checked: index }, isStatic);
+}
+
+const squeezed = (dims: readonly number[]) => dims.filter((d) => d !== 1);
+
+/** The same part under the context of its prior, where it has one and uses it. */
+function underContext(
+  prior: Exclude<PartPrior, { kind: "mixture" }>,
+  dims: readonly number[],
+  coding: PartCoding,
+  isStatic: boolean,
+): PartCoding {
+  const { kind, context, axis = 0 } = prior;
+  if (!context) return coding;
+  const { rows, index } = coding;
+  if (kind !== "channels" && prior.shape && `${squeezed(prior.shape)}` !== `${squeezed(dims)}`)
+    fail("SHAPE_MISMATCH", `scales [${prior.shape}], a part [${dims}]`);
+  if ((context.given === undefined) !== (kind === "channels"))
+    fail("WRONG_PRIOR", "a context for priors of another kind");
+  if (context.given && context.given.length !== rows.length)
+    fail("SHAPE_MISMATCH", `a context over ${context.given.length} rows, a table of ${rows.length}`);
+  if (context.channels !== dims[axis])
+    fail("SHAPE_MISMATCH", `a context of ${context.channels} channels, ${dims[axis]} in the shape`);
+  if (isStatic) return coding;
+  const planes = planesOf(dims, axis) ?? corrupted("planes of more than 2^22 positions under a context");
+  return { ...coding, turns: (symbols) => contextTurns(context, planes, rows, index, symbols) };
 }
 
 /** Bits of the symbols under a context prior: with its context, and with static rows. Escapes take the bytes of their numbers, too. */
 export function contextBits(
-  prior: PartPrior & { kind: "channels" },
+  prior: PartPrior,
   dims: readonly number[],
   symbols: ArrayLike<number>,
 ): { context: number; rows: number; escapes: number } {
