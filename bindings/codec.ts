@@ -2,7 +2,7 @@
 import * as abi from "./abi.js";
 import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { loadNetwork, type Network } from "./context-parameters.js";
-import { CodecError } from "./errors.js";
+import { CodecError, type ErrorCode } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
 import { agreed, checkOptions, type Form, NONE, writtenForm } from "./options.js";
@@ -20,7 +20,7 @@ import {
   Scales,
 } from "./prior.js";
 import { rateOf } from "./rate.js";
-import { inspectPacket, openPacket, Reader, readElements } from "./reader.js";
+import { inspectPacket, judgeFull, openPacket, Reader, readElements } from "./reader.js";
 import { type TableHandle, Tables } from "./tables.js";
 import {
   bytesOf,
@@ -362,6 +362,10 @@ class CodecImplementation implements Codec {
 
   inspect(packet: Uint8Array | ArrayBuffer): PacketInfo {
     return inspectPacket(this.#memory, bytesOf(packet, "packet"));
+  }
+
+  judge(bytes: Uint8Array | ArrayBuffer, totalBytes?: number): ErrorCode | undefined {
+    return judgeFull(this.#memory, bytesOf(bytes, "bytes"), totalBytes);
   }
 
   // ---- symbols without coding

@@ -19,6 +19,9 @@ const CODES: readonly ErrorCode[] = [
   "INVALID_PMF",
 ];
 
+/** What a code is called in a CodecError. */
+export const codeOf = (code: number): ErrorCode => CODES[code]!;
+
 /** Fields of assembly/codes.ts, by number, as messages call them. */
 const FIELDS = [
   "the packet",
@@ -64,7 +67,7 @@ export function throwFault(memory: FaultMemory, code: number, type?: string): ne
     const [name, step] = field === abi.FIELD_WEIGHT ? ["weight", 1 / 256] : ["mean", 1 / 64];
     throw new RangeError(`the guard is too wide for a mixture's ${name} of ${value}: at most ${step / 4} off`);
   }
-  throw new CodecError(CODES[code]!, messageOf(code, field, position, value, count, type));
+  throw new CodecError(codeOf(code), messageOf(code, field, position, value, count, type));
 }
 
 function messageOf(

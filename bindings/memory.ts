@@ -202,4 +202,8 @@ export class Memory {
   get faultCode(): number {
     return this.word(this.wasm.faultAddress(), 12);
   }
+
+  set faultCode(code: number) {
+    this.setWord(this.wasm.faultAddress(), 12, code);
+  }
 }

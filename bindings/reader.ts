@@ -3,7 +3,8 @@
  * written.
  */
 import * as abi from "./abi.js";
-import { CodecError } from "./errors.js";
+import { CodecError, type ErrorCode } from "./errors.js";
+import { codeOf } from "./faults.js";
 import { type Memory, PIECE } from "./memory.js";
 import { agreed, checkOptions } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
@@ -69,16 +70,37 @@ function judge(memory: Memory, packet: Uint8Array, form: number, limit: number, 
   const { length } = packet;
   // A block may have twice the bytes.
   if (length <= COPIED_UNSEEN || !memory.growsFor(kept ? 2 * length : length)) return;
+  const code = judgePieces(memory, inspect ? packet.subarray(0, FRONT) : packet, length, form, limit);
+  if (!inspect || (code !== abi.AGAIN && code !== abi.CORRUPTED)) memory.check(code);
+}
+
+/** Bytes that say how long a packet may be (docs/format.md 2.6). A piece may have so many. */
+const FRONT = 64;
+
+/** Judges the bytes that are there of a packet of `length` bytes. AGAIN: nothing is wrong with them, and more follow. */
+function judgePieces(memory: Memory, packet: Uint8Array, length: number, form: number, limit: number): number {
   const at = memory.wasm.pieceAddress();
   let code: number = abi.AGAIN;
-  for (let from = 0; code === abi.AGAIN && !(inspect && from > 0); ) {
+  for (let from = 0; code === abi.AGAIN && from < packet.length; ) {
     // The last piece has at least 16 bytes.
-    const to = length - from <= PIECE ? length : from + PIECE - 64;
+    const to = packet.length - from <= PIECE ? packet.length : from + PIECE - FRONT;
     memory.u8.set(packet.subarray(from, to), at);
     code = memory.wasm.judgePacket(to - from, from, length, form, limit);
     from = to;
   }
-  if (!inspect || (code !== abi.AGAIN && code !== abi.CORRUPTED)) memory.check(code);
+  return code;
+}
+
+/** `codec.judge`. */
+export function judgeFull(memory: Memory, packet: Uint8Array, total = packet.length): ErrorCode | undefined {
+  const whole = packet.length === total;
+  if (packet.length < total ? packet.length < FRONT : !whole)
+    throw new RangeError("judge takes all bytes, or the first 64");
+  memory.faultCode = abi.OK;
+  const code = judgePieces(memory, whole ? packet : packet.subarray(0, FRONT), total, abi.FORM_FULL, 0xffffffff);
+  // A fault of the front is noted at once, though it is returned behind the check.
+  const fault = code === abi.AGAIN ? memory.faultCode : code;
+  return fault ? codeOf(fault) : packet[1]! & abi.HAS_CHECK ? undefined : "CORRUPTED";
 }
 
 function load(

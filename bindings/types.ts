@@ -1,3 +1,5 @@
+import type { ErrorCode } from "./errors.js";
+
 /**
  * Element types a latent may have. `float32` is quantized by the codec; the integer types hold symbols.
  */
@@ -532,6 +534,17 @@ export interface Codec {
    * shapes.
    */
   inspect(packet: Uint8Array | ArrayBuffer): PacketInfo;
+  /**
+   * Judges a full packet, or the first bytes of one while the rest is on its way. It looks at the magic, at the numbers in the first 64 bytes (which bound the
+   * length: docs/format.md 2.6) and, if all bytes are there, at the checksum. It decodes nothing, and takes no memory.
+   *
+   * @param bytes - All bytes of the packet, or at least its first 64.
+   * @param totalBytes - Bytes of the whole packet. Default: `bytes` is all of it.
+   * @returns undefined if nothing is wrong. Otherwise `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED` or `CORRUPTED`, the last one also for a packet without a
+   * checksum: nothing vouches for its bytes.
+   * @throws RangeError if `bytes` are fewer than 64 of more, or `totalBytes` is less than their number.
+   */
+  judge(bytes: Uint8Array | ArrayBuffer, totalBytes?: number): ErrorCode | undefined;
   /** float32 latent -> symbols, as `encode` does it. */
   quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent;
   /** Symbols -> float32, as `decode` does it. */

@@ -93,3 +93,40 @@ export function reseal(bytes: Uint8Array, size: 2 | 4 = 4, seed = 0): Uint8Array
   for (let b = 0; b < size; b++) out[out.length - size + b] = sum >>> (8 * b);
   return out;
 }
+
+/**
+ * Damage to a stream: bits are flipped, bytes overwritten, inserted, removed or doubled, the end cut off; in 1 to 4 places. `spans` are the places, as
+ * [from, to) of the bytes before. What is inserted has an empty span.
+ */
+export function damageStream(bytes: Uint8Array, rng: Random): { bytes: Uint8Array; spans: [number, number][] } {
+  const spans: [number, number][] = [];
+  let out = bytes;
+  let end = bytes.length;
+  if (rng(6) === 0) {
+    end = rng(end + 1);
+    spans.push([end, bytes.length]);
+    out = bytes.slice(0, end);
+  }
+  // From the end, so that places before it stay what they are.
+  for (let count = 1 + rng(4); count > 0 && end > 0; count--) {
+    const from = rng(end);
+    const to = Math.min(end, from + 1 + rng(rng(4) ? 6 : 400));
+    end = from;
+    const middle = out.slice(from, to);
+    const noise = Uint8Array.from(middle, () => rng(2) * rng(256));
+    const flipped = middle.slice();
+    flipped[0] ^= 1 << rng(8);
+    const [span, ...pieces] = (
+      [
+        [[from, from + 1], flipped],
+        [[from, to], noise],
+        [[from, to]],
+        [[from, from], noise, middle],
+        [[to, to], middle, middle],
+      ] as [[number, number], ...Uint8Array[]][]
+    )[rng(5)];
+    spans.push(span);
+    out = new Uint8Array(Buffer.concat([out.subarray(0, from), ...pieces, out.subarray(to)]));
+  }
+  return { bytes: out, spans };
+}

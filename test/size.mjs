@@ -47,6 +47,7 @@ const parts = [
     await bundle('export * from "./dist/bindings/pool-source.js"'),
     18_900,
   ],
+  ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_500],
   ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 5_850],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
