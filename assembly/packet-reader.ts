@@ -73,6 +73,10 @@ export function beginPart(reader: usize, part: usize, sequence: bool): i32 {
   return OK;
 }
 
+/** Bytes that each symbol of the context limit stands for, and bytes that every context may take, beside 6 per element. */
+const SYMBOL_BYTES: u64 = 256;
+const FREE_BYTES: u64 = 1 << 22;
+
 // Decides whether the part's symbols come from its context, and how much memory that takes. Returns 0 or a code.
 function beginContext(reader: usize, part: usize): i32 {
   const flags = <usize>load<u32>(reader, READER_STATIC);
@@ -87,6 +91,10 @@ function beginContext(reader: usize, part: usize): i32 {
   if (symbols > limit) return failAt(LIMIT_EXCEEDED, FIELD_CONTEXT, symbols, limit);
   const bytes = contextBytes(part);
   if (bytes > 0xf0000000) return fail(LIMIT_EXCEEDED, FIELD_NONE);
+  // Planes of one row, or few channels under a wide network, take more memory than work.
+  const beside = FREE_BYTES + 6 * <u64>load<u32>(part, PART_COUNT);
+  if (bytes > beside + SYMBOL_BYTES * <u64>limit)
+    return failAt(LIMIT_EXCEEDED, FIELD_CONTEXT, 0, <u32>((bytes - beside) / SYMBOL_BYTES) + 1);
   store<u32>(reader, limit - symbols, READER_CONTEXT_LIMIT);
   store<u32>(part, <u32>bytes, PART_WORK_BYTES);
   return OK;

@@ -118,7 +118,9 @@ function messageOf(
         : `${position} symbols were not read`;
     case abi.LIMIT_EXCEEDED:
       if (field === abi.FIELD_CONTEXT)
-        return `${position} symbols under a context are more than maxContextElements allows (${count} are left); raise it if your model makes so many`;
+        return position
+          ? `${position} symbols under a context are more than maxContextElements allows (${count} are left); raise it if your model makes so many`
+          : `a context of this shape takes the memory of ${count} symbols, more than maxContextElements allows; raise it if your model has such shapes`;
       return field === abi.FIELD_COUNT
         ? position
           ? `${position} elements are more than maxElements; raise it if your model makes so many`

@@ -184,7 +184,8 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   maxElements?: number | undefined;
   /**
    * Most symbols that may be coded under a context prior; more are refused before memory is taken. Such a symbol takes
-   * about a hundred times the work of another. Default 2^20.
+   * about a hundred times the work of another. It bounds memory, too: a part under a context may take 256 bytes for each
+   * symbol of the limit and 4 MiB besides. Default 2^20.
    */
   maxContextElements?: number | undefined;
 }

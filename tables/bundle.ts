@@ -64,7 +64,10 @@ export interface BundleInput {
 
 /** How {@link Bundle.factorized} makes a prior. */
 export interface BundleFactorizedOptions extends FactorizedOptions {
-  /** Whether an entry's context is used. Default true. False gives static rows, which are faster and take more bytes. */
+  /**
+   * False: static rows, which are faster and take more bytes. True: the entry must have a context. Default: its context
+   * where it has one.
+   */
   context?: boolean;
 }
 
@@ -166,8 +169,8 @@ export class Bundle {
    * A prior of a factorized table, as `codec.factorized` makes it, or `codec.context` where the entry has a context; axis and
    * step are the entry's unless `options` says otherwise.
    *
-   * @throws RangeError for a name that is unknown or of another kind; what {@link table}, `codec.factorized` and
-   * `codec.context` throw.
+   * @throws RangeError for a name that is unknown or of another kind, and for `context: true` where the entry has none;
+   * what {@link table}, `codec.factorized` and `codec.context` throw.
    */
   factorized<P>(
     codec: TableLoader & {
@@ -178,11 +181,17 @@ export class Bundle {
     options: BundleFactorizedOptions = {},
   ): P {
     const { axis, step } = this.#kind(name, "factorized");
-    const { context = true, ...others } = options;
+    const { context, ...others } = options;
+    if (context !== undefined && typeof context !== "boolean")
+      throw new TypeError(`context must be true or false, not ${String(context)}`);
     const table = this.table(codec, name);
     const all = { ...(axis !== undefined && { axis }), step, ...others };
     const { parameters } = this.#found[this.#index(name)]!;
-    if (!context || parameters === undefined) return codec.factorized(table, all);
+    if (context && parameters === undefined)
+      throw new RangeError(
+        `context: ${JSON.stringify(name)} has none in this bundle; \`latentwire tables fit --context\` adds one, with --tables to a bundle`,
+      );
+    if (context === false || parameters === undefined) return codec.factorized(table, all);
     if (codec.context === undefined)
       throw new TypeError("codec has no context priors: say context: false for static rows");
     return codec.context(parameters, { ...all, table });

@@ -142,6 +142,9 @@ test("mistakes name the argument", () => {
   throwMistakes([
     [RangeError, "name", () => bundle.entry("nothing")],
     [RangeError, "name", () => bundle.factorized(codec, "main")],
+    [RangeError, "tables fit --context", () => bundle.factorized(codec, "hyper", { context: true })],
+    [TypeError, "context must be true or false", () => bundle.factorized(codec, "hyper", { context: "fast" as never })],
+    [TypeError, "context must be true or false", () => bundle.factorized(codec, "hyper", { context: null as never })],
     [RangeError, "name", () => bundle.gaussian(codec, "hyper", new Float32Array(1))],
     [TypeError, "bytes", () => readBundle("x" as never)],
     [TypeError, "entries", () => writeBundle(null as never)],

@@ -215,6 +215,50 @@ test("parameters that are refused leave no memory behind", () => {
 
 // ---- packets
 
+test("the limit of symbols bounds the memory: shapes that take more are refused before memory is taken", () => {
+  // One row of positions; two channels, so that each position has a state; both with the widest network.
+  const shapes = [
+    { channels: 1, dims: [1, 1, 1, 2 ** 20] },
+    { channels: 2, dims: [1, 2, 1, 2 ** 19] },
+    { channels: 2, dims: [1, 2, 2 ** 9, 2 ** 10] },
+  ];
+  for (const { channels, dims } of shapes)
+    for (const name of buildNames) {
+      const { codec, bytes } = watched(name);
+      const parameters = randomNetwork(random(71), { channels, active: channels, H: 128, Z: 8, taps: 12 });
+      const table = {
+        offsets: [0, 0].slice(0, channels),
+        cdfs: [0, 1].slice(0, channels).map(() => [0, 65535, 65536]),
+      };
+      const prior = codec.context(contextToBytes(parameters), { table });
+      const zeros = { type: "int8", dims, data: new Int8Array(productOf(dims)) };
+      // Static rows and no flag that says so: as a packet of an attacker.
+      const packet = codec.encode(zeros, codec.factorized(table), { lanes: 1, fingerprint: false, checksum: false });
+      codec.trim();
+      const before = bytes();
+      throwsCode(
+        () => codec.decode(packet, prior),
+        "LIMIT_EXCEEDED",
+        /a context of this shape takes the memory of \d+ symbols/,
+      );
+      assert.ok(bytes() - before < 8e6, `${bytes() - before} bytes for a packet that is refused`);
+    }
+
+  // The limit that the message names is enough, and one less is not.
+  const parameters = randomNetwork(random(72), { channels: 1, H: 128, Z: 8, taps: 12 });
+  const sample = contextSample(random(73), [1, 1, 1, 30_000], { parameters });
+  const { codec, bytes } = watched("simd");
+  const prior = sample.prior(codec);
+  const encoder = made("simd");
+  const packet = encoder.encode(sample.latent, sample.prior(encoder));
+  const decode = (maxContextElements: number) => codec.decode(packet, prior, { type: "int32", maxContextElements });
+  const refusal = throwsCode(() => decode(30_000), "LIMIT_EXCEEDED", /the memory of \d+ symbols/);
+  const named = Number(/memory of (\d+)/.exec(refusal.message)![1]);
+  throwsCode(() => decode(named - 1), "LIMIT_EXCEEDED");
+  sameNumbers(decode(named).data, sample.symbols, "with the limit that was named");
+  assert.ok(bytes() < 256 * named + 2 ** 22 + 2e6, `${bytes()} bytes`);
+});
+
 /** A packet may claim no more, so that the reference can follow. */
 const limits = { maxElements: 2048, maxContextElements: 900 };
 

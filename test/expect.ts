@@ -21,8 +21,10 @@ function hasCode(error: unknown, code: string | readonly string[], message: RegE
 }
 
 /** A CodecError of the package or a FormatError of the reference, with one of the codes. */
-export function throwsCode(call: () => unknown, code: string | readonly string[], message = /./): void {
-  hasCode(caught(call), code, message);
+export function throwsCode(call: () => unknown, code: string | readonly string[], message = /./): Error {
+  const error = caught(call);
+  hasCode(error, code, message);
+  return error as Error;
 }
 
 /** A caller's mistake: TypeError or RangeError, whose message names the argument. */
