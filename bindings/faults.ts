@@ -120,7 +120,7 @@ function messageOf(
       if (field === abi.FIELD_CONTEXT)
         return position
           ? `${position} symbols under a context are more than maxContextElements allows (${count} are left); raise it if your model makes so many`
-          : `a context of this shape takes the memory of ${count} symbols, more than maxContextElements allows; raise it if your model has such shapes`;
+          : `a context of this shape takes the memory of ${count} symbols, more than maxContextElements allows; raise it if your model makes such`;
       return field === abi.FIELD_COUNT
         ? position
           ? `${position} elements are more than maxElements; raise it if your model makes so many`

@@ -137,8 +137,7 @@ function load(
 const MAX_LISTED = 65536;
 
 function enlist<T>(list: T[], item: T): void {
-  if (list.length === MAX_LISTED)
-    throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes or static parts`);
+  if (list.length === MAX_LISTED) throw new CodecError("LIMIT_EXCEEDED", `more than ${MAX_LISTED} shapes`);
   list.push(item);
 }
 
