@@ -1,5 +1,5 @@
 // The projects of docs/examples: each is set up by the commands of its README, with the package from its tarball, and runs.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -38,6 +38,12 @@ async function setUp(name: string, skipped: RegExp, before?: (folder: string) =>
     assert.is(range, dependency === "latentwire" ? "*" : devDependencies[dependency], `${name}: ${dependency}`);
   before?.(folder);
 
+  return commandsOf(name, skipped);
+}
+
+/** Runs the README's commands in the example's copy. */
+async function commandsOf(name: string, skipped: RegExp): Promise<string[]> {
+  const folder = folderOf(name);
   const readme = readFileSync(join(folder, "README.md"), "utf8");
   const lines = /^```sh\n(.*?)^```$/ms.exec(readme)?.[1]?.trim().split("\n") ?? [];
   assert.is(lines[1], `cd docs/examples/${name}`);
@@ -45,6 +51,33 @@ async function setUp(name: string, skipped: RegExp, before?: (folder: string) =>
   const printed: string[] = [];
   for (const command of commands) if (!skipped.test(command)) printed.push(await run(command, folder));
   return printed;
+}
+
+/** A server that is started, and ended after `look`. It prints its address. */
+async function serving(child: ChildProcess, look: (url: string) => Promise<void>): Promise<void> {
+  try {
+    const url = await new Promise<string>((resolve, reject) => {
+      let printed = "";
+      const take = (chunk: unknown) => {
+        printed += chunk;
+        const [found] = /http:[^\s(]+/.exec(printed) ?? [];
+        if (found) resolve(found);
+      };
+      child.stdout?.on("data", take);
+      child.stderr?.on("data", take);
+      child.on("exit", () => reject(new Error(`the server has ended: ${printed}`)));
+    });
+    await look(url);
+  } finally {
+    child.kill();
+  }
+}
+
+async function seesEspresso(url: string): Promise<void> {
+  const said = await answer(url, /The server sees/);
+  assert.match(said, /^[12]\d{3} bytes sent; .*\nThe server sees: espresso \(\d\d %\)$/);
+  const refused = await fetch(`${url}/decode`, { method: "POST", body: "no packet" });
+  assert.equal([refused.status, (await refused.text()).split(":")[0]], [400, "NOT_A_PACKET"]);
 }
 
 test("node: a photograph's packet in a file, and the features that the other end makes of it", async () => {
@@ -101,28 +134,27 @@ test("vite-onnxruntime-web: the browser's packet, and the label that the Node se
       copyFileSync(join(runtime, "dist", file), join(into, "dist", file));
 
   const env = { ...process.env, PORT: "0" };
-  const server: ChildProcess = spawn(process.execPath, ["server.js"], { cwd: folder, env });
-  try {
-    const url = await new Promise<string>((resolve, reject) => {
-      let printed = "";
-      const take = (chunk: unknown) => {
-        printed += chunk;
-        const [found] = /http:\S+/.exec(printed) ?? [];
-        if (found) resolve(found);
-      };
-      server.stdout?.on("data", take);
-      server.stderr?.on("data", take);
-      server.on("exit", () => reject(new Error(`server.js has ended: ${printed}`)));
-    });
-    assert.match(
-      await answer(url, /The server sees/),
-      /^[12]\d{3} bytes sent; .*\nThe server sees: espresso \(\d\d %\)$/,
-    );
-    const refused = await fetch(`${url}/decode`, { method: "POST", body: "no packet" });
-    assert.equal([refused.status, (await refused.text()).split(":")[0]], [400, "NOT_A_PACKET"]);
-  } finally {
-    server.kill();
-  }
+  await serving(spawn(process.execPath, ["server.js"], { cwd: folder, env }), seesEspresso);
+});
+
+test("python-server: the same page, and the label that FastAPI answers", async () => {
+  if (executablePath === undefined) return console.log("skipped: no chromium");
+  const wheel = spawnSync(process.execPath, [from("bindings/python/wheel.mjs"), "--json"], { encoding: "utf8" });
+  if (wheel.status === 3) return console.log(`not required: ${wheel.stderr.trim().split("\n").pop()}`);
+  assert.is(wheel.status, 0, wheel.stderr);
+  const folder = folderOf("python-server");
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(from("docs/examples/python-server"), folder, {
+    recursive: true,
+    filter: (path) => !/venv|page|split|__pycache__|\.(onnx|lwb)$|labels/.test(path.slice(root.length)),
+  });
+  await commandsOf("python-server", /uvicorn server:app/);
+  const args = ["-m", "uvicorn", "server:app", "--port", "0"];
+  await serving(spawn(join(folder, "venv/bin/python"), args, { cwd: folder }), async (url) => {
+    await seesEspresso(url);
+    const large = await fetch(`${url}/decode`, { method: "POST", body: new Uint8Array(70_000) });
+    assert.is(large.status, 413);
+  });
 });
 
 test("worker-pool: Workers encode and decode, every latent is right", async () => {
@@ -141,7 +173,13 @@ test("worker-pool: Workers encode and decode, every latent is right", async () =
 
 test("every example is tested", () => {
   const names = readdirSync(from("docs/examples"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  assert.equal(names.map(({ name }) => name).sort(), ["compressai", "node", "vite-onnxruntime-web", "worker-pool"]);
+  assert.equal(names.map(({ name }) => name).sort(), [
+    "compressai",
+    "node",
+    "python-server",
+    "vite-onnxruntime-web",
+    "worker-pool",
+  ]);
 });
 
 test.after(async () => {
