@@ -18,9 +18,25 @@ import {
 } from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
-export * from "./families/context.js";
+export {
+  type AnchorParity,
+  type AutoregressiveDecoder,
+  type AutoregressiveModel,
+  autoregressive,
+  type ChannelGroupsDecoder,
+  type ChannelGroupsModel,
+  type CheckerboardDecoder,
+  type CheckerboardModel,
+  channelGroups,
+  checkerboard,
+  type ElicDecoder,
+  type ElicGroup,
+  type ElicModel,
+  elic,
+} from "./families/context.js";
 export * from "./families/hyperprior.js";
 export type { HyperDecoder, HyperModel, Net, ScaleTable, Tensors } from "./families/network.js";
+export * from "./families/variable-rate.js";
 export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Family, Format } from "./families/wire.js";
 export type { SessionLike, SessionTensor } from "./session.js";
 

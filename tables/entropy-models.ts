@@ -75,6 +75,7 @@ export function importModels(
   if (unknown !== undefined) none(`it has no entropy model ${unknown}; it has ${names.join(", ")}${unread}`);
   if (wanted.length > MAX_MODELS)
     throw new CodecError("LIMIT_EXCEEDED", `${wanted.length} entropy models, a bundle has at most ${MAX_MODELS}`);
+  const rated = [...tensors.keys()].some((path) => STEP_OF_GAIN.test(path));
   const models: ImportedModel[] = [];
   const failed: { name: string; error: CodecError }[] = [];
   // Of any bundle, however small.
@@ -82,7 +83,8 @@ export function importModels(
   for (const module of wanted) {
     const name = names[modules.indexOf(module)]!;
     try {
-      models.push(importModule(codec, module, name, bundle));
+      const model = importModule(codec, module, name, bundle);
+      models.push(rated && model.input.kind === "factorized" ? { ...model, notes: [...model.notes, RATED] } : model);
     } catch (error) {
       // Where a limit is reached the others would fail, too.
       if (!(error instanceof CodecError) || error.code === "LIMIT_EXCEEDED" || only.length > 0) throw error;
@@ -93,6 +95,11 @@ export function importModels(
   if (models.length === 0 && first) throw new CodecError(first.error.code, `${first.error.message}${unread}`);
   return { models, failed };
 }
+
+/** The network of CompressAI's variable-rate models from a gain to the step of z. */
+const STEP_OF_GAIN = /(?:^|\.)gayn2zqstep\.0\.weight$/;
+const RATED =
+  "the model's step of z follows the gain, and the file does not say for which gain its rows are; step 1 was written. compressai_export.py makes a table with its step for each level";
 
 /** Entries of a bundle, docs/tables.md section 2. */
 const MAX_MODELS = 4096;
@@ -194,6 +201,11 @@ function tableOfBuffers(tensors: Tensors, name: string): TableJson {
     if (!(count >= 2 && count <= width)) invalid(`row ${r} is to have ${count} of ${width} numbers`);
     return Array.from(numbers.subarray(r * width, r * width + count));
   });
+  const precision = Math.log2(cdfs[0]?.at(-1) ?? 0);
+  if (precision !== 16 && Number.isInteger(precision) && cdfs.every((row) => row.at(-1) === 2 ** precision))
+    invalid(
+      `its rows end at ${2 ** precision}: they have a precision of ${precision} bits (entropy_coder_precision), latentwire and CompressAI's own coder have 16; in Python, make the model with entropy_coder_precision=16, load the weights and call update(force=True)`,
+    );
   return { offsets: [...offsets], cdfs };
 }
 

@@ -71,6 +71,14 @@ test("priors out of a checkpoint write and read CompressAI's own strings", () =>
   assert.is(Buffer.from(encoded(hyper, gaussian)).toString("hex"), hyper.string);
 });
 
+test("a bottleneck whose step follows the gain: step 1 is written, and that is said", () => {
+  assert.equal(imported(npz())[0].notes, []);
+  const rated = npz({ "gayn2zqstep.0.weight": float32([1, 1], [1]) }, "");
+  const [{ notes, input }] = imported(rated);
+  assert.match(notes[0], /step of z follows the gain.*step 1 was written/);
+  assert.equal(input.kind, "factorized");
+});
+
 test("a model saved before update() is rebuilt, to the tables that update() makes, and that is said", () => {
   const models = imported(file("not-updated.pth"));
   assert.equal(
@@ -170,6 +178,9 @@ test("buffers that are no table are INVALID_TABLE, and the model is named", () =
     { quantiles: float32([1, 1, 3], [-5, 0, 5]) },
   ];
   for (const change of broken) throwsCode(() => imported(npz(change)), "INVALID_TABLE", /^eb: /);
+  const coarse = int32([2, 4], [0, 1000, 2000, 4096, 0, 100, 4096, 0]);
+  const message = /^eb: its rows end at 4096: they have a precision of 12 bits/;
+  throwsCode(() => imported(npz({ _quantized_cdf: coarse })), "INVALID_TABLE", message);
   throwsCode(() => imported(npz({ quantiles: float32([2, 1, 3], [1, Number.NaN, 1, 1, 1, 1]) })), "NON_FINITE");
   throwsCode(() => imported(npz({ _offset: float32([2], [0.5, 1]) })), "INVALID_FILE");
 });

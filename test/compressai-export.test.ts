@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, type TableJson } from "latentwire";
 import { readBundle } from "latentwire/bundle";
+import { loadModel } from "latentwire/model";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -98,21 +99,27 @@ test("the export of a real model: its networks run, its tables write CompressAI'
       stdio: ["ignore", "ignore", "pipe"],
     });
     const expected = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
-    const { report, joint, zString, yString } = expected;
+    const { zString, yString } = expected;
+    for (const name of ["meanScale", "joint", "scale", "rated", "asked", "trusted", "allowed"])
+      assert.is(expected[name].code, 0, `${name}: ${expected[name].said}`);
+    const { report } = expected.meanScale;
+    const joint = expected.joint.report;
     assert.equal(Object.keys(report.networks).sort(), ["g_a", "g_s", "h_a", "h_s"]);
-    assert.equal(report.networks.g_a.input, [null, 3, null, null]);
-    const jointNetworks = ["context_prediction", "entropy_parameters", "g_a", "g_s", "h_a", "h_s"];
-    assert.equal(Object.keys(joint.networks).sort(), jointNetworks);
+    assert.equal(report.networks.g_a.inputs, { x: [null, 3, null, null] });
+    assert.equal(report.networks.h_s.outputs, { scales: [null, 8, null, null], means: [null, 8, null, null] });
+    assert.equal(Object.keys(joint.networks).sort(), ["g_a", "g_s", "h_a", "h_s", "pixel"]);
     assert.equal([report.updated, joint.updated], [false, true]);
+    assert.equal([report.models.model.family, joint.models.model.family], ["meanScale", "autoregressive"]);
 
     const bundle = readBundle(readFileSync(join(folder, "mean-scale/model.lwb")));
     const { h_s } = bundle.meta.networks as Record<string, unknown>;
     assert.equal(h_s, report.networks.h_s, "the bundle says which networks there are");
     const floats = ({ dims, data }: Flat) => ({ type: "float32", dims, data: Float32Array.from(data) });
-    const runOnnx = async (name: string, input: Flat) => {
-      const session = await InferenceSession.create(join(folder, "mean-scale", `${name}.onnx`));
+    const runOnnx = async (name: string, input: Flat, model = "mean-scale") => {
+      const session = await InferenceSession.create(join(folder, model, `${name}.onnx`));
       const tensor = new Tensor("float32", Float32Array.from(input.data), input.dims);
-      return (await session.run({ input: tensor })).output;
+      const found = await session.run({ [session.inputNames[0]]: tensor });
+      return session.outputNames.map((output) => found[output].data as Float32Array);
     };
     // Networks agree to rounding; another size than the one they were exported with.
     const close = (actual: ArrayLike<number>, wanted: Flat, within: number) => {
@@ -120,8 +127,8 @@ test("the export of a real model: its networks run, its tables write CompressAI'
       for (let i = 0; i < actual.length; i++) assert.ok(Math.abs(actual[i] - wanted.data[i]) < within, `${actual[i]}`);
     };
     const scaled = { ...expected.y, data: expected.y.data.map((v: number) => v / 40) };
-    close((await runOnnx("g_a", expected.image)).data as Float32Array, scaled, 1e-4);
-    close((await runOnnx("h_a", expected.y)).data as Float32Array, expected.z, 1e-3);
+    close((await runOnnx("g_a", expected.image))[0], scaled, 1e-4);
+    close((await runOnnx("h_a", expected.y))[0], expected.z, 1e-3);
 
     const bare = { stream: "compressai", header: "none" } as const;
     const hyper = bundle.factorized(codec, "entropy_bottleneck");
@@ -130,13 +137,54 @@ test("the export of a real model: its networks run, its tables write CompressAI'
     const main = bundle.gaussian(codec, "gaussian_conditional", Float32Array.from(expected.scales.data), { means });
     assert.is(Buffer.from(codec.encode(floats(expected.y), main, bare)).toString("hex"), yString);
     const zHat = codec.decode(new Uint8Array(Buffer.from(zString, "hex")), hyper, { ...bare, dims: expected.z.dims });
-    const parameters = (await runOnnx("h_s", { dims: zHat.dims, data: [...zHat.data] })).data as Float32Array;
-    const [scales, offsets] = [parameters.slice(0, parameters.length / 2), parameters.slice(parameters.length / 2)];
+    const [scales, offsets] = await runOnnx("h_s", { dims: zHat.dims, data: [...zHat.data] });
     close(scales, expected.scales, 1e-4);
     close(offsets, expected.means, 1e-4);
     const yHat = codec.decode(new Uint8Array(Buffer.from(yString, "hex")), main, { ...bare, dims: expected.y.dims });
     sameNumbers(yHat.data, Float32Array.from(expected.yHat.data));
-    close((await runOnnx("g_s", expected.yHat)).data as Float32Array, expected.xHat, 1e-3);
+    close((await runOnnx("g_s", expected.yHat))[0], expected.xHat, 1e-3);
+
+    // loadModel puts it together: CompressAI's two strings, from y with its scales.
+    const model = await loadModel(join(folder, "mean-scale"), { codec, runtime: { InferenceSession } });
+    const recorded = { h_s: () => ({ scales: floats(expected.scales), means: floats(expected.means) }) };
+    const { packet, shape } = await model.family.encode(codec, { ...model.model, ...recorded }, floats(expected.y), {
+      format: "strings",
+    });
+    assert.equal(
+      packet.map((string) => Buffer.from(string).toString("hex")),
+      [yString, zString],
+    );
+    assert.equal(shape, expected.z.dims.slice(2));
+
+    // The scale hyperprior gives |y| to h_a.
+    const six = expected.y.data.slice(0, (6 / 8) * expected.y.data.length);
+    close((await runOnnx("h_a", { dims: [1, 6, 4, 8], data: six }, "scale"))[0], expected.zOfMagnitudes, 1e-3);
+
+    // A bottleneck whose step follows the gain: a table for each level, with its step.
+    const rated = readBundle(readFileSync(join(folder, "rated/model.lwb")));
+    const names = Array.from({ length: 8 }, (_, k) => `entropy_bottleneck.level${k}`);
+    assert.equal(expected.rated.report.models.model.prior, names);
+    const { z, string, step } = expected.ratedZ;
+    assert.is(rated.entry(names[2]).step, step);
+    const coded = codec.encode(floats(z), rated.factorized(codec, names[2]), bare);
+    assert.is(Buffer.from(coded).toString("hex"), string);
+    // The checkpoint's own table was made for that level.
+    assert.equal(rated.table(codec, "entropy_bottleneck").bytes(), rated.table(codec, names[2]).bytes());
+    assert.equal(expected.rated.report.leftOut, {});
+
+    // What is left out is named, and the exit code says so.
+    assert.is(expected.tail.code, 1);
+    assert.match(expected.tail.said, /left out: head\..*--allow-missing/);
+    assert.match(expected.tail.report.leftOut.head, /--module exports it/);
+    assert.equal(expected.tail.report.parameters, ["temperature"]);
+    assert.equal(Object.keys(expected.asked.report.networks).sort(), ["g_a", "head"]);
+    assert.equal(expected.asked.report.networks.head.inputs, { input: [1, 6] });
+    assert.is(expected.unknown.code, 1);
+    assert.match(expected.unknown.said, /no such module; it has .*head/);
+    assert.is(expected.pickled.code, 1);
+    assert.match(expected.pickled.said, /only weights are loaded.*--trust-pickle.*can run any code/);
+    assert.is(expected.coarse.code, 1);
+    assert.match(expected.coarse.said, /entropy_bottleneck: its tables have a precision of 12 bits/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

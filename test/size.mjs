@@ -33,13 +33,14 @@ const parts = [
   ['"latentwire", bundled, SIMD Wasm inside', await bundle('export * from "latentwire"'), 44_400],
   ['"latentwire/scalar", bundled', await bundle('export * from "latentwire/scalar"'), 19_300],
   ['"latentwire/javascript", bundled', await bundle('export * from "latentwire/javascript"'), 28_400],
-  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 7_400],
+  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 8_100],
   [
     "its two halves of a split model alone",
     await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
     2_150,
   ],
   ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_000],
+  ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_000],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 47_300],
   ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 46_000],
   [

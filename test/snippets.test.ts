@@ -3,6 +3,7 @@
 //
 //   <!-- run: needs model -->   its folder has the three-channel model of bench/model and a photograph:
 //                               encoder.onnx, decoder.onnx, model.lwb, photo.jpg
+//   <!-- run: needs exported --> its folder has exported/NAME, as compressai_export.py writes it, for every family
 //   <!-- run: browser -->       on a page in Chromium, through Vite; it has the model, too
 //   <!-- run: server -->        the program does not end; snippets marked "after server" run beside it
 //   <!-- run: after NAME -->    in the folder of the snippet of this page whose first line is "// NAME"
@@ -13,12 +14,14 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { transformSync } from "esbuild";
+import { create } from "latentwire";
 import sharp from "sharp";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createServer as createVite } from "vite";
 import { writeNpy } from "../tables/npy.js";
 import { closeChromium, executablePath, visit } from "./chromium.js";
+import { writeExported } from "./exported.js";
 import { root, run, scratchProject } from "./pack.js";
 
 interface Snippet {
@@ -38,7 +41,7 @@ interface Snippet {
 
 const RUN = ["js", "mjs", "ts", "sh", "html"];
 const NOT_RUN = ["", "json", "python"];
-const MARKS = /^(browser|needs model|server|after \S+)$/;
+const MARKS = /^(browser|needs model|needs exported|server|after \S+)$/;
 
 function snippetsOf(page: string): Snippet[] {
   const text = readFileSync(join(root, page), "utf8");
@@ -199,6 +202,7 @@ for (const [i, snippet] of snippets.entries()) {
     const hasModel = needsBrowser || marks.includes("needs model");
     const folder = shared ?? (await prepare(join(project, "snippets", String(i)), hasModel));
     folders.set(snippet, folder);
+    if (marks.includes("needs exported")) writeExported(join(folder, "exported"), await create());
     await (needsBrowser ? runInBrowser : language === "sh" ? runLines : runProgram)(snippet, folder);
     ran++;
   });

@@ -1,15 +1,18 @@
 /** Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
+import type { SessionLike } from "../session.js";
 import { channels, checkerboardHalf as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
-import type { Latent, TensorLike, TensorView } from "../types.js";
+import type { Latent, SequenceOptions, SequenceWriter, TensorLike, TensorView } from "../types.js";
 import {
   both,
+  checkSameDims,
   gaussian,
   type HyperDecoder,
   type HyperModel,
   hyper,
   type Net,
   network,
+  type ScaleTable,
   slice,
   type Tensors,
 } from "./network.js";
@@ -48,6 +51,13 @@ export interface ChannelGroupsDecoder extends HyperDecoder {
   readonly groups: readonly number[];
   /** Per group: `psi` and, except for the first, `y_hat` (the channels before) -> `scales`, `means` of the group. */
   readonly nets: readonly Net[];
+  /**
+   * Latent residual prediction (Minnen 2020; TCM, CCA), per group: `y_group` (the group as decoded), `psi`, `y_hat` and,
+   * if the group's net has an output of this name, `support` -> `refined`, which takes the place of `y_group`.
+   */
+  readonly refine?: readonly Net[];
+  /** Whether CompressAI's strings are one for all groups, as in TCM and CCA. Packets are the same. Default false. */
+  readonly oneString?: boolean;
 }
 
 /** A channel-group model, as the encoder needs it. */
@@ -58,12 +68,44 @@ export interface ChannelGroupsModel extends ChannelGroupsDecoder, HyperModel {}
  */
 export const channelGroups: Family<ChannelGroupsModel, ChannelGroupsDecoder> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
-  code: (wire, model, y) =>
-    codeGroups(wire, model, y, model.groups, async (k, inputs, group) => {
-      const found = await network(model.nets[k]!, `nets[${k}]`, both)(inputs);
-      return wire.codeConditional(gaussian(wire, model, found, group), group);
-    }),
+  code: (wire, model, y) => {
+    const { refine, oneString } = model;
+    const joined = oneString && wire.format === "strings";
+    let piece: SequenceWriter["next"] | undefined;
+    return codeGroups(wire, model, y, model.groups, async (k, inputs, group) => {
+      const net = model.nets[k]!;
+      const more = refine && (net as Partial<SessionLike>).outputNames?.includes("support") ? ["support"] : [];
+      const found = await network<"scales" | "means" | "support">(net, `nets[${k}]`, [...both, ...(more as [])])(
+        inputs,
+      );
+      // Begun here, because z comes before it.
+      if (joined) piece ??= wire.sequence(rowsOf(model));
+      const coded = piece
+        ? codePiece(piece, found, group)
+        : wire.codeConditional(gaussian(wire, model, found, group), group);
+      if (!refine) return coded;
+      const given = { ...inputs, y_group: coded, ...(found.support && { support: found.support }) };
+      const { refined } = await network(refine[k]!, `refine[${k}]`, ["refined"])(given);
+      checkSameDims("what refine gave", refined, coded.dims);
+      return refined as Latent<Float32Array>;
+    });
+  },
 });
+
+/** Codes a group of one image as the next piece of a sequence. */
+function codePiece(
+  piece: SequenceWriter["next"],
+  { scales, means }: Record<"scales" | "means", TensorLike>,
+  group: TensorView | undefined,
+): Latent<Float32Array> {
+  const coded = zeros(scales.dims);
+  checkSameDims("the means", means, scales.dims);
+  checkSameDims("the latent", group, scales.dims);
+  const values = new Float32Array(coded.data.length);
+  if (group) gather(spanOf(group, "y"), values);
+  piece(values, scales.data as Float32Array, means.data as Float32Array, coded.data);
+  return coded;
+}
 
 /** The two networks of a group of {@link ElicDecoder}. */
 export interface ElicGroup {
@@ -150,6 +192,8 @@ async function codeHalves(
   return y_hat;
 }
 
+const rowsOf = ({ table, scaleTable }: ScaleTable): SequenceOptions => ({ table, scaleTable });
+
 const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   type: "float32",
   dims: [...dims],
@@ -193,42 +237,69 @@ export interface AutoregressiveModel extends AutoregressiveDecoder, HyperModel {
 export const autoregressive: Family<AutoregressiveModel, AutoregressiveDecoder> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
   async code(wire, model, y) {
-    const { channels: c, kernel: k = 5, table, scaleTable } = model;
-    if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${k}`);
     const { psi } = await hyper(wire, model, y, ["psi"]);
-    const [n, p, h, w] = psi.dims as [number, number, number, number];
-    const known = zeros([n, c, h, w]);
-    if (y && !sameDims(y.dims, known.dims))
-      throw new CodecError("SHAPE_MISMATCH", `y is [${y.dims}], psi and the channels ask for [${known.dims}]`);
-
-    // Nothing is allocated per pixel, except by the network.
-    const crop = zeros([1, c, k, k]);
-    const point = zeros([1, p, 1, 1]);
-    const inputs = { y_hat: crop, psi: point };
-    const values = new Float32Array(c);
-    const restored = new Float32Array(c);
-    const run = network(model.pixel, "pixel", both);
-    const code = wire.sequence({ table, scaleTable });
-    const plane = h * w;
-    for (let b = 0; b < n; b++) {
-      for (let at = 0; at < plane; at++) {
-        neighbourhood(known, b, at, k, crop.data);
-        pixelAt(psi.data as Float32Array, b * p * plane + at, plane, point.data);
-        const { scales, means } = await run(inputs);
-        const [sigmas, centres] = [scales.data as Float32Array, means.data as Float32Array];
-        if (sigmas.length !== c || centres.length !== c)
-          throw new CodecError(
-            "SHAPE_MISMATCH",
-            `pixel gave scales [${scales.dims}] and means [${means.dims}], [1,${c},1,1] are wanted`,
-          );
-        if (y) pixelAt(y.data as Float32Array, b * c * plane + at, plane, values);
-        code(values, sigmas, centres, restored);
-        for (let i = 0; i < c; i++) known.data[(b * c + i) * plane + at] = restored[i]!;
-      }
-    }
-    return known;
+    return codePixels(wire, model, psi, y);
   },
 });
+
+const PARAMETERS = ["scales", "means", "offsets"] as const;
+
+/** What the pixels of a variable-rate model need besides: an input of its network, and its way of coding a pixel. */
+export interface PixelRule {
+  readonly inputs: Tensors;
+  readonly wanted: readonly string[];
+  /** Codes C values with the network's outputs. `restored` gets what the decoder sees. */
+  code(next: SequenceWriter["next"], values: Float32Array, found: Tensors, restored: Float32Array): void;
+}
+
+const plainPixels: PixelRule = {
+  inputs: {},
+  wanted: both,
+  code: (next, values, { scales, means }, restored) =>
+    next(values, scales!.data as Float32Array, means!.data as Float32Array, restored),
+};
+
+/** Codes y pixel by pixel, after z. */
+export async function codePixels(
+  wire: Wire,
+  model: AutoregressiveDecoder,
+  psi: TensorLike,
+  y: TensorLike | undefined,
+  rule: PixelRule = plainPixels,
+): Promise<Latent<Float32Array>> {
+  const { channels: c, kernel: k = 5 } = model;
+  if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${k}`);
+  const [n, p, h, w] = psi.dims as [number, number, number, number];
+  const known = zeros([n, c, h, w]);
+  if (y && !sameDims(y.dims, known.dims))
+    throw new CodecError("SHAPE_MISMATCH", `y is [${y.dims}], psi and the channels ask for [${known.dims}]`);
+
+  // Nothing is allocated per pixel, except by the network.
+  const crop = zeros([1, c, k, k]);
+  const point = zeros([1, p, 1, 1]);
+  const inputs = { y_hat: crop, psi: point, ...rule.inputs };
+  const values = new Float32Array(c);
+  const restored = new Float32Array(c);
+  const run = network(model.pixel, "pixel", rule.wanted);
+  const next = wire.sequence(rowsOf(model));
+  const plane = h * w;
+  for (let b = 0; b < n; b++) {
+    for (let at = 0; at < plane; at++) {
+      neighbourhood(known, b, at, k, crop.data);
+      pixelAt(psi.data as Float32Array, b * p * plane + at, plane, point.data);
+      const found: Tensors = await run(inputs);
+      for (const name of PARAMETERS) {
+        const tensor = found[name];
+        if (tensor && (tensor.data as Float32Array).length !== c)
+          throw new CodecError("SHAPE_MISMATCH", `pixel gave ${name} [${tensor.dims}], [1,${c},1,1] is wanted`);
+      }
+      if (y) pixelAt(y.data as Float32Array, b * c * plane + at, plane, values);
+      rule.code(next, values, found, restored);
+      for (let i = 0; i < c; i++) known.data[(b * c + i) * plane + at] = restored[i]!;
+    }
+  }
+  return known;
+}
 
 /** Copies the channels of one position. */
 function pixelAt(data: Float32Array, first: number, plane: number, out: Float32Array): void {

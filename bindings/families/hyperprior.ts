@@ -11,7 +11,7 @@ import {
   network,
   type ScaleTable,
 } from "./network.js";
-import { type Family, family } from "./wire.js";
+import { codeLevel, type Family, family } from "./wire.js";
 
 /** One prior, no network. */
 export interface FactorizedModel {
@@ -158,11 +158,7 @@ export const gain: Family<GainModel, GainDecoder, GainOptions> = /* @__PURE__ */
   extras: ["level"],
   async code(wire, model, y, options) {
     const { gains, inverseGains, zGains, inverseZGains } = model;
-    const given = options?.level;
-    const told = wire.format === "packet";
-    if ((y || !told) && gains[given!] === undefined)
-      throw new RangeError(`level must be one of 0 .. ${gains.length - 1}, not ${given}`);
-    const level = told ? wire.codeNumber(gains.length, given) : given!;
+    const level = codeLevel(wire, gains.length, y !== undefined, options?.level);
     const scaled = y && multiplied(y, gains[level]!, "gains");
     const z = y && (await network((model as GainModel).h_a, "h_a", ["z"])({ y: zGains ? y : scaled! })).z;
     const coded = wire.codeFactorized(model.prior, zGains && z ? multiplied(z, zGains[level]!, "zGains") : z);

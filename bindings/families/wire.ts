@@ -211,6 +211,14 @@ function fromCompressAI<T>(s: readonly T[], hyper: number): T[] {
   return [...s.slice(first).reverse(), ...s.slice(0, first)];
 }
 
+/** The level of a model with many rates, at both ends: the first symbol of a packet; with strings the option. */
+export function codeLevel(wire: Wire, count: number, encodes: boolean, given: number | undefined): number {
+  const told = wire.format === "packet";
+  if ((encodes || !told) && !(Number.isInteger(given) && given! >= 0 && given! < count))
+    throw new RangeError(`level must be one of 0 .. ${count - 1}, not ${given}`);
+  return told ? wire.codeNumber(count, given) : given!;
+}
+
 /** A prior of one row, in which all numbers below `limit` are equally likely. */
 function uniform(codec: Codec, limit: number): Prior {
   const cdf = Array.from({ length: limit + 1 }, (_, k) => Math.floor((k * 65535) / limit));
