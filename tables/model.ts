@@ -65,7 +65,7 @@ export interface LoadedModel {
   readonly name: string;
   /** The family's value in `latentwire/onnx`, to be called with {@link model}. */
   // biome-ignore lint/suspicious/noExplicitAny: which model a family takes is known when the folder is read
-  readonly family: Family<any, any, any>;
+  readonly family: Family<any, any, Partial<VariableRateOptions>>;
   /** What the family calls: sessions, priors, rows, numbers. */
   readonly model: Readonly<Record<string, unknown>>;
   /** All tables of the folder. `bundle.meta.parameters` has the model's numbers outside of networks. */

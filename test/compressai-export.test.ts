@@ -10,6 +10,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sameNumbers } from "./expect.js";
+import { hexOf } from "./family-cases.js";
 import { root } from "./pack.js";
 
 const codec = await create();
@@ -150,10 +151,7 @@ test("the export of a real model: its networks run, its tables write CompressAI'
     const { packet, shape } = await model.family.encode(codec, { ...model.model, ...recorded }, floats(expected.y), {
       format: "strings",
     });
-    assert.equal(
-      packet.map((string) => Buffer.from(string).toString("hex")),
-      [yString, zString],
-    );
+    assert.equal(packet.map(hexOf), [yString, zString]);
     assert.equal(shape, expected.z.dims.slice(2));
 
     // The scale hyperprior gives |y| to h_a.

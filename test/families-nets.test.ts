@@ -62,8 +62,8 @@ test("autoregressive: one output with scales and means, as CompressAI's entropy_
   assert.equal(await autoregressive.decode(codec, { ...raster, pixel: joined }, packet), expected.latent);
 
   const wide = { ...raster, pixel: () => ({ ...pixel(), means: tensor([1, 8, 1, 1], () => 0) }) };
-  await rejects(autoregressive.encode(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] are wanted/);
-  await rejects(autoregressive.decode(codec, wide, packet), "SHAPE_MISMATCH", /are wanted/);
+  await rejects(autoregressive.encode(codec, wide, y), "SHAPE_MISMATCH", /means \[1,8,1,1\], \[1,4,1,1\] is wanted/);
+  await rejects(autoregressive.decode(codec, wide, packet), "SHAPE_MISMATCH", /is wanted/);
   await rejects(autoregressive.encode(codec, { ...raster, kernel: 4 }, y), RangeError, /kernel must be odd/);
 });
 

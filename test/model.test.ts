@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), "latentwire-model-"));
 writeExported(folder, codec);
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
-const image = tensor([1, 3, 64, 64], (i) => 128 + 100 * Math.sin(i / 7) + 27 * Math.cos(i / 191));
+const image = tensor([1, 3, 32, 64], (i) => 128 + 100 * Math.sin(i / 7) + 27 * Math.cos(i / 191));
 const gains = (bundle: { meta: Readonly<Record<string, unknown>> }) => {
   const { gains, inverse_gains } = bundle.meta.parameters as Record<string, number[][]>;
   return { gains, inverseGains: inverse_gains };
@@ -29,7 +29,6 @@ for (const name of EXPORTED.filter((one) => one !== "parts"))
   test(`${name}: image to packet to image, packet and strings`, async () => {
     const base = join(folder, name);
     const model = name === "gain" ? gains(readBundle(readFileSync(join(base, "model.lwb")))) : undefined;
-    const whole = await loadModel(base, { codec, runtime, model });
     const encoder = await loadModel(base, { codec, runtime: runtime.InferenceSession, side: "encoder", model });
     const decoder = await loadModel(pathToFileURL(base), { codec, runtime, side: "decoder", model });
     assert.is(encoder.g_s, undefined);
@@ -39,11 +38,10 @@ for (const name of EXPORTED.filter((one) => one !== "parts"))
     assert.ok(new Set(latent.data).size > 5, "the latent is not empty");
     assert.equal(await decoder.family.decode(codec, decoder.model, packet), latent);
     const picture = await decoder.decode(packet);
-    assert.equal(picture, await whole.decode(packet));
     assert.is(picture.dims[0], 1);
-    const strings = await whole.encode(image, { format: "strings", ...level });
+    const strings = await encoder.encode(image, { format: "strings", ...level });
     assert.equal(strings.latent, latent);
-    const again = await whole.family.decode(codec, whole.model, strings.packet, { shape: strings.shape, ...level });
+    const again = await decoder.family.decode(codec, decoder.model, strings.packet, { shape: strings.shape, ...level });
     assert.equal(again, latent);
     if (name === "slices") assert.is(strings.packet.length, 2, "one string for all slices, one for z");
   });
@@ -72,7 +70,8 @@ test("read brings the files, from wherever they are", async () => {
     "model.lwb",
     "nonanchor.onnx",
   ]);
-  assert.ok((await model.encode(image)).packet.length > 100);
+  const { packet, latent } = await model.encode(image);
+  assert.equal(await model.family.decode(codec, model.model, packet), latent);
 });
 
 test("what is wrong with a folder or an argument is said", async () => {
