@@ -8,6 +8,7 @@ import type {
   EncodeOptions,
   FactorizedOptions,
   GaussianOptions,
+  GivenContextOptions,
   IndexedOptions,
   Latent,
   LatentData,
@@ -66,6 +67,12 @@ export interface PoolPrior {
   readonly table: Table;
 }
 
+/** A context prior over another prior of a pool. */
+export interface PoolGivenContextOptions extends Omit<GivenContextOptions, "over"> {
+  /** From `gaussian` or `indexed` of a pool. */
+  over: PoolPrior;
+}
+
 /** What every task takes. */
 export interface TaskOptions {
   /** Cancels the task. A waiting one is dropped. One under way is finished by its worker, and its result is dropped. */
@@ -101,7 +108,7 @@ export interface Pool {
   /** As `codec.factorized`. Each worker is sent the table once. */
   factorized(table: TableSource, options?: FactorizedOptions): PoolPrior;
   /** As `codec.context`. Each worker is sent table and parameters once. */
-  context(parameters: Uint8Array, options: ContextOptions): PoolPrior;
+  context(parameters: Uint8Array, options: ContextOptions | PoolGivenContextOptions): PoolPrior;
   /** As `codec.gaussian`. Scales and means are copied to a worker with the first of successive tasks that share the prior. */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): PoolPrior;
   /** As `codec.indexed`. Rows and means are copied to a worker with the first of successive tasks that share the prior. */

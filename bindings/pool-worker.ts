@@ -33,8 +33,9 @@ export interface WireTask {
 export interface WirePrior {
   readonly kind: Prior["kind"];
   readonly fingerprint: string;
-  /** The name of a context prior's parameters. */
+  /** The name of a context prior's parameters, and its axis where it is over this prior. */
   readonly network?: string | undefined;
+  readonly axis?: number | undefined;
   /** Scales or rows. */
   readonly values?: unknown;
   readonly options: object;
@@ -70,12 +71,16 @@ const networks = new Map<string, Uint8Array>();
 let prior: Prior | undefined;
 let refused: unknown;
 
-function priorOf({ kind, fingerprint, network, values, options }: WirePrior): Prior {
+function priorOf({ kind, fingerprint, network, axis, values, options }: WirePrior): Prior {
   const table = tables.get(fingerprint) as Table;
   if (kind === "factorized") return codec.factorized(table, options);
-  if (network !== undefined) return codec.context(networks.get(network)!, { ...options, table });
-  if (kind === "indexed") return codec.indexed(table, values as ArrayLike<number>, options);
-  return codec.gaussian(values as TensorLike, { ...options, table });
+  const parameters = network === undefined ? undefined : networks.get(network);
+  if (kind === "context") return codec.context(parameters!, { ...options, table });
+  const over =
+    kind === "indexed"
+      ? codec.indexed(table, values as ArrayLike<number>, options)
+      : codec.gaussian(values as TensorLike, { ...options, table });
+  return network === undefined ? over : codec.context(parameters!, { over, axis });
 }
 
 function perform({ prior: wire, encode, decode }: WireTask): Reply {

@@ -9,10 +9,10 @@ import { codecOf, readyFrom } from "./instantiate.js";
 import { checkOptions } from "./options.js";
 import { Queue, type QueuedPrior } from "./pool-queue.js";
 import { processors } from "./pool-threads.js";
-import type { Pool, PoolOptions, PoolPrior } from "./pool-types.js";
+import type { Pool, PoolGivenContextOptions, PoolOptions, PoolPrior } from "./pool-types.js";
 import type { Network, Start, WirePrior } from "./pool-worker.js";
 import { bytesOf, floatSpan, type Span, spanOf, tag } from "./tensor.js";
-import type { Build, Table } from "./types.js";
+import type { Build, ContextOptions, Table } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
 export type * from "./pool-types.js";
@@ -53,6 +53,13 @@ function ownValues(values: Values): Values {
   return tag(values) in ARRAYS ? own(values as Uint16Array, false) : Array.from(values);
 }
 
+/** What makes a prior one of a context. */
+interface PoolContext {
+  readonly network: Network;
+  readonly over: PoolPriorHandle | undefined;
+  readonly axis: number | undefined;
+}
+
 class PoolPriorHandle implements PoolPrior, QueuedPrior {
   readonly kind: PoolPrior["kind"];
   readonly table: Table;
@@ -60,18 +67,24 @@ class PoolPriorHandle implements PoolPrior, QueuedPrior {
   readonly #values: Values | undefined;
   readonly #means: Span | undefined;
   readonly network: Network | undefined;
+  readonly #context: PoolContext | undefined;
 
-  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span, parameters?: Uint8Array) {
+  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span, context?: PoolContext) {
     this.kind = kind;
     this.table = table;
-    // Their last 8 bytes are their fingerprint.
-    this.network = parameters && [parameters.slice(-8).join(), parameters];
-    this.#wire = { kind, fingerprint: table.fingerprint, network: this.network?.[0], options: cloned(options) };
+    this.network = context?.network;
+    this.#context = context;
+    this.#wire = { kind, fingerprint: table.fingerprint, network: context?.network[0], options: cloned(options) };
     this.#values = values;
     this.#means = means;
   }
 
   wire(): { prior: WirePrior; transfer: ArrayBuffer[] } {
+    if (this.#context?.over) {
+      const { over, network, axis } = this.#context;
+      const { prior, transfer } = over.wire();
+      return { prior: { ...prior, network: network[0], axis }, transfer };
+    }
     if (this.#values === undefined) return { prior: this.#wire, transfer: [] };
     const values = ownValues(this.#values);
     const means = this.#means && { ...this.#means, data: own(this.#means.data, false) };
@@ -125,10 +138,17 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     },
     table: (source) => codec.table(source),
     factorized: (table, options = {}) => new PoolPriorHandle(codec.factorized(table, options), options),
-    context(parameters, options) {
-      const prior = codec.context(parameters, options);
-      const { table: _, ...rest } = checkOptions("context", options, KNOWN.context);
-      return new PoolPriorHandle(prior, rest, undefined, undefined, new Uint8Array(parameters));
+    context(parameters, options = {} as ContextOptions) {
+      const given = checkOptions("context", options as ContextOptions & PoolGivenContextOptions, KNOWN.context);
+      const { table: _, over, ...rest } = given;
+      const below = over && handle(over);
+      // In place of the other prior, which only the worker makes.
+      const isGiven = below?.kind === "gaussian" || below?.kind === "indexed";
+      const stand = below && (isGiven ? codec.indexed(below.table, []) : codec.factorized(below.table));
+      const prior = codec.context(parameters, { ...given, over: stand } as ContextOptions);
+      // The last 8 bytes are the fingerprint.
+      const network: Network = [parameters.slice(-8).join(), new Uint8Array(parameters)];
+      return new PoolPriorHandle(prior, rest, undefined, undefined, { network, over: below, axis: rest.axis });
     },
     gaussian(scales, options = {}) {
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);

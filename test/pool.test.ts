@@ -11,7 +11,7 @@ import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { featureMap, random } from "./cases.js";
-import { contextSample, randomNetwork } from "./context-cases.js";
+import { contextSample, givenSample, randomNetwork } from "./context-cases.js";
 import { sameNumbers } from "./expect.js";
 import { root } from "./pack.js";
 
@@ -111,6 +111,14 @@ test("a context prior, of parameters and of a bundle: packets, latents and error
   const { table } = first;
   const entry = { name: "y", kind: "factorized", table: codec.table(table), context: first.bytes, step: 0.5 } as const;
   const bundle = readBundle(writeBundle([entry]));
+  const rows = { offsets: [-2, -1], cdfs: [0, 1].map(() => [0, 20000, 40000, 65535, 65536]) };
+  const given = givenSample(rng, [1, 2, 7, 9], {
+    parameters: randomNetwork(rng, { channels: 2, H: 32, ends: [-9, 9], given: 2 }),
+    table: rows,
+    scaleTable: Float32Array.of(0.5, 2),
+    means: true,
+  });
+  const { scales } = given.reference as { scales: Float32Array };
   const started: Worker[] = [];
   const sent: { tables: unknown[]; networks: unknown[] }[] = [];
   const worker = () => {
@@ -125,18 +133,25 @@ test("a context prior, of parameters and of a bundle: packets, latents and error
   };
   await withPool({ size: 2, worker }, async (pool) => {
     // The caller's array may change after the call.
-    const given = first.bytes.slice();
+    const bytes = first.bytes.slice();
     const priors = [
-      [pool.context(given, { table, step: 0.5 }), first.prior(codec), first],
+      [pool.context(bytes, { table, step: 0.5 }), first.prior(codec), first],
       [bundle.factorized(pool, "y"), first.prior(codec), first],
       [
         pool.context(samples[1].bytes, { table: samples[1].table, axis: 1, step: 0.5 }),
         samples[1].prior(codec),
         samples[1],
       ],
+      [
+        pool.context(given.bytes, {
+          over: pool.gaussian(scales, { means: given.means, table: rows, scaleTable: Float32Array.of(0.5, 2) }),
+        }),
+        given.prior(codec),
+        given,
+      ],
       [bundle.factorized(pool, "y", { context: false }), codec.factorized(table, { step: 0.5 }), first],
     ] as const;
-    given.fill(0);
+    bytes.fill(0);
     for (let turns = 0; turns < 3; turns++)
       await Promise.all(
         priors.flatMap(([pooled, own, { latent }]) =>
@@ -151,10 +166,10 @@ test("a context prior, of parameters and of a bundle: packets, latents and error
       );
     assert.is(priors[0][0].kind, "context");
     assert.is(priors[1][0].table.fingerprint, codec.table(table).fingerprint);
-    // Once per worker, whatever alternates between: two networks, two tables.
+    // Once per worker, whatever alternates between: three networks, three tables.
     assert.ok(sent.length > 2);
-    assert.is(sent.flatMap(({ networks }) => networks).length, 2 * started.length);
-    assert.is(sent.flatMap(({ tables }) => tables).length, 2 * started.length);
+    assert.is(sent.flatMap(({ networks }) => networks).length, 3 * started.length);
+    assert.is(sent.flatMap(({ tables }) => tables).length, 3 * started.length);
 
     const packet = codec.encode(first.latent, first.prior(codec));
     const [pooled, own] = priors[0];
@@ -176,7 +191,11 @@ test("a context prior, of parameters and of a bundle: packets, latents and error
       (host: Pool | Codec) => host.context(first.bytes, { table, axes: 1 } as never),
       (host: Pool | Codec) => host.context(first.bytes, undefined as never),
       (host: Pool | Codec) => host.context(first.bytes, null as never),
-    ])
+      (host: Pool | Codec) => host.context(given.bytes, { table }),
+      (host: Pool) => host.context(given.bytes, { over: host.factorized(table) }),
+      (host: Pool) => host.context(given.bytes, { over: host.indexed(samples[1].table, []) }),
+      (host: Pool) => host.context(first.bytes, { over: host.indexed(table, []) }),
+    ] as ((host: Pool | Codec) => unknown)[])
       sameError(
         thrown(() => call(pool)),
         thrown(() => call(codec)),
