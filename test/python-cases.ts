@@ -1,7 +1,8 @@
 // What the Python package is compared with: messages, packets and damaged packets as one JSON file. A codec that only takes notes says how each prior is made.
 import { crc32 } from "node:zlib";
 import { type Codec, CodecError, type Prior, type ReaderOptions, type WriterOptions } from "latentwire";
-import { type Random, random, type Sample } from "./cases.js";
+import { type Random, random, type Sample, scaledTable } from "./cases.js";
+import { givenSample, randomNetwork, uselessTable } from "./context-cases.js";
 import { type Case, packetCases } from "./fuzz/packet-cases.js";
 import { type Options, writeParts } from "./io.js";
 import { lists, samples } from "./messages.js";
@@ -27,17 +28,10 @@ const KINDS = ["factorized", "context", "indexed", "gaussian", "mixture"] as con
 
 /** How a sample's prior is made: the method of the codec and its arguments. */
 function noted(sample: Sample): unknown {
-  let note: unknown;
   const notes = Object.fromEntries(
-    KINDS.map((call) => [
-      call,
-      (...args: unknown[]) => {
-        note = { call, args: args.map(plain) };
-      },
-    ]),
+    KINDS.map((call) => [call, (...args: unknown[]) => ({ call, args: args.map(plain) })]),
   );
-  sample.prior(notes as unknown as Codec);
-  return note;
+  return sample.prior(notes as unknown as Codec);
 }
 
 const part = (sample: Sample) => ({
@@ -69,9 +63,29 @@ function formsOf(parts: readonly Sample[]): Options[] {
   ];
 }
 
+/** Contexts over rows that each symbol is given. */
+function given(): [string, Sample[]][] {
+  const rng = random(31);
+  const parameters = randomNetwork(rng, { channels: 3, active: 2, H: 32, given: 6, ends: [-9, 9] });
+  const style = { table: uselessTable(6), scaleTable: scaledTable(rng, 6).scaleTable, parameters };
+  const [plainRows, floats] = [
+    givenSample(rng, [2, 3, 9, 8], style),
+    givenSample(rng, [2, 3, 5, 6], { ...style, means: true, step: 0.3, float: true }),
+  ] as const;
+  return [
+    ["a context over scales", [plainRows]],
+    ["a context over scales and means", [floats]],
+    ["contexts over scales, in parts", [plainRows, floats, plainRows]],
+  ];
+}
+
 /** All messages; of the quick tier one form in `every`, another with each message. */
 export function messagesOf(codec: Codec, every: number): Message[] {
-  const all = [...Object.entries(samples).map(([name, sample]) => [name, [sample]] as const), ...Object.entries(lists)];
+  const all = [
+    ...Object.entries(samples).map(([name, sample]) => [name, [sample]] as const),
+    ...Object.entries(lists),
+    ...given(),
+  ];
   return all.map(([name, parts], i) => ({
     name,
     samples: parts,

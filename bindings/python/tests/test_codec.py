@@ -50,6 +50,19 @@ def test_inspect(codec, table, latent):
     assert codec.inspect(damaged).checksum == "invalid"
 
 
+def test_judge(codec, table, latent):
+    prior = codec.factorized(table)
+    packet = codec.encode(latent, prior)
+    assert codec.judge(packet) is None
+    assert codec.judge(packet[:64], len(packet)) is None
+    assert codec.judge(packet[:-1]) == "CORRUPTED"
+    assert codec.judge(b"no packet") == "NOT_A_PACKET"
+    assert codec.judge(codec.encode(latent, prior, checksum=False)) == "CORRUPTED"
+    assert codec.judge(b"") in ("TRUNCATED", "NOT_A_PACKET", "CORRUPTED")
+    with pytest.raises(ValueError, match="the first 64"):
+        codec.judge(packet[:63], len(packet))
+
+
 def test_compact_and_strings(codec, table, latent):
     prior = codec.factorized(table)
     full = codec.decode(codec.encode(latent, prior), prior)

@@ -41,6 +41,8 @@ def prior_of(codec, note):
     if note["call"] == "mixture":
         return codec.mixture(**first, **options_of(note["args"][1]))
     options = options_of(note["args"][-1]) if len(note["args"]) > (2 if note["call"] == "indexed" else 1) else {}
+    if "over" in options:
+        options["over"] = prior_of(codec, note["args"][-1]["over"])
     rows = [rest[0]] if note["call"] == "indexed" else []
     parameters = first.tobytes() if isinstance(first, np.ndarray) and first.dtype == np.uint8 else first
     return getattr(codec, note["call"])(parameters, *rows, **options)

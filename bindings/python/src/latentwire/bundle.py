@@ -119,18 +119,25 @@ class Bundle:
         *,
         axis: Optional[int] = None,
         step: Optional[float] = None,
-        context: bool = True,
+        context: Optional[bool] = None,
     ) -> Prior:
         """A prior of a factorized table, as `codec.factorized` makes it, or `codec.context` where the entry has a context.
 
-        axis and step are the entry's unless given. context False takes static rows, which are faster and take more bytes. Raises ValueError for a
-        name that is unknown or of another kind; what `table`, `codec.factorized` and `codec.context` raise.
+        axis and step are the entry's unless given. context False: static rows, which are faster and take more bytes; True: the entry must have a
+        context. Raises ValueError for a name that is unknown or of another kind, and for a context that is missing; what `table`,
+        `codec.factorized` and `codec.context` raise.
         """
+        if context not in (None, True, False):
+            raise TypeError(f"context must be True or False, not {context!r}")
         entry = self._of_kind(name, "factorized")
         table = self.table(codec, name)
         axis = entry.axis if axis is None else axis
         step = entry.step if step is None else step
-        if context and entry.context is not None:
+        if context and entry.context is None:
+            raise ValueError(
+                f"context: {name!r} has none in this bundle; `latentwire tables fit --context` adds one, with --tables to a bundle"
+            )
+        if context is not False and entry.context is not None:
             return codec.context(entry.context, table=table, axis=axis, step=step)
         return codec.factorized(table, axis=axis, step=step)
 

@@ -18,6 +18,7 @@ from .prior import (
     Prior,
     Scales,
     Source,
+    check_axis,
     check_parameters,
     check_rows,
     check_scales,
@@ -28,7 +29,7 @@ from .prior import (
     place_parameters,
 )
 from .rate import Rate, rate_of
-from .reader import PacketInfo, PartReader, inspect_packet, open_packet, read_elements
+from .reader import PacketInfo, PartReader, inspect_packet, judge_full, open_packet, read_elements
 from .tables import Table, Tables, TableSource
 from .tensor import (
     Array,
@@ -147,27 +148,50 @@ class Codec:
         return self._of_channels("factorized", table, axis, step, None)
 
     def context(
-        self, parameters: Buffer, *, table: TableSource, axis: Optional[int] = None, step: float = 1.0
+        self,
+        parameters: Buffer,
+        *,
+        table: Optional[TableSource] = None,
+        over: Optional[Prior] = None,
+        axis: Optional[int] = None,
+        step: Optional[float] = None,
     ) -> Prior:
-        """A factorized prior whose rows follow from symbols that are already decoded (docs/context.md).
+        """A prior whose rows follow from symbols that are already decoded (docs/context.md).
 
-        parameters: as a bundle holds them. Raises INVALID_CONTEXT, SHAPE_MISMATCH.
+        parameters: as a bundle holds them. table: a row per channel, with axis and step as of `factorized`. over: instead of the table, a prior of
+        `gaussian` or `indexed`, for parameters that were fitted to such latents. Raises INVALID_CONTEXT, SHAPE_MISMATCH; TypeError where the
+        parameters are for the other of the two.
         """
         self._memory.enter()
         network = load_network(self._memory, bytes_of(parameters, "parameters"))
-        return self._of_channels("context", table, axis, step, network)
+        if network.given_rows == 0:
+            if table is None or over is not None:
+                raise TypeError(
+                    "table is missing: codec.context(parameters, table=table), with the table of their fit and without over"
+                )
+            return self._of_channels("context", table, axis, 1.0 if step is None else step, network)
+        if not isinstance(over, Prior) or over.kind not in ("gaussian", "indexed"):
+            raise TypeError(
+                "over is missing: these parameters are for codec.context(parameters, over=codec.gaussian(..)), or over indexed(..)"
+            )
+        source = Prior.source_of(over, self._memory)
+        if table is not None or step is not None:
+            raise TypeError("table and step are those of over")
+        if network.given_rows != source.table_rows:
+            raise mismatch(
+                f"the table has {source.table_rows} rows, the context prior is for one of {network.given_rows}"
+            )
+        return Prior(self._memory, "context", over.table, source._replace(axis=check_axis(axis), network=network))
 
     def _of_channels(
         self, kind: str, table: TableSource, axis: Optional[int], step: float, network: Optional[Network]
     ) -> Prior:
-        if axis is not None and (not isinstance(axis, (int, np.integer)) or not 0 <= axis < 7):
-            raise ValueError(f"axis must be a dimension from 0 to 6, not {axis}")
         checked = check_step(step)
         loaded = self._tables.load(table)
         if network and network.channels != loaded.rows:
             raise mismatch(f"the table has {loaded.rows} rows, the context prior is for {network.channels} channels")
         centre = abi.CENTRE_NONE if loaded.medians is None else abi.CENTRE_MEDIANS
-        source = Source(abi.KIND_CHANNELS, 0, 0, centre, checked, None if axis is None else int(axis), network=network)
+        source = Source(abi.KIND_CHANNELS, 0, 0, centre, checked, check_axis(axis), network=network)
         return self._prior(kind, loaded, source)
 
     def indexed(self, table: TableSource, rows: Any, *, means: Optional[Any] = None, step: float = 1.0) -> Prior:
@@ -451,6 +475,17 @@ class Codec:
         """
         self._memory.enter()
         return inspect_packet(self._memory, bytes_of(packet, "packet"))
+
+    def judge(self, data: Buffer, total_bytes: Optional[int] = None) -> Optional[str]:
+        """Judges a full packet, or the first bytes of one while the rest is on its way. It decodes nothing, and takes no memory.
+
+        data: all bytes of the packet, or at least its first 64. total_bytes: bytes of the whole packet; default: data is all of it. Looked at are
+        the magic, the numbers in the first 64 bytes and, if all bytes are there, the checksum. Returns None if nothing is wrong, otherwise
+        NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED or CORRUPTED, the last one also for a packet without a checksum. Raises ValueError for fewer
+        than 64 bytes of more.
+        """
+        self._memory.enter()
+        return judge_full(self._memory, bytes_of(data, "data"), total_bytes)
 
     # ---- symbols without coding
 

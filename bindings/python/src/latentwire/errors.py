@@ -106,6 +106,11 @@ def _message(code: int, field: int, position: int, value: float, count: int, dty
     if code == abi.SHAPE_MISMATCH:
         return _shape_message(field, position, count)
     if code == abi.LIMIT_EXCEEDED:
+        if field == abi.FIELD_CONTEXT and position == 0:
+            return (
+                f"a context of this shape takes the memory of {count} symbols, more than max_context_elements allows; "
+                "raise it if your model makes such"
+            )
         if field == abi.FIELD_CONTEXT:
             return (
                 f"{position} symbols under a context are more than max_context_elements allows ({count} are left); "

@@ -48,6 +48,8 @@ class Network(NamedTuple):
     active: int
     #: All channels: first the active ones in the order of coding, then the others, ascending.
     order: Tuple[int, ...]
+    #: Rows of the table where each symbol is given one, otherwise 0.
+    given_rows: int
 
 
 class Source(NamedTuple):
@@ -58,7 +60,7 @@ class Source(NamedTuple):
     table_rows: int
     centre: int = abi.CENTRE_NONE
     step: float = 1.0
-    #: For kind channels. None: 1, or 0 where the rank is 1.
+    #: For kind channels, and under a context. None: 1, or 0 where the rank is 1.
     axis: Optional[int] = None
     rows: Optional[npt.NDArray[np.uint16]] = None
     sigmas: Optional[Floats] = None
@@ -75,6 +77,10 @@ class Source(NamedTuple):
     def whole(self) -> bool:
         """Whether all elements must be in Wasm memory at once, because they do not follow one another or depend on each other."""
         return self.mixture is not None or self.network is not None
+
+    def axis_of(self, shape: Sequence[int]) -> int:
+        """The dimension of the channels."""
+        return self.axis if self.axis is not None else 0 if len(shape) == 1 else 1
 
     def chunk(self, n: int) -> int:
         """How many of n elements are in Wasm memory at once, at least 1."""
@@ -124,9 +130,17 @@ def fill_part(memory: Memory, part: int, source: Source, shape: Sequence[int], n
     mixture = source.mixture
     axis, run = 0, 1
     if source.kind == abi.KIND_CHANNELS:
-        axis = source.axis if source.axis is not None else 0 if len(shape) == 1 else 1
+        axis = source.axis_of(shape)
         run = _run(source, shape, axis)
     elif shape:
+        if source.network:
+            axis = source.axis_of(shape)
+            found = shape[axis] if axis < len(shape) else None
+            if found != source.network.channels:
+                raise mismatch(
+                    f"dimension {axis} of the shape {shape_text(shape)} is {found}, "
+                    f"the context prior is for {source.network.channels} channels"
+                )
         _check_counts(source, shape, n)
     base = part >> 2
     words = memory.u32
@@ -236,7 +250,8 @@ def load_network(memory: Memory, parameters: npt.NDArray[np.uint8]) -> Network:
         )
     channels = memory.word(address, abi.CONTEXT_CHANNELS)
     order = memory.words(memory.word(address, abi.CONTEXT_ORDER), 0, channels)
-    return Network(address, channels, memory.word(address, abi.CONTEXT_ACTIVE), order)
+    active, given = (memory.word(address, field) for field in (abi.CONTEXT_ACTIVE, abi.CONTEXT_GIVEN_ROWS))
+    return Network(address, channels, active, order, given)
 
 
 def mixture_source(
@@ -331,6 +346,15 @@ def check_step(step: Any) -> float:
     if not 0 < rounded < float("inf"):
         raise ValueError(f"step must be a positive number, not {step}")
     return rounded
+
+
+def check_axis(axis: Optional[int]) -> Optional[int]:
+    """A dimension, or None. Raises ValueError."""
+    if axis is None:
+        return None
+    if not _is_whole(axis) or not 0 <= axis < 7:
+        raise ValueError(f"axis must be a dimension from 0 to 6, not {axis!r}")
+    return int(axis)
 
 
 def check_scales(scales: Floats, rows: int, name: str) -> None:

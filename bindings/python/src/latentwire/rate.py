@@ -61,10 +61,9 @@ def rate_of(memory: Memory, elements: Array, prior: Prior, axis: Optional[int]) 
         record = memory.word(writer, abi.WRITER_LAST)
         table = prior.table.arrays()
         # Under a context there are two records; a part whose context does not pay has one, as without.
-        inside = source.network is not None and memory.word(record, abi.PART_KIND) != abi.KIND_CHANNELS
-        if inside and source.network:
-            channel_axis = source.axis if source.axis is not None else 0 if len(shape) == 1 else 1
-            bits, escaped = _context_costs(memory, record, table, source.network, shape, channel_axis)
+        is_made = memory.word(record, abi.PART_KIND) == abi.KIND_ENTRIES or memory.word(record, abi.PART_COUNT) != n
+        if source.network and is_made:
+            bits, escaped = _context_costs(memory, record, table, source.network, shape, source.axis_of(shape))
             warning = None
         else:
             costs = _costs(memory, record, n, table)

@@ -23,6 +23,8 @@ Bytes = npt.NDArray[np.uint8]
 
 #: A packet of more bytes than this is judged before it is copied, if memory would have to grow for it.
 _COPIED_UNSEEN = 65536
+#: Bytes that say how long a packet may be (docs/format.md 2.6). A piece may have so many.
+_FRONT = 64
 #: Most shapes, and most static parts, that are listed. No model has so many, and the list would take sixty times the memory of the packet.
 _MAX_LISTED = 65536
 
@@ -56,16 +58,37 @@ def _judge(memory: Memory, packet: Bytes, form: int, limit: int, kept: bool, ins
     # A block may have twice the bytes.
     if length <= _COPIED_UNSEEN or not memory.grows_for(2 * length if kept else length):
         return
+    code = _judge_pieces(memory, packet[:_FRONT] if inspect else packet, length, form, limit)
+    if not inspect or code not in (abi.AGAIN, abi.CORRUPTED):
+        memory.check(code)
+
+
+def _judge_pieces(memory: Memory, packet: Bytes, length: int, form: int, limit: int) -> int:
+    """Judges the bytes that are there of a packet of `length` bytes. AGAIN: nothing is wrong with them, and more follow."""
     at = memory.wasm.pieceAddress()
     code, begin = abi.AGAIN, 0
-    while code == abi.AGAIN and not (inspect and begin > 0):
+    while code == abi.AGAIN and begin < packet.size:
         # The last piece has at least 16 bytes.
-        end = length if length - begin <= PIECE else begin + PIECE - 64
+        end = packet.size if packet.size - begin <= PIECE else begin + PIECE - _FRONT
         memory.place(packet[begin:end], at)
         code = memory.wasm.judgePacket(end - begin, begin, length, form, limit)
         begin = end
-    if not inspect or code not in (abi.AGAIN, abi.CORRUPTED):
-        memory.check(code)
+    return code
+
+
+def judge_full(memory: Memory, packet: Bytes, total_bytes: Optional[int]) -> Optional[str]:
+    """`codec.judge`."""
+    total = packet.size if total_bytes is None else total_bytes
+    whole = packet.size == total
+    if packet.size < _FRONT if packet.size < total else not whole:
+        raise ValueError("judge takes all bytes, or the first 64")
+    memory.set_word(memory.wasm.faultAddress(), 12, abi.OK)
+    code = _judge_pieces(memory, packet if whole else packet[:_FRONT], total, abi.FORM_FULL, 0xFFFFFFFF)
+    # A fault of the front is noted at once, though it is returned behind the check.
+    fault = memory.fault_code if code == abi.AGAIN else code
+    if fault:
+        return abi.CODES[fault]
+    return None if packet.size > 1 and packet[1] & abi.HAS_CHECK else "CORRUPTED"
 
 
 def _load(
@@ -176,7 +199,7 @@ def _info(memory: Memory, packet: Bytes) -> PacketInfo:
 
 def _check_listed(count: int) -> None:
     if count >= _MAX_LISTED:
-        raise CodecError("LIMIT_EXCEEDED", f"more than {_MAX_LISTED} shapes or static parts")
+        raise CodecError("LIMIT_EXCEEDED", f"more than {_MAX_LISTED} shapes")
 
 
 def read_elements(memory: Memory, reader: int, source: Source, flat: Array) -> None:
