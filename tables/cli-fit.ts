@@ -29,13 +29,7 @@ import { findFiles, NPY, readSamples } from "./cli-samples.js";
 import { encodeImages } from "./encoder-run.js";
 import { type Fit, fit } from "./fit.js";
 import { type SampleSet, sampleSet } from "./fit-samples.js";
-
-const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-const RANGES = {
-  "0..1": { mean: [0, 0, 0], std: [1, 1, 1] },
-  "0..255": { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] },
-  imagenet: IMAGENET,
-};
+import { IMAGE_NAMES, RANGES } from "./images.js";
 
 export const fitCommand: Command = {
   name: "tables fit",
@@ -155,7 +149,7 @@ async function readLatents(values: Values, paths: string[]) {
   if (size !== undefined && (size.length !== 2 || size.includes(0)))
     throw new UsageError("--size must be a height and a width, such as 224x224");
   const output = text(values, "latent");
-  const images = findFiles(paths, { extension: /\.(jpe?g|png|webp|avif|tiff?|gif)$/i });
+  const images = findFiles(paths, { extension: IMAGE_NAMES });
   return encodeImages(
     encoder,
     images,

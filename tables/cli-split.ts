@@ -1,58 +1,163 @@
 /** latentwire split */
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { type Command, EXIT, flag, text, texts, UsageError, type Values } from "./cli-arguments.js";
-import { print, printJson, readInput, table, writeOutput } from "./cli-files.js";
-import { loadRuntime, type Runtime } from "./packages.js";
-import type { Cut } from "./split/graph.js";
-import { fixedTensors, measureShapes, type Opened, openModel, zeros } from "./split/network.js";
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { create } from "latentwire";
+import { type Command, choice, EXIT, flag, positive, text, texts, UsageError, type Values, whole } from "./cli-arguments.js";
+import { print, printJson, progress, readInput, remark } from "./cli-files.js";
+import { findFiles } from "./cli-samples.js";
+import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
+import { IMAGE_NAMES, type Normalization, RANGES, type Range } from "./images.js";
+import { readLabels } from "./labels.js";
+import { loadRuntime, loadSharp, type Runtime, type Sharp } from "./packages.js";
+import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
+import { metricOf } from "./split/agreement.js";
+import { rangeByTrying, rangeOfGraph } from "./split/normalize.js";
+import { measureShapes, type Opened, openModel, openSession, zeros } from "./split/network.js";
 import { loadProtobuf } from "./split/onnx-file.js";
-import { type Costs, costsOf, type Shapes } from "./split/work.js";
+import { listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
+import { arraySamples, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
+import { study } from "./split/study.js";
+import { costsOf } from "./split/work.js";
+
+/** Images that are used of a folder that has more. */
+const USUAL_LIMIT = 200;
 
 export const splitCommand: Command = {
   name: "split",
-  summary: "cut an ONNX model in two: where, what that sends, and both halves",
-  synopsis: "MODEL [--at TENSOR,..] [-o DIR] [options]",
+  summary: "cut an ONNX model in two: where, for how many bytes, and both halves",
+  synopsis: "MODEL [--images DIR] [--max-work W] [-o DIR] [options]",
   help: `  MODEL             an ONNX file, opset 7 or later
-  --at TENSOR,..    cut there: one tensor, or several that go together
-  -o, --output DIR  write client/ (head.onnx) and server/ (tail.onnx) there
-  --dims NAME=D,D,..  shape of an input whose dimensions are free; may be repeated
-  --all             list every cut; default: those that send less than all before them
+  --images PATH     images to measure with: a folder, a file or a pattern; may be repeated
+  --inputs FILE     instead, for other inputs: .npy with samples along dimension 0; NAME=FILE where a model has several inputs
+  --limit N         use so many samples, evenly spread; default ${USUAL_LIMIT}
+  --size HxW        of the images, where the model takes any
+  --normalize KIND  what the model takes: 0..1, 0..255, -1..1, imagenet, or MEAN,STD of pixels (of 0..255; of 0..1 where both are at most 1);
+                    default: found out, and said
+  --labels CSV      columns file and label: accuracy beside agreement
+  --metric KIND     how answers are compared: top-1, or error (relative error of all outputs); default: top-1 of class scores
+  --context [SIZE]  train context rows for the best cuts, too: fast (default), default or small
+  --target-agreement A  least share of answers that stay the same; default ${USUAL_AGREEMENT}
+  --target-bytes N  instead: most bytes of a packet
+  --max-work W      most of the network's work before the cut, from 0 to 1; default ${USUAL_WORK}
+  --at TENSOR,..    only this cut: one tensor, or several that go together
+  --step S          with --at: only this quantization step
+  -o, --output DIR  write client/ and server/ there; without samples --at has to say the cut
+  --html FILE       the report as a page
+  --dims NAME=D,D,..  without samples: shape of an input whose dimensions are free; may be repeated
+  --all             list every cut; default: those that send no more than any before them
+  --threads N       default: the processor's cores
   --json            for machines
 
-Needs protobufjs and onnxruntime-node of your project.
+Without samples it lists the tensors that cut the graph, with the work before them. With samples it measures bytes and agreement with the uncut
+model: three of ten samples fit, three choose, four are reported on. Needs protobufjs, onnxruntime-node and sharp of your project.
 
   latentwire split model.onnx
-  latentwire split model.onnx --at features -o split`,
+  latentwire split model.onnx --images photos/ --context --max-work 0.4 -o split`,
   options: {
+    images: { type: "string", multiple: true },
+    inputs: { type: "string", multiple: true },
+    limit: { type: "string" },
+    size: { type: "string" },
+    normalize: { type: "string" },
+    labels: { type: "string" },
+    metric: { type: "string" },
+    context: { type: "boolean" },
+    "target-agreement": { type: "string" },
+    "target-bytes": { type: "string" },
+    "max-work": { type: "string" },
     at: { type: "string" },
+    step: { type: "string" },
     output: { type: "string", short: "o" },
+    html: { type: "string" },
     dims: { type: "string", multiple: true },
     all: { type: "boolean" },
+    threads: { type: "string" },
     json: { type: "boolean" },
   },
-  positionals: [1, 1],
-  async run(values, [path]) {
+  positionals: [1, 2],
+  async run(values, [path, size]) {
+    const context = contextOption(values, size);
+    const goal = goalOf(values);
     const protobuf = await loadProtobuf();
     const runtime = await loadRuntime("to run the model");
     const opened = openModel(protobuf, path!, await readInput(path!));
-    const feeds = zeros(runtime, opened.graph.model.inputs, dimsOption(values));
-    const shapes = await measureShapes(runtime, opened, feeds);
-    const costs = costsOf(opened.graph, opened.reader, shapes);
+    const threads = whole(values, "threads", 1, 256) ?? availableParallelism();
+    const images = texts(values, "images");
+    const inputs = texts(values, "inputs");
+    if (images.length > 0 && inputs.length > 0) throw new UsageError("--images and --inputs exclude each other");
     const at = text(values, "at")?.split(",");
-    if (at === undefined) {
-      const cuts = opened.graph.cuts().map((cut) => described(cut, shapes, costs));
-      if (flag(values, "json")) await printJson({ model: path, ...costs, cuts });
-      else await print(...cutLines(flag(values, "all") ? cuts : falling(cuts)));
+    const cut = at && opened.graph.cutAt(at, path!);
+    if (images.length + inputs.length === 0) return listOnly(values, runtime, opened);
+
+    const sharp = images.length > 0 ? await loadSharp("to read images") : undefined;
+    const { samples, said } = sharp
+      ? await readImages(values, runtime, sharp, opened, images)
+      : { samples: limited(values, arraySamples(runtime, opened.graph.model.inputs, inputs, path!)), said: undefined };
+    if (samples.count < LEAST_SAMPLES)
+      throw new UsageError(`${samples.count} samples are too few: ${LEAST_SAMPLES} at least, best 200`);
+    if (said) remark(said);
+    const labels = text(values, "labels");
+    const labelOf = labels === undefined ? () => undefined : readLabels(labels);
+    const folder = mkdtempSync(join(tmpdir(), "latentwire-split-"));
+    try {
+      const result = await study({
+        codec: await create(),
+        runtime,
+        sharp,
+        opened,
+        samples,
+        metric: choice(values, "metric", ["top-1", "error"]),
+        at: cut,
+        step: positive(values, "step"),
+        goal,
+        context,
+        label: (name) => labelOf(basename(name)),
+        threads,
+        folder,
+        progress: stages(),
+      });
+      if (flag(values, "json")) await printJson(studyJson(result, path!));
+      else await print(...studyLines(result, flag(values, "all")));
       return EXIT.ok;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
-    const output = text(values, "output");
-    if (output === undefined) throw new UsageError("--at needs -o: where the two halves go");
-    const cut = opened.graph.cutAt(at, path!);
-    await writeParts(runtime, opened, cut, feeds, output);
-    return EXIT.ok;
   },
 };
+
+function contextOption(values: Values, size: string | undefined): ContextSize | undefined {
+  if (!flag(values, "context")) {
+    if (size !== undefined) throw new UsageError(`what is ${size}? split takes one model`);
+    return undefined;
+  }
+  const sizes = Object.keys(CONTEXT_SIZES) as ContextSize[];
+  return choice({ context: size }, "context", sizes) ?? "fast";
+}
+
+function goalOf(values: Values): Goal {
+  const share = (name: string) => {
+    const given = positive(values, name);
+    if (given !== undefined && given > 1) throw new UsageError(`--${name} must be a share from 0 to 1, not ${given}`);
+    return given;
+  };
+  const targetAgreement = share("target-agreement");
+  const targetBytes = positive(values, "target-bytes");
+  if (targetAgreement !== undefined && targetBytes !== undefined)
+    throw new UsageError("--target-agreement and --target-bytes exclude each other");
+  if (values.step !== undefined && values.at === undefined) throw new UsageError("--step needs --at: steps are a tensor's own");
+  return { targetAgreement, targetBytes, maxWork: share("max-work") ?? (values.at === undefined ? USUAL_WORK : 1) };
+}
+
+/** Without samples: the cuts and their work. */
+async function listOnly(values: Values, runtime: Runtime, opened: Opened): Promise<number> {
+  const feeds = zeros(runtime, opened.graph.model.inputs, dimsOption(values));
+  const shapes = await measureShapes(runtime, opened, feeds);
+  const costs = costsOf(opened.graph, opened.reader, shapes);
+  if (flag(values, "json")) await printJson(listingJson(opened, shapes, costs));
+  else await print(...listingLines(opened, shapes, costs, flag(values, "all")));
+  return EXIT.ok;
+}
 
 /** `--dims NAME=D,D,..` */
 function dimsOption(values: Values): Map<string, number[]> {
@@ -65,76 +170,81 @@ function dimsOption(values: Values): Map<string, number[]> {
   );
 }
 
-/** A cut as it is listed. */
-interface Described {
-  readonly tensors: readonly string[];
-  readonly dims: readonly (readonly number[])[];
-  readonly elements: number;
-  readonly float32Bytes: number;
-  readonly int8Bytes: number;
-  readonly workShare: number | null;
-  readonly parametersShare: number;
+/** At most `--limit` numbers, evenly spread. */
+function spread(values: Values, count: number): number[] {
+  const limit = whole(values, "limit", 1, 1e6) ?? USUAL_LIMIT;
+  const used = Math.min(count, limit);
+  return Array.from({ length: used }, (_, i) => Math.floor((i * count) / used));
 }
 
-function described(cut: Cut, shapes: Shapes, costs: Costs): Described {
-  const dims = cut.tensors.map((tensor) => shapes.get(tensor) ?? []);
-  const elements = dims.reduce((sum, one) => sum + one.reduce((a, b) => a * b, 1), 0);
-  const { work, parameters } = costs.share(cut);
+function limited(values: Values, samples: Samples): Samples {
+  const numbers = spread(values, samples.count);
   return {
-    tensors: cut.tensors,
-    dims,
-    elements,
-    float32Bytes: 4 * elements,
-    int8Bytes: elements,
-    workShare: work,
-    parametersShare: parameters,
+    ...samples,
+    count: numbers.length,
+    names: numbers.map((i) => samples.names[i]!),
+    feeds: (i) => samples.feeds(numbers[i]!),
   };
 }
 
-/** Cuts that have no more elements than any before them. */
-function falling(cuts: readonly Described[]): Described[] {
-  let least = Number.POSITIVE_INFINITY;
-  return cuts.filter(({ elements }) => {
-    if (elements > least) return false;
-    least = elements;
-    return true;
-  });
+async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened: Opened, given: readonly string[]) {
+  const { graph, path } = opened;
+  const input = imageInput(graph.model.inputs, path);
+  const [height, width] = sizeOption(values) ?? [input.height, input.width];
+  if (height === undefined || width === undefined)
+    throw new UsageError(`${path} takes images of any size: say which with --size HEIGHTxWIDTH`);
+  const found = findFiles(given, { extension: IMAGE_NAMES });
+  const files = spread(values, found.length).map((i) => found[i]!);
+  const samplesOf = (range: Normalization) => imageSamples(runtime, sharp, input, files, [height, width], range);
+  const chosen = text(values, "normalize");
+  if (chosen !== undefined) return { samples: samplesOf(rangeOption(chosen)), said: undefined };
+  const byGraph = await rangeOfGraph(runtime, opened, input.value);
+  if (byGraph) return { samples: samplesOf(RANGES[byGraph.range]), said: `--normalize ${byGraph.range}: ${byGraph.reason}` };
+  const outputs = graph.model.outputs.map(({ name }) => name);
+  const uncut = await openSession(runtime, opened.writer.head(outputs, { outputs: graph.model.outputs }), path);
+  const [first] = Object.values(await uncut.run(await samplesOf(RANGES["0..1"]).feeds(0)));
+  const isClassifier = outputs.length === 1 && first !== undefined && metricOf([first.dims]) === "top-1";
+  const byTrying = isClassifier ? await rangeByTrying(uncut, path, outputs, samplesOf) : undefined;
+  await uncut.release?.();
+  const range: Range = byTrying?.range ?? "0..1";
+  const reason = byTrying?.reason ?? "this is a guess, its graph does not say it. Say what it takes";
+  return { samples: samplesOf(RANGES[range]), said: `--normalize ${range}: ${reason}` };
 }
 
-const percent = (share: number | null): string => (share === null ? "-" : `${(100 * share).toFixed(1)} %`);
+function sizeOption(values: Values): [number, number] | undefined {
+  const given = text(values, "size");
+  if (given === undefined) return undefined;
+  const [, height, width] = /^([1-9]\d{0,4})[x,]([1-9]\d{0,4})$/.exec(given) ?? [];
+  if (height === undefined) throw new UsageError("--size must be a height and a width, such as 224x224");
+  return [Number(height), Number(width)];
+}
 
-const cutLines = (cuts: readonly Described[]): string[] =>
-  table(
-    [
-      ["cut", "shape", "float32", "int8", "work", "weights"],
-      ...cuts.map((cut) => [
-        cut.tensors.join(" + "),
-        cut.dims.map((dims) => dims.join("x")).join(" + "),
-        String(cut.float32Bytes),
-        String(cut.int8Bytes),
-        percent(cut.workShare),
-        percent(cut.parametersShare),
-      ]),
-    ],
-    2,
-  );
+/** A range by name, or `MEAN,STD` of pixels: of 0 to 255, or of 0 to 1 where both are at most 1. */
+function rangeOption(given: string): Normalization {
+  if (Object.hasOwn(RANGES, given)) return RANGES[given as Range];
+  const numbers = given.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  const isUsable = numbers.every(Number.isFinite) && (numbers.length === 2 || numbers.length === 6);
+  const half = numbers.length / 2;
+  const std = numbers.slice(half);
+  if (!isUsable || std.some((value) => value <= 0))
+    throw new UsageError(`--normalize must be ${Object.keys(RANGES).join(", ")}, or MEAN,STD, not ${given}`);
+  const unit = numbers.every((value) => value <= 1) ? 1 : 255;
+  const three = (list: readonly number[]) => [0, 1, 2].map((c) => list[c % list.length]! / unit);
+  return { mean: three(numbers.slice(0, half)), std: three(std) };
+}
 
-async function writeParts(
-  runtime: Runtime,
-  opened: Opened,
-  cut: Cut,
-  feeds: Parameters<typeof fixedTensors>[2],
-  output: string,
-) {
-  const { writer, graph } = opened;
-  const { fixed } = writer.nodesBetween(
-    cut.tensors,
-    graph.model.outputs.map(({ name }) => name),
-  );
-  const constants = await fixedTensors(runtime, opened, feeds, fixed);
-  const { head, tail } = writer.plain(cut, new Map(), constants);
-  for (const folder of ["client", "server"])
-    if (!existsSync(join(output, folder))) mkdirSync(join(output, folder), { recursive: true });
-  await writeOutput(join(output, "client/head.onnx"), head);
-  await writeOutput(join(output, "server/tail.onnx"), tail);
+/** A line of progress for each stage, with the time that it still takes. */
+function stages() {
+  let current = "";
+  let began = 0;
+  let draw: ReturnType<typeof progress> = () => {};
+  return (stage: string, done: number, total: number): void => {
+    if (stage !== current) {
+      current = stage;
+      began = Date.now();
+      draw = progress(stage, total);
+    }
+    const left = done === 0 ? 0 : ((Date.now() - began) / done) * (total - done);
+    draw(done, `${Math.ceil(left / 1000)} s left`);
+  };
 }

@@ -2,15 +2,14 @@
  * Latents of images: an encoder's ONNX file run by the user's own onnxruntime-node, its images read by the user's own
  * sharp.
  */
+import { type Normalization, normalized, readImage } from "./images.js";
 import { inMemory, type ReadLatent } from "./layout.js";
 import { loadRuntime, loadSharp, refusedAs, type Session } from "./packages.js";
 
 /** How an image becomes the encoder's input: [1, 3, height, width], RGB, (value / 255 - mean) / std. */
-export interface ImageOptions {
+export interface ImageOptions extends Normalization {
   /** Height and width; default: what the encoder declares. */
   size?: readonly [number, number];
-  mean: readonly number[];
-  std: readonly number[];
   /** Which output is the latent; default: the first. */
   output?: string;
 }
@@ -39,12 +38,7 @@ export async function encodeImages(
   const [height, width] = options.size ?? declaredSize(session);
   const found: { name: string; latent: ReadLatent }[] = [];
   for (const [i, path] of images.entries()) {
-    const pixels = await refusedAs(
-      "INVALID_FILE",
-      path,
-      sharp(path).resize({ width, height, fit: "cover" }).removeAlpha().toColourspace("srgb").raw().toBuffer(),
-    );
-    const planes = toPlanes(pixels, height * width, options);
+    const planes = normalized(await readImage(sharp, path, height, width), options);
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
     const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
     if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
@@ -58,12 +52,4 @@ function declaredSize({ inputMetadata }: Session): [number, number] {
   const [, , height, width] = inputMetadata?.[0]?.shape ?? [];
   if (typeof height === "number" && typeof width === "number" && height > 0 && width > 0) return [height, width];
   throw new TypeError("the encoder takes any size of image: say which with --size HEIGHTxWIDTH");
-}
-
-/** RGB pixels to planes, normalized. */
-function toPlanes(pixels: Uint8Array, count: number, { mean, std }: ImageOptions): Float32Array {
-  const planes = new Float32Array(3 * count);
-  for (let c = 0; c < 3; c++)
-    for (let i = 0; i < count; i++) planes[c * count + i] = (pixels[3 * i + c]! / 255 - mean[c]!) / std[c]!;
-  return planes;
 }

@@ -72,6 +72,22 @@ export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit
   return { table, step: Math.fround(step), axis: set.axis, recipes, held: report };
 }
 
+/** How {@link fitTable} makes rows. */
+export interface FitTableOptions {
+  /** Parts for the cross-validation that finds each channel's recipe. 1, which is fast, takes the safe recipe. Default 5. */
+  readonly folds?: number;
+  /** Of the channels, where they are known; null for none. */
+  readonly medians?: Float32Array | null;
+}
+
+/** A table for one step, made from all of the samples. */
+export function fitTable(codec: Codec, set: SampleSet, step: number, options: FitTableOptions = {}): Table {
+  const { folds = FOLDS, medians = set.isSymbols ? null : mediansOf(set, set.samples) } = options;
+  const fitter = new Fitter(codec, set, medians ?? undefined);
+  const parts = fitter.folds(set.samples, step, folds);
+  return fitter.table(parts.map(merged), parts.map(chooseRecipe));
+}
+
 class Fitter {
   readonly #codec: Codec;
   readonly #set: SampleSet;

@@ -87,7 +87,8 @@ export interface RawImage {
 }
 
 export interface SharpImage {
-  autoOrient(): SharpImage;
+  /** Without an angle: upright, as its EXIF data say. */
+  rotate(): SharpImage;
   flatten(options: { background: string }): SharpImage;
   resize(options: { width: number; height: number; fit: "cover" | "fill" }): SharpImage;
   removeAlpha(): SharpImage;

@@ -13,7 +13,7 @@ import { serveBrowser } from "../bench/browser/serve.js";
 import { loadPrepared } from "../bench/images.js";
 import { bytesAt } from "../bench/offload/accuracy.js";
 import { Cache, evaluate, hashOf, keyOf } from "../bench/offload/evaluate.js";
-import { readLabels, withLabels } from "../bench/offload/labels.js";
+import { withLabels } from "../bench/offload/labels.js";
 import { coarser } from "../bench/offload/networks.js";
 import type { Way } from "../bench/offload/ways.js";
 import { duration, readLinks } from "../bench/terminal.js";

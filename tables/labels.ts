@@ -1,0 +1,60 @@
+/** The labels of images, from a CSV file. */
+import { readFileSync } from "node:fs";
+import { CodecError } from "latentwire";
+
+/** The rows of a CSV text: cells may stand in double quotes, a doubled one inside meaning one; lines that are empty do not count. */
+export function parseCsv(text: string): { line: number; cells: string[] }[] {
+  const rows: { line: number; cells: string[] }[] = [];
+  let cells: string[] = [];
+  let [line, first] = [1, 1];
+  // A cell and what ends it: a comma, a line end or the end of the text.
+  for (const [all, quoted, plain, end] of text.matchAll(
+    /[ \t]*(?:"((?:[^"]|"")*)"[ \t]*|([^,\r\n]*))(,|\r\n|\n|\r|$)/g,
+  )) {
+    if (all === "" && cells.length === 0) continue;
+    cells.push(quoted === undefined ? plain!.trim() : quoted.replaceAll('""', '"'));
+    line += all.split(/\r\n|\n|\r/).length - 1;
+    if (end === ",") continue;
+    if (cells.some((cell) => cell !== "")) rows.push({ line: first, cells });
+    cells = [];
+    first = line;
+  }
+  return rows;
+}
+
+const baseName = (path: string) => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+const stem = (name: string) => name.replace(/\.[^.]*$/, "");
+
+/** Classes by the base name of an image; undefined where there is none. */
+export type Labels = (name: string) => number | undefined;
+
+/**
+ * The class of each image: a CSV file with the columns `file` and `label` among others, matched by base name, and by
+ * the name without its ending where an image was stored in another format.
+ */
+export function readLabels(file: string): Labels {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8").replace(/^\uFEFF/, "");
+  } catch (error) {
+    throw new CodecError("INVALID_FILE", `cannot read the labels in ${file}: ${(error as Error).message}`);
+  }
+  const [head, ...rows] = parseCsv(text);
+  const column = (name: string) => head?.cells.indexOf(name) ?? -1;
+  const [fileColumn, labelColumn] = [column("file"), column("label")];
+  if (fileColumn < 0 || labelColumn < 0) throw new CodecError("INVALID_FILE", `${file}: columns "file" and "label" are wanted`);
+  const labels = new Map<string, Set<number>>();
+  for (const { line, cells } of rows) {
+    const text = cells[labelColumn] ?? "";
+    const label = text === "" ? Number.NaN : Number(text);
+    if (!Number.isInteger(label) || label < 0) throw new CodecError("INVALID_FILE", `${file}, line ${line}: "${text}" is no class`);
+    const name = baseName(cells[fileColumn] ?? "");
+    for (const key of [name, stem(name)]) labels.set(key, (labels.get(key) ?? new Set()).add(label));
+  }
+  return (name) => {
+    const found = labels.get(name) ?? labels.get(stem(name));
+    if (found !== undefined && found.size > 1)
+      throw new CodecError("INVALID_FILE", `${file}: ${name} has ${found.size} classes, ${[...found].join(" and ")}`);
+    return found?.values().next().value;
+  };
+}

@@ -1,0 +1,71 @@
+/** Which cut and step to take: what is asked for, and what comes nearest. */
+import type { Row } from "./measure.js";
+
+/** What is asked for. */
+export interface Goal {
+  /** Least agreement with the uncut model, from 0 to 1. Without it and without `targetBytes`: {@link USUAL_AGREEMENT}. */
+  readonly targetAgreement: number | undefined;
+  /** Most bytes of a packet, on average. */
+  readonly targetBytes: number | undefined;
+  /** Most of the network's work before the cut, from 0 to 1. */
+  readonly maxWork: number;
+}
+
+export const USUAL_AGREEMENT = 0.98;
+export const USUAL_WORK = 0.5;
+/** What context rows take of the bytes of static ones, roughly: 0.66 to 0.8 was measured (docs/context.md). */
+const CONTEXT_SHARE = 0.75;
+
+/** A cut under a setting, by the samples that choose. */
+export interface Judged<C, S> {
+  readonly candidate: C;
+  readonly setting: S;
+  readonly agreement: number;
+  readonly bytes: number;
+  readonly error: number;
+  readonly workShare: number | null;
+}
+
+/** How far from the goal: the lower the better. All that meet it come before all that do not, those by bytes, these by what they miss. */
+export function meets(
+  { agreement, bytes, error, workShare }: Omit<Judged<unknown, unknown>, "candidate" | "setting">,
+  { targetAgreement = USUAL_AGREEMENT, targetBytes, maxWork }: Goal,
+  hasContext: boolean,
+): number {
+  const tooMuch = Math.max(0, (workShare ?? 0) - maxWork);
+  if (tooMuch > 0) return 1e12 * (1 + tooMuch);
+  if (targetBytes !== undefined) {
+    const share = bytes / (targetBytes / (hasContext ? CONTEXT_SHARE : 1));
+    // Within the bytes the best answers, and of equal ones the smallest error.
+    return share <= 1 ? 1 - agreement + 1e-3 * error : 1e6 * share;
+  }
+  return agreement >= targetAgreement ? bytes : 1e9 * (1 + targetAgreement - agreement);
+}
+
+const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`;
+
+/** The row that is recommended, chosen by the samples that choose; undefined where nothing was measured. */
+export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: string } | undefined {
+  const made = rows.filter((row) => row.made !== undefined);
+  const score = ({ chosen, candidate }: Row) => meets({ ...chosen, workShare: candidate.workShare }, goal, false);
+  const [best] = [...made].sort((a, b) => score(a) - score(b));
+  if (best === undefined) return undefined;
+  const { targetAgreement = USUAL_AGREEMENT, targetBytes, maxWork } = goal;
+  const within = `at most ${percent(maxWork)} of the work`;
+  const work = best.candidate.workShare ?? 0;
+  if (work > maxWork) return { row: best, reason: `no cut that was measured has ${within}: this one has the least of them` };
+  if (targetBytes !== undefined) {
+    const bytes = best.contextBytes ?? best.bytes;
+    const reason =
+      bytes <= targetBytes
+        ? `the best agreement within ${targetBytes} bytes, of cuts with ${within}`
+        : `the fewest bytes of cuts with ${within}; none takes ${targetBytes} bytes`;
+    return { row: best, reason };
+  }
+  const agreed = `agree on ${percent(targetAgreement)} of the images that choose`;
+  const reason =
+    best.chosen.agreement >= targetAgreement
+      ? `the fewest bytes of cuts with ${within} that ${agreed}`
+      : `none with ${within} does ${agreed}: this one comes nearest, ${percent(best.chosen.agreement)}`;
+  return { row: best, reason };
+}

@@ -1,0 +1,105 @@
+/** How far an answer agrees with the uncut model's, what that is worth with few samples, and bytes at equal agreement. */
+import { CodecError } from "latentwire";
+import type { RunTensor } from "../packages.js";
+
+/** `top-1`: whether the highest element is the same one. `error`: 1 minus the relative error of all outputs, at least 0. */
+export type Metric = "top-1" | "error";
+
+/** An answer as it is kept: the class, or every element. */
+export interface Answer {
+  readonly top: number;
+  readonly values: Float32Array;
+}
+
+/** Outputs in the model's order, as float32. Throws CodecError `MODEL` for outputs that are no numbers. */
+export function answerOf(outputs: Readonly<Record<string, RunTensor>>, names: readonly string[]): Answer {
+  const parts = names.map((name) => {
+    const { type, data } = outputs[name]!;
+    if (data instanceof Float32Array) return data;
+    if (type === "string") throw new CodecError("MODEL", `the output ${name} is text: it cannot be compared`);
+    return Float32Array.from(data as ArrayLike<number>, Number);
+  });
+  const values = parts.length === 1 ? parts[0]! : Float32Array.from(parts.flatMap((part) => [...part]));
+  return { top: highest(parts[0]!), values };
+}
+
+function highest(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
+
+/** Class scores are one output with one long dimension; anything else is compared as a whole. */
+export function metricOf(outputs: readonly (readonly number[])[]): Metric {
+  const [only, ...others] = outputs;
+  const long = only?.filter((size) => size > 1) ?? [];
+  return others.length === 0 && long.length === 1 ? "top-1" : "error";
+}
+
+/** Relative error: the root of the squared differences over the squares. */
+export function relativeError(found: Float32Array, expected: Float32Array): number {
+  let difference = 0;
+  let square = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (found[i]! - expected[i]!) ** 2;
+    square += expected[i]! ** 2;
+  }
+  return square === 0 ? Number(difference > 0) : Math.sqrt(difference / square);
+}
+
+/** Agreement of one answer: 0 or 1, or from 0 to 1. */
+export function agreementOf(metric: Metric, found: Answer, expected: Answer): number {
+  if (metric === "top-1") return Number(found.top === expected.top);
+  // Detectors list as many boxes as they find: another number of them cannot be compared element by element.
+  if (found.values.length !== expected.values.length) return 0;
+  const error = relativeError(found.values, expected.values);
+  return Number.isFinite(error) ? Math.max(0, 1 - error) : 0;
+}
+
+export type Interval = readonly [number, number];
+
+/** Of 95 %. */
+const Z = 1.959964;
+
+/** A mean of agreements and its interval: Wilson's for yes and no, the normal one otherwise. */
+export function withInterval(metric: Metric, values: readonly number[]): { mean: number; interval: Interval } {
+  const n = values.length;
+  const mean = values.reduce((a, b) => a + b, 0) / Math.max(1, n);
+  if (n === 0) return { mean: 0, interval: [0, 1] };
+  if (metric === "top-1") {
+    const centre = (mean + (Z * Z) / (2 * n)) / (1 + (Z * Z) / n);
+    const half = (Z / (1 + (Z * Z) / n)) * Math.sqrt((mean * (1 - mean)) / n + (Z * Z) / (4 * n * n));
+    return { mean, interval: [Math.max(0, centre - half), Math.min(1, centre + half)] };
+  }
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
+  const half = Z * Math.sqrt(variance / n);
+  return { mean, interval: [Math.max(0, mean - half), Math.min(1, mean + half)] };
+}
+
+/** A size and the agreement that it buys. */
+export interface RatePoint {
+  readonly bytes: number;
+  readonly agreement: number;
+}
+
+/**
+ * Bytes at which a codec reaches an agreement: the logarithm of the bytes is interpolated linearly over agreement, a larger file counting as
+ * no worse. Null where the codec does not reach it; its smallest file where even that does.
+ */
+export function bytesAt(points: readonly RatePoint[], agreement: number): number | null {
+  let best = Number.NEGATIVE_INFINITY;
+  const rising = [...points]
+    .sort((a, b) => a.bytes - b.bytes)
+    .filter((point) => {
+      if (point.agreement <= best) return false;
+      best = point.agreement;
+      return true;
+    });
+  const after = rising.findIndex((point) => point.agreement >= agreement);
+  if (after < 0) return null;
+  const right = rising[after]!;
+  if (after === 0) return right.bytes;
+  const left = rising[after - 1]!;
+  const share = (agreement - left.agreement) / (right.agreement - left.agreement);
+  return Math.exp(Math.log(left.bytes) * (1 - share) + Math.log(right.bytes) * share);
+}

@@ -1,0 +1,298 @@
+/** The whole study of a model: which cuts, at which steps, for how many bytes, at what agreement; and which one to take. */
+import type { Codec, Prior, Table } from "latentwire";
+import type { ContextSize } from "../context-fit.js";
+import { refusedAs, type Runtime, type Session, type Sharp } from "../packages.js";
+import { advise, type Goal, type Judged, meets } from "./advise.js";
+import { type Answer, answerOf, type Metric, metricOf, withInterval } from "./agreement.js";
+import { costsOfCuts, openCandidates, promising, shortlist, storeTensors } from "./candidates.js";
+import { channelScaling } from "./channels.js";
+import type { Cut } from "./graph.js";
+import { TensorStore } from "./latents.js";
+import {
+  type Bench,
+  type Candidate,
+  type Contexts,
+  contextsOf,
+  mean,
+  type Outcome,
+  packetBytes,
+  priorsOf,
+  type Row,
+  type Setting,
+  sendThrough,
+  tablesOf,
+  uniform,
+} from "./measure.js";
+import { type Feeds, measureShapes, type Opened, openSession } from "./network.js";
+import { type PicturePoint, picturePoints } from "./pictures.js";
+import { type Samples, type Uses, usesOf } from "./samples.js";
+import { costsOf, type Shapes } from "./work.js";
+
+export interface StudyOptions {
+  readonly codec: Codec;
+  readonly runtime: Runtime;
+  /** With images: measures JPEG and WebP, too. */
+  readonly sharp: Sharp | undefined;
+  readonly opened: Opened;
+  readonly samples: Samples;
+  readonly metric: Metric | undefined;
+  /** Only this cut. */
+  readonly at: Cut | undefined;
+  /** Only this step, of the first tensor. */
+  readonly step: number | undefined;
+  readonly goal: Goal;
+  /** Train context rows of this size for the best cuts. */
+  readonly context: ContextSize | undefined;
+  /** The class of a sample; undefined where there is none. */
+  label(name: string): number | undefined;
+  readonly threads: number;
+  /** For temporary files. */
+  readonly folder: string;
+  progress(stage: string, done: number, total: number): void;
+}
+
+export interface Study {
+  readonly bench: Bench;
+  readonly shapes: Shapes;
+  readonly uses: Uses;
+  readonly rows: readonly Row[];
+  readonly recommended: { readonly row: Row; readonly reason: string } | undefined;
+  readonly pictures: readonly PicturePoint[];
+  /** Of the uncut model, with the same labels. */
+  readonly accuracy: number | null;
+  /** Milliseconds of the uncut model. */
+  readonly wholeMs: number;
+}
+
+/** Steps in deviations of the tensor. */
+const GRID = [0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
+const FIRST = GRID.indexOf(1);
+/** Finer steps are tried until answers agree so well, coarser ones until they agree so badly. */
+const GOOD = 0.99;
+const BAD = 0.85;
+/** A step that leaves less of a tensor's deviation leaves nothing worth sending. */
+const LEAST_KEPT = 0.05;
+/** Cuts that get context rows and steps per channel: the best one, and others that take not many more bytes. */
+const MOST_FINALISTS = 3;
+const NEAR = 1.5;
+/** Steps per channel must save so much. */
+const PAYS = 0.97;
+const TIMED_RUNS = 10;
+
+export async function study(options: StudyOptions): Promise<Study> {
+  const { codec, runtime, opened, samples, threads, progress } = options;
+  const uses = usesOf(samples.count);
+  const all = Array.from({ length: samples.count }, (_, i) => i);
+  const uncut = await openSession(runtime, opened.writer.head(namesOf(opened), { outputs: opened.graph.model.outputs }), opened.path, threads);
+  const answers = await answersOf(options, uncut, all);
+  const feeds = await samples.feeds(0);
+  const bench: Bench = { codec, runtime, opened, feeds, threads, outputs: namesOf(opened), ...answers };
+
+  const shapes = await measureShapes(runtime, opened, feeds);
+  const costs = costsOf(opened.graph, opened.reader, shapes);
+  const inputElements = Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0);
+  const listed = costsOfCuts(options.at ? [options.at] : opened.graph.cuts(), shapes, costs);
+  const wanted = options.at ? listed : promising(listed, inputElements);
+  const near = await shortlist(bench, samples, wanted, shapes, options.folder, (done, total) => progress("looking at cuts", done, total));
+  const names = [...new Set(near.flatMap(({ cut }) => cut.tensors))];
+  const stores = await storeTensors(bench, samples, all, names, shapes, options.folder, (done, total) => progress("running the model", done, total));
+  const candidates = await openCandidates(bench, near, stores, uses.fit);
+
+  const judged: Judged<Candidate, Setting>[] = [];
+  for (const [k, candidate] of candidates.entries()) {
+    judged.push(...(await scan(bench, options, candidate, uses)));
+    progress("trying steps", k + 1, candidates.length);
+  }
+  const finalists = await finalistsOf(bench, options, judged, uses);
+  const rows = await report(bench, options, uses, judged, finalists);
+  const pictures =
+    options.sharp && samples.images
+      ? await picturePoints(bench, options.sharp, samples, uncut, uses.report, (done, total) => progress("JPEG and WebP", done, total))
+      : [];
+  const wholeMs = await timed(uncut, await feedsOf(samples, uses.report));
+  const right = uses.report.map((i) => rightOf(options, i, bench.expected(i).top));
+  const study = {
+    bench,
+    shapes,
+    uses,
+    rows,
+    pictures,
+    accuracy: right.includes(null) ? null : mean(right as number[]),
+    wholeMs,
+    recommended: advise(rows, options.goal),
+  };
+  for (const store of stores.values()) store.close();
+  return study;
+}
+
+const namesOf = ({ graph }: Opened): string[] => graph.model.outputs.map(({ name }) => name);
+
+/** The uncut model's answers to all samples. */
+async function answersOf({ samples, opened, folder, progress, metric }: StudyOptions, uncut: Session, all: readonly number[]) {
+  const values = new TensorStore(folder, "answers", -1);
+  const tops: number[] = [];
+  let shapes: (readonly number[])[] = [];
+  for (const i of all) {
+    const outputs = await refusedAs("MODEL", opened.path, uncut.run(await samples.feeds(i)));
+    const answer = answerOf(outputs, namesOf(opened));
+    shapes = namesOf(opened).map((name) => outputs[name]!.dims);
+    values.add({ type: "float32", dims: [answer.values.length], data: answer.values });
+    tops.push(answer.top);
+    progress("running the model", i + 1, all.length);
+  }
+  const expected = (i: number): Answer => ({ top: tops[i]!, values: values.read(i) });
+  return { metric: metric ?? metricOf(shapes), expected };
+}
+
+/** Tries steps, from the middle to both sides. */
+async function scan(bench: Bench, { step, goal }: StudyOptions, candidate: Candidate, uses: Uses) {
+  const found = new Map<string, Judged<Candidate, Setting> | undefined>();
+  const tryOne = async (setting: Setting) => {
+    const key = String(setting.steps);
+    if (!found.has(key)) found.set(key, await judge(bench, candidate, setting, uses));
+    return found.get(key);
+  };
+  if (step !== undefined) {
+    const { deviation } = candidate.tensors[0]!.statistics;
+    await tryOne(uniform(candidate, step / (deviation || 1)));
+  } else {
+    const wanted = Math.max(GOOD, goal.targetAgreement ?? 0);
+    for (let g = FIRST; g >= 0; g--) if (((await tryOne(uniform(candidate, GRID[g]!)))?.agreement ?? 0) >= wanted) break;
+    for (let g = FIRST; g < GRID.length; g++)
+      if (((await tryOne(uniform(candidate, GRID[g]!)))?.agreement ?? 0) < BAD) break;
+  }
+  return [...found.values()].filter((one) => one !== undefined);
+}
+
+/** A setting by the samples that choose; undefined where it leaves nothing. */
+async function judge(bench: Bench, candidate: Candidate, setting: Setting, uses: Uses) {
+  const priors = priorsOf(bench, candidate, setting, tablesOf(bench, candidate, setting, uses.fit, 1));
+  const outcome = await sendThrough(bench, candidate, setting, priors, uses.choose);
+  if (outcome.kept < LEAST_KEPT) return undefined;
+  return { candidate, setting, agreement: mean(outcome.agreements), bytes: mean(outcome.bytes), error: mean(outcome.errors), workShare: candidate.workShare };
+}
+
+interface Finalist extends Judged<Candidate, Setting> {
+  readonly tables: readonly Table[];
+  readonly contexts: Contexts | undefined;
+}
+
+/** The best cuts by static rows, with a finer step where that helps, steps per channel where they pay, and context rows. */
+async function finalistsOf(
+  bench: Bench,
+  options: StudyOptions,
+  judged: Judged<Candidate, Setting>[],
+  uses: Uses,
+): Promise<Finalist[]> {
+  const { goal, context, progress } = options;
+  const best = new Map<Candidate, Judged<Candidate, Setting>>();
+  for (const one of judged) {
+    const other = best.get(one.candidate);
+    if (other === undefined || meets(one, goal, context !== undefined) < meets(other, goal, context !== undefined)) best.set(one.candidate, one);
+  }
+  const ranked = [...best.values()].sort((a, b) => meets(a, goal, context !== undefined) - meets(b, goal, context !== undefined));
+  const finalists: Finalist[] = [];
+  const near = ranked.filter(({ bytes }, k) => k === 0 || bytes <= NEAR * ranked[0]!.bytes).slice(0, MOST_FINALISTS);
+  for (const [k, one] of near.entries()) {
+    const part = (done: number) => progress("steps per channel", Math.round(100 * (k + done)), 100 * near.length);
+    const scaled = options.step === undefined ? await perChannel(bench, one, goal, uses, part) : undefined;
+    if (scaled) judged.push(scaled);
+    const chosen = scaled ?? one;
+    const numbers = [...uses.fit, ...uses.choose];
+    const tables = tablesOf(bench, chosen.candidate, chosen.setting, numbers, 5);
+    finalists.push({ ...chosen, tables, contexts: undefined });
+  }
+  if (context === undefined) return finalists;
+  const trained: Finalist[] = [];
+  for (const [k, one] of finalists.entries()) {
+    const done = (share: number) => progress("training context rows", Math.round(1000 * (k + share)), 1000 * finalists.length);
+    const numbers = [...uses.fit, ...uses.choose];
+    const contexts = await contextsOf(bench, one.candidate, one.setting, one.tables, numbers, context, done);
+    const bytes = mean(packetBytes(bench, one.candidate, one.setting, contexts.priors, uses.choose));
+    trained.push({ ...one, contexts, bytes });
+    done(1);
+  }
+  return trained;
+}
+
+/** The same cut with a step for each channel, if that takes fewer bytes at no larger error. */
+async function perChannel(bench: Bench, one: Judged<Candidate, Setting>, goal: Goal, uses: Uses, progress: (done: number) => void) {
+  const { candidate, setting } = one;
+  const scaling = await channelScaling(bench, candidate, setting, uses.fit, progress);
+  let best: Judged<Candidate, Setting> | undefined;
+  if (scaling === undefined) return best;
+  for (const coarser of [1, 1.2, 1.44]) {
+    const [step] = setting.steps as [number];
+    const next: Setting = { steps: [Math.fround(coarser * step)], coarseness: coarser * setting.coarseness, scalings: [scaling] };
+    const found = await judge(bench, candidate, next, uses);
+    if (found === undefined || found.error > one.error || found.agreement < Math.min(one.agreement, goal.targetAgreement ?? 1)) break;
+    if (found.bytes < PAYS * one.bytes) best = found;
+  }
+  return best;
+}
+
+/** Everything that was tried, on the samples that are reported on. */
+async function report(bench: Bench, options: StudyOptions, uses: Uses, judged: readonly Judged<Candidate, Setting>[], finalists: readonly Finalist[]) {
+  const timesOf = new Map<Candidate, number>();
+  const rows: Row[] = [];
+  for (const [k, one] of judged.entries()) {
+    const { candidate, setting } = one;
+    const finalist = finalists.find((other) => other.setting === setting);
+    const tables = finalist?.tables ?? tablesOf(bench, candidate, setting, uses.fit, 1);
+    const priors = priorsOf(bench, candidate, setting, tables);
+    const outcome = await sendThrough(bench, candidate, setting, priors, uses.report);
+    if (!timesOf.has(candidate)) timesOf.set(candidate, await encoderMs(bench, options.samples, candidate, uses));
+    const contexts = finalist?.contexts;
+    const contextBytes = contexts && mean(packetBytes(bench, candidate, setting, contexts.priors, uses.report));
+    const { mean: agreement, interval } = withInterval(bench.metric, outcome.agreements);
+    rows.push({
+      candidate,
+      setting,
+      chosen: { agreement: one.agreement, bytes: finalist?.bytes ?? one.bytes, error: one.error },
+      bytes: mean(outcome.bytes),
+      contextBytes: contextBytes ?? null,
+      agreement,
+      interval,
+      accuracy: accuracyOf(options, outcome, uses),
+      encoderMs: timesOf.get(candidate)!,
+      made: finalist && { tables, contexts, priors: contexts?.priors ?? priors },
+    });
+    options.progress("reporting", k + 1, judged.length);
+  }
+  return rows;
+}
+
+const rightOf = ({ samples, label }: StudyOptions, i: number, top: number): number | null => {
+  const wanted = label(samples.names[i]!);
+  return wanted === undefined ? null : Number(top === wanted);
+};
+
+function accuracyOf(options: StudyOptions, { tops }: Outcome, uses: Uses): number | null {
+  const right = uses.report.map((i, k) => rightOf(options, i, tops[k]!));
+  return right.includes(null) ? null : mean(right as number[]);
+}
+
+const feedsOf = (samples: Samples, numbers: readonly number[]): Promise<Feeds[]> =>
+  Promise.all(numbers.slice(0, TIMED_RUNS).map((i) => samples.feeds(i)));
+
+async function encoderMs({ runtime, opened, threads }: Bench, samples: Samples, { cut }: Candidate, uses: Uses) {
+  const head = opened.writer.head(cut.tensors, { outputs: cut.tensors.map((name) => ({ name })) });
+  const session = await openSession(runtime, head, opened.path, threads);
+  const feeds = await feedsOf(samples, uses.report);
+  const time = await timed(session, feeds);
+  await session.release?.();
+  return time;
+}
+
+/** The median of some runs, after two that warm up. */
+async function timed(session: Session, feeds: readonly Feeds[]): Promise<number> {
+  const times: number[] = [];
+  for (const one of [...feeds.slice(0, 2), ...feeds]) {
+    const own = Object.fromEntries(session.inputNames.map((name) => [name, one[name]]));
+    const began = performance.now();
+    await session.run(own);
+    times.push(performance.now() - began);
+  }
+  const sorted = times.slice(2).sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
