@@ -17,7 +17,7 @@ From photograph to label: an encoder network, a packet, a decoder network and th
   --images DIR     PNG, JPEG and WebP images of this folder (default: the bundled photographs)
   --point NAME     low, mid or high: fewer bytes, or more labels right (default mid)
   --html FILE      also write a report that needs no other file
-  --links FILE     link profiles to reckon with (default: bench/links.json)
+  --links FILE     link profiles to reckon with (default: tables/links.ts)
   --threads N      threads of each network and of sharp (default 1)
   --json           print one JSON object and nothing else
   --help`;
@@ -61,7 +61,7 @@ const OPTIONS = {
   images: { type: "string", default: here("photos") },
   point: { type: "string", default: "mid" },
   html: { type: "string" },
-  links: { type: "string", default: here("links.json") },
+  links: { type: "string" },
   threads: { type: "string", default: "1" },
   json: { type: "boolean", default: false },
 } as const;

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { endToEnd, type Link, type LinkRow, type Sender } from "./links.js";
+import { endToEnd, type Link } from "../tables/links.js";
+import type { LinkRow, Sender } from "./links.js";
 import { mean } from "./numbers.js";
 import { eachStep, type ImageResult, type Milliseconds, type Quality } from "./pipeline.js";
 import type { Curve } from "./report/charts.js";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { Presets, SingleBar } from "cli-progress";
 import { table } from "../tables/cli-files.js";
-import type { Link } from "./links.js";
+import { LINKS, type Link } from "../tables/links.js";
 
 /** Runs a command: a mistake of the user ends in one line, not in a stack; a closed pipe (`| head`) ends it quietly. */
 export function program(main: () => Promise<void>): void {
@@ -121,8 +121,9 @@ export function bar(title: string, steps: number, quiet = false): Progress {
   return { step: (doing) => single.update(done++, { doing }), stop: () => single.stop() };
 }
 
-/** The links of a file such as links.json, checked. */
-export function readLinks(file: string): Link[] {
+/** The links of a file, checked; without one the usual ones. */
+export function readLinks(file: string | undefined): readonly Link[] {
+  if (file === undefined) return LINKS;
   let links: unknown;
   try {
     links = JSON.parse(readFileSync(file, "utf8"));

@@ -3,18 +3,32 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { create } from "latentwire";
-import { type Command, choice, EXIT, flag, positive, text, texts, UsageError, type Values, whole } from "./cli-arguments.js";
-import { print, printJson, progress, readInput, remark } from "./cli-files.js";
+import {
+  type Command,
+  choice,
+  EXIT,
+  flag,
+  positive,
+  text,
+  texts,
+  UsageError,
+  type Values,
+  whole,
+} from "./cli-arguments.js";
+import { print, printJson, progress, readInput, remark, writeOutput } from "./cli-files.js";
 import { findFiles } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
 import { IMAGE_NAMES, type Normalization, RANGES, type Range } from "./images.js";
 import { readLabels } from "./labels.js";
-import { loadRuntime, loadSharp, type Runtime, type Sharp } from "./packages.js";
+import { loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp } from "./packages.js";
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
 import { metricOf } from "./split/agreement.js";
+import type { Cut } from "./split/graph.js";
+import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } from "./split/network.js";
 import { rangeByTrying, rangeOfGraph } from "./split/normalize.js";
-import { measureShapes, type Opened, openModel, openSession, zeros } from "./split/network.js";
 import { loadProtobuf } from "./split/onnx-file.js";
+import { studyPage } from "./split/page.js";
+import { checkFolder, imageFacts, ownVersion, writeHalves, writeProject } from "./split/project.js";
 import { listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
 import { arraySamples, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
 import { study } from "./split/study.js";
@@ -88,12 +102,14 @@ model: three of ten samples fit, three choose, four are reported on. Needs proto
     if (images.length > 0 && inputs.length > 0) throw new UsageError("--images and --inputs exclude each other");
     const at = text(values, "at")?.split(",");
     const cut = at && opened.graph.cutAt(at, path!);
-    if (images.length + inputs.length === 0) return listOnly(values, runtime, opened);
+    const output = text(values, "output");
+    if (output !== undefined) checkFolder(output);
+    if (images.length + inputs.length === 0) return withoutSamples(values, runtime, opened, cut, output);
 
     const sharp = images.length > 0 ? await loadSharp("to read images") : undefined;
-    const { samples, said } = sharp
+    const { samples, said, image } = sharp
       ? await readImages(values, runtime, sharp, opened, images)
-      : { samples: limited(values, arraySamples(runtime, opened.graph.model.inputs, inputs, path!)), said: undefined };
+      : withArrays(limited(values, arraySamples(runtime, opened.graph.model.inputs, inputs, path!)));
     if (samples.count < LEAST_SAMPLES)
       throw new UsageError(`${samples.count} samples are too few: ${LEAST_SAMPLES} at least, best 200`);
     if (said) remark(said);
@@ -117,8 +133,15 @@ model: three of ten samples fit, three choose, four are reported on. Needs proto
         folder,
         progress: stages(),
       });
+      const page = text(values, "html");
+      if (page !== undefined) await writeOutput(page, new TextEncoder().encode(studyPage(result, path!)));
+      const { recommended } = result;
+      const files =
+        output !== undefined && recommended
+          ? await writeProject(output, ownVersion(), runtime, opened, await samples.feeds(0), recommended.row, image)
+          : [];
       if (flag(values, "json")) await printJson(studyJson(result, path!));
-      else await print(...studyLines(result, flag(values, "all")));
+      else await print(...studyLines(result, flag(values, "all")), ...writtenLines(output, files));
       return EXIT.ok;
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -145,19 +168,42 @@ function goalOf(values: Values): Goal {
   const targetBytes = positive(values, "target-bytes");
   if (targetAgreement !== undefined && targetBytes !== undefined)
     throw new UsageError("--target-agreement and --target-bytes exclude each other");
-  if (values.step !== undefined && values.at === undefined) throw new UsageError("--step needs --at: steps are a tensor's own");
+  if (values.step !== undefined && values.at === undefined)
+    throw new UsageError("--step needs --at: steps are a tensor's own");
   return { targetAgreement, targetBytes, maxWork: share("max-work") ?? (values.at === undefined ? USUAL_WORK : 1) };
 }
 
-/** Without samples: the cuts and their work. */
-async function listOnly(values: Values, runtime: Runtime, opened: Opened): Promise<number> {
+/** Without samples: the cuts and their work, or the halves of one. */
+async function withoutSamples(
+  values: Values,
+  runtime: Runtime,
+  opened: Opened,
+  cut: Cut | undefined,
+  output: string | undefined,
+) {
   const feeds = zeros(runtime, opened.graph.model.inputs, dimsOption(values));
+  if (cut !== undefined || output !== undefined) {
+    if (cut === undefined) throw new UsageError("-o needs --images or --inputs to choose a cut, or --at to name one");
+    if (output === undefined) throw new UsageError("--at needs -o, where the halves go, or --images to measure with");
+    const files = await writeHalves(output, runtime, opened, feeds, cut);
+    if (flag(values, "json")) await printJson({ model: opened.path, cut: cut.tensors, output, files });
+    else await print(...files.map((file) => join(output, file)));
+    remark("there are no tables: rows are made of samples, --images or --inputs");
+    return EXIT.ok;
+  }
   const shapes = await measureShapes(runtime, opened, feeds);
   const costs = costsOf(opened.graph, opened.reader, shapes);
   if (flag(values, "json")) await printJson(listingJson(opened, shapes, costs));
   else await print(...listingLines(opened, shapes, costs, flag(values, "all")));
   return EXIT.ok;
 }
+
+const withArrays = (samples: Samples) => ({ samples, said: undefined, image: undefined });
+
+const writtenLines = (output: string | undefined, files: readonly string[]): string[] =>
+  files.length === 0
+    ? []
+    : ["", `written to ${output}: ${files.join(", ")}`, `cd ${output} && npm install && npm start`];
 
 /** `--dims NAME=D,D,..` */
 function dimsOption(values: Values): Map<string, number[]> {
@@ -196,19 +242,39 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
   const found = findFiles(given, { extension: IMAGE_NAMES });
   const files = spread(values, found.length).map((i) => found[i]!);
   const samplesOf = (range: Normalization) => imageSamples(runtime, sharp, input, files, [height, width], range);
+  const ready = (range: Normalization, said: string | undefined) => ({
+    samples: samplesOf(range),
+    said,
+    image: imageFacts(input, typeOf(input.value), [height, width], range),
+  });
   const chosen = text(values, "normalize");
-  if (chosen !== undefined) return { samples: samplesOf(rangeOption(chosen)), said: undefined };
-  const byGraph = await rangeOfGraph(runtime, opened, input.value);
-  if (byGraph) return { samples: samplesOf(RANGES[byGraph.range]), said: `--normalize ${byGraph.range}: ${byGraph.reason}` };
+  if (chosen !== undefined) return ready(rangeOption(chosen), undefined);
+  const { range, reason } = (await rangeOfGraph(runtime, opened, input.value)) ??
+    (await tried(runtime, opened, samplesOf)) ?? {
+      range: "0..1",
+      reason: "this is a guess, its graph does not say. Say what it takes",
+    };
+  return ready(RANGES[range], `--normalize ${range}: ${reason}`);
+}
+
+/** The range in which a classifier answers best. */
+async function tried(runtime: Runtime, opened: Opened, samplesOf: (range: Normalization) => Samples) {
+  const { graph, path, writer } = opened;
   const outputs = graph.model.outputs.map(({ name }) => name);
-  const uncut = await openSession(runtime, opened.writer.head(outputs, { outputs: graph.model.outputs }), path);
-  const [first] = Object.values(await uncut.run(await samplesOf(RANGES["0..1"]).feeds(0)));
+  const uncut = await openSession(runtime, writer.head(outputs, { outputs: graph.model.outputs }), path);
+  const [first] = Object.values(
+    await refusedAs(
+      "MODEL",
+      path,
+      samplesOf(RANGES["0..1"])
+        .feeds(0)
+        .then((feeds) => uncut.run(feeds)),
+    ),
+  );
   const isClassifier = outputs.length === 1 && first !== undefined && metricOf([first.dims]) === "top-1";
-  const byTrying = isClassifier ? await rangeByTrying(uncut, path, outputs, samplesOf) : undefined;
+  const found = isClassifier ? await rangeByTrying(uncut, path, outputs, samplesOf) : undefined;
   await uncut.release?.();
-  const range: Range = byTrying?.range ?? "0..1";
-  const reason = byTrying?.reason ?? "this is a guess, its graph does not say it. Say what it takes";
-  return { samples: samplesOf(RANGES[range]), said: `--normalize ${range}: ${reason}` };
+  return found;
 }
 
 function sizeOption(values: Values): [number, number] | undefined {

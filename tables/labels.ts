@@ -42,12 +42,14 @@ export function readLabels(file: string): Labels {
   const [head, ...rows] = parseCsv(text);
   const column = (name: string) => head?.cells.indexOf(name) ?? -1;
   const [fileColumn, labelColumn] = [column("file"), column("label")];
-  if (fileColumn < 0 || labelColumn < 0) throw new CodecError("INVALID_FILE", `${file}: columns "file" and "label" are wanted`);
+  if (fileColumn < 0 || labelColumn < 0)
+    throw new CodecError("INVALID_FILE", `${file}: columns "file" and "label" are wanted`);
   const labels = new Map<string, Set<number>>();
   for (const { line, cells } of rows) {
     const text = cells[labelColumn] ?? "";
     const label = text === "" ? Number.NaN : Number(text);
-    if (!Number.isInteger(label) || label < 0) throw new CodecError("INVALID_FILE", `${file}, line ${line}: "${text}" is no class`);
+    if (!Number.isInteger(label) || label < 0)
+      throw new CodecError("INVALID_FILE", `${file}, line ${line}: "${text}" is no class`);
     const name = baseName(cells[fileColumn] ?? "");
     for (const key of [name, stem(name)]) labels.set(key, (labels.get(key) ?? new Set()).add(label));
   }

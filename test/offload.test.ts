@@ -17,6 +17,7 @@ import { withLabels } from "../bench/offload/labels.js";
 import { coarser } from "../bench/offload/networks.js";
 import type { Way } from "../bench/offload/ways.js";
 import { duration, readLinks } from "../bench/terminal.js";
+import { readLabels } from "../tables/labels.js";
 import { isFull } from "./builds.js";
 import { rejects } from "./expect.js";
 import { onnxModel } from "./onnx-model.js";

@@ -1,5 +1,5 @@
+import { escapeHtml, table } from "../../tables/html.js";
 import { milliseconds, number, percent } from "../numbers.js";
-import { escapeHtml, table } from "../report/html.js";
 import { type BrowserResults, type BrowserSetup, compare } from "./compare.js";
 
 const place = (id: string) => document.getElementById(id)!;

@@ -4,11 +4,11 @@ import type { AddressInfo } from "node:net";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { STYLE } from "../../tables/html.js";
 import { subgraph } from "../backbone/subgraph.js";
 import { listImages } from "../images.js";
 import { backboneFiles, pointFolders } from "../offload/networks.js";
 import { SPLIT } from "../pipeline.js";
-import { STYLE } from "../report/html.js";
 import type { BrowserSetup } from "./compare.js";
 
 export interface Sources {

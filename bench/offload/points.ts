@@ -1,5 +1,5 @@
 /** The ways as points of a report: means and medians over the images, and computed times over links. */
-import { type EndToEnd, endToEnd, type Link } from "../links.js";
+import { type EndToEnd, endToEnd, type Link } from "../../tables/links.js";
 import { mean, median } from "../numbers.js";
 import { type Interval, interval, meanAt, rightAnswers } from "./accuracy.js";
 import type { Evaluation } from "./evaluate.js";

@@ -1,5 +1,5 @@
 /** A run as lines of text and as the object of `--json`. */
-import type { Link } from "../links.js";
+import type { Link } from "../../tables/links.js";
 import type { Machine } from "../machine.js";
 import { number, percent } from "../numbers.js";
 import { BYTE_RULE } from "../pipeline.js";

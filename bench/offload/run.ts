@@ -18,7 +18,7 @@ Sends images as packets of a split model, and as PNG, JPEG, WebP and AVIF, to th
   --labels CSV     columns file and label among others, matched by base name: for top-1
   --backbone DIR   backbone.onnx (image -> logits) and tail.onnx (features -> logits): for top-1 and agreement
   --model DIR      encoder.onnx, decoder.onnx and tables.json, or a folder of such folders (default: the bundled model)
-  --links FILE     link profiles (default: bench/links.json)
+  --links FILE     link profiles (default: tables/links.ts)
   --threads N      threads of each network and of sharp (default 1)
   --limit N        only the first N images
   --cache DIR      outcomes already measured are taken from here (default .cache/offload)
@@ -32,7 +32,7 @@ const OPTIONS = {
   labels: { type: "string" },
   backbone: { type: "string" },
   model: { type: "string", default: here("model/points") },
-  links: { type: "string", default: here("links.json") },
+  links: { type: "string" },
   threads: { type: "string", default: "1" },
   limit: { type: "string" },
   cache: { type: "string", default: here("../.cache/offload") },

@@ -1,6 +1,6 @@
+import { escapeHtml } from "../../tables/html.js";
 import type { LinkRow, Sender } from "../links.js";
 import { milliseconds, number } from "../numbers.js";
-import { escapeHtml } from "./html.js";
 
 // One narrow drawing serves phone and desk: at this width 13 units of type are 13 pixels on a phone.
 const WIDTH = 360;

@@ -1,4 +1,5 @@
 import sharp from "sharp";
+import { dataUri, escapeHtml, figure, STYLE, table } from "../../tables/html.js";
 import { type Picture, PREPARATION, SIDE } from "../images.js";
 import type { Machine } from "../machine.js";
 import { milliseconds, number, percent } from "../numbers.js";
@@ -6,7 +7,6 @@ import { heat } from "../pictures.js";
 import { type ImageResult, STEPS } from "../pipeline.js";
 import type { Summary } from "../summary.js";
 import { accuracyChart, bytesChart, linkChart, linkLegend } from "./charts.js";
-import { dataUri, escapeHtml, figure, STYLE, table } from "./html.js";
 import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./terminal.js";
 
 function facts({ bytes, staticBytes, images, idealBytes, exact, equal }: Summary): string {

@@ -122,7 +122,7 @@ export function report(machine: Machine, results: readonly ImageResult[], summar
     "the network is right as often as from the packet:",
     ...timeTable(summary),
     wrapped(timeSentence(summary)),
-    "Rates and round trips of the links are assumed: bench/links.json.",
+    "Rates and round trips of the links are assumed: tables/links.ts.",
     "",
     summary.exact
       ? wrapped(

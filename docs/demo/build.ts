@@ -10,8 +10,9 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { SPLIT } from "../../bench/pipeline.js";
-import { STYLE } from "../../bench/report/html.js";
-import { command, readLinks, whole } from "../../bench/terminal.js";
+import { command, whole } from "../../bench/terminal.js";
+import { STYLE } from "../../tables/html.js";
+import { LINKS } from "../../tables/links.js";
 import type { PointSetup, Setup } from "./setup.js";
 
 const root = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -74,7 +75,7 @@ export async function buildDemo(out: string): Promise<void> {
     photos: credits
       .map(([, file, name, credit]) => ({ url: copy(`bench/photos/${file}`, `photos/${file}`), name, credit }))
       .sort((a, b) => Number(b.url.includes("coffee")) - Number(a.url.includes("coffee"))),
-    links: readLinks(root("bench/links.json")),
+    links: LINKS,
   };
   write("setup.json", JSON.stringify(setup));
   copy("bench/backbone/LICENSE", "networks/LICENSE");

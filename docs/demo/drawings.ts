@@ -1,7 +1,7 @@
 /** What the page draws: bars with Observable Plot, pictures of features and of channels on canvases. */
 import * as Plot from "@observablehq/plot";
-import { endToEnd, type Link } from "../../bench/links.js";
 import { milliseconds, number } from "../../bench/numbers.js";
+import { endToEnd, type Link } from "../../tables/links.js";
 import type { Answer } from "./setup.js";
 
 /** A way to send the photograph. */

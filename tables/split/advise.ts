@@ -53,7 +53,8 @@ export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: st
   const { targetAgreement = USUAL_AGREEMENT, targetBytes, maxWork } = goal;
   const within = `at most ${percent(maxWork)} of the work`;
   const work = best.candidate.workShare ?? 0;
-  if (work > maxWork) return { row: best, reason: `no cut that was measured has ${within}: this one has the least of them` };
+  if (work > maxWork)
+    return { row: best, reason: `no cut that was measured has ${within}: this one has the least of them` };
   if (targetBytes !== undefined) {
     const bytes = best.contextBytes ?? best.bytes;
     const reason =

@@ -1,6 +1,7 @@
 /** Which of all cuts are measured: those that promise the fewest bytes for the work before them. */
-import { refusedAs, type Session } from "../packages.js";
+
 import { elementsOf } from "../layout.js";
+import { refusedAs, type Session } from "../packages.js";
 import type { Cut } from "./graph.js";
 import { statisticsOf, TensorStore } from "./latents.js";
 import { type Bench, type Candidate, openTail } from "./measure.js";
@@ -9,11 +10,13 @@ import type { Samples } from "./samples.js";
 import type { Costs, Shapes } from "./work.js";
 
 /** Most cuts that are measured, and samples that are looked at to choose them. */
-const MOST_CANDIDATES = 10;
+const MOST_CANDIDATES = 12;
 const PROBED = 8;
 /** A cut may hold so many times the elements of the smallest one before it, and take so many times its bits. */
 const LARGER = 2;
 const MORE_BITS = 1.15;
+/** A cut with so many times the bits of the best one within the wanted work is of no use. */
+const FAR_MORE_BITS = 8;
 /** A cut is left out where one with this much more work takes fewer bits: both are the same to a device. */
 const SAME_WORK = 0.01;
 /** Bytes of tensors that one run gives at most: others are for the next run. */
@@ -66,7 +69,12 @@ export async function storeTensors(
   const runs = inRuns(tensors, shapes);
   let done = 0;
   for (const names of runs) {
-    const session: Session = await openSession(bench.runtime, exposed(bench.opened, names), bench.opened.path, bench.threads);
+    const session: Session = await openSession(
+      bench.runtime,
+      exposed(bench.opened, names),
+      bench.opened.path,
+      bench.threads,
+    );
     for (const i of numbers) {
       const outputs = await refusedAs("MODEL", bench.opened.path, session.run(await samples.feeds(i)));
       for (const name of names) {
@@ -97,11 +105,12 @@ function inRuns(tensors: readonly string[], shapes: Shapes): string[][] {
   return runs;
 }
 
-/** Of promising cuts those that are measured: none that another one beats in both work and bits, at most ten. */
+/** Of promising cuts those that are measured: none that another one beats in both work and bits, at most twelve. */
 export async function shortlist(
   bench: Bench,
   samples: Samples,
   cuts: readonly CutCost[],
+  maxWork: number,
   shapes: Shapes,
   folder: string,
   progress: (done: number, total: number) => void,
@@ -116,11 +125,14 @@ export async function shortlist(
     .filter(({ cut }) => cut.tensors.every((name) => stores.has(name)))
     .map((cost) => ({ cost, bits: cost.cut.tensors.reduce((sum, name) => sum + bits.get(name)!, 0) }));
   const work = (one: (typeof judged)[number]) => one.cost.workShare ?? one.cost.parametersShare;
+  const within = judged.filter((one) => work(one) <= maxWork && one.bits > 0).map((one) => one.bits);
+  const most = FAR_MORE_BITS * Math.min(...within);
   const good = judged.filter((one, k) => {
     const earlier = judged.slice(0, k);
     const later = judged.slice(k + 1);
     return (
       one.bits > 0 &&
+      one.bits <= most &&
       earlier.every((other) => one.bits <= MORE_BITS * other.bits || work(other) === 0) &&
       later.every((other) => work(other) - work(one) > SAME_WORK || other.bits >= one.bits)
     );
@@ -128,7 +140,9 @@ export async function shortlist(
   // Too many: those go that differ least from the one before them.
   while (good.length > MOST_CANDIDATES) {
     const gains = good.map((one, k) =>
-      k === 0 ? Number.POSITIVE_INFINITY : Math.abs(Math.log(good[k - 1]!.bits / one.bits)) + (work(one) - work(good[k - 1]!)),
+      k === 0
+        ? Number.POSITIVE_INFINITY
+        : Math.abs(Math.log(good[k - 1]!.bits / one.bits)) + (work(one) - work(good[k - 1]!)),
     );
     good.splice(gains.indexOf(Math.min(...gains)), 1);
   }
@@ -148,7 +162,11 @@ export async function openCandidates(
       const store = stores.get(name)!;
       return { store, statistics: statisticsOf(store, fit), isExact: EXACT.test(store.type) };
     });
-    const tail = await openTail(bench, cut, tensors.map(({ store }) => store));
+    const tail = await openTail(
+      bench,
+      cut,
+      tensors.map(({ store }) => store),
+    );
     candidates.push({ cut, tensors, workShare, parametersShare, tail });
   }
   return candidates;

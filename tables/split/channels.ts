@@ -1,7 +1,8 @@
 /** A step for each channel, and none for channels that the answers do not need. */
+
+import { forRuns } from "../fit-samples.js";
 import { refusedAs } from "../packages.js";
 import { answerOf, relativeError } from "./agreement.js";
-import { forRuns } from "../fit-samples.js";
 import type { Scaling } from "./latents.js";
 import { type Bench, type Candidate, type Setting, whole } from "./measure.js";
 import { tensorOf } from "./network.js";

@@ -57,7 +57,13 @@ export function halvesOf(
     };
     if (type !== "float32") steps.out.push(["Cast"]);
     if (scaling) {
-      const dims = [statistics.channels, ...store.dims(0).slice(statistics.axis + 1).map(() => 1)];
+      const dims = [
+        statistics.channels,
+        ...store
+          .dims(0)
+          .slice(statistics.axis + 1)
+          .map(() => 1),
+      ];
       const inverse = scaling.factors.map((factor) => (factor === 0 ? 0 : 1 / factor));
       const centres = constant("centres", dims, scaling.centres);
       steps.out.push(["Sub", centres], ["Mul", constant("factors", dims, scaling.factors)]);
@@ -96,11 +102,22 @@ export function halvesOf(
 }
 
 /** Nodes one behind the other: each an operator, and a constant that it takes. */
-function chain(steps: readonly (readonly string[])[], from: string, to: string, type: number, between: (k: number) => string): NewNode[] {
+function chain(
+  steps: readonly (readonly string[])[],
+  from: string,
+  to: string,
+  type: number,
+  between: (k: number) => string,
+): NewNode[] {
   let tensor = from;
   return steps.map(([op, ...constants], k) => {
     const output = k === steps.length - 1 ? to : between(k);
-    const node = { op: op!, inputs: [tensor, ...constants], output, ...(op === "Cast" && { attributes: { to: type } }) };
+    const node = {
+      op: op!,
+      inputs: [tensor, ...constants],
+      output,
+      ...(op === "Cast" && { attributes: { to: type } }),
+    };
     tensor = output;
     return node;
   });

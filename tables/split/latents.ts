@@ -1,9 +1,9 @@
 /** Tensors of samples at a cut: kept in files, and what is known of their channels. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { RunTensor } from "../packages.js";
 import { forRuns, mediansOf, type Sample, type SampleSet } from "../fit-samples.js";
 import { elementsOf } from "../layout.js";
+import type { RunTensor } from "../packages.js";
 
 /** Tensors of one name, one per sample, in a file: all of them may be more than memory holds. */
 export class TensorStore {
@@ -61,7 +61,12 @@ export interface Scaling {
 }
 
 /** Samples of a store, scaled by channel if that is wished. */
-export function sampleSetOf(store: TensorStore, numbers: readonly number[], axis: number, scaling?: Scaling): SampleSet {
+export function sampleSetOf(
+  store: TensorStore,
+  numbers: readonly number[],
+  axis: number,
+  scaling?: Scaling,
+): SampleSet {
   const channels = store.dims(0)[axis]!;
   const samples = numbers.map((i): Sample => {
     const dims = store.dims(i);

@@ -3,7 +3,7 @@ import type { Codec, Prior, Table, TensorLike } from "latentwire";
 import { type ContextSize, fitContext } from "../context-fit.js";
 import { fitTable } from "../fit.js";
 import type { SampleSet } from "../fit-samples.js";
-import { refusedAs, type Runtime, type Session } from "../packages.js";
+import { type Runtime, refusedAs, type Session } from "../packages.js";
 import { type Answer, agreementOf, answerOf, type Interval, type Metric, relativeError } from "./agreement.js";
 import type { Cut } from "./graph.js";
 import { type ChannelStatistics, type Scaling, sampleSetOf, scaled, type TensorStore, unscaled } from "./latents.js";
@@ -76,21 +76,32 @@ export const setsOf = ({ tensors }: Candidate, { scalings }: Setting, numbers: r
   tensors.map(({ store, statistics }, t) => sampleSetOf(store, numbers, statistics.axis, scalings[t]));
 
 /** Static rows of every tensor, made from samples. `folds` 1 is fast, 5 is good. */
-export function tablesOf(bench: Bench, candidate: Candidate, setting: Setting, numbers: readonly number[], folds: number): Table[] {
+export function tablesOf(
+  bench: Bench,
+  candidate: Candidate,
+  setting: Setting,
+  numbers: readonly number[],
+  folds: number,
+): Table[] {
   return setsOf(candidate, setting, numbers).map((set, t) => {
-    const medians = setting.scalings[t] || candidate.tensors[t]!.isExact ? null : candidate.tensors[t]!.statistics.medians;
+    const medians =
+      setting.scalings[t] || candidate.tensors[t]!.isExact ? null : candidate.tensors[t]!.statistics.medians;
     return fitTable(bench.codec, set, setting.steps[t]!, { folds, medians });
   });
 }
 
-export const priorsOf = ({ codec }: Bench, { tensors }: Candidate, { steps }: Setting, tables: readonly Table[]): Prior[] =>
-  tables.map((table, t) => codec.factorized(table, { axis: tensors[t]!.statistics.axis, step: steps[t]! }));
+export const priorsOf = (
+  { codec }: Bench,
+  { tensors }: Candidate,
+  { steps }: Setting,
+  tables: readonly Table[],
+): Prior[] => tables.map((table, t) => codec.factorized(table, { axis: tensors[t]!.statistics.axis, step: steps[t]! }));
 
 /** One packet of all tensors. */
 export function pack(codec: Codec, latents: readonly TensorLike[], priors: readonly Prior[]): Uint8Array {
   if (latents.length === 1) return codec.encode(latents[0]!, priors[0]!);
   const writer = codec.writer();
-  latents.forEach((latent, t) => writer.write(latent, priors[t]!));
+  for (const [t, latent] of latents.entries()) writer.write(latent, priors[t]!);
   return writer.finish();
 }
 
@@ -105,7 +116,8 @@ export interface Outcome {
   readonly kept: number;
 }
 
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
+export const mean = (values: readonly number[]): number =>
+  values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
 
 /** Sends samples through a cut. */
 export async function sendThrough(
@@ -219,7 +231,13 @@ export async function contextsOf(
 }
 
 /** Mean bytes of a packet of some samples. */
-export function packetBytes(bench: Bench, candidate: Candidate, setting: Setting, priors: readonly Prior[], numbers: readonly number[]) {
+export function packetBytes(
+  bench: Bench,
+  candidate: Candidate,
+  setting: Setting,
+  priors: readonly Prior[],
+  numbers: readonly number[],
+) {
   const sets = setsOf(candidate, setting, numbers);
   return numbers.map((_, k) => {
     const latents = sets.map(({ samples }): TensorLike => {
@@ -245,5 +263,7 @@ export interface Row {
   readonly accuracy: number | null;
   readonly encoderMs: number;
   /** What the bundle is made of, of rows that may be written. */
-  readonly made: { readonly tables: readonly Table[]; readonly contexts: Contexts | undefined; readonly priors: readonly Prior[] } | undefined;
+  readonly made:
+    | { readonly tables: readonly Table[]; readonly contexts: Contexts | undefined; readonly priors: readonly Prior[] }
+    | undefined;
 }

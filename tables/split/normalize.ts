@@ -1,6 +1,6 @@
 /** Which range of pixels a network takes: what its graph says, or which range it answers best in. */
 import { type Normalization, RANGES, type Range } from "../images.js";
-import { refusedAs, type Runtime, type Session } from "../packages.js";
+import { type Runtime, refusedAs, type Session } from "../packages.js";
 import { answerOf } from "./agreement.js";
 import { readsOf } from "./graph.js";
 import { type Opened, openSession, typeOf } from "./network.js";
@@ -27,14 +27,17 @@ export async function rangeOfGraph(runtime: Runtime, opened: Opened, input: Onnx
   const { nodes, metadata } = opened.graph.model;
   if (typeOf(input) === "uint8") return { range: "0..255", reason: "its input is uint8" };
   const nominal = metadata.get("Image.NominalPixelRange");
-  if (nominal !== undefined && NOMINAL[nominal]) return { range: NOMINAL[nominal], reason: `its metadata say ${nominal}` };
+  if (nominal !== undefined && NOMINAL[nominal])
+    return { range: NOMINAL[nominal], reason: `its metadata say ${nominal}` };
   let tensor = input.name;
   for (;;) {
     const readers = nodes.filter((node) => readsOf(node).includes(tensor) && node.op !== "Shape");
     const [node] = readers;
     if (node === undefined || readers.length > 1) return undefined;
     if (!PASSES.test(node.op) || node.inputs[0] !== tensor) {
-      const places = { BatchNormalization: [3], QuantizeLinear: [1, 2] }[node.op] ?? [node.inputs[0] === tensor ? 1 : 0];
+      const places = { BatchNormalization: [3], QuantizeLinear: [1, 2] }[node.op] ?? [
+        node.inputs[0] === tensor ? 1 : 0,
+      ];
       const names = places.map((place) => node.inputs[place] ?? "");
       if (names.some((name) => opened.graph.kinds.get(name) !== "constant")) return undefined;
       const values = await constantsOf(runtime, opened, names);
@@ -45,7 +48,11 @@ export async function rangeOfGraph(runtime: Runtime, opened: Opened, input: Onnx
   }
 }
 
-const show = (values: readonly number[]): string => values.slice(0, 3).map((value) => Number(value.toPrecision(4))).join(", ");
+const show = (values: readonly number[]): string =>
+  values
+    .slice(0, 3)
+    .map((value) => Number(value.toPrecision(4)))
+    .join(", ");
 
 /** The range from the constant that a first node takes. */
 export function rangeOf(op: string, [constants = [], more = [0]]: readonly (readonly number[])[]): Range | undefined {
@@ -126,12 +133,14 @@ function probabilities(scores: Float32Array): Float64Array {
   return powers.map((power) => power / total);
 }
 
-const entropy = (list: Float64Array): number =>
-  list.reduce((bits, p) => (p > 0 ? bits - p * Math.log2(p) : bits), 0);
+const entropy = (list: Float64Array): number => list.reduce((bits, p) => (p > 0 ? bits - p * Math.log2(p) : bits), 0);
 
 /** Bits that an answer says about which image it is: entropy of the mean, less the mean entropy. */
 export function information(answers: readonly Float64Array[]): number {
   const mean = new Float64Array(answers[0]?.length ?? 0);
-  for (const answer of answers) answer.forEach((p, k) => { mean[k]! += p / answers.length; });
+  for (const answer of answers)
+    answer.forEach((p, k) => {
+      mean[k]! += p / answers.length;
+    });
   return entropy(mean) - answers.reduce((sum, answer) => sum + entropy(answer), 0) / Math.max(1, answers.length);
 }

@@ -31,7 +31,14 @@ export async function picturePoints(
   const { height, width, pixels, feedsOf } = samples.images!;
   const raw = { raw: { width, height, channels: 3 as const } };
   const settings = (Object.keys(QUALITIES) as Format[]).flatMap((format) =>
-    QUALITIES[format].map((quality) => ({ format, quality, bytes: [] as number[], right: [] as number[], encode: 0, decode: 0 })),
+    QUALITIES[format].map((quality) => ({
+      format,
+      quality,
+      bytes: [] as number[],
+      right: [] as number[],
+      encode: 0,
+      decode: 0,
+    })),
   );
   let done = 0;
   for (const i of numbers) {

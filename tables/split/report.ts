@@ -131,17 +131,23 @@ function worthShowing(rows: readonly Row[], isAll: boolean): Row[] {
 
 const bytesText = (bytes: number | null): string => (bytes === null ? "-" : bytes.toFixed(0));
 
-export function studyLines(study: Study, isAll: boolean): string[] {
-  const { rows, recommended, uses, bench, wholeMs } = study;
+/** Head and rows of the table; of all that was tried, or of what another row does not beat. */
+export function studyTable(study: Study, isAll: boolean): { head: string[]; rows: string[][] } {
+  const { rows, recommended } = study;
   const shown = worthShowing(rows, isAll).sort(
-    (a, b) => (a.candidate.workShare ?? 0) - (b.candidate.workShare ?? 0) || a.setting.coarseness - b.setting.coarseness,
+    (a, b) =>
+      (a.candidate.workShare ?? 0) - (b.candidate.workShare ?? 0) || a.setting.coarseness - b.setting.coarseness,
   );
   const hasContext = rows.some(({ contextBytes }) => contextBytes !== null);
-  const hasPictures = study.pictures.length > 0;
   const hasAccuracy = study.accuracy !== null;
-  const head = ["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : []), "agreement", "95 % of it"];
+  const formats = study.pictures.length > 0 ? (["WebP", "JPEG"] as const) : [];
+  const head = [
+    ...["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : []), "agreement", "95 % of it"],
+    ...(hasAccuracy ? ["accuracy"] : []),
+    ...["ms", ...formats],
+  ];
   const lines = shown.map((row) => [
-    `${row === recommended?.row ? "> " : "  "}${nameOf(row.candidate.cut.tensors)}`,
+    `${row === recommended?.row ? "> " : ""}${nameOf(row.candidate.cut.tensors)}`,
     row.candidate.tensors.map(({ store }) => shapeText(store.dims(0).slice(1))).join(" + "),
     percent(row.candidate.workShare),
     row.setting.steps.map((step) => Number(step.toPrecision(4))).join(" + ") + (row.setting.scalings[0] ? " *" : ""),
@@ -151,21 +157,28 @@ export function studyLines(study: Study, isAll: boolean): string[] {
     `${(100 * row.interval[0]).toFixed(0)}..${(100 * row.interval[1]).toFixed(0)}`,
     ...(hasAccuracy ? [percent(row.accuracy)] : []),
     row.encoderMs.toFixed(1),
-    ...(hasPictures
-      ? (["WebP", "JPEG"] as const).map((format) => bytesText(pictureBytes(study, format, row.agreement)))
-      : []),
+    ...formats.map((format) => bytesText(pictureBytes(study, format, row.agreement))),
   ]);
+  return { head, rows: lines };
+}
+
+export function studyLines(study: Study, isAll: boolean): string[] {
+  const { recommended, uses, bench, wholeMs } = study;
+  const { head, rows } = studyTable(study, isAll);
   const kind = bench.metric === "top-1" ? "same highest class as the uncut model" : "1 - relative error of the outputs";
+  const hasPictures = study.pictures.length > 0;
+  const hasSteps = study.rows.some(({ setting }) => setting.scalings[0] !== undefined);
   return [
-    ...table([[...head, ...(hasAccuracy ? ["accuracy"] : []), "ms", ...(hasPictures ? ["WebP", "JPEG"] : [])], ...lines], 2),
+    ...table([head, ...rows], 2),
     "",
-    `agreement: ${kind}, ${uses.report.length} samples that nothing was fitted to or chosen by. WebP, JPEG: their bytes at that agreement.`,
-    `ms: the device's part here, of ${wholeMs.toFixed(1)} for the whole.${shown.some(({ setting }) => setting.scalings[0]) ? " *: a step per channel." : ""}`,
+    `agreement: ${kind}, ${uses.report.length} samples that nothing was fitted to or chosen by.${hasPictures ? " WebP, JPEG: their bytes at that agreement." : ""}`,
+    `ms: the device's part here, of ${wholeMs.toFixed(1)} for the whole.${hasSteps ? " *: a step per channel." : ""}`,
     ...(recommended ? ["", ...recommendation(study, recommended)] : []),
   ];
 }
 
-function recommendation(study: Study, { row, reason }: NonNullable<Study["recommended"]>): string[] {
+/** The recommendation in two sentences. */
+export function recommendation(study: Study, { row, reason }: NonNullable<Study["recommended"]>): string[] {
   const bytes = row.contextBytes ?? row.bytes;
   const webp = pictureBytes(study, "WebP", row.agreement);
   const ratio = webp === null ? "" : `, ${(bytes / webp).toFixed(2)} of WebP's ${webp.toFixed(0)} at that agreement`;

@@ -62,11 +62,14 @@ export function imageInput(inputs: readonly OnnxValue[], path: string): ImageInp
     const { dims } = value;
     if (dims?.length !== 4) return [];
     for (const channels of [3, 1] as const) {
-      if (dims[1] === channels) return [{ value, channels, isLast: false, height: size(dims[2]), width: size(dims[3]) }];
+      if (dims[1] === channels)
+        return [{ value, channels, isLast: false, height: size(dims[2]), width: size(dims[3]) }];
       if (dims[3] === channels) return [{ value, channels, isLast: true, height: size(dims[1]), width: size(dims[2]) }];
     }
     // A file may say nothing but the rank.
-    return dims.every((dim) => typeof dim !== "number") ? [{ value, channels: 3, isLast: false, height: undefined, width: undefined }] : [];
+    return dims.every((dim) => typeof dim !== "number")
+      ? [{ value, channels: 3, isLast: false, height: undefined, width: undefined }]
+      : [];
   });
   const [only] = found;
   if (only === undefined || found.length > 1 || inputs.length > 1) {
@@ -106,19 +109,31 @@ export function imageSamples(
  * Arrays as samples: a file per input, `NAME=FILE.npy`, or `FILE.npy` of a model that has one input. The first dimension of each is that of
  * the samples. Throws CodecError `MODEL`, `SHAPE_MISMATCH`, `INVALID_FILE`.
  */
-export function arraySamples(runtime: Runtime, inputs: readonly OnnxValue[], given: readonly string[], path: string): Samples {
+export function arraySamples(
+  runtime: Runtime,
+  inputs: readonly OnnxValue[],
+  given: readonly string[],
+  path: string,
+): Samples {
   const files = new Map<string, string>();
   for (const text of given) {
     const [, named, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
     const name = named ?? (inputs.length === 1 ? inputs[0]!.name : undefined);
-    if (name === undefined) throw new CodecError("MODEL", `${path} has several inputs: which is ${text}? Say NAME=${text}`);
+    if (name === undefined)
+      throw new CodecError("MODEL", `${path} has several inputs: which is ${text}? Say NAME=${text}`);
     if (!inputs.some((input) => input.name === name))
-      throw new CodecError("MODEL", `${path} has no input ${name}; it has ${inputs.map((input) => input.name).join(", ")}`);
+      throw new CodecError(
+        "MODEL",
+        `${path} has no input ${name}; it has ${inputs.map((input) => input.name).join(", ")}`,
+      );
     files.set(name, file ?? text);
   }
   const missing = inputs.filter(({ name }) => !files.has(name));
   if (missing.length > 0)
-    throw new CodecError("MODEL", `${path} needs samples of ${missing.map(({ name }) => name).join(", ")}, too: --inputs NAME=FILE.npy`);
+    throw new CodecError(
+      "MODEL",
+      `${path} needs samples of ${missing.map(({ name }) => name).join(", ")}, too: --inputs NAME=FILE.npy`,
+    );
   const arrays = inputs.map((input) => {
     const file = files.get(input.name)!;
     const source = new FileSource(file);
@@ -129,7 +144,10 @@ export function arraySamples(runtime: Runtime, inputs: readonly OnnxValue[], giv
   const [count] = counts as [number];
   const other = counts.findIndex((one) => one !== count);
   if (other >= 0)
-    throw new CodecError("SHAPE_MISMATCH", `${arrays[other]!.file} has ${counts[other]} samples, ${arrays[0]!.file} has ${count}`);
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `${arrays[other]!.file} has ${counts[other]} samples, ${arrays[0]!.file} has ${count}`,
+    );
   const feedOf = (i: number, { input, latent }: { input: OnnxValue; latent: ReadLatent }) => {
     const dims = [1, ...latent.dims.slice(1)];
     const elements = elementsOf(dims);

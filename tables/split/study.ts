@@ -1,7 +1,7 @@
 /** The whole study of a model: which cuts, at which steps, for how many bytes, at what agreement; and which one to take. */
-import type { Codec, Prior, Table } from "latentwire";
+import type { Codec, Table } from "latentwire";
 import type { ContextSize } from "../context-fit.js";
-import { refusedAs, type Runtime, type Session, type Sharp } from "../packages.js";
+import { type Runtime, refusedAs, type Session, type Sharp } from "../packages.js";
 import { advise, type Goal, type Judged, meets } from "./advise.js";
 import { type Answer, answerOf, type Metric, metricOf, withInterval } from "./agreement.js";
 import { costsOfCuts, openCandidates, promising, shortlist, storeTensors } from "./candidates.js";
@@ -75,15 +75,21 @@ const LEAST_KEPT = 0.05;
 /** Cuts that get context rows and steps per channel: the best one, and others that take not many more bytes. */
 const MOST_FINALISTS = 3;
 const NEAR = 1.5;
-/** Steps per channel must save so much. */
+/** Steps per channel must save so much. They are tried with so many times the common step. */
 const PAYS = 0.97;
+const COARSER = [0.85, 1, 1.2, 1.44];
 const TIMED_RUNS = 10;
 
 export async function study(options: StudyOptions): Promise<Study> {
   const { codec, runtime, opened, samples, threads, progress } = options;
   const uses = usesOf(samples.count);
   const all = Array.from({ length: samples.count }, (_, i) => i);
-  const uncut = await openSession(runtime, opened.writer.head(namesOf(opened), { outputs: opened.graph.model.outputs }), opened.path, threads);
+  const uncut = await openSession(
+    runtime,
+    opened.writer.head(namesOf(opened), { outputs: opened.graph.model.outputs }),
+    opened.path,
+    threads,
+  );
   const answers = await answersOf(options, uncut, all);
   const feeds = await samples.feeds(0);
   const bench: Bench = { codec, runtime, opened, feeds, threads, outputs: namesOf(opened), ...answers };
@@ -93,9 +99,13 @@ export async function study(options: StudyOptions): Promise<Study> {
   const inputElements = Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0);
   const listed = costsOfCuts(options.at ? [options.at] : opened.graph.cuts(), shapes, costs);
   const wanted = options.at ? listed : promising(listed, inputElements);
-  const near = await shortlist(bench, samples, wanted, shapes, options.folder, (done, total) => progress("looking at cuts", done, total));
+  const near = await shortlist(bench, samples, wanted, options.goal.maxWork, shapes, options.folder, (done, total) =>
+    progress("looking at cuts", done, total),
+  );
   const names = [...new Set(near.flatMap(({ cut }) => cut.tensors))];
-  const stores = await storeTensors(bench, samples, all, names, shapes, options.folder, (done, total) => progress("running the model", done, total));
+  const stores = await storeTensors(bench, samples, all, names, shapes, options.folder, (done, total) =>
+    progress("running the model", done, total),
+  );
   const candidates = await openCandidates(bench, near, stores, uses.fit);
 
   const judged: Judged<Candidate, Setting>[] = [];
@@ -107,7 +117,9 @@ export async function study(options: StudyOptions): Promise<Study> {
   const rows = await report(bench, options, uses, judged, finalists);
   const pictures =
     options.sharp && samples.images
-      ? await picturePoints(bench, options.sharp, samples, uncut, uses.report, (done, total) => progress("JPEG and WebP", done, total))
+      ? await picturePoints(bench, options.sharp, samples, uncut, uses.report, (done, total) =>
+          progress("JPEG and WebP", done, total),
+        )
       : [];
   const wholeMs = await timed(uncut, await feedsOf(samples, uses.report));
   const right = uses.report.map((i) => rightOf(options, i, bench.expected(i).top));
@@ -128,7 +140,11 @@ export async function study(options: StudyOptions): Promise<Study> {
 const namesOf = ({ graph }: Opened): string[] => graph.model.outputs.map(({ name }) => name);
 
 /** The uncut model's answers to all samples. */
-async function answersOf({ samples, opened, folder, progress, metric }: StudyOptions, uncut: Session, all: readonly number[]) {
+async function answersOf(
+  { samples, opened, folder, progress, metric }: StudyOptions,
+  uncut: Session,
+  all: readonly number[],
+) {
   const values = new TensorStore(folder, "answers", -1);
   const tops: number[] = [];
   let shapes: (readonly number[])[] = [];
@@ -157,7 +173,8 @@ async function scan(bench: Bench, { step, goal }: StudyOptions, candidate: Candi
     await tryOne(uniform(candidate, step / (deviation || 1)));
   } else {
     const wanted = Math.max(GOOD, goal.targetAgreement ?? 0);
-    for (let g = FIRST; g >= 0; g--) if (((await tryOne(uniform(candidate, GRID[g]!)))?.agreement ?? 0) >= wanted) break;
+    for (let g = FIRST; g >= 0; g--)
+      if (((await tryOne(uniform(candidate, GRID[g]!)))?.agreement ?? 0) >= wanted) break;
     for (let g = FIRST; g < GRID.length; g++)
       if (((await tryOne(uniform(candidate, GRID[g]!)))?.agreement ?? 0) < BAD) break;
   }
@@ -169,7 +186,14 @@ async function judge(bench: Bench, candidate: Candidate, setting: Setting, uses:
   const priors = priorsOf(bench, candidate, setting, tablesOf(bench, candidate, setting, uses.fit, 1));
   const outcome = await sendThrough(bench, candidate, setting, priors, uses.choose);
   if (outcome.kept < LEAST_KEPT) return undefined;
-  return { candidate, setting, agreement: mean(outcome.agreements), bytes: mean(outcome.bytes), error: mean(outcome.errors), workShare: candidate.workShare };
+  return {
+    candidate,
+    setting,
+    agreement: mean(outcome.agreements),
+    bytes: mean(outcome.bytes),
+    error: mean(outcome.errors),
+    workShare: candidate.workShare,
+  };
 }
 
 interface Finalist extends Judged<Candidate, Setting> {
@@ -188,9 +212,12 @@ async function finalistsOf(
   const best = new Map<Candidate, Judged<Candidate, Setting>>();
   for (const one of judged) {
     const other = best.get(one.candidate);
-    if (other === undefined || meets(one, goal, context !== undefined) < meets(other, goal, context !== undefined)) best.set(one.candidate, one);
+    if (other === undefined || meets(one, goal, context !== undefined) < meets(other, goal, context !== undefined))
+      best.set(one.candidate, one);
   }
-  const ranked = [...best.values()].sort((a, b) => meets(a, goal, context !== undefined) - meets(b, goal, context !== undefined));
+  const ranked = [...best.values()].sort(
+    (a, b) => meets(a, goal, context !== undefined) - meets(b, goal, context !== undefined),
+  );
   const finalists: Finalist[] = [];
   const near = ranked.filter(({ bytes }, k) => k === 0 || bytes <= NEAR * ranked[0]!.bytes).slice(0, MOST_FINALISTS);
   for (const [k, one] of near.entries()) {
@@ -205,7 +232,8 @@ async function finalistsOf(
   if (context === undefined) return finalists;
   const trained: Finalist[] = [];
   for (const [k, one] of finalists.entries()) {
-    const done = (share: number) => progress("training context rows", Math.round(1000 * (k + share)), 1000 * finalists.length);
+    const done = (share: number) =>
+      progress("training context rows", Math.round(1000 * (k + share)), 1000 * finalists.length);
     const numbers = [...uses.fit, ...uses.choose];
     const contexts = await contextsOf(bench, one.candidate, one.setting, one.tables, numbers, context, done);
     const bytes = mean(packetBytes(bench, one.candidate, one.setting, contexts.priors, uses.choose));
@@ -216,23 +244,44 @@ async function finalistsOf(
 }
 
 /** The same cut with a step for each channel, if that takes fewer bytes at no larger error. */
-async function perChannel(bench: Bench, one: Judged<Candidate, Setting>, goal: Goal, uses: Uses, progress: (done: number) => void) {
+async function perChannel(
+  bench: Bench,
+  one: Judged<Candidate, Setting>,
+  goal: Goal,
+  uses: Uses,
+  progress: (done: number) => void,
+) {
   const { candidate, setting } = one;
   const scaling = await channelScaling(bench, candidate, setting, uses.fit, progress);
   let best: Judged<Candidate, Setting> | undefined;
   if (scaling === undefined) return best;
-  for (const coarser of [1, 1.2, 1.44]) {
+  for (const coarser of COARSER) {
     const [step] = setting.steps as [number];
-    const next: Setting = { steps: [Math.fround(coarser * step)], coarseness: coarser * setting.coarseness, scalings: [scaling] };
+    const next: Setting = {
+      steps: [Math.fround(coarser * step)],
+      coarseness: coarser * setting.coarseness,
+      scalings: [scaling],
+    };
     const found = await judge(bench, candidate, next, uses);
-    if (found === undefined || found.error > one.error || found.agreement < Math.min(one.agreement, goal.targetAgreement ?? 1)) break;
+    if (
+      found === undefined ||
+      found.error > one.error ||
+      found.agreement < Math.min(one.agreement, goal.targetAgreement ?? 1)
+    )
+      break;
     if (found.bytes < PAYS * one.bytes) best = found;
   }
   return best;
 }
 
 /** Everything that was tried, on the samples that are reported on. */
-async function report(bench: Bench, options: StudyOptions, uses: Uses, judged: readonly Judged<Candidate, Setting>[], finalists: readonly Finalist[]) {
+async function report(
+  bench: Bench,
+  options: StudyOptions,
+  uses: Uses,
+  judged: readonly Judged<Candidate, Setting>[],
+  finalists: readonly Finalist[],
+) {
   const timesOf = new Map<Candidate, number>();
   const rows: Row[] = [];
   for (const [k, one] of judged.entries()) {

@@ -1,0 +1,331 @@
+// latentwire split with samples: what it measures and recommends, and that what it writes runs as it is: a page, a server for Node, one for Python.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { create } from "latentwire";
+import { readBundle } from "latentwire/bundle";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import sharp from "sharp";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { writeNpy } from "../tables/npy.js";
+import { random } from "./cases.js";
+import { closeChromium, executablePath, visit } from "./chromium.js";
+import { type Model, onnxModel } from "./onnx-model.js";
+import { root, scratchProject } from "./pack.js";
+
+const project = scratchProject(["onnxruntime-node", "onnxruntime-web", "onnxruntime-common", "protobufjs", "sharp"]);
+const at = (...names: string[]) => join(project, "split", ...names);
+mkdirSync(at("images"), { recursive: true });
+test.after(closeChromium);
+
+const rng = random(3);
+const noise = (...dims: number[]) => ({
+  dims,
+  data: Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => rng.unit() - 0.5),
+});
+const float = (...dims: (number | string)[]) => ({ type: "float32" as const, dims });
+
+/** A classifier of 32x32 images that takes pixels of 0 to 255, as its first nodes say. */
+const classifier: Model = {
+  nodes: [
+    { op: "Sub", inputs: ["image", "half"], output: "centred" },
+    { op: "Mul", inputs: ["centred", "unit"], output: "scaled" },
+    {
+      op: "Conv",
+      inputs: ["scaled", "w1"],
+      output: "a",
+      attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [2, 2] },
+    },
+    { op: "Relu", inputs: ["a"], output: "b" },
+    {
+      op: "Conv",
+      inputs: ["b", "w2"],
+      output: "c",
+      attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [2, 2] },
+    },
+    { op: "Relu", inputs: ["c"], output: "d" },
+    { op: "Conv", inputs: ["d", "w3"], output: "e", attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] } },
+    { op: "GlobalAveragePool", inputs: ["e"], output: "f" },
+    { op: "Flatten", inputs: ["f"], output: "g" },
+    { op: "MatMul", inputs: ["g", "w4"], output: "scores" },
+  ],
+  inputs: { image: float("n", 3, 32, 32) },
+  outputs: { scores: float("n", 6) },
+  weights: {
+    half: { dims: [], data: [127.5] },
+    unit: { dims: [], data: [1 / 64] },
+    w1: noise(8, 3, 3, 3),
+    w2: noise(8, 8, 3, 3),
+    w3: noise(16, 8, 3, 3),
+    w4: noise(16, 6),
+  },
+};
+writeFileSync(at("model.onnx"), onnxModel(classifier));
+
+/** Images of a few soft colours each. */
+const COUNT = 60;
+for (let i = 0; i < COUNT; i++) {
+  const raw = { raw: { width: 4, height: 4, channels: 3 as const } };
+  const image = sharp(Buffer.from(Array.from({ length: 48 }, () => rng(256))), raw);
+  await image
+    .resize(40, 36, { kernel: "cubic", fit: "fill" })
+    .png()
+    .toFile(at("images", `${i}.png`));
+}
+
+interface Outcome {
+  readonly out: string;
+  readonly error: string;
+  readonly status: number;
+}
+
+function split(...args: string[]): Outcome {
+  const cli = join(project, "node_modules/latentwire/dist/tables/cli.js");
+  try {
+    const out = execFileSync(process.execPath, [cli, "split", ...args], { cwd: at(), encoding: "utf8", stdio: "pipe" });
+    return { out, error: "", status: 0 };
+  } catch (error) {
+    const { stdout, stderr, status } = error as { stdout: string; stderr: string; status: number };
+    return { out: stdout, error: stderr, status };
+  }
+}
+
+function splitJson(...args: string[]) {
+  const { out, error, status } = split(...args, "--json");
+  assert.is(status, 0, error);
+  return JSON.parse(out);
+}
+
+const measured = splitJson(
+  "model.onnx",
+  "--images",
+  "images",
+  "--context",
+  "--max-work",
+  "0.9",
+  "-o",
+  "out",
+  "--html",
+  "report.html",
+  "--threads",
+  "1",
+);
+
+test("every cut and step has its figures, of samples of their own", () => {
+  const { uses, cuts, metric, images, wholeMs, pictures } = measured;
+  assert.equal([images, metric], [COUNT, "top-1"]);
+  assert.equal(uses, { fit: 18, choose: 18, report: 24 });
+  assert.ok(wholeMs > 0 && cuts.length > 5, String(cuts.length));
+  for (const cut of cuts) {
+    assert.ok(cut.bytes > 0 && cut.step > 0 && cut.encoderMs > 0, JSON.stringify(cut));
+    assert.ok(cut.workShare > 0 && cut.workShare <= 1 && cut.parametersShare > 0);
+    assert.is(cut.float32Bytes, 4 * cut.dims.reduce((a: number, b: number) => a * b));
+    assert.ok(cut.agreement >= 0 && cut.agreement <= 1);
+    const [low, high] = cut.agreement95;
+    assert.ok(low <= cut.agreement && cut.agreement <= high && high - low > 0.05, JSON.stringify(cut));
+  }
+  assert.ok(cuts.some(({ contextBytes }: { contextBytes: number | null }) => contextBytes !== null));
+  // A coarser step of the same cut takes fewer bytes.
+  const [first] = cuts;
+  const same = cuts.filter(({ tensor, perChannel }: typeof first) => tensor === first.tensor && !perChannel);
+  const sorted = [...same].sort((a, b) => a.step - b.step);
+  assert.equal(
+    sorted.map(({ bytes }) => bytes),
+    [...sorted].map(({ bytes }) => bytes).sort((a, b) => b - a),
+  );
+  assert.ok(pictures.some(({ quality }: { quality: unknown }) => quality === "lossless"));
+  for (const { quality, agreement } of pictures) if (quality === "lossless") assert.is(agreement, 1);
+});
+
+test("the recommendation keeps to what was asked for", () => {
+  const { recommended } = measured;
+  assert.ok(recommended.workShare <= 0.9, JSON.stringify(recommended));
+  assert.match(recommended.reason, /the fewest bytes of cuts with at most 90 % of the work/);
+  const page = readFileSync(at("report.html"), "utf8");
+  assert.match(page, /<svg/);
+  assert.ok(page.includes(recommended.reason));
+  assert.not.match(page, /(src|href)=/);
+});
+
+test("the range of pixels is found in the graph, and said", async () => {
+  const { out, error, status } = split("model.onnx", "--images", "images", "--at", "d", "--step", "0.5");
+  assert.is(status, 0, error);
+  assert.match(out, /d +8x8x8 +.* 0\.5 /);
+  const facts = JSON.parse(readFileSync(at("out/client/split.json"), "utf8"));
+  assert.equal(facts.image.std, [1 / 255, 1 / 255, 1 / 255]);
+});
+
+/** The first sample through the files that were written. */
+async function throughFiles() {
+  const read = (name: string) => readFileSync(at("out", name));
+  const facts = JSON.parse(read("client/split.json").toString());
+  const [head, tail, whole] = await Promise.all(
+    [read("client/head.onnx"), read("server/tail.onnx"), readFileSync(at("model.onnx"))].map((bytes) =>
+      InferenceSession.create(bytes),
+    ),
+  );
+  const image = new Tensor("float32", Float32Array.from(facts.sample.image.data), facts.sample.image.dims);
+  const codec = await create();
+  const bundle = readBundle(read("client/bundle.lwb"));
+  const [{ entry, tensor }] = facts.latents;
+  const latent = (await head!.run({ image }))[tensor]!;
+  const packet = codec.encode(
+    { type: "float32", dims: [...latent.dims], data: latent.data as Float32Array },
+    bundle.factorized(codec, entry),
+  );
+  const restored = codec.decode(packet, bundle.factorized(codec, entry));
+  const answer = (await tail!.run({ [tensor]: new Tensor("float32", restored.data as Float32Array, restored.dims) }))
+    .scores!;
+  const expected = (await whole!.run({ image })).scores!;
+  return { packet, answer: answer.data as Float32Array, expected: expected.data as Float32Array };
+}
+const top = (values: Float32Array) => values.indexOf(Math.max(...values));
+
+test("head, packet and tail give the class of the whole", async () => {
+  const { packet, answer, expected } = await throughFiles();
+  assert.is(top(answer), top(expected));
+  assert.ok(packet.length < 2 * measured.recommended.contextBytes + 50, String(packet.length));
+});
+
+/** Starts a server and gives its address. */
+async function serving<T>(command: string, args: readonly string[], work: (url: string) => Promise<T>): Promise<T> {
+  const server: ChildProcess = spawn(command, [...args, "0"], { cwd: at("out") });
+  try {
+    const url = await new Promise<string>((resolve, reject) => {
+      let printed = "";
+      const take = (chunk: unknown) => {
+        printed += chunk;
+        const [found] = /http:\S+/.exec(printed) ?? [];
+        if (found) resolve(found);
+      };
+      server.stdout?.on("data", take);
+      server.stderr?.on("data", take);
+      server.on("exit", () => reject(new Error(`${command} has ended: ${printed}`)));
+    });
+    return await work(url);
+  } finally {
+    server.kill();
+  }
+}
+
+test("the server for Node answers the page in Chromium, both as they were written", async () => {
+  await serving(process.execPath, ["server/server.mjs"], async (url) => {
+    const { packet, answer } = await throughFiles();
+    const response = await fetch(`${url}/answer`, { method: "POST", body: packet });
+    const { outputs } = await response.json();
+    assert.is(outputs.scores.highest[0].index, top(answer));
+    assert.ok(Math.abs(outputs.scores.highest[0].value - Math.max(...answer)) < 1e-4);
+    const damaged = await fetch(`${url}/answer`, { method: "POST", body: packet.subarray(0, packet.length - 1) });
+    assert.equal([damaged.status, await damaged.text()], [400, "CORRUPTED"]);
+    for (const path of ["/..%2fpackage.json", "/latentwire/..%2f..%2f..%2fpackage.json", "/nothing"])
+      assert.is((await fetch(`${url}${path}`)).status, 404, path);
+    if (executablePath === undefined) return console.log("skipped: no chromium");
+    await visit(url, async (page) => {
+      const text = async (wanted: RegExp) => {
+        await page.waitForFunction(`${wanted}.test(document.querySelector("pre").textContent)`);
+        return String(await page.textContent("pre"));
+      };
+      await text(/^ready$/);
+      await page.click("button");
+      const sample = JSON.parse(await text(/highest/));
+      assert.is(sample.outputs.scores.highest[0].index, top(answer));
+      assert.ok(Math.abs(sample.bytes - packet.length) <= 4, `${sample.bytes} and ${packet.length} bytes`);
+      await page.setInputFiles("input", at("images/7.png"));
+      const chosen = JSON.parse(await text(/highest/));
+      assert.ok(chosen.bytes > 0);
+    });
+  });
+});
+
+test("the server for Python answers the same packet", async () => {
+  const python = process.env.PYTHON ?? "python3";
+  try {
+    execFileSync(python, ["-c", "import latentwire, onnxruntime"], { stdio: "pipe" });
+  } catch {
+    return console.log(`progress: ${python} has no latentwire or no onnxruntime: server.py did not run`);
+  }
+  await serving(python, ["server/server.py"], async (url) => {
+    const { packet, answer } = await throughFiles();
+    const response = await fetch(url, { method: "POST", body: packet });
+    const { outputs } = await response.json();
+    assert.is(outputs.scores.highest[0].index, top(answer));
+    const damaged = await fetch(url, { method: "POST", body: packet.subarray(0, packet.length - 1) });
+    assert.equal([damaged.status, await damaged.text()], [400, "CORRUPTED"]);
+  });
+});
+
+test("arrays as samples, several inputs, tensors that cross as they are", () => {
+  const model: Model = {
+    nodes: [
+      { op: "Gather", inputs: ["table", "tokens"], output: "embedded" },
+      { op: "MatMul", inputs: ["embedded", "w"], output: "a" },
+      { op: "Relu", inputs: ["a"], output: "b" },
+      { op: "Cast", inputs: ["mask"], output: "m", attributes: { to: 1 } },
+      { op: "Mul", inputs: ["b", "m"], output: "c" },
+      { op: "MatMul", inputs: ["c", "w"], output: "y" },
+    ],
+    inputs: { tokens: { type: "int64", dims: ["n", 10] }, mask: { type: "int64", dims: ["n", 10, 1] } },
+    outputs: { y: float("n", 10, 16) },
+    weights: { table: noise(50, 16), w: noise(16, 16) },
+  };
+  writeFileSync(at("tokens.onnx"), onnxModel(model));
+  const count = 40;
+  const whole = (length: number, below: number) => Int32Array.from({ length }, () => rng(below));
+  writeFileSync(at("tokens.npy"), writeNpy("int32", [count, 10], whole(10 * count, 50)));
+  writeFileSync(at("mask.npy"), writeNpy("int32", [count, 10, 1], whole(10 * count, 2)));
+  const inputs = ["--inputs", "tokens=tokens.npy", "--inputs", "mask=mask.npy"];
+  const { cuts, metric, recommended } = splitJson(
+    "tokens.onnx",
+    ...inputs,
+    "--at",
+    "mask,b",
+    "--target-agreement",
+    "0.9",
+    "-o",
+    "two",
+  );
+  assert.is(metric, "error");
+  assert.ok(
+    cuts.every(({ tensor, step }: { tensor: string; step: number[] }) => tensor === "mask + b" && step[0] === 1),
+  );
+  assert.ok(recommended.agreement > 0.85 && recommended.bytes < 640, JSON.stringify(recommended));
+  assert.is(recommended.webpBytes, null);
+  const facts = JSON.parse(readFileSync(at("two/server/split.json"), "utf8"));
+  assert.equal(
+    facts.latents.map(({ entry }: { entry: string }) => entry),
+    ["latent0", "latent1"],
+  );
+  assert.match(split("tokens.onnx", "--inputs", "tokens=tokens.npy").error, /MODEL tokens\.onnx needs samples of mask/);
+  assert.match(split("tokens.onnx", "--images", "images").error, /MODEL tokens\.onnx does not take one image/);
+});
+
+test("the command line refuses what cannot be, and says what to do", () => {
+  const refused = (message: RegExp, ...args: string[]) => {
+    const { error, status } = split(...args);
+    assert.match(error, message);
+    assert.ok(status === 1 || status === 2);
+    assert.is(error.trim().split("\n").length, 1, error);
+  };
+  refused(/USAGE --max-work must be a share/, "model.onnx", "--max-work", "40");
+  refused(/USAGE --at needs -o/, "model.onnx", "--at", "b");
+  refused(/USAGE -o images has other files in it/, "model.onnx", "--at", "b", "-o", "images");
+  refused(
+    /USAGE --target-agreement and --target-bytes exclude each other/,
+    "model.onnx",
+    "--target-agreement",
+    "1",
+    "--target-bytes",
+    "9",
+  );
+  refused(/USAGE --step needs --at/, "model.onnx", "--step", "1");
+  refused(/USAGE what is fast\?/, "model.onnx", "fast");
+  refused(/USAGE --normalize must be 0\.\.1/, "model.onnx", "--images", "images", "--normalize", "bright");
+  refused(/USAGE 3 samples are too few/, "model.onnx", "--images", "images", "--limit", "3", "--normalize", "0..255");
+  refused(/MODEL model.onnx has no tensor nothing/, "model.onnx", "--at", "nothing");
+  refused(/MODEL model.onnx: w1 does not depend on what the inputs hold/, "model.onnx", "--at", "w1");
+  refused(/INVALID_FILE .*package\.json: it is no ONNX file/, join(root, "package.json"));
+});
+
+test.after(() => rmSync(at(), { recursive: true, force: true }));
+test.run();
