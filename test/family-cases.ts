@@ -18,6 +18,7 @@ import {
   type Net,
   recursive,
   scale,
+  variableRate,
 } from "latentwire/onnx";
 
 import { productOf } from "./cases.js";
@@ -126,6 +127,22 @@ export function recipeOf(one: FamilyCase, codec: Codec, nets: Nets = netsOf(one)
     case "channel-groups": {
       const groups = one.groups!;
       return bind(channelGroups, { ...hyper, groups, nets: groups.map((_, k) => nets[`group${k}`]) });
+    }
+    case "slices": {
+      const groups = one.groups!;
+      const each = (name: string) => groups.map((_, k) => nets[`${name}${k}`]);
+      return bind(channelGroups, { ...hyper, groups, nets: each("group"), refine: each("refine"), oneString: true });
+    }
+    case "variable-rate": {
+      const { level } = one as { level: number };
+      const gains = one.gains!.map((gain) => floatsOf(gain)[0]!);
+      const model = { ...hyper, gains, ...(nets.pixel && { pixel: nets.pixel, channels: one.channels! }) };
+      return {
+        encode: (y, options) => variableRate.encode(codec, model, y, { ...options, level } as never),
+        // A packet says its level itself.
+        decode: (packet, options) =>
+          variableRate.decode(codec, model, packet, packet instanceof Uint8Array ? options : { ...options, level }),
+      };
     }
     case "elic": {
       const groups = one.groups!.map((channels, k) => ({

@@ -31,6 +31,7 @@ from compressai.models import (
     ScaleHyperprior,
 )
 from compressai.models.base import get_scale_table
+from compressai.models.vbr import JointAutoregressiveHierarchicalPriorsVbr, MeanScaleHyperpriorVbr, ScaleHyperpriorVbr
 from torch import nn
 
 M, N = 6, 4  # channels of y and z
@@ -366,6 +367,77 @@ def their_mixture():
     return case("their-mixture", "GaussianMixtureConditional", y, latent, [string], Y[2:], {}, table=table)
 
 
+# ---- many rates, and slices that are refined
+
+
+class Offsets(nn.Module):
+    """QuantABCD with these answers in turn, in the form of what it is asked."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers, self.asked = answers, 0
+
+    def forward(self, asked):
+        self.asked += 1
+        return -self.answers[(self.asked - 1) % len(self.answers)].reshape(*asked.shape[:-1], 1)
+
+
+LEVEL = 5
+
+
+def rated(kind):
+    """A variable-rate model at one of its levels: h_s as latentwire wants it gives scales times the gain."""
+    model = ready(kind(N, M))
+    gain = model.Gain[LEVEL].detach()
+    scales, means = sample_scales(*Y) / gain, sample_means(*Y)
+    has_means = kind is not ScaleHyperpriorVbr
+    y, z, offsets = sample_y(scales, means if has_means else torch.zeros(Y)), sample_z(), -0.2 * torch.rand(Y)
+    model.h_a = Recorded(z)
+    found = {"scales": scales * gain, **({"means": means} if has_means else {}), "offsets": offsets}
+    nets = {"h_a": [{"z": z}], "h_s": [found]}
+    more = {}
+    if kind is JointAutoregressiveHierarchicalPriorsVbr:
+        psi = torch.randn(1, 2 * M, *Y[2:])
+        cut = lambda t: [t[:, :, h : h + 1, w : w + 1] for h in range(Y[2]) for w in range(Y[3])]  # noqa: E731
+        model.h_s, model.QuantABCD = Recorded(psi), Offsets(*cut(offsets))
+        model.entropy_parameters = Recorded(*(joined(*p) for p in zip(cut(scales), cut(means))))
+        parts = zip(*(cut(found[name]) for name in ("scales", "means", "offsets")))
+        nets = {**nets, "h_s": [{"psi": psi}], "pixel": [dict(zip(("scales", "means", "offsets"), part)) for part in parts]}
+        more["channels"] = M
+    else:
+        model.h_s, model.QuantABCD = Recorded(joined(scales, means) if has_means else scales), Offsets(offsets)
+    model.g_a, model.g_s = nn.Identity(), Recorded(torch.zeros(1))
+    with torch.no_grad():
+        packet = model.compress(y, s=LEVEL)
+        model.decompress(packet["strings"], packet["shape"], s=LEVEL)
+    gains = [tensor(value.reshape(1)) for value in model.Gain]
+    return case(
+        "variable-rate", kind.__name__, y, model.g_s.seen, first(packet["strings"]), packet["shape"], nets,
+        prior=prior(model.entropy_bottleneck), level=LEVEL, gains=gains, **more,
+    )  # fmt: skip
+
+
+def slices():
+    """TCM's order (commit 6c6d7a3) and CCA's (c7088d2): all slices in one string, each refined after it is decoded."""
+    eb, gc = map(ready, (EntropyBottleneck(N), GaussianConditional(None)))
+    scales, means = sample_scales(*Y), sample_means(*Y)
+    z, y, psi = sample_z(), sample_y(scales, means), torch.randn(1, 2 * M, *Y[2:])
+    residual = 0.5 * torch.tanh(torch.randn(Y))
+    indexes, symbols = gc.build_indexes(scales), gc.quantize(y, "symbols", means)
+    rows = gc.quantized_cdf.tolist(), gc.cdf_length.tolist(), gc.offset.tolist()
+    encoder = ans.BufferedRansEncoder()
+    listed = lambda t: [v for part in t.split(GROUPS, 1) for v in part.reshape(-1).tolist()]  # noqa: E731
+    encoder.encode_with_indexes(listed(symbols), listed(indexes), *rows)
+    string = encoder.flush()
+    assert ans.RansDecoder().decode_with_indexes(string, listed(indexes), *rows) == listed(symbols)
+    latent = symbols + means + residual
+    nets = {"h_a": [{"z": z}], "h_s": [{"psi": psi}]}
+    for k, (s, m, refined) in enumerate(zip(scales.split(GROUPS, 1), means.split(GROUPS, 1), latent.split(GROUPS, 1))):
+        nets[f"group{k}"], nets[f"refine{k}"] = [{**both(s, m), "support": torch.zeros(1, 1, *Y[2:])}], [{"refined": refined}]
+    strings = [string, eb.compress(z)[0]]
+    return case("slices", "BufferedRansEncoder in TCM's order", y, latent, strings, Z[2:], nets, prior=prior(eb), groups=GROUPS)
+
+
 cases = [
     factorized(),
     hyperprior("scale", ScaleHyperprior),
@@ -381,6 +453,10 @@ cases = [
     other_density("logistic"),
     mixture(),
     their_mixture(),
+    rated(ScaleHyperpriorVbr),
+    rated(MeanScaleHyperpriorVbr),
+    rated(JointAutoregressiveHierarchicalPriorsVbr),
+    slices(),
 ]
 with open(sys.argv[1], "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

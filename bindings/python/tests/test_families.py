@@ -60,6 +60,15 @@ def model_of(codec, case):
         names = {"gains": "gains", "inverse_gains": "inverseGains", "z_gains": "zGains", "inverse_z_gains": "inverseZGains"}
         factors = {name: [array_of(row) for row in case[key]] for name, key in names.items()}
         return families.gain, families.GainModel(**hyper, **factors)
+    if kind == "slices":
+        each = lambda name: [nets[f"{name}{k}"] for k in range(len(case["groups"]))]  # noqa: E731
+        model = families.ChannelGroupsModel(**hyper, groups=case["groups"], nets=each("group"), refine=each("refine"), one_string=True)
+        return families.channel_groups, model
+    if kind == "variable-rate":
+        outputs = case["nets"].get("pixel", case["nets"]["h_s"])[0]
+        more = {"pixel": nets["pixel"], "channels": case["channels"]} if "pixel" in nets else {}
+        gains = [float(array_of(gain)[0]) for gain in case["gains"]]
+        return families.variable_rate, families.VariableRateModel(**hyper, gains=gains, outputs=tuple(outputs), **more)
     assert kind == "mixture"
     return families.mixture, families.MixtureModel(**hyper, components=case["components"], support=case["support"])
 
@@ -95,7 +104,7 @@ def test_every_family_writes_the_packets_of_javascript_and_the_strings_of_compre
             family, model = model_of(codec, case)
             assert np.array_equal(family.decode(codec, model, strings, shape=case["shape"], **level), latent), name
         seen.add(case["family"])
-    assert len(seen) >= 11
+    assert len(seen) >= 13
 
 
 @pytest.fixture

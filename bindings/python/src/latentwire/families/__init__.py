@@ -33,6 +33,7 @@ from .hyperprior import (
     scale,
 )
 from .network import HyperModel, on_torch
+from .variable_rate import VariableRateModel, variable_rate
 from .wire import Encoded, Family
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "HyperModel",
     "MixtureModel",
     "RecursiveModel",
+    "VariableRateModel",
     "autoregressive",
     "channel_groups",
     "checkerboard",
@@ -59,4 +61,5 @@ __all__ = [
     "on_torch",
     "recursive",
     "scale",
+    "variable_rate",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
 from ..tensor import Array, Floats, checkerboard_half, mismatch, shape_text
-from .network import BOTH, HyperModel, Net, Tensors, gaussian, hyper, network
-from .wire import Family, Wire
+from .network import BOTH, HyperModel, Net, Tensors, check_same_shape, gaussian, hyper, network
+from .wire import Family, Piece, Wire
 
 
 @dataclass
@@ -44,19 +44,48 @@ class ChannelGroupsModel(HyperModel):
     groups: Sequence[int] = ()
     #: Per group: psi and, except for the first, y_hat (the channels before) -> scales, means of the group.
     nets: Sequence[Net] = ()
+    #: Latent residual prediction (Minnen 2020; TCM, CCA), per group: support, y_group (the group as decoded) -> refined, which takes the place of
+    #: y_group. The group's net then gives three outputs: scales, means, support.
+    refine: Optional[Sequence[Net]] = None
+    #: Whether CompressAI's strings are one for all groups, as in TCM and CCA. Packets are the same.
+    one_string: bool = False
 
 
 def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], _: Optional[int]) -> Array:
     """Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from the groups before."""
+    wanted = BOTH if model.refine is None else (*BOTH, "support")
+    piece: Optional[Piece] = None
 
     def code(k: int, inputs: Tensors, group: Optional[Array]) -> Array:
-        found = network(model.nets[k], f"nets[{k}]", BOTH)(inputs)
-        return wire.code_conditional(gaussian(wire, model, found, group), group)
+        nonlocal piece
+        found = network(model.nets[k], f"nets[{k}]", wanted)(inputs)
+        support = found.pop("support", None)
+        if model.one_string and wire.strings:
+            # Begun here, because z comes before it.
+            piece = piece or wire.sequence(model.table, model.scale_table)
+            coded = _code_piece(piece, found, group)
+        else:
+            coded = wire.code_conditional(gaussian(wire, model, found, group), group)
+        if model.refine is None or support is None:
+            return coded
+        refined = network(model.refine[k], f"refine[{k}]", ["refined"])({"support": support, "y_group": coded})["refined"]
+        check_same_shape("what refine gave", refined, coded)
+        return refined
 
     return _code_groups(wire, model, y, model.groups, code)
 
 
 channel_groups: Family[ChannelGroupsModel] = Family(_channel_groups, 1)
+
+
+def _code_piece(piece: Piece, found: Tensors, group: Optional[Array]) -> Array:
+    """Codes a group of one image as the next piece of a sequence."""
+    scales, means = found["scales"], found["means"]
+    check_same_shape("the means", means, scales)
+    check_same_shape("the latent", group, scales)
+    flat = [None if one is None else np.ascontiguousarray(one).reshape(-1) for one in (group, scales, means)]
+    assert flat[1] is not None
+    return piece(flat[0], flat[1], flat[2]).reshape(scales.shape)
 
 
 @dataclass
@@ -173,36 +202,54 @@ class AutoregressiveModel(HyperModel):
     kernel: int = 5
 
 
+#: Codes C values under the pixel network's outputs and returns what the decoder sees.
+PixelRule = Callable[[Piece, Optional[Array], Tensors], Array]
+
+
+def _plain_pixel(code: Piece, values: Optional[Array], found: Tensors) -> Array:
+    return code(values, found["scales"], found["means"])
+
+
 def _autoregressive(wire: Wire, model: AutoregressiveModel, y: Optional[Floats], _: Optional[int]) -> Array:
     """Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor): z factorized, then y pixel by pixel in raster order.
 
     There is one run of `pixel` before each, so each end makes N * H * W runs, one after the other. Both ends raise ValueError for an even kernel.
     """
+    return code_pixels(wire, model, hyper(wire, model, y, ["psi"])["psi"], y, {}, BOTH, _plain_pixel)
+
+
+def code_pixels(
+    wire: Wire,
+    model: Any,
+    psi: Array,
+    y: Optional[Floats],
+    further: Tensors,
+    wanted: Sequence[str],
+    rule: PixelRule,
+) -> Array:
+    """Codes y pixel by pixel, after z. further: inputs of `pixel` besides y_hat and psi."""
     c, k = model.channels, model.kernel
     if k % 2 != 1:
         raise ValueError(f"kernel must be odd, not {k}")
-    psi = hyper(wire, model, y, ["psi"])["psi"]
     n, _, h, w = psi.shape
     if y is not None and y.shape != (n, c, h, w):
         raise mismatch(f"y is {shape_text(y.shape)}, psi and the channels ask for {shape_text((n, c, h, w))}")
     # With a border of zeros, so that every surrounding is inside. What is not decoded yet is 0.
     reach = k // 2
     known = np.zeros((n, c, h + 2 * reach, w + 2 * reach), np.float32)
-    run = network(model.pixel, "pixel", BOTH)
+    run = network(model.pixel, "pixel", wanted)
     code = wire.sequence(model.table, model.scale_table)
     for b in range(n):
         for i in range(h):
             for j in range(w):
                 inputs = {"y_hat": known[b : b + 1, :, i : i + k, j : j + k], "psi": psi[b : b + 1, :, i : i + 1, j : j + 1]}
-                found = run(inputs)
-                scales, means = (np.ascontiguousarray(found[name]).reshape(-1) for name in BOTH)
-                if scales.size != c or means.size != c:
-                    raise mismatch(
-                        f"pixel gave scales {shape_text(found['scales'].shape)} and means {shape_text(found['means'].shape)}, "
-                        f"[1,{c},1,1] are wanted"
-                    )
+                found = run({**inputs, **further})
+                for name, tensor in found.items():
+                    if tensor.size != c:
+                        raise mismatch(f"pixel gave {name} {shape_text(tensor.shape)}, [1,{c},1,1] is wanted")
+                flat = {name: np.ascontiguousarray(tensor).reshape(-1) for name, tensor in found.items()}
                 values = None if y is None else y[b, :, i, j]
-                known[b, :, i + reach, j + reach] = code(values, scales, means)
+                known[b, :, i + reach, j + reach] = rule(code, values, flat)
     return known[:, :, reach : reach + h, reach : reach + w].copy()
 
 

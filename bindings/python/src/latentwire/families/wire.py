@@ -20,8 +20,8 @@ from ..tensor import Array, Buffer, Floats, floats_of, mismatch, own_shape, shap
 from ..writer import Guard, PartWriter
 
 M = TypeVar("M")
-#: Codes one piece: values (not read at the decoder's end), scales, means -> what the decoder sees.
-Piece = Callable[[Optional[Floats], Floats, Floats], Floats]
+#: Codes one piece: values (not read at the decoder's end), scales, means or None for zeros in all pieces -> what the decoder sees.
+Piece = Callable[[Optional[Floats], Floats, Optional[Floats]], Floats]
 
 
 class Wire:
@@ -146,7 +146,7 @@ class Family(Generic[M]):
         """Encodes a latent.
 
         y: (N, C, H, W), floats, an array or a tensor of torch. format: `packet`, or `strings` in the order of CompressAI's `compress()`, y first, z
-        last; one image only, without guard. level: of `gain` alone. The others as of `codec.writer`. Raises MODEL where a network lacks an input or
+        last; one image only, without guard. level: of `gain` and `variable_rate`. The others as of `codec.writer`. Raises MODEL where a network lacks an input or
         output, SHAPE_MISMATCH where shapes do not fit together, and what `PartWriter.write` raises; TypeError, ValueError for a wrong argument.
         """
         self._check_level(level)
@@ -189,7 +189,7 @@ class Family(Generic[M]):
         """Decodes what `encode` returned: the encoder's `latent`, bit for bit.
 
         packet: the packet, or the list of strings. shape: needed with strings and compact packets, which do not hold it: (height, width) of the
-        factorized part, z or, if there is none, y; for a batch (N, height, width). level: of `gain` with strings. The others as of `codec.reader`.
+        factorized part, z or, if there is none, y; for a batch (N, height, width). level: of these two with strings. The others as of `codec.reader`.
         Raises as `encode`, and what `PartReader.read` and `PartReader.finish` raise.
         """
         self._check_level(level)
@@ -222,7 +222,7 @@ class Family(Generic[M]):
 
     def _check_level(self, level: Optional[int]) -> None:
         if level is not None and not self._has_level:
-            raise TypeError("level is an option of the family gain")
+            raise TypeError("level is an option of the families gain and variable_rate")
 
 
 def _uniform(codec: Codec, limit: int) -> Prior:
