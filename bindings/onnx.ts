@@ -35,7 +35,7 @@ export {
   elic,
 } from "./families/context.js";
 export * from "./families/hyperprior.js";
-export type { HyperDecoder, HyperModel, Net, ScaleTable, Tensors } from "./families/network.js";
+export type { HyperContext, HyperDecoder, HyperModel, Net, ScaleTable, Tensors } from "./families/network.js";
 export * from "./families/variable-rate.js";
 export type { DecodeFamilyOptions, Encoded, EncodeFamilyOptions, Family, Format } from "./families/wire.js";
 export type { SessionLike, SessionTensor } from "./session.js";

@@ -25,6 +25,8 @@ export interface BundleContext {
   readonly taps: number;
   /** Channels that are coded under their context. */
   readonly active: number;
+  /** Channels of the latent. */
+  readonly channels: number;
 }
 
 /** A table of a bundle: what the bundle says about it, without loading it. */
@@ -50,7 +52,7 @@ export interface BundleEntry {
   readonly axis: number | undefined;
   /** Quantization step for which the table was made. 1 if the bundle does not say. */
   readonly step: number;
-  /** Parameters of a context prior over a factorized table; undefined where it has none. */
+  /** Parameters of a context prior over the table; undefined where it has none. */
   readonly context: BundleContext | undefined;
   /** Anything that its maker wrote. */
   readonly meta: Readonly<Record<string, unknown>>;
@@ -91,6 +93,8 @@ const MAX_ENTRIES = 4096;
 const MAX_ROWS = 65535;
 const TABLE_MAGIC = [0x4c, 0x57, 0x54, 1];
 const CONTEXT_MAGIC = [0x4c, 0x57, 0x43, 1];
+/** Of the byte of the taps: rows are given. */
+const HAS_GIVEN = 128;
 /** Work and memory of loading parameters of a context prior, for each of their bytes. */
 const CONTEXT_WORK = 2;
 const CONTEXT_BYTES = 8;
@@ -210,10 +214,9 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
   if (table === undefined && kind !== "gaussian") corrupted(`${name} has no table`);
   if (scales !== undefined) checkScales(scales, name, table === undefined, budget);
   const parameters = blob(fields.context, blobs, `${name}: context`);
-  if (parameters !== undefined && kind !== "factorized") corrupted(`${name} has a context, but is ${kind}`);
   const context = parameters && peekContext(parameters);
-  if (parameters !== undefined && context?.channels !== rows)
-    return corrupted(`${name}: the context is none, or not for ${rows} channels`);
+  if (parameters !== undefined && !fitsContext(context, kind, rows))
+    return corrupted(`${name}: the context is none, or not for a ${kind} table of ${rows} rows`);
   // Any number of entries may name the same bytes.
   if (parameters !== undefined)
     budget.charge(`bundle: ${name}`, CONTEXT_WORK * parameters.length, CONTEXT_BYTES * parameters.length);
@@ -265,22 +268,32 @@ function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | und
 }
 
 /** What parameters of a context prior say of themselves. Undefined if they do not begin like some; the codec checks the rest. */
-export function peekContext(parameters: Uint8Array): { channels: number; said: BundleContext } | undefined {
+export function peekContext(parameters: Uint8Array): { givenRows: number; said: BundleContext } | undefined {
   if (parameters.length < 24 || CONTEXT_MAGIC.some((byte, i) => parameters[i] !== byte)) return undefined;
-  const [hidden = 0, second = 0, taps = 0] = parameters.subarray(4, 7);
+  const [hidden = 0, second = 0, marked = 0] = parameters.subarray(4, 7);
   const channels = varint(parameters, 7);
   const active = varint(parameters, channels.end);
+  let at = active.end;
+  // The numbers of the active channels, behind which given rows are counted.
+  for (let k = 0; k < active.value && at < parameters.length; k++) at = varint(parameters, at).end;
   return {
-    channels: channels.value,
+    givenRows: marked < HAS_GIVEN ? 0 : varint(parameters, at).value,
     said: {
       bytes: parameters.length,
       fingerprint: lastWord(parameters),
       hidden: 8 * hidden,
       second: 8 * second,
-      taps,
+      taps: marked % HAS_GIVEN,
       active: active.value,
+      channels: channels.value,
     },
   };
+}
+
+/** Whether parameters are for a table: a factorized one has a row per channel, of others each symbol is given a row. */
+export function fitsContext(found: ReturnType<typeof peekContext>, kind: BundleKind, rows: number): boolean {
+  if (found === undefined) return false;
+  return kind === "factorized" ? found.givenRows === 0 && found.said.channels === rows : found.givenRows === rows;
 }
 
 /** A varint of at most 65,535; others are the codec's to refuse. */

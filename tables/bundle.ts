@@ -20,6 +20,7 @@ import type {
 import {
   type BundleEntry,
   type BundleKind,
+  fitsContext,
   floatsOf,
   formatBundle,
   isKind,
@@ -50,7 +51,7 @@ export interface BundleInput {
    * `codec.gaussianTable(scaleTable)`.
    */
   rebuild?: boolean;
-  /** For `factorized`: the parameters of a context prior for as many channels, docs/format.md section 10.5. */
+  /** The parameters of a context prior for such a table, docs/format.md section 10.5. */
   context?: Uint8Array;
   /** Shape of its latent, null where a dimension may be anything. */
   shape?: readonly (number | null)[];
@@ -71,6 +72,14 @@ export interface BundleFactorizedOptions extends FactorizedOptions {
   context?: boolean;
 }
 
+/** How {@link Bundle.gaussian} and {@link Bundle.indexed} make a prior. */
+export interface BundleGivenOptions extends IndexedOptions {
+  /** Whether an entry's context is used. Default true. False gives static rows, which are faster and take more bytes. */
+  context?: boolean;
+  /** Under a context: the dimension of the channels. Default: the entry's, or the codec's. */
+  axis?: number | undefined;
+}
+
 /** How {@link loadBundle} loads. */
 export interface LoadBundleOptions {
   /** A file, a Blob or a response of more bytes is refused. Default 2^26. */
@@ -85,6 +94,11 @@ export interface TableLoader {
   table(source: TableSource): Table;
   /** As `codec.gaussian`. */
   gaussian(scales: Float32Array, options?: GaussianOptions): { readonly table: Table };
+}
+
+/** What a bundle needs to make a context prior over another prior; a codec and a pool both have it. */
+export interface ContextLoader<P> {
+  context?(parameters: Uint8Array, options: { over: P; axis?: number | undefined }): P;
 }
 
 /**
@@ -198,38 +212,54 @@ export class Bundle {
   }
 
   /**
-   * A prior of a Gaussian table, as `codec.gaussian` makes it.
+   * A prior of a Gaussian table, as `codec.gaussian` makes it, or `codec.context` over that where the entry has a context.
    *
    * @param scales - a scale per symbol, from the hyper decoder.
    * @throws RangeError for a name that is unknown or of another kind; what {@link table} and `codec.gaussian` throw.
    */
   gaussian<P>(
-    codec: { table(source: TableSource): Table } & {
-      gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions): P & { readonly table: Table };
-    },
+    codec: { table(source: TableSource): Table } & ContextLoader<P> & {
+        gaussian(scales: Float32Array | TensorLike, options?: GaussianOptions): P & { readonly table: Table };
+      },
     name: string,
     scales: Float32Array | TensorLike,
-    options: IndexedOptions = {},
+    options: BundleGivenOptions = {},
   ): P {
     const { step } = this.#kind(name, "gaussian");
     const scaleTable = this.scaleTable(name);
     const table = this.table(codec, name);
-    return codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), step, ...options });
+    const { context, axis, ...others } = options;
+    const over = codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), step, ...others });
+    return this.#over(codec, name, over, context, axis);
   }
 
   /**
-   * A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind.
+   * A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind; or `codec.context` over that where the
+   * entry is indexed and has a context.
    *
    * @param rows - a row number per symbol.
    * @throws RangeError for an unknown name; what {@link table} and `codec.indexed` throw.
    */
   indexed<P>(
-    codec: TableLoader & { indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): P },
+    codec: TableLoader &
+      ContextLoader<P> & { indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): P },
     name: string,
     rows: ArrayLike<number>,
-    options: IndexedOptions = {},
+    options: BundleGivenOptions = {},
   ): P {
-    return codec.indexed(this.table(codec, name), rows, { step: this.entry(name).step, ...options });
+    const { step, kind } = this.entry(name);
+    const { context, axis, ...others } = options;
+    const over = codec.indexed(this.table(codec, name), rows, { step, ...others });
+    return this.#over(codec, name, over, context ?? kind === "indexed", axis);
+  }
+
+  /** A prior under the context of its entry, where it has one. */
+  #over<P>(codec: ContextLoader<P>, name: string, over: P, context = true, axis?: number): P {
+    const { parameters, axis: own } = this.#found[this.#index(name)]!;
+    if (!context || parameters === undefined) return over;
+    if (codec.context === undefined)
+      throw new TypeError("codec has no context priors: say context: false for static rows");
+    return codec.context(parameters, { over, axis: axis ?? own });
   }
 }
 
@@ -267,9 +297,8 @@ function plain(input: BundleInput, i: number): PlainEntry {
   if (rebuild && kind !== "gaussian") wrong("rebuild is for gaussian tables");
   if (scaleTable !== undefined && (kind !== "gaussian" || scaleTable.length !== found.rows))
     wrong(`scaleTable must be one scale per row of a gaussian table`);
-  if (context !== undefined && kind !== "factorized") wrong("context is for factorized tables");
-  if (context !== undefined && !(isBytes(context) && peekContext(context)?.channels === found.rows))
-    wrong(`context must be parameters of a context prior for ${found.rows} channels`);
+  if (context !== undefined && !(isBytes(context) && fitsContext(peekContext(context), kind, found.rows)))
+    wrong(`context must be parameters of a context prior for a ${kind} table of ${found.rows} rows`);
   if (!isStep(step)) wrong(`step must be a positive number, not ${step}`);
   if (shape !== undefined && !isShape(shape)) wrong("shape must be 1 to 7 dimensions or nulls");
   return {

@@ -1,18 +1,24 @@
 /** `--context` of tables fit: its options, tables that it is added to, and what is said of the result. */
 import { availableParallelism } from "node:os";
-import { type Codec, CodecError } from "latentwire";
+import { type Codec, CodecError, type TableSource } from "latentwire";
 import type { Bundle, BundleInput } from "latentwire/bundle";
+import { stockScales } from "../bindings/cdfs.js";
 import { choice, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
 import { progress, readInput, remark, table } from "./cli-files.js";
 import { chooseTable, openTables } from "./cli-prior.js";
+import { findFiles, NPY, readSamples } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextFit, type ContextSize, fitContext } from "./context-fit.js";
-import type { SampleSet } from "./fit-samples.js";
+import { type SampleSet, sampleSet } from "./fit-samples.js";
+import { givenSet } from "./given-samples.js";
 import { naming } from "./layout.js";
 
 export const contextOptions = {
   context: { type: "string" },
   tables: { type: "string" },
   table: { type: "string" },
+  scales: { type: "string" },
+  means: { type: "string" },
+  rows: { type: "string" },
   positions: { type: "string" },
   minutes: { type: "string" },
   seed: { type: "string" },
@@ -21,14 +27,18 @@ export const contextOptions = {
 
 export const contextHelp = `  --context SIZE    train a context prior as well: fast, default or small. Fewer bytes, slower coding: docs/context.md
   --tables FILE     with --context: keep the tables of this bundle, or this table, and add a context to them
-  --table NAME      which of its tables; needed if several are factorized
+  --table NAME      which of its tables; needed if several fit
+  --scales PATH     with --context: what the hyper decoder gave, a scale for each element of each sample, in as many .npy
+                    files of the same names or order; without --tables for CompressAI's 64 scales
+  --means PATH      with --scales or --rows: likewise a mean for each element
+  --rows PATH       with --context and --tables: likewise a row of the table for each element
   --positions N     train on so many positions: more take longer and, with many samples, save more
   --minutes M       train for so long instead
   --seed N          of everything random; default 1
   --threads N       default: the processor's cores. Any number gives the same bundle`;
 
 /** Names of options that need `--context`. */
-const OWN = ["tables", "table", "positions", "minutes", "seed", "threads"];
+const OWN = ["tables", "table", "scales", "means", "rows", "positions", "minutes", "seed", "threads"];
 /** With fewer samples the result is said to be uncertain. */
 const ENOUGH = 300;
 
@@ -65,24 +75,58 @@ export interface GivenTables {
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
-/** The tables of `--tables`; undefined without it. */
+/** The tables of `--tables`, or with `--scales` alone the stock table; undefined without both. */
 export async function givenTables(codec: Codec, values: Values): Promise<GivenTables | undefined> {
   const path = text(values, "tables");
+  const [scales, means, rows] = ["scales", "means", "rows"].map((name) => text(values, name));
+  const kind = scales !== undefined ? "gaussian" : rows !== undefined ? "indexed" : "factorized";
+  if (scales !== undefined && rows !== undefined) throw new UsageError("--scales and --rows exclude each other");
+  if (means !== undefined && kind === "factorized") throw new UsageError("--means needs --scales or --rows");
+  if (kind !== "factorized")
+    for (const name of ["encoder", "target-bytes"])
+      if (values[name] !== undefined) throw new UsageError(`--${name} is for factorized tables`);
   if (path === undefined) {
     if (text(values, "table") !== undefined) throw new UsageError("--table needs --tables");
-    return undefined;
+    if (kind === "indexed") throw new UsageError("--rows needs --tables");
+    if (kind === "factorized") return undefined;
+    const step = positive(values, "step");
+    const table = codec.gaussianTable();
+    const input = {
+      name: text(values, "name") ?? "latent",
+      kind,
+      table,
+      rebuild: true,
+      ...(step && { step }),
+    } as const;
+    return { inputs: [input], index: 0, axis: undefined, meta: { made: "latentwire tables fit" } };
   }
   for (const name of ["step", "target-bytes", "name"])
     if (values[name] !== undefined) throw new UsageError(`--${name} is for new tables, not with --tables`);
   const bytes = await readInput(path);
-  const bundle = naming(path, () => openTables(codec, bytes, "factorized"));
-  const name = chooseTable(bundle, "factorized", text(values, "table"));
+  const bundle = naming(path, () => openTables(codec, bytes, kind));
+  const name = chooseTable(bundle, kind, text(values, "table"));
   return {
     inputs: bundle.entries.map((entry) => inputOf(codec, bundle, entry.name)),
     index: bundle.entries.findIndex((entry) => entry.name === name),
     axis: bundle.entry(name).axis,
     meta: bundle.meta,
   };
+}
+
+/** Samples with the scales, means or rows that the options name. */
+export async function withGiven(codec: Codec, values: Values, set: SampleSet, input: BundleInput): Promise<SampleSet> {
+  const read = async (name: string) => {
+    const path = text(values, name);
+    if (path === undefined) return undefined;
+    return sampleSet(await readSamples(findFiles([path], NPY)), values.axis === undefined ? undefined : set.axis);
+  };
+  const given = { scales: await read("scales"), means: await read("means"), rows: await read("rows") };
+  if (!given.scales && !given.rows) return set;
+  if (set.isSymbols && given.means)
+    throw new UsageError("--means is for latents of float32: these are symbols already");
+  const table = codec.table(input.table as TableSource);
+  const scaleTable = input.kind === "gaussian" ? (input.scaleTable ?? stockScales) : undefined;
+  return givenSet(codec, set, given, { table, scaleTable, step: input.step ?? 1 });
 }
 
 /** An entry as it was. */
@@ -106,11 +150,11 @@ function inputOf(codec: Codec, bundle: Bundle, name: string): BundleInput {
 
 /** Fits a context to samples of a table's latents. Control-C ends the training and keeps the best weights so far. */
 export async function addContext(codec: Codec, set: SampleSet, input: BundleInput, wish: ContextWish) {
-  const prior = codec.factorized(input.table as Parameters<Codec["factorized"]>[0]);
-  if (prior.table.rows !== set.channels)
+  const table = codec.table(input.table as TableSource);
+  if (set.numbers === undefined && table.rows !== set.channels)
     throw new CodecError(
       "SHAPE_MISMATCH",
-      `the samples have ${set.channels} channels, the table has ${prior.table.rows} rows`,
+      `the samples have ${set.channels} channels, the table has ${table.rows} rows`,
     );
   const stop = new AbortController();
   const draw = progress("training", 1000);
@@ -122,7 +166,7 @@ export async function addContext(codec: Codec, set: SampleSet, input: BundleInpu
   process.once("SIGINT", interrupted);
   const began = Date.now();
   try {
-    const fit = await fitContext(codec, set, prior.table, input.step ?? 1, {
+    const fit = await fitContext(codec, set, table, input.step ?? 1, {
       ...wish,
       signal: stop.signal,
       progress({ done, secondsLeft, bytes }) {

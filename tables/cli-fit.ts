@@ -23,6 +23,7 @@ import {
   contextSummary,
   contextWish,
   givenTables,
+  withGiven,
 } from "./cli-context.js";
 import { checkOutput, print, printReport, progress, remark, table, writeOutput } from "./cli-files.js";
 import { findFiles, NPY, readSamples } from "./cli-samples.js";
@@ -55,7 +56,8 @@ A context prior is trained on four fifths of the samples. Of the others half cho
 
   latentwire tables fit latents/ --target-bytes 3000 -o model.lwb
   latentwire tables fit photos/ --encoder encoder.onnx --normalize imagenet -o model.lwb
-  latentwire tables fit latents/ --tables imported.lwb --context default -o model.lwb`,
+  latentwire tables fit latents/ --tables imported.lwb --context default -o model.lwb
+  latentwire tables fit y/ --scales scales/ --means means/ --context default --name y -o model.lwb`,
   options: {
     output: { type: "string", short: "o" },
     "target-bytes": { type: "string" },
@@ -80,10 +82,11 @@ A context prior is trained on four fifths of the samples. Of the others half cho
     const codec = await create();
     const given = await givenTables(codec, values);
     const axis = whole(values, "axis", 0, 6) ?? given?.axis;
-    const set = sampleSet(await readLatents(values, paths), axis);
-    const made = given === undefined ? fitted(codec, set, values, axis) : undefined;
+    const latents = sampleSet(await readLatents(values, paths), axis);
+    const made = given === undefined ? fitted(codec, latents, values, axis) : undefined;
     const inputs = [...(given?.inputs ?? [made!.input])];
     const index = given?.index ?? 0;
+    const set = await withGiven(codec, values, latents, inputs[index]!);
     const added = wish && (await addContext(codec, set, inputs[index]!, wish));
     const context = added && contextSummary(added, wish);
     if (added) {

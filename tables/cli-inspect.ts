@@ -89,12 +89,19 @@ interface Candidate {
 function candidatesOf(codec: Codec, bundle: Bundle): Candidate[] {
   const none = new Float32Array(0);
   const empty: TensorLike = { type: "int8", dims: [0], data: new Int8Array(0) };
-  const both = (table: string, make: (options: { means?: Float32Array }) => Prior): Candidate[] =>
-    [{}, { means: none }].map((options) => ({ table, prior: make(options), empty }));
+  const both = (table: string, make: (options: { means?: Float32Array }) => Prior, latent = empty): Candidate[] =>
+    [{}, { means: none }].map((options) => ({ table, prior: make(options), empty: latent }));
   const found = bundle.entries.flatMap(({ name, kind, axis = 1, rows, context }): Candidate[] => {
-    if (kind === "gaussian") return both(name, (options) => bundle.gaussian(codec, name, none, options));
-    if (kind === "indexed") return both(name, (options) => bundle.indexed(codec, name, none, options));
-    const dims = Array.from({ length: Math.max(2, axis + 1) }, (_, d) => (d === axis ? rows : 0));
+    const channels = context?.channels ?? rows;
+    const dims = Array.from({ length: Math.max(2, axis + 1) }, (_, d) => (d === axis ? channels : 0));
+    if (kind !== "factorized")
+      return (context ? [false, true] : [false]).flatMap((isUsed) => {
+        const make = (options: { means?: Float32Array }) =>
+          kind === "gaussian"
+            ? bundle.gaussian(codec, name, none, { ...options, context: isUsed })
+            : bundle.indexed(codec, name, none, { ...options, context: isUsed });
+        return both(name, make, isUsed ? { ...empty, dims } : empty);
+      });
     const priors = [bundle.factorized(codec, name, { context: false })];
     if (context !== undefined) priors.push(bundle.factorized(codec, name));
     return priors.map((prior) => ({ table: name, prior, empty: { ...empty, dims } }));

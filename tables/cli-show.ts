@@ -51,7 +51,9 @@ Every table is loaded, so a bundle without an error here works. "built" are tabl
       throw new UsageError(`--table ${name} is none of ${bundle.entries.map((entry) => entry.name).join(", ")}`);
     for (const entry of bundle.entries) {
       if (entry.context === undefined) bundle.table(codec, entry.name);
-      else bundle.factorized(codec, entry.name);
+      else if (entry.kind === "factorized") bundle.factorized(codec, entry.name);
+      else if (entry.kind === "gaussian") bundle.gaussian(codec, entry.name, new Float32Array(0));
+      else bundle.indexed(codec, entry.name, []);
     }
     const entries = isBundle(bytes) ? bundle.entries : bundle.entries.map((entry) => ({ ...entry, step: null }));
     if (name !== undefined) {

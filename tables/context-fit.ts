@@ -87,7 +87,7 @@ const CALIBRATION_STEPS = 20;
  * Fits a context prior. The same samples, options and seed give the same parameters, whatever the number of threads; with `minutes`
  * the speed of the machine decides.
  *
- * @param table - static rows of the channels. @param step - quantization step.
+ * @param table - static rows of the channels, or those that the set gives its symbols. @param step - quantization step.
  * @throws CodecError `NO_TABLES` where there are too few samples
  */
 export async function fitContext(
@@ -108,7 +108,7 @@ export async function fitContext(
       `a context prior needs at least ${LEAST_ITEMS} samples, here are ${count}: add more, best a thousand`,
     );
   const size = CONTEXT_SIZES[options.size];
-  const ruler = new Ruler(codec, table);
+  const ruler = new Ruler(codec, table, set.channels);
   let channels = activeChannels(used, set.channels);
   let parameters: Uint8Array<ArrayBuffer> | undefined;
   let positions = 0;
@@ -116,10 +116,10 @@ export async function fitContext(
   let start: Float32Array | undefined;
   const before = ruler.static(checked);
   while (channels.length > 0) {
-    const trained = await train(size, channels, split, seed, start, options);
+    const trained = await train(size, channels, set.numbers, split, seed, start, options);
     if (start === undefined) positions = trained.positions;
     items = trained.items;
-    parameters = formatParameters(size, set.channels, channels, trained.weights);
+    parameters = formatParameters(size, set.channels, channels, trained.weights, set.numbers);
     const after = ruler.active(checked, parameters);
     const pays = channels.map(({ index }) => after[index]! < before[index]!);
     if (pays.every(Boolean)) break;
@@ -160,34 +160,44 @@ function joined(parts: readonly Float32Array[]): Float32Array {
 class Ruler {
   readonly #codec: Codec;
   readonly #table: Table;
+  readonly #channels: number;
   /** Rows of an escape only: no packet would prefer them to a context, whatever single channels cost. */
   readonly #empty: Table;
 
-  constructor(codec: Codec, table: Table) {
+  constructor(codec: Codec, table: Table, channels: number) {
     this.#codec = codec;
     this.#table = table;
+    this.#channels = channels;
     const rows = Array.from({ length: table.rows });
     this.#empty = codec.table({ offsets: rows.map(() => 0), cdfs: rows.map(() => [0, 65536]) });
   }
 
   /** Mean bytes of an item per channel, with static rows. */
   static(items: readonly Item[]): Float64Array {
-    return this.#bytes(items, this.#codec.factorized(this.#table, { axis: 1 }));
+    return this.#bytes(items, this.#table);
   }
 
   /** As packets have it: an item that has static rows in a packet has them here. */
   packed(items: readonly Item[], parameters: Uint8Array): Float64Array {
-    return this.#bytes(items, this.#codec.context(parameters, { table: this.#table, axis: 1 }));
+    return this.#bytes(items, this.#table, parameters);
   }
 
   /** Of active channels: under their context, wherever a packet would have it. */
   active(items: readonly Item[], parameters: Uint8Array): Float64Array {
-    return this.#bytes(items, this.#codec.context(parameters, { table: this.#empty, axis: 1 }));
+    return this.#bytes(items, this.#empty, parameters);
   }
 
-  #bytes(items: readonly Item[], prior: Prior): Float64Array {
-    const sums = new Float64Array(this.#table.rows);
-    for (const { symbols, height, width } of items) {
+  #prior(table: Table, parameters: Uint8Array | undefined, rows: Uint16Array | undefined): Prior {
+    const codec = this.#codec;
+    const over = rows && codec.indexed(table, rows);
+    if (parameters === undefined) return over ?? codec.factorized(table, { axis: 1 });
+    return codec.context(parameters, over ? { over, axis: 1 } : { table, axis: 1 });
+  }
+
+  #bytes(items: readonly Item[], table: Table, parameters?: Uint8Array): Float64Array {
+    const sums = new Float64Array(this.#channels);
+    for (const { symbols, rows, height, width } of items) {
+      const prior = this.#prior(table, parameters, rows);
       const dims = [1, sums.length, height, width];
       const { channels } = this.#codec.rate({ type: "int16", dims, data: symbols }, prior, { axis: 1 });
       for (let c = 0; c < sums.length; c++) sums[c]! += channels.bits[c]! / 8 / items.length;
@@ -202,13 +212,14 @@ const cellsOf = (items: readonly Item[]): number => items.reduce((sum, { height,
 async function train(
   size: (typeof CONTEXT_SIZES)[ContextSize],
   channels: readonly ActiveChannel[],
+  numbers: Int8Array | undefined,
   { used, checked }: ItemSplit,
   seed: number,
   start: Float32Array | undefined,
   { positions = Math.min(size.positions, MOST_VISITS * cellsOf(used)), minutes, ...options }: ContextFitOptions,
 ): Promise<{ weights: Float32Array; positions: number; items: number }> {
   const { threads, signal, progress, rate = PEAK_RATE } = options;
-  const trainer = new Trainer({ size, channels, used, checked, seed, threads });
+  const trainer = new Trainer({ size, channels, numbers, used, checked, seed, threads });
   try {
     let total = Math.max(1, Math.round((positions * (start ? AGAIN : 1)) / BATCH));
     if (minutes !== undefined) total = await stepsIn(trainer, 60000 * minutes * (start ? AGAIN : 1));

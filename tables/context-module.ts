@@ -2,7 +2,7 @@
 
 /** Addresses are byte offsets in the shared memory, signed beyond 2 GiB. */
 export interface FitModule {
-  /** Start, channels, hidden units of both layers, taps, threads. Returns where samples may begin. */
+  /** Start, channels, hidden units of both layers, taps, threads, whether rows are given. Returns where samples may begin. */
   configure(...layout: Layout): number;
   describe(channel: number, sd: number, shared: number): void;
   symbolBytes(height: number, width: number): number;
@@ -21,7 +21,15 @@ export interface FitModule {
 }
 
 /** Arguments of `configure`. */
-export type Layout = [start: number, channels: number, hidden: number, second: number, taps: number, threads: number];
+export type Layout = [
+  start: number,
+  channels: number,
+  hidden: number,
+  second: number,
+  taps: number,
+  threads: number,
+  given: 0 | 1,
+];
 
 /** Arguments of `work` that all threads share. */
 export type Share = [

@@ -6,6 +6,8 @@ import { naming } from "./layout.js";
 /** What a context prior codes for itself: the planes of all channels, [channels, height, width]. */
 export interface Item {
   readonly symbols: Int16Array;
+  /** The row that each symbol is given; undefined where rows belong to channels. */
+  readonly rows?: Uint16Array | undefined;
   readonly height: number;
   readonly width: number;
 }
@@ -44,17 +46,20 @@ export function itemsOf(codec: Codec, { samples, axis, channels, isSymbols }: Sa
     const symbols = isSymbols
       ? sample.read()
       : naming(sample.name, () => codec.quantize(tensorOf(sample), prior).data as Int32Array);
+    const given = sample.rows?.();
     const { height, width, count, isLast } = geometry(sample.dims, axis);
     const cells = height * width;
     for (let i = 0; i < count; i++) {
       const planes = new Int16Array(channels * cells);
+      const rows = given && new Uint16Array(planes.length);
       const from = i * planes.length;
       for (let c = 0; c < channels; c++)
         for (let cell = 0; cell < cells; cell++) {
-          const symbol = symbols[from + (isLast ? cell * channels + c : c * cells + cell)]!;
-          planes[c * cells + cell] = Math.max(-32768, Math.min(32767, symbol));
+          const at = from + (isLast ? cell * channels + c : c * cells + cell);
+          planes[c * cells + cell] = Math.max(-32768, Math.min(32767, symbols[at]!));
+          if (rows) rows[c * cells + cell] = given[at]!;
         }
-      if (cells > 0) items.push({ symbols: planes, height, width });
+      if (cells > 0) items.push({ symbols: planes, rows, height, width });
     }
   }
   return items;

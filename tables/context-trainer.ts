@@ -15,6 +15,8 @@ export interface NetworkSize {
 export interface TrainerOptions {
   readonly size: NetworkSize;
   readonly channels: readonly ActiveChannel[];
+  /** The number of each row that a symbol may be given; undefined where rows belong to channels. */
+  readonly numbers?: Int8Array | undefined;
   readonly used: readonly Item[];
   readonly checked: readonly Item[];
   readonly seed: number;
@@ -69,7 +71,15 @@ export class Trainer {
     const { size, channels, checked, threads } = options;
     this.#options = options;
     const module = new WebAssembly.Module(readFileSync(compiled("context-fit.wasm")));
-    const layout: Layout = [START, channels.length, size.hidden, size.second, size.taps, threads];
+    const layout: Layout = [
+      START,
+      channels.length,
+      size.hidden,
+      size.second,
+      size.taps,
+      threads,
+      options.numbers ? 1 : 0,
+    ];
     const { end, used } = measured(module, layout, options);
     this.used = used.length;
     this.#memory = new WebAssembly.Memory({ initial: end, maximum: end, shared: true });
@@ -93,7 +103,7 @@ export class Trainer {
   /** Puts the items' symbols into the memory. Returns where the next thing may lie. */
   #store(items: readonly Item[]): number {
     const wasm = this.#wasm;
-    const { channels } = this.#options;
+    const { channels, numbers } = this.#options;
     const words = new Uint32Array(this.#memory.buffer);
     const cells = new Int16Array(this.#memory.buffer);
     let at = align(this.#samples + SAMPLE_BYTES * items.length);
@@ -104,18 +114,20 @@ export class Trainer {
     };
     // Symbols that the network must not see in full are stored twice: as it reads them, and as they are coded.
     const isWide = items.some(({ symbols }) => symbols.some((symbol) => symbol < -CLAMP || symbol > CLAMP));
-    items.forEach(({ symbols, height, width }, i) => {
+    items.forEach(({ symbols, rows, height, width }, i) => {
       const bytes = wasm.symbolBytes(height, width);
       const clamped = take(bytes);
       const whole = isWide ? take(bytes) : clamped;
       const runs = take(wasm.runBytes(height));
       const globs = take(wasm.runBytes(1));
+      const given = numbers && rows ? take(bytes) : 0;
       channels.forEach(({ index }, k) => {
         let from = index * height * width;
         for (let y = 0; y < height; y++) {
           const row = wasm.symbolPlace(width, y, 0, k);
           const step = (wasm.symbolPlace(width, y, 1, k) - row) / 2;
           for (let x = 0; x < width; x++) {
+            if (given) cells[(given + row) / 2 + x * step] = numbers![rows![from]!]!;
             const symbol = symbols[from++]!;
             cells[(clamped + row) / 2 + x * step] = Math.max(-CLAMP, Math.min(CLAMP, symbol));
             if (isWide) cells[(whole + row) / 2 + x * step] = symbol;
@@ -123,7 +135,7 @@ export class Trainer {
         }
       });
       const sample = this.#samples + SAMPLE_BYTES * i;
-      words.set([clamped, whole, runs, globs, height, width], sample / 4);
+      words.set([clamped, whole, runs, globs, height, width, given], sample / 4);
       wasm.prepare(sample);
     });
     return at;
@@ -192,12 +204,12 @@ export class Trainer {
 const CLAMP = 511;
 
 /** How many pages are needed, and for which items there is room. */
-function measured(module: WebAssembly.Module, layout: Layout, { used, checked }: TrainerOptions) {
+function measured(module: WebAssembly.Module, layout: Layout, { used, checked, numbers }: TrainerOptions) {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const wasm = startModule(module, memory);
   let bytes = align(wasm.configure(...layout) >>> 0);
   const sizeOf = ({ height, width }: Item): number =>
-    2 * align(wasm.symbolBytes(height, width)) +
+    (numbers ? 3 : 2) * align(wasm.symbolBytes(height, width)) +
     align(wasm.runBytes(height)) +
     align(wasm.runBytes(1)) +
     SAMPLE_BYTES +

@@ -10,6 +10,10 @@ const MOST_SHIFT = 8;
 /** Rows of a neighbourhood: 9 pairs. */
 const PAIRS = 18;
 const EDGES = 5;
+/** Of the byte of the taps: rows are given. */
+const HAS_GIVEN = 128;
+/** While training, the numbers of given rows are divided by this. */
+const GIVEN_SCALE = 32;
 /** Rounding constants of the two outputs, which their biases hold. */
 const ROUND_MEAN = 512;
 const ROUND_SCALE = 8192;
@@ -60,10 +64,10 @@ class ChannelWeights {
   readonly #size: NetworkSize;
   readonly #rows: number;
 
-  constructor(weights: Float32Array, size: NetworkSize) {
+  constructor(weights: Float32Array, size: NetworkSize, isGiven: boolean) {
     this.#weights = weights;
     this.#size = size;
-    this.#rows = 2 * size.taps + 30 + size.second;
+    this.#rows = 2 * size.taps + 30 + size.second + (isGiven ? 2 : 0);
   }
 
   /** A row over all hidden units, times `scale`. */
@@ -90,23 +94,32 @@ const clamp = (value: number, least: number, most: number): number =>
  *
  * @param count - channels of the latent.
  * @param weights - of the active channels, one after the other, as the trainer has them.
+ * @param numbers - of the rows that symbols are given; undefined where rows belong to channels.
  */
 export function formatParameters(
   size: NetworkSize,
   count: number,
   active: readonly ActiveChannel[],
   weights: Float32Array,
+  numbers?: Int8Array,
 ): Uint8Array<ArrayBuffer> {
   const { hidden, second, taps } = size;
   const bytes = new Bytes();
-  bytes.byte(...MAGIC, hidden / 8, second / 8, taps);
+  bytes.byte(...MAGIC, hidden / 8, second / 8, taps + (numbers ? HAS_GIVEN : 0));
   bytes.varint(count);
   bytes.varint(active.length);
   for (const { index } of active) bytes.varint(index);
+  if (numbers) {
+    bytes.varint(numbers.length);
+    for (const number of numbers) bytes.byte(number);
+  }
   const each = weights.length / active.length;
   active.forEach((channel, k) => {
-    const channelWeights = new ChannelWeights(weights.subarray(k * each, (k + 1) * each), size);
-    writeChannel(bytes, size, channel, channelWeights, k === active.length - 1);
+    const channelWeights = new ChannelWeights(weights.subarray(k * each, (k + 1) * each), size, numbers !== undefined);
+    writeChannel(bytes, size, channel, channelWeights, {
+      isLast: k === active.length - 1,
+      isGiven: numbers !== undefined,
+    });
   });
   return bytes.finish();
 }
@@ -117,7 +130,7 @@ function writeChannel(
   { second, taps }: NetworkSize,
   { low, high, sd }: ActiveChannel,
   weights: ChannelWeights,
-  isLast: boolean,
+  { isLast, isGiven }: { isLast: boolean; isGiven: boolean },
 ): void {
   bytes.varint(low < 0 ? -2 * low - 1 : 2 * low);
   bytes.varint(high - low);
@@ -126,6 +139,8 @@ function writeChannel(
   const outputRow = nextRow + PAIRS + 2;
   const input = ONE / sd;
   for (let i = 0; i < runRow; i++) bytes.row(weights.row(i, input));
+  const givenRow = outputRow + second + 4;
+  for (let i = 0; i < 2 && isGiven; i++) bytes.row(weights.row(givenRow + i, ONE / GIVEN_SCALE));
   bytes.row(weights.row(runRow, input / 64));
   if (!isLast) {
     for (let i = 0; i < PAIRS; i++) bytes.row(weights.row(nextRow + i, input));

@@ -10,6 +10,8 @@ export interface Sample {
   /** Number of its elements. */
   readonly elements: number;
   read(): Float32Array;
+  /** The row of the table that each element is given; undefined where rows belong to channels. */
+  rows?(): Uint16Array;
 }
 
 /** A sample as the codec takes it. */
@@ -26,6 +28,8 @@ export interface SampleSet {
   readonly samples: readonly Sample[];
   /** Whether all are integers: then they are symbols, from which no median is subtracted and which no step divides. */
   readonly isSymbols?: boolean;
+  /** Where elements are given rows: the number by which a context prior knows each row of the table, docs/format.md 10.2. */
+  readonly numbers?: Int8Array;
 }
 
 /** Samples from which rows are made, and samples that are only reported on. */

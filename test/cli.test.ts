@@ -314,6 +314,47 @@ test("fit --context: the table or one that is there gets a context, and encode u
   fails(limited, 1, /^latentwire: LIMIT_EXCEEDED .*maxContextElements/);
 });
 
+test("fit --context over scales and means: encode, decode and inspect use it", () => {
+  const rng = random(4);
+  const dims = [40, 2, 8, 8];
+  const scales = Float32Array.from({ length: 40 * 128 }, (_, i) => (i % 128 < 64 ? 0.8 : 4));
+  const means = scales.map(() => 4 * rng.unit());
+  const noise = new Float32Array(scales.length);
+  for (let i = 0; i < noise.length; i++)
+    noise[i] = (i % 8 === 0 ? 0 : 0.9 * noise[i - 1]!) + 2 * (rng.unit() - rng.unit());
+  const latents = noise.map((value, i) => means[i]! + 0.5 * scales[i]! * value);
+  for (const [name, data] of Object.entries({ latents, scales, means }))
+    writeFileSync(at(`given-${name}.npy`), writeNpy("float32", dims, data));
+  const given = ["--scales", at("given-scales.npy"), "--means", at("given-means.npy")];
+  const short = ["--context", "fast", "--positions", "8000", "--seed", "7"];
+  const latent = at("given-latents.npy");
+  const { status, text, error } = run([
+    "tables",
+    "fit",
+    latent,
+    ...given,
+    ...short,
+    "--name",
+    "y",
+    "-o",
+    at("given.lwb"),
+  ]);
+  assert.is(status, 0, error);
+  assert.match(text, /^context {3}fast, 2 of 2 channels/m);
+  assert.match(done(["tables", "show", at("given.lwb")]).text, /^y +gaussian +64 +built +\d+, 2 channels/m);
+  done(["encode", latent, ...given, "-o", at("given-64.lw")]);
+  done(["encode", latent, ...given, "--tables", at("given.lwb"), "-o", at("given.lw")]);
+  const sizes = ["given-64.lw", "given.lw"].map((name) => readFileSync(at(name)).length);
+  assert.ok(sizes[1]! < 0.95 * sizes[0]!, String(sizes));
+  for (const [packet, ...tables] of [["given-64.lw"], ["given.lw", "--tables", at("given.lwb")]] as const)
+    done(["decode", at(packet), ...given, ...tables, "-o", at(`${packet}.npy`)]);
+  assert.equal(readFileSync(at("given.lw.npy")), readFileSync(at("given-64.lw.npy")));
+  assert.match(done(["inspect", at("given.lw"), "--tables", at("given.lwb")]).text, /^part 0 +y, context: used$/m);
+  fails(["tables", "fit", latent, "--means", "m", ...short, "-o", "q"], 2, /--means needs --scales or --rows/);
+  fails(["tables", "fit", latent, "--rows", "m", ...short, "-o", "q"], 2, /--rows needs --tables/);
+  fails(["tables", "fit", latent, "--scales", latent, "-o", "q"], 2, /--scales needs --context/);
+});
+
 test("inspect --tables says for each part its table, and whether it uses its context", () => {
   const rng = random(5);
   const parameters = randomNetwork(rng, { channels: 2, H: 32, ends: [-3, 3] });

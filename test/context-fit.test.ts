@@ -6,7 +6,8 @@ import * as assert from "uvu/assert";
 import { type ContextFitOptions, fitContext } from "../tables/context-fit.js";
 import { activeChannels, type Item, itemsOf, splitItems } from "../tables/context-samples.js";
 import { fit } from "../tables/fit.js";
-import { type SampleSet, sampleSet } from "../tables/fit-samples.js";
+import { type SampleSet, sampleSet, tensorOf } from "../tables/fit-samples.js";
+import { givenSet } from "../tables/given-samples.js";
 import { xxh64 } from "../tables/xxh64.js";
 import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
@@ -120,6 +121,81 @@ test("the other sizes, and shapes with the channels last, of one dimension and o
   assert.is(none.bytesAfter, none.bytesBefore);
 });
 
+/** Latents, and what a hyper decoder says of them: scales that are right, means that miss what neighbours share. */
+function hyperprior(count: number): Record<"latents" | "scales" | "means", SampleSet> {
+  const one = (rng: Random) => {
+    const [height, width] = [8 + rng(4), 9 + rng(5)];
+    const noise = field(rng, height, width);
+    const scales = noise.map((_, i) => (i % width < width / 2 ? 0.6 : 3));
+    const means = noise.map(() => rng.unit() * 8 - 4);
+    const latents = noise.map((value, i) => means[i] + (scales[i] * value) / 3);
+    return { dims: [1, 3, height, width], latents, scales, means };
+  };
+  const of = (what: "latents" | "scales" | "means") =>
+    setOf(count, (rng) => {
+      const made = one(rng);
+      return { dims: made.dims, data: made[what] };
+    });
+  return { latents: of("latents"), scales: of("scales"), means: of("means") };
+}
+
+test("over the scales of a hyperprior: fewer bytes on samples held back, and a bundle's prior has them", async () => {
+  const { latents, scales, means } = hyperprior(60);
+  const scaleTable = Float32Array.from({ length: 20 }, (_, j) => 0.2 * 1.3 ** j);
+  const stock = { table: codec.gaussianTable(scaleTable), scaleTable, step: 0.5 };
+  const given = givenSet(codec, latents, { scales, means }, stock);
+  const fit = await fitContext(codec, given, stock.table, 0.5, { ...options, size: "fast" });
+  assert.ok(fit.bytesAfter < 0.93 * fit.bytesBefore, `${fit.bytesAfter} of ${fit.bytesBefore}`);
+  const again = await fitContext(codec, given, stock.table, 0.5, { ...options, size: "fast", threads: 1 });
+  assert.ok(equal(again.parameters, fit.parameters));
+  // Rows and symbols that are given as they are make the same context.
+  const asSymbols: SampleSet = { ...given, samples: given.samples.map((sample) => ({ ...sample, rows: undefined })) };
+  const asRows: SampleSet = {
+    ...given,
+    samples: given.samples.map(({ rows, ...sample }) => ({ ...sample, read: () => Float32Array.from(rows!()) })),
+  };
+  const direct = givenSet(codec, asSymbols, { rows: asRows }, stock);
+  const same = await fitContext(codec, direct, stock.table, 0.5, { ...options, size: "fast" });
+  assert.ok(equal(same.parameters, fit.parameters));
+
+  const input = { name: "y", kind: "gaussian", table: stock.table, scaleTable, rebuild: true, step: 0.5 } as const;
+  const bundle = readBundle(writeBundle([{ ...input, context: fit.parameters! }]));
+  assert.is(bundle.entry("y").context?.channels, 3);
+  let [under, without] = [0, 0];
+  for (const [i, latent] of latents.samples.entries()) {
+    const y = tensorOf(latent);
+    const own = { means: tensorOf(means.samples[i]) };
+    const prior = bundle.gaussian(codec, "y", tensorOf(scales.samples[i]), own);
+    const fixed = bundle.gaussian(codec, "y", tensorOf(scales.samples[i]), { ...own, context: false });
+    assert.equal([prior.kind, fixed.kind, prior.step], ["context", "gaussian", 0.5]);
+    const packet = codec.encode(y, prior);
+    assert.equal(codec.decode(packet, prior).data, codec.decode(codec.encode(y, fixed), fixed).data);
+    under += packet.length;
+    without += codec.encode(y, fixed).length;
+  }
+  assert.ok(under < 0.95 * without, `${under} of ${without}`);
+
+  for (const wrong of [
+    { ...input, kind: "factorized", scaleTable: undefined, rebuild: false, context: fit.parameters! },
+    { ...input, kind: "gaussian", context: fitted.parameters! },
+  ] as const)
+    throwsMistake(() => writeBundle([wrong]), RangeError, "context");
+  throwsCode(() => givenSet(codec, latents, { scales: hyperprior(59).scales }, stock), "SHAPE_MISMATCH");
+  const [first, second] = scales.samples;
+  const swapped = { ...scales, samples: [second, first, ...scales.samples.slice(2)] };
+  if (`${first.dims}` !== `${second.dims}`)
+    throwsCode(() => givenSet(codec, latents, { scales: swapped }, stock), "SHAPE_MISMATCH", /sample 1/);
+  const far = {
+    ...asRows,
+    samples: asRows.samples.map((sample) => ({ ...sample, read: () => new Float32Array(sample.elements).fill(20) })),
+  };
+  throwsCode(
+    () => givenSet(codec, asSymbols, { rows: far }, stock).samples[0].rows!(),
+    "INVALID_FILE",
+    /row 20.* 0 \.\. 19/,
+  );
+});
+
 test("channels that gain nothing stay static", async () => {
   const mixed = setOf(60, (rng) => {
     const data = field(rng, 10, 10);
@@ -201,7 +277,7 @@ test("a bundle carries the parameters: one call gives the prior", () => {
   const bundle = readBundle(bundleOf(table, parameters!));
   const { context } = bundle.entry("y");
   assert.equal(context, {
-    ...{ bytes: parameters!.length, hidden: 32, second: 16, taps: 12, active: 3 },
+    ...{ bytes: parameters!.length, hidden: 32, second: 16, taps: 12, active: 3, channels: 3 },
     fingerprint: xxh64(parameters!.subarray(0, -8)).toString(16).padStart(16, "0"),
   });
   assert.ok(equal(bundle.parameters("y"), parameters));

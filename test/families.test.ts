@@ -1,12 +1,14 @@
 // The recipes of latentwire/onnx against recorded streams: CompressAI's strings, made by its own code, and packets.
 import type { TensorLike } from "latentwire";
-import { autoregressive, factorized, meanScale, type Tensors } from "latentwire/onnx";
+import { autoregressive, factorized, meanScale, scale, type Tensors } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { garbagePerPixel } from "../bench/families/measure.js";
 import { stockScales } from "../bindings/cdfs.js";
 import { builds } from "./builds.js";
-import { rejects } from "./expect.js";
+import { random } from "./cases.js";
+import { randomNetwork, uselessTable } from "./context-cases.js";
+import { rejects, sameNumbers } from "./expect.js";
 import {
   bytesOf,
   type FamilyCase,
@@ -18,6 +20,7 @@ import {
   tensorBy as tensor,
   tensorOf,
 } from "./family-cases.js";
+import { contextToBytes } from "./reference.js";
 
 const all = readCases(new URL("./vectors/families.json", import.meta.url));
 const cases = all.filter(({ packet }) => packet !== undefined);
@@ -247,6 +250,27 @@ test("float16 parameters are widened, float16 inputs are narrowed", async () => 
   assert.equal(asked, ["float16", "float16"]);
   // 0xb800 is -0.5.
   assert.ok(latent.data.every((value) => Math.abs(value % 1) === 0.5));
+});
+
+test("scale and mean-scale with a context prior over y: packets use it, strings do not", async () => {
+  const one = named("mean-scale");
+  const y = tensorOf(one.y);
+  const context = contextToBytes(randomNetwork(random(8), { channels: y.dims[1]!, H: 32, given: 64, ends: [-9, 9] }));
+  // No row of this table has a value of the latent, so the context is always the shorter one.
+  const { h_a, h_s } = netsOf(one);
+  const base = { prior: codec.factorized(one.prior), table: uselessTable(64), h_a, h_s };
+  for (const family of [scale, meanScale]) {
+    const [plain, under] = [base, { ...base, context }];
+    const { packet, latent } = await family.encode(codec, under, y, { guard: 1e-5 });
+    const other = await family.encode(codec, plain, y);
+    sameNumbers(latent.data, other.latent.data);
+    assert.ok(packet.length < 0.9 * other.packet.length, `${packet.length} of ${other.packet.length} bytes`);
+    sameNumbers((await family.decode(codec, under, packet)).data, latent.data);
+    await rejects(family.decode(codec, plain, packet), "WRONG_PRIOR");
+    const strings = await family.encode(codec, under, y, { format: "strings" });
+    assert.equal(strings.packet, (await family.encode(codec, plain, y, { format: "strings" })).packet);
+    sameNumbers((await family.decode(codec, under, strings.packet, { shape: strings.shape })).data, latent.data);
+  }
 });
 
 test("gain units: a level that is none, on either side", async () => {

@@ -39,7 +39,7 @@ const parts = [
     await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
     2_150,
   ],
-  ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_000],
+  ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_060],
   ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_000],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 48_300],
   ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 47_500],

@@ -27,8 +27,8 @@ const CHUNKS: i32 = 256 / CHUNK;
 const SPINS: i32 = 4000;
 
 /** Lays out the memory from `start` on. Returns where samples may begin. */
-export function configure(start: usize, channels: i32, hidden: i32, second: i32, taps: i32, threads: i32): usize {
-  return layOut(start, channels, hidden, second, taps, threads);
+export function configure(start: usize, channels: i32, hidden: i32, second: i32, taps: i32, threads: i32, given: bool): usize {
+  return layOut(start, channels, hidden, second, taps, threads, given);
 }
 
 /** To be called for each channel before samples are prepared. `shared`: the mass that is the logistic's. */

@@ -7,10 +7,10 @@ export const CHUNK: i32 = 16;
 /** Hidden units are held in strips of 32, so that a strip's sum fits into registers. */
 export const STRIP: i32 = 32;
 export const ROW_BYTES: usize = 128;
-/** Slots of what a position reads: own taps, the other five of the 3 x 3 neighbourhood, four edges, zeros. */
+/** Slots of what a position reads: own taps, the other five of the 3 x 3 neighbourhood, four edges, the number of a given row, zeros. */
 export const SLOTS: i32 = 32;
 /** Slots with rows that the first layer reads, beside the taps; 9 slots of the neighbourhood follow. */
-export const MORE_SLOTS: i32 = 9;
+export const MORE_SLOTS: i32 = 10;
 /** The neighbourhood shares its first slots with the nearest taps. */
 export const SHARED_SLOTS: i32 = 4;
 /** Rows of a channel for what later channels read: 9 pairs, ring, glob. */
@@ -22,12 +22,15 @@ export let hidden2: i32 = 0;
 export let taps: i32 = 0;
 /** Hidden units of the second layer, two outputs and two numbers that stay 0. */
 export let outputs: i32 = 0;
-/** Rows of 32 weights per strip of a channel, and what they are: 2 x taps, run, bias, edges, 20 next, outputs. */
+/** Whether symbols are given rows. */
+export let hasGiven: bool = false;
+/** Rows of 32 weights per strip of a channel, and what they are: 2 x taps, run, bias, edges, 20 next, outputs, 2 of given rows. */
 export let rows: i32 = 0;
 export let runRow: i32 = 0;
 export let edgeRow: i32 = 0;
 export let nextRow: i32 = 0;
 export let outputRow: i32 = 0;
+export let givenRow: i32 = 0;
 /** Bytes of a channel's weights: its strips, then W3 (2 x outputs) and b (outputs). */
 export let channelBytes: usize = 0;
 /** Bytes of a strip's signed rows: for each slot the row of a positive and of a negative cell. */
@@ -80,6 +83,7 @@ export function configure(
   secondHidden: i32,
   tapCount: i32,
   threads: i32,
+  given: bool,
 ): usize {
   channels = channelCount;
   strips = hidden / STRIP;
@@ -90,7 +94,9 @@ export function configure(
   edgeRow = runRow + 2;
   nextRow = edgeRow + 4;
   outputRow = nextRow + NEXT_ROWS;
-  rows = outputRow + outputs;
+  givenRow = outputRow + outputs;
+  hasGiven = given;
+  rows = givenRow + (given ? 2 : 0);
   channelBytes = <usize>strips * rows * ROW_BYTES + 3 * <usize>outputs * 4;
   signedBytes = 2 * <usize>(taps + MORE_SLOTS + 9) * ROW_BYTES;
   const many = <usize>channels;
@@ -172,6 +178,12 @@ export function cellsOf(channel: i32, position: i32): usize {
 @inline
 export function outputsOf(base: usize, channel: i32, position: i32): usize {
   return base + (<usize>(channel * BATCH + position) * outputs) * 4;
+}
+
+/** The slot of the number of a given row. */
+@inline
+export function givenSlot(): i32 {
+  return taps + MORE_SLOTS - 1;
 }
 
 /** A row of the batch of {@link values}: 0 run, 1 ring, 2 glob. */

@@ -16,7 +16,7 @@ import {
   valuesOf,
 } from "./layout";
 
-/** A sample: clamped symbols, whole symbols, run, glob, height, width. */
+/** A sample: clamped symbols, whole symbols, run, glob, height, width, numbers of given rows (0: none). */
 export const SAMPLE_BYTES: usize = 32;
 /** Zeros left of a row and above it, and below. */
 const MARGIN: i32 = 3;
@@ -91,7 +91,7 @@ export function choose(seed: u32, step: i32, chunk: i32, visits: usize, count: i
 
 /**
  * Gathers what a position reads, of eight channels at a time. Slots of a position: its own taps from the fifth on, the four nearest, which
- * are the first of the 3 x 3 neighbourhood, the other five of it, then 1 for each edge that it touches.
+ * are the first of the 3 x 3 neighbourhood, the other five of it, then 1 for each edge that it touches, and the number of its given row.
  */
 function gather(position: i32, sample: usize, y: i32, x: i32): void {
   const height = load<i32>(sample, 16);
@@ -150,7 +150,9 @@ function gather(position: i32, sample: usize, y: i32, x: i32): void {
       v128.load(down),
     );
     const none = i16x8.splat(0);
-    transposed(to + 16, v128.load(down + c), top, bottom, left, right, none, none, none);
+    const given = load<usize>(sample, 24);
+    const numbers = given ? v128.load(given + offset + (<usize>k << 1)) : none;
+    transposed(to + 16, v128.load(down + c), top, bottom, left, right, numbers, none, none);
 
     const values = valuesOf(k, 0) + (<usize>position << 2);
     const at = <usize>k << 2;

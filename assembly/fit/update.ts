@@ -7,6 +7,9 @@ import {
   channelBytes,
   edgeRow,
   firstMoments,
+  givenRow,
+  givenSlot,
+  hasGiven,
   hidden2,
   hiddenGradients,
   hiddenOf,
@@ -46,6 +49,8 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.99;
 const EPSILON: f32 = 1e-8;
 const DECAY: f64 = 1e-3;
+/** The numbers of given rows are some tens: this makes them about 1. */
+const GIVEN_SCALE: f32 = 1.0 / 32;
 /** A slot's cells of the batch. */
 const COLUMN_BYTES: usize = 2 * 256;
 /** Share of the steps during which the rate rises. */
@@ -68,6 +73,10 @@ export function initialize(seed: u32): void {
         const scale = row < nextRow ? own : row < outputRow ? next : second;
         for (let i = 0; i < 32; i++) store<f32>(base + (<usize>(row * 32 + i) << 2), gaussian(seed, counter++) * scale);
       }
+      // Numbers of their own, so that the others are the same with and without given rows.
+      if (hasGiven)
+        for (let i = 0; i < 64; i++)
+          store<f32>(base + (<usize>(givenRow * 32 + i) << 2), gaussian(seed ^ 0x6a09e667, 64 * (k * strips + s) + i) * own);
       writeSigned(k, s);
     }
     const tail = tailOf(weights, k);
@@ -142,6 +151,10 @@ function firstGradients(k: i32, strip: i32, gradients: usize): void {
       false,
       own,
     );
+  if (hasGiven) {
+    const column = columns + <usize>givenSlot() * COLUMN_BYTES;
+    pairGradients(gradients + <usize>givenRow * ROW_BYTES, column, own, temporary, f32x4.splat(GIVEN_SCALE));
+  }
   const run = gradients + <usize>runRow * ROW_BYTES;
   combine(run, valuesOf(k, 0), 4, own, ROW_BYTES, BATCH);
   combine(run + ROW_BYTES, ones(), 0, own, ROW_BYTES, BATCH);
@@ -248,6 +261,8 @@ export function writeSigned(k: i32, strip: i32): void {
     signedPair(to + 2 * <usize>slot * ROW_BYTES, base + 2 * <usize>tapOf(slot) * ROW_BYTES, scale);
   for (let e = 0; e < 4; e++)
     memory.copy(to + 2 * <usize>(taps + 5 + e) * ROW_BYTES, base + <usize>(edgeRow + e) * ROW_BYTES, ROW_BYTES);
+  if (hasGiven)
+    signedPair(to + 2 * <usize>givenSlot() * ROW_BYTES, base + <usize>givenRow * ROW_BYTES, f32x4.splat(GIVEN_SCALE));
   const next = to + 2 * <usize>(taps + MORE_SLOTS) * ROW_BYTES;
   for (let i = 0; i < 9; i++)
     signedPair(next + 2 * <usize>i * ROW_BYTES, base + <usize>(nextRow + 2 * i) * ROW_BYTES, scale);

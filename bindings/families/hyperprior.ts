@@ -4,6 +4,7 @@ import {
   both,
   checkSameDims,
   gaussian,
+  type HyperContext,
   type HyperDecoder,
   type HyperModel,
   hyper,
@@ -29,19 +30,20 @@ export const factorized: Family<FactorizedModel, FactorizedModel> = /* @__PURE__
 });
 
 /** Scale hyperprior (Balle 2018, bmshj2018-hyperprior): z factorized, then y with the `scales` of h_s and no means. */
-export const scale: Family<HyperModel, HyperDecoder> = /* @__PURE__ */ family({
+export const scale: Family<HyperModel & HyperContext, HyperDecoder & HyperContext> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
   code: async (wire, model, y) =>
-    wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, ["scales"]), y), y),
+    wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, ["scales"]), y, model.context), y),
 });
 
 /**
  * Mean-scale hyperprior (Minnen 2018, mbt2018-mean): z factorized, then y with `scales` and `means` of h_s. Its Laplace
  * and logistic forms have a `table`.
  */
-export const meanScale: Family<HyperModel, HyperDecoder> = /* @__PURE__ */ family({
+export const meanScale: Family<HyperModel & HyperContext, HyperDecoder & HyperContext> = /* @__PURE__ */ family({
   hyperLatentCount: 1,
-  code: async (wire, model, y) => wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, both), y), y),
+  code: async (wire, model, y) =>
+    wire.codeConditional(gaussian(wire, model, await hyper(wire, model, y, both), y, model.context), y),
 });
 
 /** What a decoder needs of a recursive hyperprior. */

@@ -26,6 +26,12 @@ export interface ScaleTable {
   readonly scaleTable?: Float32Array;
 }
 
+/** A context prior over the scales of y. Both ends must agree. */
+export interface HyperContext {
+  /** Its parameters, docs/context.md. With `format: "strings"` they are not used. */
+  readonly context?: Uint8Array | undefined;
+}
+
 /** What a decoder needs of a model with a hyperprior. */
 export interface HyperDecoder extends ScaleTable {
   /** Of z: `codec.factorized`. */
@@ -130,16 +136,18 @@ export async function hyper<Name extends string>(
   return network(model.h_s, "h_s", wanted)({ z_hat: wire.codeFactorized(model.prior, z) });
 }
 
-/** A prior from the scales and means of a network. `latent` is known at the encoder's end only. */
+/** A prior from the scales and means of a network, perhaps under a context. `latent` is known at the encoder's end only. */
 export function gaussian(
   { codec }: Wire,
   { table, scaleTable }: ScaleTable,
   { scales, means }: { scales: TensorLike; means?: TensorLike },
   latent: TensorLike | TensorView | undefined,
+  context?: Uint8Array,
 ): Prior {
   checkSameDims("the latent", latent, scales.dims);
   checkSameDims("the means", means, scales.dims);
-  return codec.gaussian(scales, { means, table, scaleTable });
+  const over = codec.gaussian(scales, { means, table, scaleTable });
+  return context ? codec.context(context, { over }) : over;
 }
 
 /** Checks shapes, because the codec only counts elements: it would not find a network that exchanges H and W. */
