@@ -55,31 +55,46 @@ const FRONT = 64;
 const WORK = 64;
 const FREE_WORK = 2 ** 20;
 
-/** A length as a varint. */
-export function lengthBytes(length: number): number[] {
-  const bytes = [];
-  for (let rest = length; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...bytes, rest];
-    bytes.push((rest % 128) | 128);
+const AGAIN = -1;
+const BAD = -2;
+
+/** Bytes of a number as a varint. */
+export function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
+  return size;
+}
+
+/** Writes a number as a varint. Returns where it ends. */
+export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
+  let end = at;
+  let rest = value;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes[end++] = (rest % 128) | 128;
+  bytes[end++] = rest;
+  return end;
+}
+
+/** The varint at `at`, which is minimal. -1: it goes on behind `end`. -2: it is none. */
+export function readVarint(bytes: Uint8Array, at: number, end: number): number {
+  let value = 0;
+  let scale = 1;
+  for (let i = at; i < at + 5; i++, scale *= 128) {
+    if (i >= end) return AGAIN;
+    const byte = bytes[i]!;
+    value += (byte & 127) * scale;
+    if (byte < 128) return byte === 0 && i > at ? BAD : value;
   }
+  return BAD;
 }
 
 /** Bytes as a frame. */
-export function frameOf(...parts: ArrayLike<number>[]): Bytes {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const head = lengthBytes(length);
-  const frame = new Uint8Array(head.length + length);
-  frame.set(head);
-  let at = head.length;
-  for (const part of parts) {
-    frame.set(part, at);
-    at += part.length;
-  }
+export function frameOf(content: Uint8Array): Bytes {
+  const head = varintSize(content.length);
+  const frame = new Uint8Array(head + content.length);
+  writeVarint(frame, 0, content.length);
+  frame.set(content, head);
   return frame;
 }
-
-const AGAIN = -1;
-const BAD = -2;
 
 /** Takes chunks, gives frames. It holds one frame and a chunk at most. */
 export class FrameReader {
@@ -187,19 +202,12 @@ export class FrameReader {
     const bytes = this.#bytes;
     const start = this.#start;
     const left = this.#end - start;
-    let length = 0;
-    let head = 0;
-    for (let scale = 1; ; scale *= 128) {
-      if (head === left) return this.#missing(head + 1);
-      const byte = bytes[start + head++]!;
-      length += (byte & 127) * scale;
-      if (byte < 128) {
-        if (byte === 0 && head > 1) return this.#bad("CORRUPTED", "a length is not written in the shortest way");
-        break;
-      }
-      if (head === 5) return this.#bad("CORRUPTED", "a length has more than five bytes");
-    }
+    const length = readVarint(bytes, start, this.#end);
+    if (length === AGAIN) return this.#missing(left + 1);
+    if (length === BAD)
+      return this.#bad("CORRUPTED", "a length has more than five bytes, or is not written in the shortest way");
     if (length === 0) return this.#lost ? this.#bad("CORRUPTED", "") : 0;
+    const head = varintSize(length);
     if (length > this.#maxBytes)
       return this.#bad("LIMIT_EXCEEDED", `a frame of ${length} bytes; at most ${this.#maxBytes} are allowed`);
     if (judge) {

@@ -12,6 +12,17 @@ export type BundleSource = Uint8Array | ArrayBuffer | Blob | Response | URL | st
 interface FileSystem {
   stat(path: string | URL): Promise<{ readonly size: number }>;
   readFile(path: string | URL, options: { signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+  open(path: string | URL, flags: string): Promise<FileHandle>;
+}
+
+/** The part of an open file that is used. */
+export interface FileHandle {
+  stat(): Promise<{ readonly size: number }>;
+  read(into: Uint8Array, at: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+  write(bytes: Uint8Array, at: number, length: number, position: number): Promise<{ readonly bytesWritten: number }>;
+  truncate(length: number): Promise<void>;
+  datasync(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** All bytes. Throws `LIMIT_EXCEEDED` above `maxBytes`, which bytes in memory may exceed. */
@@ -38,7 +49,7 @@ export async function readSource(given: BundleSource, maxBytes: number, signal?:
 }
 
 /** A path, or a URL of a file; undefined for what is fetched. */
-function fileOf(text: string): string | URL | undefined {
+export function fileOf(text: string): string | URL | undefined {
   if (/^file:/i.test(text)) return new URL(text);
   // Not "C:", which is a drive. A page has a location, to which its URLs are relative.
   const isPath = !/^[a-z][\w+.-]+:/i.test(text) && globalThis.location === undefined && fileSystem() !== undefined;
@@ -46,7 +57,7 @@ function fileOf(text: string): string | URL | undefined {
 }
 
 /** Not by `import`: "node:" in one fails builds for browsers and React Native. */
-function fileSystem(): FileSystem | undefined {
+export function fileSystem(): FileSystem | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): FileSystem } };
   return process?.getBuiltinModule?.("node:fs/promises");
 }

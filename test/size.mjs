@@ -49,6 +49,7 @@ const parts = [
     19_700,
   ],
   ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_500],
+  ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 7_500],
   ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 5_850],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
