@@ -137,24 +137,58 @@ test("vite-onnxruntime-web: the browser's packet, and the label that the Node se
   await serving(spawn(process.execPath, ["server.js"], { cwd: folder, env }), seesEspresso);
 });
 
+/** The example's copy after the README's commands, which install the wheel; undefined where pip cannot. */
+async function setUpPython(name: string, skipped: RegExp): Promise<{ folder: string; printed: string[] } | undefined> {
+  const wheel = spawnSync(process.execPath, [from("bindings/python/wheel.mjs"), "--json"], { encoding: "utf8" });
+  if (wheel.status === 3) {
+    console.log(`not required: ${wheel.stderr.trim().split("\n").pop()}`);
+    return undefined;
+  }
+  assert.is(wheel.status, 0, wheel.stderr);
+  const folder = folderOf(name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  // Not what the commands have left in the repository's own copy.
+  for (const file of readdirSync(from("docs/examples", name)))
+    if (/\.(py|md)$/.test(file)) copyFileSync(from("docs/examples", name, file), join(folder, file));
+  return { folder, printed: await commandsOf(name, skipped) };
+}
+
 test("python-server: the same page, and the label that FastAPI answers", async () => {
   if (executablePath === undefined) return console.log("skipped: no chromium");
-  const wheel = spawnSync(process.execPath, [from("bindings/python/wheel.mjs"), "--json"], { encoding: "utf8" });
-  if (wheel.status === 3) return console.log(`not required: ${wheel.stderr.trim().split("\n").pop()}`);
-  assert.is(wheel.status, 0, wheel.stderr);
-  const folder = folderOf("python-server");
-  rmSync(folder, { recursive: true, force: true });
-  cpSync(from("docs/examples/python-server"), folder, {
-    recursive: true,
-    filter: (path) => !/venv|page|split|__pycache__|\.(onnx|lwb)$|labels/.test(path.slice(root.length)),
-  });
-  await commandsOf("python-server", /uvicorn server:app/);
+  const made = await setUpPython("python-server", /uvicorn server:app/);
+  if (made === undefined) return;
   const args = ["-m", "uvicorn", "server:app", "--port", "0"];
-  await serving(spawn(join(folder, "venv/bin/python"), args, { cwd: folder }), async (url) => {
+  const server = spawn(join(made.folder, "venv/bin/python"), args, { cwd: made.folder });
+  await serving(server, async (url) => {
     await seesEspresso(url);
     const large = await fetch(`${url}/decode`, { method: "POST", body: new Uint8Array(70_000) });
     assert.is(large.status, 413);
   });
+});
+
+test("ray-data: Parquet files of latents become packets and come back; a second run does what is missing", async () => {
+  const made = await setUpPython("ray-data", /^$/);
+  if (made === undefined) return;
+  const python = join(made.folder, "venv/bin/python");
+  assert.match(made.printed.join(""), /^2000 latents in 4 files$/m);
+  const compare =
+    "import pyarrow.parquet as pq; from pathlib import Path\n" +
+    "for f in Path('latents').iterdir(): a, b = pq.read_table(f), pq.read_table(f'decoded/{f.name}'); assert a.equals(b.cast(a.schema))";
+  await run(`${python} -c "${compare}"`, made.folder);
+  // One output is missing, and one input is torn.
+  rmSync(join(made.folder, "packets/00002.parquet"));
+  writeFileSync(join(made.folder, "latents/torn.parquet"), "PAR1");
+  const again = spawnSync(python, "encode.py latents packets --model model.lwb".split(" "), {
+    cwd: made.folder,
+    encoding: "utf8",
+  });
+  assert.is(again.status, 1);
+  assert.match(again.stdout, /^5 files, 3 are done\n500 latents in 1 files\nbad: .*torn\.parquet: /m);
+  assert.equal(
+    readdirSync(join(made.folder, "packets")).sort(),
+    [0, 1, 2, 3].map((f) => `0000${f}.parquet`),
+  );
 });
 
 test("worker-pool: Workers encode and decode, every latent is right", async () => {
@@ -177,6 +211,7 @@ test("every example is tested", () => {
     "compressai",
     "node",
     "python-server",
+    "ray-data",
     "vite-onnxruntime-web",
     "worker-pool",
   ]);
