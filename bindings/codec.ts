@@ -2,6 +2,7 @@
 import * as abi from "./abi.js";
 import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { loadNetwork, type Network } from "./context-parameters.js";
+import { checkType, coreOf } from "./elements.js";
 import { CodecError, type ErrorCode } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
@@ -18,6 +19,8 @@ import {
   type PriorSource,
   placeParameters,
   Scales,
+  shift,
+  zeroPointFor,
 } from "./prior.js";
 import { rateOf } from "./rate.js";
 import { inspectPacket, judgeFull, openPacket, Reader, readElements } from "./reader.js";
@@ -27,7 +30,8 @@ import {
   checkDims,
   checkFloats,
   floatSpan,
-  isLatentType,
+  latentOf,
+  newSpan,
   outArray,
   ownDims,
   type Span,
@@ -35,12 +39,14 @@ import {
   spanOf,
 } from "./tensor.js";
 import type {
+  Affine,
   ArrayByType,
   BuildName,
   Bytes,
   Codec,
   ContextOptions,
   DecodeOptions,
+  ElementType,
   EncodeOptions,
   FactorizedOptions,
   FactorizedParameters,
@@ -48,6 +54,7 @@ import type {
   GivenContextOptions,
   IndexedOptions,
   Latent,
+  LatentData,
   LatentType,
   MixtureOptions,
   MixtureParameters,
@@ -70,8 +77,8 @@ import { fillWriter, Writer, writerSettings } from "./writer.js";
 
 /** The options of each call, by name. */
 export const KNOWN = {
-  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out", "maxBytes"],
-  decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements", "maxContextElements"],
+  encode: ["stream", "header", "lanes", "checksum", "fingerprint", "out", "maxBytes", "affine"],
+  decode: ["type", "out", "dims", "stream", "header", "checksum", "maxElements", "maxContextElements", "affine"],
   factorized: ["axis", "step"],
   context: ["table", "axis", "step", "over"],
   indexed: ["means", "step"],
@@ -249,10 +256,10 @@ class CodecImplementation implements Codec {
   encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
   encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = NONE): Uint8Array {
     const read = checkOptions("encode", options, KNOWN.encode);
-    const { stream, header, lanes, checksum, fingerprint, out, maxBytes } = read;
+    const { stream, header, lanes, checksum, fingerprint, out, maxBytes, affine } = read;
     const room = out === undefined ? undefined : bytesOf(out, "out");
     if (maxBytes !== undefined || isLadder(prior)) {
-      const given = { stream, header, lanes, checksum, fingerprint, maxBytes };
+      const given = { stream, header, lanes, checksum, fingerprint, maxBytes, affine };
       return encodeWithin(this, latent, prior, given, room);
     }
     const memory = this.#memory;
@@ -261,9 +268,10 @@ class CodecImplementation implements Codec {
     if (source.mixture && form.compressai)
       throw new TypeError('a mixture in CompressAI\'s stream: writer({ format: "strings" }) writes it');
     const span = spanOf(latent, "latent");
+    shift(span, source, affine);
     // Symbols under a context are coded when all are known. CompressAI's stream has static rows.
     const whole = source.mixture || (source.network && !form.compressai);
-    const packet = whole ? this.#encodeKept(span, prior, form) : this.#encodeInChunks(span, source, form);
+    const packet = whole ? this.#encodeKept(span, prior, form, affine) : this.#encodeInChunks(span, source, form);
     if (room === undefined) return packet.slice();
     if (room.length < packet.length)
       throw new RangeError(`out has ${room.length} bytes, the packet needs ${packet.length}`);
@@ -279,7 +287,7 @@ class CodecImplementation implements Codec {
     memory.address(wasm.prepareTable(source.table, 1));
     const writer = wasm.newWriter(0);
     fillWriter(memory, writer, form);
-    fillPart(memory, part, source, span.dims, n, span.type);
+    fillPart(memory, part, source, span.dims, n, span.core);
     const chunk = chunkOf(source, n);
     memory.check(wasm.beginEncode(writer, part, n, chunk));
     for (;;) {
@@ -301,34 +309,34 @@ class CodecImplementation implements Codec {
   }
 
   /** Writes a part that cannot be coded chunk by chunk. */
-  #encodeKept(span: Span, prior: Prior, form: Form): Uint8Array {
+  #encodeKept(span: Span, prior: Prior, form: Form, affine: Affine | undefined): Uint8Array {
     const writer = new Writer(this.#memory, { form, margins: undefined, hashed: false }, (sequence) =>
       this.#sequencePrior(sequence),
     );
     try {
-      writer.write(span as TensorLike, prior);
+      writer.write(span as TensorLike, prior, { affine });
       return writer.finish();
     } finally {
       writer.close();
     }
   }
 
-  decode<T extends LatentType = "float32">(
+  decode<T extends ElementType = "float32">(
     packet: Uint8Array | ArrayBuffer,
     prior: Prior | readonly Prior[],
     options: DecodeOptions<T> = NONE,
   ): Latent<ArrayByType[T]> {
     const read = checkOptions("decode", options, KNOWN.decode);
-    const { type = "float32" as LatentType, out: room, dims: given, stream, header, checksum } = read;
-    const { maxElements, maxContextElements } = read;
+    const { type = "float32" as ElementType, out: room, dims: given, stream, header, checksum } = read;
+    const { maxElements, maxContextElements, affine } = read;
     if (isLadder(prior)) {
-      const rest = { type, out: room, dims: given, stream, header, checksum, maxElements, maxContextElements };
+      const rest = { type, out: room, dims: given, stream, header, checksum, maxElements, maxContextElements, affine };
       return decodeOf(this, bytesOf(packet, "packet"), prior, rest as DecodeOptions) as Latent<ArrayByType[T]>;
     }
     const memory = this.#memory;
     const { wasm, part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);
-    if (!isLatentType(type)) throw new TypeError(`type must be float32, int32, int16 or int8, not ${String(type)}`);
+    const zeroPoint = zeroPointFor(source, affine, checkType(type));
     const expected = given && ownDims(given);
     const bytes = bytesOf(packet, "packet");
     if (source.table) memory.address(wasm.prepareTable(source.table, 0));
@@ -351,13 +359,13 @@ class CodecImplementation implements Codec {
         throw new CodecError("SHAPE_MISMATCH", `the packet has the shape [${dims}], [${expected}] was expected`);
     } else if (dims === undefined) throw new TypeError("dims must be given: the packet does not hold the shape");
     const n = checkDims(dims);
-    fillPart(memory, part, source, dims, n, type);
+    fillPart(memory, part, source, dims, n, coreOf(type, zeroPoint));
     memory.check(wasm.beginPart(reader, part, 0));
-    const out: Span = { type, data: outArray(type, n, room), dims, strides: undefined, offset: 0, n, length: n };
+    const out = newSpan(type, dims, n, outArray(type, n, room), zeroPoint);
     readElements(memory, reader, source, out);
     memory.check(wasm.endPart(reader, part, 0));
     memory.check(wasm.finishReader(reader));
-    return { type, dims: out.dims, data: out.data as ArrayByType[T], location: "cpu" };
+    return latentOf(out) as Latent<ArrayByType[T]>;
   }
 
   inspect(packet: Uint8Array | ArrayBuffer): PacketInfo {
@@ -370,9 +378,9 @@ class CodecImplementation implements Codec {
 
   // ---- symbols without coding
 
-  quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent {
+  quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent<LatentData> {
     const { type = "int32", out } = checkOptions("quantize", options, KNOWN.quantize);
-    if (!isLatentType(type) || (type as string) === "float32")
+    if (!["int32", "int16", "int8"].includes(type))
       throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
     return this.#convert(spanOf(latent, "latent"), prior, type, out);
   }
@@ -384,18 +392,18 @@ class CodecImplementation implements Codec {
   ): Latent<Float32Array> {
     const { out } = checkOptions("dequantize", options, KNOWN.dequantize);
     const span = spanOf(symbols, "symbols");
-    if (span.type === "float32") throw new TypeError("symbols must have an integer type");
+    if (span.core === "float32") throw new TypeError("symbols must have an integer type");
     return this.#convert(span, prior, "float32", out) as Latent<Float32Array>;
   }
 
   /** Converts elements to symbols, or symbols to elements, by writing them to a part that no packet gets. */
-  #convert(span: Span, prior: Prior, type: LatentType, out: Latent["data"] | undefined): Latent {
+  #convert(span: Span, prior: Prior, type: LatentType, out: LatentData | undefined): Latent<LatentData> {
     const memory = this.#memory;
     const { wasm, part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);
-    const { n, dims } = span;
+    const { n, dims, core } = span;
     const restore = type === "float32";
-    fillPart(memory, part, source, dims, n, span.type);
+    fillPart(memory, part, source, dims, n, core);
     // Rows do not matter here.
     if (source.kind !== abi.KIND_CHANNELS) memory.setWord(part, abi.PART_KIND, abi.KIND_ROWS);
     const data = outArray(type, n, out);
@@ -407,7 +415,7 @@ class CodecImplementation implements Codec {
       memory.place(span, memory.word(part, abi.PART_AT_ELEMENTS), 0, n);
       memory.check(wasm.writePart(writer, part, n, restore ? 1 : 0));
       const found = restore ? abi.PART_AT_OUT : abi.PART_AT_ELEMENTS;
-      const kept = restore || span.type === "float32" ? (restore ? type : "int32") : span.type;
+      const kept = restore ? type : core === "float32" ? "int32" : core;
       memory.takeAs(data, type, kept, memory.word(part, found), n);
     } finally {
       wasm.freeWriter(writer);

@@ -5,41 +5,36 @@ type Float16ArrayConstructor = new (buffer: ArrayBufferLike, byteOffset?: number
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
 
-/** float16 -> float32. Exact. */
-export function widen(data: ArrayBufferView): Float32Array {
+/** float16 -> float32, to `out` or a new array. Exact. */
+export function widen(data: ArrayBufferView, out: Float32Array = new Float32Array(data.byteLength >> 1)): Float32Array {
   const half = new Uint16Array(data.buffer, data.byteOffset, data.byteLength >> 1);
-  const out = new Float32Array(half.length);
+  const word = new Uint32Array(out.buffer, out.byteOffset, half.length);
   for (let i = 0; i < half.length; i++) {
     const h = half[i]!;
-    const exponent = (h >> 10) & 31;
-    const mantissa = h & 0x3ff;
-    const magnitude =
-      exponent === 0
-        ? mantissa * 2 ** -24
-        : exponent < 31
-          ? (1024 + mantissa) * 2 ** (exponent - 25)
-          : mantissa === 0
-            ? Number.POSITIVE_INFINITY
-            : Number.NaN;
-    out[i] = h & 0x8000 ? -magnitude : magnitude;
+    const exponent = h & 0x7c00;
+    const sign = (h & 0x8000) << 16;
+    // The exponent's bias grows from 15 to 127; that of infinities and NaN is the largest in both.
+    if (exponent !== 0) word[i] = sign | (((h & 0x7fff) << 13) + (exponent === 0x7c00 ? 0x70000000 : 0x38000000));
+    else out[i] = (sign ? -1 : 1) * (h & 0x3ff) * 2 ** -24;
   }
   return out;
 }
 
-/**
- * float32 -> float16, to nearest, ties to even; beyond 65504 to infinity, as ONNX Cast does. A Float16Array if the
- * engine has it, otherwise raw bits.
- */
-export function narrow(data: Float32Array): ArrayBufferView {
-  const half = new Uint16Array(data.length);
+/** float32 -> the bits of float16, to nearest, ties to even; beyond 65504 to infinity, as ONNX Cast does. */
+export function narrow(data: Float32Array, half: Uint16Array = new Uint16Array(data.length)): Uint16Array {
   for (let i = 0; i < data.length; i++) {
     float[0] = data[i]!;
     const sign = (bits[0]! >>> 16) & 0x8000;
     const magnitude = bits[0]! & 0x7fffffff;
     half[i] = sign | (magnitude > 0x7f800000 ? 0x7e00 : nearest(magnitude));
   }
-  const Float16 = (globalThis as { Float16Array?: Float16ArrayConstructor }).Float16Array;
-  return Float16 === undefined ? half : new Float16(half.buffer);
+  return half;
+}
+
+/** Bits as a Float16Array where the engine has it: ONNX runtimes then take nothing else. */
+export function float16Array({ buffer, byteOffset, byteLength }: ArrayBufferView): ArrayBufferView {
+  const Class = (globalThis as { Float16Array?: Float16ArrayConstructor }).Float16Array ?? Uint16Array;
+  return new Class(buffer, byteOffset, byteLength >> 1);
 }
 
 function nearest(magnitude: number): number {

@@ -2,6 +2,7 @@
  * The memory of an instance: views of it, copying in and out. Other files use that memory only through this class.
  */
 import { type Exports, LIMIT_EXCEEDED } from "./abi.js";
+import { fromCore } from "./elements.js";
 import { CodecError } from "./errors.js";
 import { throwFault } from "./faults.js";
 import { checkLength, gather, gridOf, type Span, type Strided, scatter } from "./tensor.js";
@@ -118,8 +119,8 @@ export class Memory {
   /** Copies elements [from, to) of a span to an address. */
   place(span: Span, address: number, from: number, to: number): void {
     checkLength(span);
-    const at = address / BYTES[span.type];
-    const target = this.#byType[span.type].subarray(at, at + to - from);
+    const at = address / BYTES[span.core];
+    const target = this.#byType[span.core].subarray(at, at + to - from);
     if (!span.strides) gather(span, target, from, to);
     else {
       const [first, end] = this.#copyBlocks(span as Strided, address, from, to, false);
@@ -131,8 +132,8 @@ export class Memory {
   /** Copies elements [from, to) of a span from an address. */
   take(span: Span, address: number, from: number, to: number): void {
     checkLength(span);
-    const at = address / BYTES[span.type];
-    const source = this.#byType[span.type].subarray(at, at + to - from);
+    const at = address / BYTES[span.core];
+    const source = this.#byType[span.core].subarray(at, at + to - from);
     if (!span.strides) scatter(source, span, from);
     else {
       const [first, end] = this.#copyBlocks(span as Strided, address, from, to, true);
@@ -160,7 +161,7 @@ export class Memory {
       const blocks = Math.min(most, end - b);
       const start = span.offset + b * steps[0] + low;
       const outside = span.data.subarray(start, start + (blocks - 1) * steps[0] + high - low + 1);
-      const inside = this.#byType[span.type].subarray(at / 4, at / 4 + outside.length);
+      const inside = this.#byType[span.core].subarray(at / 4, at / 4 + outside.length);
       inside.set(outside);
       const dense = address + 4 * (b * block - from);
       this.wasm.copyGrid(dense, at - 4 * low, blocks, rows, columns, ...steps, back ? 1 : 0);
@@ -173,11 +174,8 @@ export class Memory {
   takeAs(data: LatentData, type: LatentType, from: LatentType, address: number, n: number): void {
     const at = address / BYTES[from];
     const source = this.#byType[from].subarray(at, at + n);
-    data.set(source);
-    if (BYTES[type] >= BYTES[from]) return;
-    const bad = source.findIndex((value, i) => value !== data[i]);
-    if (bad >= 0)
-      throw new CodecError("OUT_OF_RANGE", `symbol ${bad} is ${source[bad]}, which ${type} cannot hold; ask for int32`);
+    if (type === from) data.set(source);
+    else fromCore(type, source as Int32Array, data, 0, 0);
   }
 
   /** A field of a structure: of a part, a writer or reader, or a table. */

@@ -4,18 +4,10 @@
  *
  * @module
  */
+import { isElementType } from "./elements.js";
 import { CodecError } from "./errors.js";
 import { checkOptions } from "./options.js";
-import {
-  checkCodec,
-  checkImage,
-  checkSession,
-  feed,
-  pick,
-  runToCpu,
-  type SessionLike,
-  takesFloat16,
-} from "./session.js";
+import { checkCodec, checkImage, checkSession, feed, inputType, pick, runToCpu, type SessionLike } from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
 export {
@@ -71,13 +63,10 @@ export interface SplitDecoderOptions<S extends SessionLike = SessionLike> {
   decode?: DecodeOptions | undefined;
 }
 
-const latentTypes = ["float32", "int32", "int16", "int8"];
-
 /**
  * Makes a function from an image tensor to a packet: it runs the encoder network and encodes its latent.
  *
- * The latent may be float32, float16 (which becomes float32, exactly), int32, int16 or int8. Outputs on a GPU are
- * fetched with `getData()` and disposed. The image is a tensor of the runtime or a plain `{type, dims, data}`. It is
+ * The latent may be of any type that `codec.encode` takes. Outputs on a GPU are fetched with `getData()` and disposed. The image is a tensor of the runtime or a plain `{type, dims, data}`. It is
  * not disposed.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several and none is named. The function
@@ -109,11 +98,8 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
     const wanted = typeof prior === "function" ? session.outputNames : [output];
     const outputs = await runToCpu(session, { [input]: "location" in image ? image : feed(image) }, wanted);
     const latent = outputs[output]!;
-    if (!latentTypes.includes(latent.type))
-      throw new CodecError(
-        "MODEL",
-        `output "${output}" is ${latent.type}; a latent is float16 or ${latentTypes.join(", ")}`,
-      );
+    if (!isElementType(latent.type))
+      throw new CodecError("MODEL", `output "${output}" is ${latent.type}, which no latent is`);
     return codec.encode(latent, typeof prior === "function" ? prior(outputs) : prior, encode);
   };
 }
@@ -122,8 +108,8 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
  * Makes a function from a packet to the outputs of the decoder network, by name. If the prior changes with every
  * packet, pass it as the function's second argument.
  *
- * The session's outputs are returned as they are; dispose those on a GPU yourself. The network is fed float32 unless
- * `decode.type` says otherwise, and float16 if the session says that its input is float16.
+ * The session's outputs are returned as they are; dispose those on a GPU yourself. The network is fed what
+ * `decode.type` says. Without it: the type that the session says its input has, otherwise float32.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several inputs and none is named. The
  * function throws TypeError where no prior is given, and whatever `codec.decode` throws.
@@ -140,11 +126,13 @@ export function splitDecoder<S extends SessionLike>(
   const wanted = (typeof output === "string" ? [output] : output).map((name) =>
     pick("output", session.outputNames, name),
   );
-  const float16 = takesFloat16(session, input);
+  const declared = inputType(session, input);
+  const float16 = declared === "float16";
+  const type = decoding?.type ?? declared ?? "float32";
 
   const decode = async (packet: Uint8Array | ArrayBuffer, prior = usual) => {
     if (prior === undefined) throw new TypeError("prior: neither splitDecoder nor this call was given one");
-    const latent = codec.decode(packet, prior, decoding);
+    const latent = codec.decode(packet, prior, { ...decoding, type });
     return session.run({ [input]: feed(latent, float16) }, wanted);
   };
   return decode as (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]>;

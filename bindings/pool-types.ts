@@ -5,14 +5,14 @@ import type {
   ContextOptions,
   CreateOptions,
   DecodeOptions,
+  ElementData,
+  ElementType,
   EncodeOptions,
   FactorizedOptions,
   GaussianOptions,
   GivenContextOptions,
   IndexedOptions,
   Latent,
-  LatentData,
-  LatentType,
   Prior,
   Table,
   TableSource,
@@ -85,14 +85,14 @@ export interface TaskOptions {
 export interface PoolEncodeOptions extends Omit<EncodeOptions, "out">, TaskOptions {}
 
 /** Options of `pool.decode`. */
-export interface PoolDecodeOptions<T extends LatentType = LatentType>
+export interface PoolDecodeOptions<T extends ElementType = ElementType>
   extends Omit<DecodeOptions<T>, "out">,
     TaskOptions {
   /**
    * Array for the elements. It goes to the worker and comes back as the result's `data`; the one given here is gone, also where the task fails.
    * It must be all there is in its buffer, unless that is a SharedArrayBuffer, which is written in place.
    */
-  out?: LatentData;
+  out?: ElementData;
 }
 
 /** Workers that encode and decode. */
@@ -126,7 +126,7 @@ export interface Pool {
    * @returns a promise that rejects with what `codec.decode` throws, also for a prior that is no good; with the signal's reason; or with a
    * PoolError `QUEUE_FULL`, `CLOSED`, `WORKER_LOST`. It never throws itself.
    */
-  decode<T extends LatentType = "float32">(
+  decode<T extends ElementType = "float32">(
     packet: Uint8Array | ArrayBuffer,
     prior: PoolPrior,
     options?: PoolDecodeOptions<T>,

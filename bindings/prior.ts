@@ -2,12 +2,13 @@
 import * as abi from "./abi.js";
 import { stockScales } from "./cdfs.js";
 import type { Network } from "./context-parameters.js";
+import { coreOf, zeroPointOf } from "./elements.js";
 import { CodecError } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import type { TableHandle } from "./tables.js";
 import { checkDims, floatSpan, isArrayOf, isBytes, ownDims, type Span, shapesAgree } from "./tensor.js";
-import type { LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
+import type { Affine, ElementType, LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
 
 const mismatch = (message: string): never => {
   throw new CodecError("SHAPE_MISMATCH", message);
@@ -148,6 +149,16 @@ function runOf({ tableRows }: PriorSource, dims: readonly number[], axis: number
   // Wasm divides by it, in 32 bits. Without elements any number will do.
   return run === 0 || run > 0x7fffffff ? 1 : run;
 }
+
+/** Sets the zero point of a latent's quantized elements. Throws RangeError where `affine` does not fit. */
+export function shift(span: Span, source: PriorSource, affine: Affine | undefined): void {
+  span.zeroPoint = zeroPointFor(source, affine, span.type);
+  span.core = coreOf(span.type, span.zeroPoint);
+}
+
+/** The zero point of quantized elements of a part. Throws RangeError where `affine` does not fit. */
+export const zeroPointFor = ({ step, centre }: PriorSource, affine: Affine | undefined, type: ElementType): number =>
+  zeroPointOf(affine, type, step, centre !== abi.CENTRE_NONE);
 
 /** Copies means, and scales or rows, of elements [from, to) to the addresses of the part. */
 export function placeParameters(memory: Memory, part: number, source: PriorSource, from: number, to: number): void {

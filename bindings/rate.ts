@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import { planesOf } from "./context-parameters.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
-import { axisOf, fillPart, OwnPrior, type PriorSource } from "./prior.js";
+import { axisOf, fillPart, OwnPrior, type PriorSource, shift } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
 import { writeElements } from "./writer.js";
@@ -15,14 +15,15 @@ interface Cost {
 
 /** Ideal code length of a latent under a prior. */
 export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: Prior, options: RateOptions): Rate {
-  const { axis } = checkOptions("rate", options, ["axis"]);
+  const { axis, affine } = checkOptions("rate", options, ["axis", "affine"]);
   const { wasm, part } = memory;
   const span = spanOf(latent, "latent");
   const source = OwnPrior.sourceOf(prior, memory);
+  shift(span, source, affine);
   const { dims, n } = span;
   if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < dims.length))
     throw new RangeError(`axis must be a dimension of [${dims}], not ${axis}`);
-  fillPart(memory, part, source, dims, n, span.type);
+  fillPart(memory, part, source, dims, n, span.core);
   const writer = memory.address(wasm.newWriter(1));
   try {
     memory.check(wasm.openPart(writer, part, n));

@@ -3,19 +3,21 @@
  * written.
  */
 import * as abi from "./abi.js";
+import { checkType, coreOf } from "./elements.js";
 import { CodecError, type ErrorCode } from "./errors.js";
 import { codeOf } from "./faults.js";
 import { type Memory, PIECE } from "./memory.js";
 import { agreed, checkOptions } from "./options.js";
-import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
+import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, zeroPointFor } from "./prior.js";
 import { hex } from "./tables.js";
 import { bytesOf, checkDims, isArrayOf, lengthOf, ownDims, type Span, sameDims, targetOf } from "./tensor.js";
 import type {
+  Affine,
   ArrayByType,
+  ElementData,
+  ElementType,
   Lanes,
   Latent,
-  LatentData,
-  LatentType,
   PacketInfo,
   PartReader,
   Prior,
@@ -203,9 +205,10 @@ export function readElements(memory: Memory, reader: number, source: PriorSource
 }
 
 interface ReadArguments {
-  type?: LatentType | undefined;
-  out?: LatentData | TensorView | undefined;
+  type?: ElementType | undefined;
+  out?: ElementData | TensorView | undefined;
   dims?: readonly number[] | undefined;
+  affine?: Affine | undefined;
 }
 
 export class Reader implements PartReader {
@@ -311,19 +314,21 @@ export class Reader implements PartReader {
     return [...result];
   }
 
-  read<T extends LatentType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
-    const { type = "float32", out, dims: given } = checkOptions("read", options, ["type", "out", "dims"]);
+  read<T extends ElementType>(prior: Prior, options: ReadArguments = {}): Latent<ArrayByType[T]> & TensorView {
+    const names = ["type", "out", "dims", "affine"];
+    const { type = "float32", out, dims: given, affine } = checkOptions("read", options, names);
     this.#ready();
     const memory = this.#memory;
     const source = OwnPrior.sourceOf(prior, memory);
     const wanted = given && ownDims(given);
-    const room = targetOf(out, type);
+    const zeroPoint = zeroPointFor(source, affine, checkType(type));
+    const room = targetOf(out, type, zeroPoint);
     const result = this.#guarded(() => {
       if (source.table) memory.address(memory.wasm.prepareTable(source.table, 0));
       if (this.#strings) this.#nextString();
       const dims = this.#dimsOf(source, wanted);
       const n = checkDims(dims);
-      fillPart(memory, memory.part, source, dims, n, type);
+      fillPart(memory, memory.part, source, dims, n, coreOf(type, zeroPoint));
       memory.check(memory.wasm.beginPart(this.#address, memory.part, 0));
       const { span, result } = room(dims, n);
       readElements(memory, this.#address, source, span);

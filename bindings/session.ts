@@ -1,8 +1,9 @@
 /** Runs sessions of any ONNX runtime, which are known by their structure. No runtime is imported. */
+import { isElementType } from "./elements.js";
 import { CodecError } from "./errors.js";
-import { narrow, widen } from "./float16.js";
+import { float16Array, narrow, widen } from "./float16.js";
 import { isArrayOf } from "./tensor.js";
-import type { Codec, TensorLike } from "./types.js";
+import type { Codec, ElementType, TensorLike } from "./types.js";
 
 /** A tensor as a session returns it: on the CPU, or elsewhere with a `getData` that fetches it. */
 export interface SessionTensor extends TensorLike {
@@ -56,10 +57,7 @@ export function pick(kind: "input" | "output", names: readonly string[], wanted:
   return only;
 }
 
-/**
- * Runs the session and returns the outputs `wanted`, on the CPU, float16 as float32. Tensors elsewhere are disposed,
- * also if fetching fails.
- */
+/** Runs the session and returns the outputs `wanted`, as {@link allToCpu}. */
 export async function runToCpu(
   session: SessionLike,
   feeds: Record<string, unknown>,
@@ -71,6 +69,11 @@ export async function runToCpu(
     if (tensor === undefined) throw new CodecError("MODEL", `the session returned no "${name}"`);
     return [name, tensor];
   });
+  return allToCpu(found);
+}
+
+/** Tensors with their data on the CPU, float16 as float32. Those elsewhere are disposed, also if fetching fails. */
+export async function allToCpu(found: [string, SessionTensor][]): Promise<Record<string, TensorLike>> {
   const outputs: Record<string, TensorLike> = {};
   // Listed before the fetch, because getData sets a tensor's location to cpu but keeps its GPU memory.
   const away = found.filter(([, tensor]) => !onCpu(tensor));
@@ -95,9 +98,10 @@ export function checkImage(session: SessionLike, input: string, image: TensorLik
   throw new CodecError("MODEL", `the session's "${input}" is [${shape}], the image is [${dims}]${remedy}`);
 }
 
-/** Whether the session says that its input is float16 (ONNX Runtime 1.21 and later do). */
-export function takesFloat16(session: SessionLike, input: string): boolean {
-  return session.inputMetadata?.find(({ name }) => name === input)?.type === "float16";
+/** The type of elements that the session says its input has (ONNX Runtime 1.21 and later do). */
+export function inputType(session: SessionLike, input: string): ElementType | undefined {
+  const type = session.inputMetadata?.find(({ name }) => name === input)?.type;
+  return isElementType(type) ? type : undefined;
 }
 
 function onCpu({ location }: SessionTensor): boolean {
@@ -111,8 +115,11 @@ export async function toCpu(tensor: SessionTensor): Promise<TensorLike> {
   return type === "float16" ? { type: "float32", dims, data: widen(data as ArrayBufferView) } : { type, dims, data };
 }
 
-/** A plain object, because `run` of every runtime takes one and no two runtimes share a Tensor class. */
+/**
+ * A plain object, because `run` of every runtime takes one and no two runtimes share a Tensor class. `float16`: rounds
+ * float32 to it.
+ */
 export function feed({ type, dims, data }: TensorLike, float16 = false): object {
-  if (float16 && isArrayOf("float32", data)) return feed({ type: "float16", dims, data: narrow(data) });
+  if (float16 && isArrayOf("float32", data)) return feed({ type: "float16", dims, data: float16Array(narrow(data)) });
   return { type, dims, data, size: (data as ArrayLike<unknown>).length, location: "cpu" };
 }

@@ -1,19 +1,14 @@
 /** What the codec accepts as a tensor. It looks at the structure, never at a runtime's class. */
+import { ARRAYS, checkType, coreOf, fromCore, toCore } from "./elements.js";
 import { CodecError } from "./errors.js";
+import { float16Array } from "./float16.js";
 import { ownValues } from "./options.js";
-import type { Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
+import type { ElementData, ElementType, Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
 
 const MAX_RANK = 7;
 
-const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array } as const;
-const KNOWN = { ...ARRAYS, uint16: Uint16Array } as const;
-
-function newArray(type: LatentType, length: number): LatentData {
-  return new ARRAYS[type](length);
-}
-
-export function isLatentType(type: unknown): type is LatentType {
-  return typeof type === "string" && Object.hasOwn(ARRAYS, type);
+function newArray(type: ElementType, length: number): LatentData {
+  return new ARRAYS[type](length) as LatentData;
 }
 
 // What every typed array of any realm answers by itself. Its class, its properties and Symbol.toStringTag may be
@@ -53,11 +48,9 @@ export function bytesOf(value: unknown, name: string): Uint8Array {
 export const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /** Whether `data` is the typed array of `type`, of any realm. */
-export function isArrayOf<T extends keyof typeof KNOWN>(
-  type: T,
-  data: unknown,
-): data is InstanceType<(typeof KNOWN)[T]> {
-  return nameOf.call(data) === KNOWN[type].name;
+export function isArrayOf<T extends ElementType>(type: T, data: unknown): data is InstanceType<(typeof ARRAYS)[T]> {
+  const name: string | undefined = nameOf.call(data);
+  return name === ARRAYS[type].name || (type === "float16" && name === "Float16Array");
 }
 
 /** A copy of a shape, so that it cannot change any more. Throws TypeError for what is no array. */
@@ -109,12 +102,12 @@ export function checkFloats(value: Float32Array | TensorLike, name: string): Flo
   throw new TypeError(`${name} must be a Float32Array or a float32 tensor`);
 }
 
-/** The array that takes n elements of `type`: `out`, or a new one. */
-export function outArray(type: LatentType, n: number, out: LatentData | undefined): LatentData {
+/** The array that takes n elements of `type`: `out`, or a new one. Of float16 the bits. */
+export function outArray(type: ElementType, n: number, out: ElementData | undefined): LatentData {
   if (out === undefined) return newArray(type, n);
   if (!isArrayOf(type, out))
     throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
-  const room = plain(out, ARRAYS[type]);
+  const room = plain(out as LatentData, ARRAYS[type] as Float32ArrayConstructor);
   if (room.length < n) throw new RangeError(`out has ${room.length} elements, ${n} are needed`);
   return room.length === n ? room : room.subarray(0, n);
 }
@@ -123,7 +116,12 @@ export function outArray(type: LatentType, n: number, out: LatentData | undefine
 
 /** A tensor or view that has been checked: every element is within `data`. */
 export interface Span {
-  type: LatentType;
+  type: ElementType;
+  /** The type of the kernels in which the elements are coded. */
+  core: LatentType;
+  /** Subtracted from quantized elements on the way in, added on the way out. */
+  zeroPoint: number;
+  /** The array of the type, whichever it is; of float16 the bits. */
   data: LatentData;
   dims: number[];
   /** Undefined: the elements follow one another from the first one on. */
@@ -134,23 +132,35 @@ export interface Span {
   length: number;
 }
 
+/** A span of elements that follow one another. */
+export function newSpan(type: ElementType, dims: number[], n: number, data: LatentData, zeroPoint = 0): Span {
+  const core = coreOf(type, zeroPoint);
+  return { type, core, zeroPoint, data, dims, strides: undefined, offset: 0, n, length: data.length };
+}
+
+/** The elements of a span as a tensor to return. */
+export function latentOf({ type, dims, data }: Span): Latent {
+  return { type, dims, data: type === "float16" ? (float16Array(data) as LatentData) : data, location: "cpu" };
+}
+
 /**
  * A tensor that is too large for memory. `read` gives elements [from, to) as a typed array of `type`; the codec asks for
  * pieces in any order, and for some twice. It must not call the codec. Only the command line makes these.
  */
 export class Pieces implements Span {
-  readonly data: LatentData;
-  readonly strides = undefined;
-  readonly offset = 0;
-  readonly n: number;
-  readonly length = 0;
+  declare core: LatentType;
+  declare zeroPoint: number;
+  declare data: LatentData;
+  declare strides: undefined;
+  declare offset: number;
+  declare n: number;
+  declare length: number;
   constructor(
-    readonly type: LatentType,
+    readonly type: ElementType,
     readonly dims: number[],
-    readonly read: (from: number, to: number) => LatentData,
+    readonly read: (from: number, to: number) => ElementData,
   ) {
-    this.data = newArray(type, 0);
-    this.n = checkDims(dims);
+    Object.assign(this, newSpan(type, dims, checkDims(dims), newArray(type, 0)));
   }
 }
 
@@ -163,10 +173,9 @@ const OPTIONAL = ["strides", "offset"];
 export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   if (tensor instanceof Pieces) return tensor;
   if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
-  const { type, data, dims: shape } = tensor as TensorView;
+  const { data, dims: shape } = tensor as TensorView;
+  const type = checkType((tensor as TensorView).type, `${name}.type`);
   const { strides: steps, offset = 0 } = ownValues(tensor as TensorView, OPTIONAL);
-  if (!isLatentType(type))
-    throw new TypeError(`${name}.type must be float32, int32, int16 or int8, not ${String(type)}`);
   if (!isArrayOf(type, data))
     throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
   const dims = ownDims(shape);
@@ -175,7 +184,7 @@ export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
   const strides = steps && ownDims(steps, `${name}.strides`);
   const array = plain(data as Float32Array, ARRAYS[type] as Float32ArrayConstructor) as LatentData;
   const { length } = array;
-  const span = { type, data: array, dims, strides, offset: strides ? offset : 0, n, length };
+  const span = newSpan(type, dims, n, array);
   if (!strides) {
     if (length !== n)
       throw new CodecError(
@@ -184,6 +193,8 @@ export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
       );
     return span;
   }
+  span.strides = strides;
+  span.offset = offset;
   if (strides.length !== dims.length || !strides.every(Number.isSafeInteger))
     throw new TypeError(`${name}.strides must be ${dims.length} integers`);
   if (!Number.isSafeInteger(offset)) throw new TypeError(`${name}.offset must be an integer`);
@@ -210,7 +221,7 @@ export function floatSpan(value: Float32Array | TensorLike | TensorView, name: s
     isArrayOf("float32", value) ? { type: "float32", data: value, dims: [lengthOf(value)] } : (value as TensorLike),
     name,
   );
-  if (span.type !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
+  if (span.core !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
   return span;
 }
 
@@ -219,17 +230,19 @@ export function floatSpan(value: Float32Array | TensorLike | TensorView, name: s
  * read at once.
  */
 export function targetOf(
-  out: LatentData | TensorView | undefined,
-  type: LatentType,
+  out: ElementData | TensorView | undefined,
+  type: ElementType,
+  zeroPoint = 0,
 ): (dims: number[], n: number) => { span: Span; result: Latent | TensorView } {
   if (out === undefined || ArrayBuffer.isView(out))
     return (dims, n) => {
-      const data = outArray(type, n, out as LatentData | undefined);
-      const result: Latent = { type, dims, data, location: "cpu" };
-      return { span: { type, data, dims, strides: undefined, offset: 0, n, length: n }, result };
+      const span = newSpan(type, dims, n, outArray(type, n, out as ElementData | undefined), zeroPoint);
+      return { span, result: latentOf(span) };
     };
   const span = spanOf(out, "out");
   if (span.type !== type) throw new TypeError(`out is ${span.type}, type is ${type}`);
+  span.zeroPoint = zeroPoint;
+  span.core = coreOf(type, zeroPoint);
   return (_, n) => {
     if (span.n !== n) throw new RangeError(`out has ${span.n} elements, the part has ${n}`);
     return { span, result: out };
@@ -270,7 +283,8 @@ export interface Grid {
 /** A view as a grid. Undefined unless its elements have 4 bytes and its columns are apart. */
 export function gridOf(span: Strided): Grid | undefined {
   const { sizes, steps } = merged(span);
-  if (sizes.length < 2 || sizes.length > 3 || span.data.BYTES_PER_ELEMENT !== 4) return undefined;
+  if (sizes.length < 2 || sizes.length > 3 || span.type !== span.core || span.data.BYTES_PER_ELEMENT !== 4)
+    return undefined;
   if (sizes.length === 2) {
     sizes.splice(1, 0, 1);
     steps.splice(1, 0, 0);
@@ -310,11 +324,20 @@ function eachStretch(
   }
 }
 
-/** Copies elements [begin, end) of the span to `dense`. */
+/** Copies elements [begin, end) of the span to `dense`, as the kernels take them. */
 export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): void {
+  const { type, core, zeroPoint } = span;
+  const isKnown = type === core;
+  const stretch = isKnown ? dense : newArray(type, end - begin);
+  copyOut(span, stretch, begin, end);
+  if (!isKnown) toCore(type, stretch, dense as Int32Array, zeroPoint, begin);
+}
+
+/** {@link gather} of a type that the kernels know. */
+export function copyOut(span: Span, dense: LatentData, begin = 0, end = span.n): void {
   const { data } = span;
   if (span.strides === undefined) {
-    if (span instanceof Pieces) dense.set(span.read(begin, end));
+    if (span instanceof Pieces) dense.set(span.read(begin, end) as LatentData);
     else dense.set(begin === 0 && end === data.length ? data : data.subarray(begin, end));
     return;
   }
@@ -334,8 +357,19 @@ export function gather(span: Span, dense: LatentData, begin = 0, end = span.n): 
   });
 }
 
-/** Copies `dense` to the elements [begin, begin + length of dense) of the span. */
+/** Copies `dense`, which comes from the kernels, to the elements [begin, begin + length of dense) of the span. */
 export function scatter(dense: LatentData, span: Span, begin = 0): void {
+  const { type, core, zeroPoint } = span;
+  if (type === core) copyIn(dense, span, begin);
+  else {
+    const stretch = newArray(type, dense.length);
+    fromCore(type, dense as Int32Array, stretch, zeroPoint, begin);
+    copyIn(stretch, span, begin);
+  }
+}
+
+/** {@link scatter} of a type that the kernels know. */
+export function copyIn(dense: LatentData, span: Span, begin = 0): void {
   const { data } = span;
   if (span.strides === undefined) {
     data.set(dense, begin);
@@ -357,7 +391,7 @@ export function scatter(dense: LatentData, span: Span, begin = 0): void {
   });
 }
 
-function asView(tensor: TensorLike | TensorView, name: string): TensorView & { type: LatentType; data: LatentData } {
+function asView(tensor: TensorLike | TensorView, name: string): TensorView & { type: ElementType; data: LatentData } {
   const { type, data, dims, strides, offset } = spanOf(tensor, name);
   if (strides) return { type, data, dims, strides, offset };
   const steps = dims.map(() => 1);

@@ -9,6 +9,48 @@ export type LatentType = "float32" | "int32" | "int16" | "int8";
 export type LatentData = Float32Array | Int32Array | Int16Array | Int8Array;
 
 /**
+ * Element types that tensors may have, by ONNX Runtime's names. float16 and float64 count as float32: they are rounded to
+ * it, to nearest, ties to even. Of the others every element is a symbol, which is an int32.
+ */
+export type ElementType =
+  | LatentType
+  | "float16"
+  | "float64"
+  | "int64"
+  | "uint8"
+  | "uint16"
+  | "uint32"
+  | "uint64"
+  | "bool";
+
+/** Where the engine has Float16Array, that; otherwise the bits. Either is taken everywhere. */
+export type Float16Data = typeof globalThis extends { Float16Array: { prototype: infer F extends ArrayBufferView } }
+  ? F | Uint16Array
+  : Uint16Array;
+
+/** Typed arrays that belong to {@link ElementType}. */
+export type ElementData =
+  | LatentData
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float16Data;
+
+/**
+ * How a QDQ model quantizes a tensor of int8, uint8, int16 or uint16: value = (element - zeroPoint) * scale. The symbols are
+ * element - zeroPoint; decoded to float32 a tensor has the values, decoded to its own type the same elements.
+ */
+export interface Affine {
+  /** The step of the prior must be the same number: RangeError otherwise. */
+  scale: number;
+  /** Default 0. */
+  zeroPoint?: number | undefined;
+}
+
+/**
  * A Uint8Array over an ArrayBuffer, not a SharedArrayBuffer: `fetch`, `Blob`, `Response` and `WebSocket` take it.
  * TypeScript 5.9 and later want to see that in the type. Before 5.7 it is plain Uint8Array.
  */
@@ -44,8 +86,8 @@ export interface TensorView extends TensorLike {
  * TypeScript types want a Tensor of their own: `new Tensor(latent.type, latent.data, latent.dims)`, which copies
  * nothing.
  */
-export interface Latent<D extends LatentData = LatentData> {
-  readonly type: LatentType;
+export interface Latent<D extends ElementData = ElementData> {
+  readonly type: ElementType;
   readonly dims: number[];
   readonly data: D;
   /** Where `data` is. ONNX runtimes refuse a tensor that does not say so. */
@@ -159,16 +201,20 @@ export interface EncodeOptions {
   fingerprint?: boolean | undefined;
   /** Takes the packet; the result is a view of it. RangeError if it is too small. */
   out?: Uint8Array | undefined;
+  /** Of a latent of quantized elements: subtracts its zero point. The decoder is given the same. */
+  affine?: Affine | undefined;
   /** Most bytes of the packet. `LIMIT_EXCEEDED` where no prior gives so few; the message says how many it takes. */
   maxBytes?: number | undefined;
 }
 
 /** What a packet is decoded to, and how it was encoded. */
-export interface DecodeOptions<T extends LatentType = LatentType> {
-  /** `float32` (default) dequantizes; an integer type returns the symbols. */
+export interface DecodeOptions<T extends ElementType = ElementType> {
+  /** `float32` (default), `float16` and `float64` dequantize; an integer type or `bool` returns the symbols. */
   type?: T | undefined;
   /** Takes the elements; it must have room for them. After an error it holds anything. */
-  out?: LatentData | undefined;
+  out?: ElementData | undefined;
+  /** As the encoder was given. With the latent's own `type` the same elements come back. */
+  affine?: Affine | undefined;
   /**
    * Shape. Needed with `header: "compact"` and `"none"`. For a packet: the shape you expect; another one is
    * `SHAPE_MISMATCH`.
@@ -190,12 +236,20 @@ export interface DecodeOptions<T extends LatentType = LatentType> {
   maxContextElements?: number | undefined;
 }
 
-/** Typed arrays by the {@link LatentType} they belong to. */
+/** Typed arrays by the {@link ElementType} they belong to. */
 export interface ArrayByType {
   float32: Float32Array;
   int32: Int32Array;
   int16: Int16Array;
   int8: Int8Array;
+  float16: Float16Data;
+  float64: Float64Array;
+  int64: BigInt64Array;
+  uint8: Uint8Array;
+  uint16: Uint16Array;
+  uint32: Uint32Array;
+  uint64: BigUint64Array;
+  bool: Uint8Array;
 }
 
 /** What `quantize` returns: by default a new int32 array. */
@@ -336,14 +390,18 @@ export interface WriteOptions {
   dequantize?: boolean | undefined;
   /** Takes the dequantized part, and implies `dequantize`. May be the latent's own memory. */
   out?: PartTarget | undefined;
+  /** As of {@link EncodeOptions}. */
+  affine?: Affine | undefined;
 }
 
 /** What a part is read as. */
-export interface ReadOptions<T extends LatentType = LatentType> {
-  /** `float32` (default) dequantizes; an integer type returns the symbols. */
+export interface ReadOptions<T extends ElementType = ElementType> {
+  /** As of {@link DecodeOptions}. */
   type?: T | undefined;
   /** Takes the elements. A view must be float32, and `type` must be float32 with it. */
   out?: ArrayByType[T] | TensorView | undefined;
+  /** As of {@link DecodeOptions}. */
+  affine?: Affine | undefined;
   /**
    * Shape. Needed where neither prior nor packet holds it: factorized parts of `strings`, priors made of plain arrays.
    */
@@ -431,9 +489,9 @@ export interface PartReader {
   /**
    * The next part as any type: an integer one holds its symbols.
    *
-   * @throws As the first form; besides `OUT_OF_RANGE` for a symbol that int8 or int16 cannot hold.
+   * @throws As the first form; besides `OUT_OF_RANGE` for a symbol that the type cannot hold.
    */
-  read<T extends LatentType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
+  read<T extends ElementType>(prior: Prior, options: ReadOptions<T>): Latent<ArrayByType[T]>;
   /** Begins a part that is read piece by piece. */
   sequence(options?: SequenceOptions): SequenceReader;
   /**
@@ -466,6 +524,8 @@ export interface Rate {
 export interface RateOptions {
   /** Dimension to report along, e.g. 1 for the channels of NCHW. Default: only the total. */
   axis?: number | undefined;
+  /** As of {@link EncodeOptions}. */
+  affine?: Affine | undefined;
 }
 
 /** The codec. All methods are synchronous; a failed call leaves it usable. */
@@ -502,9 +562,9 @@ export interface Codec {
   /** A mixture of distributions per symbol. Its row is made at run time: docs/format.md section 9. */
   mixture(parameters: MixtureParameters, options?: MixtureOptions): Prior;
   /**
-   * Codes a latent: float32 is quantized first (docs/format.md section 6), integers are symbols already.
+   * Codes a latent: floats are quantized first (docs/format.md section 6), integers are symbols already.
    *
-   * @param latent - rank 1 to 7, row-major; the shape must be one the prior fits.
+   * @param latent - of any {@link ElementType}; rank 1 to 7, row-major; the shape must be one the prior fits.
    * @param prior - a prior, or with `maxBytes` a ladder of them, from fine to coarse: the first whose packet fits is taken.
    * @returns the packet, a new array or a view of `options.out`.
    * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`, `LIMIT_EXCEEDED`; TypeError or RangeError for a wrong argument.
@@ -523,7 +583,7 @@ export interface Codec {
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `WRONG_PRIOR`, `SHAPE_MISMATCH`, `LIMIT_EXCEEDED`, or `OUT_OF_RANGE` where
    * `type` cannot hold a symbol; TypeError or RangeError for a wrong argument.
    */
-  decode<T extends LatentType = "float32">(
+  decode<T extends ElementType = "float32">(
     packet: Uint8Array | ArrayBuffer,
     prior: Prior | readonly Prior[],
     options?: DecodeOptions<T>,
@@ -547,7 +607,7 @@ export interface Codec {
    */
   judge(bytes: Uint8Array | ArrayBuffer, totalBytes?: number): ErrorCode | undefined;
   /** float32 latent -> symbols, as `encode` does it. */
-  quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent;
+  quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent<LatentData>;
   /** Symbols -> float32, as `decode` does it. */
   dequantize(symbols: TensorLike | TensorView, prior: Prior, options?: { out?: Float32Array }): Latent<Float32Array>;
   /** CompressAI's pmf_to_quantized_cdf: probabilities -> pmf.length + 1 cumulative frequencies. */

@@ -2,7 +2,7 @@
 import * as abi from "./abi.js";
 import type { Memory } from "./memory.js";
 import { checkChoice, checkOptions, type Form, STRINGS, writtenForm } from "./options.js";
-import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters } from "./prior.js";
+import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, shift } from "./prior.js";
 import { isArrayOf, lengthOf, type Span, spanOf, targetOf } from "./tensor.js";
 import type {
   Bytes,
@@ -156,17 +156,18 @@ export class Writer implements PartWriter {
     prior: Prior,
     options: WriteOptions = {},
   ): Latent<Float32Array> | TensorView | undefined {
-    const { dequantize, out } = checkOptions("write", options, ["dequantize", "out"]);
+    const { dequantize, out, affine } = checkOptions("write", options, ["dequantize", "out", "affine"]);
     this.#ready();
     const memory = this.#memory;
     const { part } = memory;
     const source = OwnPrior.sourceOf(prior, memory);
     const room = out !== undefined || dequantize ? targetOf(out, "float32") : undefined;
     const span = spanOf(latent, "latent");
+    shift(span, source, affine);
     const target = room?.(span.dims, span.n);
     if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
     if (source.table) memory.address(memory.wasm.prepareTable(source.table, 1));
-    fillPart(memory, part, source, span.dims, span.n, span.type);
+    fillPart(memory, part, source, span.dims, span.n, span.core);
     try {
       memory.check(memory.wasm.openPart(this.#address, part, span.n));
       writeElements(memory, this.#address, source, span, target?.span);

@@ -2,7 +2,7 @@
 import { create } from "latentwire";
 import { type Command, choice, EXIT, flag, list, text, UsageError, whole } from "./cli-arguments.js";
 import { checkOutput, printReport, readInput, writeOutput } from "./cli-files.js";
-import { formatLatent, LATENT_TYPES } from "./cli-latent.js";
+import { affineOf, ELEMENT_TYPES, formatLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions, refuseIdleAxis } from "./cli-prior.js";
 import { arrange, naming } from "./layout.js";
 
@@ -13,7 +13,8 @@ export const decodeCommand: Command = {
   help: `  PACKET            a file, or - for standard input
   -o, --output FILE the latent; default, and -: standard output
   --raw             write the elements alone, little-endian; default: .npy
-  --type TYPE       float32 (default): dequantized; int32, int16, int8: symbols
+  --type TYPE       float32 (default), float16, float64: dequantized; int8 to int64, uint8 to uint64, bool: symbols
+  --zero-point Z    with --type int8, uint8, int16 or uint16: what the encoder was given
   --dims D,D,..     shape: needed with --header compact or none, otherwise checked
 ${priorHelp}
   --stream KIND     of a bare stream: native (default), or compressai
@@ -29,6 +30,7 @@ ${priorHelp}
     output: { type: "string", short: "o" },
     raw: { type: "boolean" },
     type: { type: "string" },
+    "zero-point": { type: "string" },
     dims: { type: "string" },
     stream: { type: "string" },
     header: { type: "string" },
@@ -41,7 +43,7 @@ ${priorHelp}
   async run(values, [path]) {
     const output = checkOutput(text(values, "output"), "a latent");
     refuseIdleAxis(values);
-    const type = choice(values, "type", LATENT_TYPES) ?? "float32";
+    const type = choice(values, "type", ELEMENT_TYPES) ?? "float32";
     const stream = choice(values, "stream", ["native", "compressai"]) ?? "native";
     const header = choice(values, "header", ["packet", "compact", "none"]) ?? "packet";
     const given = list(values, "dims");
@@ -60,6 +62,7 @@ ${priorHelp}
         type,
         stream,
         header,
+        affine: affineOf(values, prior),
         checksum: !flag(values, "no-checksum"),
         ...(dims !== undefined && { dims }),
         ...(maxElements !== undefined && { maxElements }),

@@ -3,7 +3,7 @@ import { create } from "latentwire";
 import { Pieces } from "../bindings/tensor.js";
 import { type Command, choice, EXIT, flag, text } from "./cli-arguments.js";
 import { checkOutput, printReport, remark, withInput, writeOutput } from "./cli-files.js";
-import { rawOptions, readLatent } from "./cli-latent.js";
+import { affineOf, rawOptions, readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions, refuseIdleAxis } from "./cli-prior.js";
 import { arrange, elementsOf, naming } from "./layout.js";
 
@@ -14,7 +14,8 @@ export const encodeCommand: Command = {
   help: `  LATENT            .npy of floats or integers, or raw elements; - for standard input
   -o, --output FILE the packet; default, and -: standard output
   --dims D,D,..     shape of raw elements
-  --type TYPE       their type: float32 (default), int32, int16, int8
+  --type TYPE       their type: float32 (default), float16, float64, int8 to int64, uint8 to uint64, bool
+  --zero-point Z    of int8, uint8, int16, uint16 as QDQ models have them: symbols are elements - Z; --step is the scale
 ${priorHelp}
   --stream KIND     native (default), or compressai: what CompressAI's rANS coder writes
   --header KIND     packet (default), compact: for a reader that knows prior and shape, or none: the bare stream
@@ -28,6 +29,7 @@ ${priorHelp}
     ...priorOptions,
     ...rawOptions,
     output: { type: "string", short: "o" },
+    "zero-point": { type: "string" },
     stream: { type: "string" },
     header: { type: "string" },
     lanes: { type: "string" },
@@ -54,6 +56,7 @@ ${priorHelp}
           lanes: lanes === "auto" ? lanes : (Number(lanes) as 1 | 8 | 16 | 32),
           checksum: !flag(values, "no-checksum"),
           fingerprint: !flag(values, "no-fingerprint"),
+          affine: affineOf(values, prior),
         }),
       );
       return { packet, dims };

@@ -1,15 +1,24 @@
 /** Latents of the command line: .npy files, or raw elements whose shape and type are given. */
-import { CodecError, type LatentData, type LatentType } from "latentwire";
+import { type Affine, CodecError, type ElementData, type ElementType, type LatentData, type Prior } from "latentwire";
+import { ARRAYS, coreOf, toCore } from "../bindings/elements.js";
 import type { ByteSource } from "./byte-source.js";
-import { choice, list, UsageError, type Values } from "./cli-arguments.js";
-import { elementsOf, naming, type ReadLatent } from "./layout.js";
+import { choice, list, text, UsageError, type Values } from "./cli-arguments.js";
+import { elementsOf, inMemory, naming, type ReadLatent } from "./layout.js";
 import { isNpy, readNpy, writeNpy } from "./npy.js";
 import { elementBytes, floats, integers, type Range, type StoredTensor, storedBytes } from "./stored-tensor.js";
 
 /** The codec's element types. */
-export const LATENT_TYPES = ["float32", "int32", "int16", "int8"] as const;
+export const ELEMENT_TYPES = Object.keys(ARRAYS) as ElementType[];
 
-const ARRAYS = { float32: Float32Array, int32: Int32Array, int16: Int16Array, int8: Int8Array };
+/**
+ * The zero point of `--zero-point` with the step of a prior, for quantized elements; undefined without it.
+ */
+export function affineOf(values: Values, prior: Prior): Affine | undefined {
+  const given = text(values, "zero-point");
+  if (given === undefined) return undefined;
+  if (!/^-?\d+$/.test(given)) throw new UsageError(`--zero-point must be a whole number, not ${given}`);
+  return { scale: prior.step, zeroPoint: Number(given) };
+}
 
 /** Options that describe raw input. */
 export const rawOptions = { dims: { type: "string" }, type: { type: "string" } } as const;
@@ -25,7 +34,7 @@ export function readLatent(source: ByteSource, values: Values | undefined, name:
     return naming(name, () => latentOf(readNpy(source), name));
   }
   const dims = list(values, "dims");
-  const type = choice(values, "type", LATENT_TYPES);
+  const type = choice(values, "type", ELEMENT_TYPES);
   if (!isArray) {
     if (dims === undefined)
       throw new UsageError(`${name} is no .npy file: raw elements need --dims, and --type if they are not float32`);
@@ -38,8 +47,8 @@ export function readLatent(source: ByteSource, values: Values | undefined, name:
   return naming(name, () => latentOf(readNpy(source), name));
 }
 
-function rawLatent(source: ByteSource, type: LatentType, dims: number[], name: string): ReadLatent {
-  const width = ARRAYS[type].BYTES_PER_ELEMENT;
+function rawLatent(source: ByteSource, type: ElementType, dims: number[], name: string): ReadLatent {
+  const width = elementBytes[type];
   const expected = width * elementsOf(dims);
   if (source.size !== expected)
     throw new CodecError(
@@ -50,36 +59,44 @@ function rawLatent(source: ByteSource, type: LatentType, dims: number[], name: s
   return { type, dims, read };
 }
 
-/** A copy, because the elements need not be aligned where they were read. */
-const arrayOf = (type: LatentType, bytes: Uint8Array): LatentData => new ARRAYS[type](new Uint8Array(bytes).buffer);
+/** The bytes as elements: a copy where they are not aligned. */
+function arrayOf(type: ElementType, bytes: Uint8Array): ElementData {
+  const isAligned = bytes.byteOffset % elementBytes[type] === 0;
+  const { buffer, byteOffset, byteLength } = isAligned ? bytes : new Uint8Array(bytes);
+  return new (ARRAYS[type] as Uint8ArrayConstructor)(buffer, byteOffset, byteLength / elementBytes[type]);
+}
 
-/** A stored array as a latent: floats as float32, whole numbers as the codec's integers. */
+/** A stored array as a latent. */
 function latentOf(tensor: StoredTensor, name: string): ReadLatent {
   const dims = [...tensor.shape];
-  const [type, convert] = conversion(tensor, name);
-  if (tensor.piece) return { type, dims, read: (from, to) => naming(name, () => convert([from, to])) };
-  let whole: LatentData | undefined;
+  const { type } = tensor;
+  if (type === "bfloat16") return inMemory("float32", dims, floats(tensor, name));
+  const elements = (range?: Range) => arrayOf(type, storedBytes(tensor, name, range, elementBytes[type]));
+  if (tensor.piece) return { type, dims, read: (from, to) => naming(name, () => elements([from, to])) };
+  let whole: ElementData | undefined;
   const read = (from: number, to: number) => {
-    whole ??= naming(name, () => convert());
+    whole ??= naming(name, () => elements());
     return whole.subarray(from, to);
   };
   return { type, dims, read };
 }
 
-function conversion(tensor: StoredTensor, name: string): [LatentType, (range?: Range) => LatentData] {
-  const { type } = tensor;
-  switch (type) {
-    case "float32":
-    case "float64":
-    case "float16":
-    case "bfloat16":
-      return ["float32", (range) => floats(tensor, name, range)];
-    case "int8":
-    case "int16":
-      return [type, (range) => arrayOf(type, storedBytes(tensor, name, range, elementBytes[type]))];
-    default:
-      return ["int32", (range) => integers(tensor, name, range)];
-  }
+/** The same latent in the types of the codec's kernels: float32 for floats, all of them finite, otherwise symbols. */
+export function coreLatent({ type, dims, read }: ReadLatent, name: string, zeroPoint = 0): ReadLatent<LatentData> {
+  const core = coreOf(type, zeroPoint);
+  const converted = (from: number, to: number) => {
+    let data = read(from, to);
+    if (type !== core) {
+      const target = core === "float32" ? new Float32Array(to - from) : new Int32Array(to - from);
+      naming(name, () => toCore(type, data, target, zeroPoint, from));
+      data = target;
+    }
+    if (core !== "float32") return data as LatentData;
+    const bad = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new CodecError("NON_FINITE", `${name}: element ${from + bad} is ${data[bad]}`);
+    return data as LatentData;
+  };
+  return { type: core, dims, read: converted };
 }
 
 /** A file of floats, flat: scales or means. */
@@ -93,7 +110,7 @@ export function readRows(source: ByteSource, name: string): Int32Array {
 }
 
 /** A latent as it goes into a file. */
-export function formatLatent(latent: { type: LatentType; dims: readonly number[]; data: LatentData }, raw: boolean) {
+export function formatLatent(latent: { type: ElementType; dims: readonly number[]; data: ElementData }, raw: boolean) {
   const { type, dims, data } = latent;
   return raw ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : writeNpy(type, dims, data);
 }

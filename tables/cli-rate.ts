@@ -1,10 +1,10 @@
 /** latentwire tables rate */
 import { basename } from "node:path";
-import { type Codec, create, type Prior, type Rate } from "latentwire";
+import { type Affine, type Codec, create, type Prior, type Rate } from "latentwire";
 import { Pieces } from "../bindings/tensor.js";
 import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
 import { print, printJson, progress, remark, table, withInput } from "./cli-files.js";
-import { readLatent } from "./cli-latent.js";
+import { affineOf, readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
 import { findFiles, NPY } from "./cli-samples.js";
 import { arrange, elementsOf, naming, type ReadLatent } from "./layout.js";
@@ -17,12 +17,18 @@ export const rateCommand: Command = {
   LATENTS           .npy files, folders or patterns; - for standard input
   --channels        bits and escapes of every channel
 ${priorHelp.slice(priorHelp.indexOf("\n") + 1)}
+  --zero-point Z    as of encode
   --json            for machines
 
 Warns if tables do not fit the data: many escapes, or channels whose symbols cost far more than they need to.
 
   latentwire tables rate model.lwb latents/`,
-  options: { ...priorOptions, channels: { type: "boolean" }, json: { type: "boolean" } },
+  options: {
+    ...priorOptions,
+    "zero-point": { type: "string" },
+    channels: { type: "boolean" },
+    json: { type: "boolean" },
+  },
   positionals: [2, Number.POSITIVE_INFINITY],
   async run(values, [tables, ...paths]) {
     if (text(values, "tables") !== undefined) throw new UsageError("the tables are the first argument, not --tables");
@@ -32,6 +38,7 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
       ...values,
       tables: tables!,
     });
+    const affine = affineOf(values, prior);
     const done = progress("reading", files.length);
     const rates: FileRate[] = [];
     for (const file of files) {
@@ -42,8 +49,8 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
         const isSliced = axis > 0 && (prior.kind === "factorized" || prior.kind === "context");
         return naming(file, () =>
           isSliced
-            ? ratedInSlices(codec, { ...latent, dims }, prior, axis)
-            : codec.rate(new Pieces(latent.type, dims, latent.read), prior, { axis }),
+            ? ratedInSlices(codec, { ...latent, dims }, prior, { axis, affine })
+            : codec.rate(new Pieces(latent.type, dims, latent.read), prior, { axis, affine }),
         );
       });
       rates.push({ file, ...rate });
@@ -73,18 +80,26 @@ type FileRate = Rate & { readonly file: string };
 const SLICE = 2 ** 20;
 
 /** Rates a latent in slices of its first dimension, which is not that of the channels. Their first warning is its own. */
-function ratedInSlices(codec: Codec, { type, dims, read }: ReadLatent, prior: Prior, axis: number): Rate {
+function ratedInSlices(
+  codec: Codec,
+  { type, dims, read }: ReadLatent,
+  prior: Prior,
+  options: { axis: number; affine: Affine | undefined },
+): Rate {
+  const { axis } = options;
   const [count = 0, ...rest] = dims;
   const size = elementsOf(rest);
   const most = Math.max(1, Math.floor(SLICE / Math.max(1, size)));
-  if (most >= count) return codec.rate(new Pieces(type, dims, read), prior, { axis });
+  if (most >= count) return codec.rate(new Pieces(type, dims, read), prior, options);
   const channels = { bits: new Float64Array(dims[axis]!), escapes: new Uint32Array(dims[axis]!) };
   const slices: Rate[] = [];
   const warnings: string[] = [];
   for (let first = 0; first < count; first += most) {
     const end = Math.min(first + most, count);
     const slice = (from: number, to: number) => read(first * size + from, first * size + to);
-    const rate = codec.rate(new Pieces(type, [end - first, ...rest], slice), prior, { axis });
+    const rate = naming(`samples ${first} to ${end - 1}`, () =>
+      codec.rate(new Pieces(type, [end - first, ...rest], slice), prior, options),
+    );
     for (const key of ["bits", "escapes"] as const)
       rate.channels[key].forEach((value, c) => {
         channels[key][c]! += value;

@@ -5,7 +5,7 @@ import { CodecError, type LatentData } from "latentwire";
 import { FileSource } from "./byte-source.js";
 import { UsageError } from "./cli-arguments.js";
 import { isFile, remark, withInput } from "./cli-files.js";
-import { readLatent } from "./cli-latent.js";
+import { coreLatent, readLatent } from "./cli-latent.js";
 import { elementsOf, type ReadLatent } from "./layout.js";
 import { isNpy } from "./npy.js";
 
@@ -86,11 +86,11 @@ interface Stretch {
 export async function readSamples(
   paths: readonly string[],
   progress: (done: number) => void = () => {},
-): Promise<{ name: string; latent: ReadLatent }[]> {
-  const samples: { name: string; latent: ReadLatent }[] = [];
+): Promise<{ name: string; latent: ReadLatent<LatentData> }[]> {
+  const samples: { name: string; latent: ReadLatent<LatentData> }[] = [];
   let kept: Stretch | undefined;
   for (const name of paths) {
-    const header = await withInput(name, (source) => readLatent(source, undefined, name));
+    const header = await withInput(name, (source) => coreLatent(readLatent(source, undefined, name), name));
     const count = elementsOf(header.dims);
     const read = (from: number, to: number): LatentData => {
       if (kept?.name !== name || from < kept.from || to > kept.to) {
@@ -111,7 +111,7 @@ export async function readSamples(
 function reread(path: string, { type, dims }: ReadLatent, from: number, to: number): LatentData {
   const file = new FileSource(path);
   try {
-    const latent = readLatent(file, undefined, path);
+    const latent = coreLatent(readLatent(file, undefined, path), path);
     if (latent.type !== type || `${latent.dims}` !== `${dims}`)
       throw new CodecError("INVALID_FILE", `${path} was changed while it was read`);
     return latent.read(from, to);

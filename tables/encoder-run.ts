@@ -2,6 +2,7 @@
  * Latents of images: an encoder's ONNX file run by the user's own onnxruntime-node, its images read by the user's own
  * sharp.
  */
+import type { LatentData } from "latentwire";
 import { type Normalization, normalized, readImage } from "./images.js";
 import { inMemory, type ReadLatent } from "./layout.js";
 import { loadRuntime, loadSharp, refusedAs, type Session } from "./packages.js";
@@ -27,7 +28,7 @@ export async function encodeImages(
   images: readonly string[],
   options: ImageOptions,
   progress: (done: number) => void,
-): Promise<{ name: string; latent: ReadLatent }[]> {
+): Promise<{ name: string; latent: ReadLatent<LatentData> }[]> {
   const { InferenceSession, Tensor } = await loadRuntime(WHY);
   const sharp = await loadSharp(WHY);
   const session = await refusedAs("MODEL", encoder, InferenceSession.create(encoder));
@@ -36,7 +37,7 @@ export async function encodeImages(
   if (input === undefined || output === undefined || !session.outputNames.includes(output))
     throw new TypeError(`the encoder has the outputs ${session.outputNames.join(", ")}, not ${output}`);
   const [height, width] = options.size ?? declaredSize(session);
-  const found: { name: string; latent: ReadLatent }[] = [];
+  const found: { name: string; latent: ReadLatent<LatentData> }[] = [];
   for (const [i, path] of images.entries()) {
     const planes = normalized(await readImage(sharp, path, height, width), options);
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };

@@ -1,5 +1,5 @@
 /** Sample latents for fitting: equal channels, any number of positions. Which samples are used for what. */
-import { CodecError, type TensorLike } from "latentwire";
+import { CodecError, type LatentData, type TensorLike } from "latentwire";
 import { arrange, elementsOf, type ReadLatent } from "./layout.js";
 
 /** One latent. Its elements are in memory only while they are used: samples may be more than memory holds. */
@@ -46,7 +46,7 @@ export interface Split {
  * @throws CodecError `SHAPE_MISMATCH` where channels differ, `NO_TABLES` where there is nothing to fit to
  */
 export function sampleSet(
-  latents: readonly { name: string; latent: ReadLatent }[],
+  latents: readonly { name: string; latent: ReadLatent<LatentData> }[],
   axis: number | undefined,
 ): SampleSet {
   const samples: Sample[] = [];
@@ -64,7 +64,7 @@ export function sampleSet(
 }
 
 /** A latent as `count` samples. */
-function split(name: string, latent: ReadLatent, dims: readonly number[], count: number): Sample[] {
+function split(name: string, latent: ReadLatent<LatentData>, dims: readonly number[], count: number): Sample[] {
   const elements = elementsOf(dims) / Math.max(1, count);
   return Array.from({ length: count }, (_, i) => ({
     name: count > 1 ? `${name}, sample ${i}` : name,

@@ -1,22 +1,22 @@
 /** Arrays of files: how their dimensions are understood, the same in every command, and errors that name them. */
-import { CodecError, type LatentData, type LatentType } from "latentwire";
+import { CodecError, type ElementData, type ElementType } from "latentwire";
 
 /** A latent whose elements are read when they are needed: a file may be larger than memory. */
-export interface ReadLatent {
-  readonly type: LatentType;
+export interface ReadLatent<D extends ElementData = ElementData> {
+  readonly type: ElementType;
   readonly dims: number[];
-  /** Elements [from, to), as an array of the type. Throws what reading a file throws. */
-  read(from: number, to: number): LatentData;
+  /** Elements [from, to), as an array of the type (of float16 the bits). Throws what reading a file throws. */
+  read(from: number, to: number): D;
 }
 
 /** Number of elements of a shape. */
 export const elementsOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 
 /** A latent in memory. */
-export const inMemory = (type: LatentType, dims: number[], data: LatentData): ReadLatent => ({
+export const inMemory = <D extends ElementData>(type: ElementType, dims: number[], data: D): ReadLatent<D> => ({
   type,
   dims,
-  read: (from, to) => data.subarray(from, to),
+  read: (from, to) => data.subarray(from, to) as D,
 });
 
 /** What is said of the arrays that a table is for, by options or by its bundle. */

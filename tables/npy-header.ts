@@ -24,6 +24,12 @@ const TYPES: Record<string, StoredType> = {
   b1: "bool",
   "?": "bool",
 };
+/** NumPy's name of a type, little-endian. */
+export function descrOf(type: StoredType): string {
+  const [code] = Object.entries(TYPES).find(([, one]) => one === type) ?? unsupported(`elements of type ${type}`);
+  return `${elementBytes[type] === 1 ? "|" : "<"}${code}`;
+}
+
 const NAMES = new Set<string>(Object.values(TYPES));
 
 /** Type and byte order of elements. */

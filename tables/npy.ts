@@ -1,8 +1,8 @@
 /** NumPy's .npy files and archives of them. */
-import { CodecError } from "latentwire";
+import { CodecError, type ElementType } from "latentwire";
 import type { Budget } from "./budget.js";
 import { type ByteSource, MemorySource } from "./byte-source.js";
-import { parseHeader } from "./npy-header.js";
+import { descrOf, parseHeader } from "./npy-header.js";
 import { elementBytes, elementCount, gather, type StoredTensor, type StoredType } from "./stored-tensor.js";
 import type { ZipArchive } from "./zip.js";
 
@@ -134,12 +134,8 @@ class NpzArray implements StoredTensor {
 }
 
 /** The bytes of a .npy file, version 1, for row-major elements of the machine's (little-endian) order. */
-export function writeNpy(
-  type: "float32" | "int32" | "int16" | "int8",
-  shape: readonly number[],
-  data: ArrayBufferView,
-): Uint8Array {
-  const descr = { float32: "<f4", int32: "<i4", int16: "<i2", int8: "|i1" }[type];
+export function writeNpy(type: ElementType, shape: readonly number[], data: ArrayBufferView): Uint8Array {
+  const descr = descrOf(type);
   const dims = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`;
   // The elements begin at a multiple of 64.

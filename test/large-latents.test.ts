@@ -93,7 +93,10 @@ test("an element that cannot be coded is named by its place in the file", () => 
       },
     );
     assert.is(status, 1);
-    assert.match(stderr, /^latentwire: NON_FINITE nan\.npy: element 100001 is NaN\n$/);
+    assert.match(
+      stderr,
+      /^latentwire: NON_FINITE nan\.npy: element 100001 (of the latent )?is NaN(; replace it before encoding)?\n$/,
+    );
   }
 });
 

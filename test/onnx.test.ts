@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { create, type TensorLike } from "latentwire";
 import { loadBundle } from "latentwire/bundle";
-import { type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
+import { meanScale, type SessionLike, splitDecoder, splitEncoder } from "latentwire/onnx";
 import { Tensor } from "onnxruntime-common";
 import * as ortNode from "onnxruntime-node";
 import * as ortWeb from "onnxruntime-web";
@@ -104,11 +104,9 @@ for (const [name, ort] of Object.entries(runtimes)) {
     throwsCode(make({ output: "z" }), "MODEL", /no output "z"; it has "y"/);
     throwsCode(make({ output: "y", input: "x" }), "MODEL", /no input "x"; it has "image"/);
     throwsCode(() => splitDecoder({ session: decoder, codec, prior, output: ["z"] }), "MODEL", /no output "z"/);
-    await rejects(
-      splitEncoder({ session: encoder, codec, prior, output: "int64" })(testImage()),
-      "MODEL",
-      /"int64" is int64; a latent is/,
-    );
+    const text = { type: "string", dims: [1], data: ["a"] };
+    const odd = { ...encoder, inputNames: ["image"], outputNames: ["y"], run: async () => ({ y: text }) };
+    await rejects(splitEncoder({ session: odd, codec, prior })(testImage()), "MODEL", /"y" is string, which no latent/);
   });
 }
 
@@ -144,6 +142,75 @@ test("GPU tensors are fetched and disposed, also when fetching fails", async () 
   const lost = gpuSession(() => Promise.reject(new Error("device lost")));
   await rejects(splitEncoder({ session: lost, codec, prior })(image), Error, /device lost/);
   assert.is(disposed, 2);
+});
+
+test("GPU tensors of a function network are fetched and disposed, also when fetching fails", async () => {
+  // As ONNX Runtime says the shape of a texture: [1, height, width, 4].
+  const dims = [1, 4, 2, 4];
+  let disposed = 0;
+  const away = (kind: "buffer" | "texture", download: () => Promise<Float32Array>) => {
+    const options = { dataType: "float32" as const, dims, download, dispose: () => void disposed++ };
+    if (kind === "buffer") return Tensor.fromGpuBuffer({} as never, options);
+    return Tensor.fromTexture({} as never, { ...options, width: 2, height: 4 });
+  };
+  const filled = (value: number) => new Float32Array(32).fill(value);
+  const model = (download: (value: number) => Promise<Float32Array>) => ({
+    prior,
+    h_a: () => ({ z: away("buffer", () => download(1)) }),
+    h_s: async () => ({ scales: away("buffer", () => download(0.5)), means: away("texture", () => download(0.25)) }),
+  });
+  const y = { type: "float32", dims, data: filled(2) };
+  const near = {
+    prior,
+    h_a: () => ({ z: { ...y, data: filled(1) } }),
+    h_s: () => ({ scales: { ...y, data: filled(0.5) }, means: { ...y, data: filled(0.25) } }),
+  };
+  const far = model(async (value) => filled(value));
+  const { packet } = await meanScale.encode(codec, far, y);
+  assert.equal(packet, (await meanScale.encode(codec, near, y)).packet);
+  assert.is(disposed, 3);
+  assert.equal((await meanScale.decode(codec, far, packet)).dims, dims);
+  assert.is(disposed, 5);
+  const lost = model(() => Promise.reject(new Error("device lost")));
+  await rejects(meanScale.encode(codec, lost, y), Error, /device lost/);
+  assert.is(disposed, 6);
+});
+
+test("a decoder is fed the type that its session declares", async () => {
+  const symbols = Int8Array.from({ length: 16 }, (_, i) => (i % 5) - 1);
+  const { medians: _, ...bare } = testTable(4);
+  const prior = codec.factorized(bare);
+  const packet = codec.encode({ type: "int8", dims: [1, 4, 2, 2], data: symbols }, prior);
+  const fedTo = async (type: string, decode?: object) => {
+    let found: unknown;
+    const session = {
+      inputNames: ["y"],
+      outputNames: ["x"],
+      inputMetadata: [{ name: "y", type }],
+      run: async (feeds: Record<string, unknown>) => {
+        found = feeds.y;
+        return {};
+      },
+    };
+    await splitDecoder({ session, codec, prior, ...(decode && { decode }) })(packet);
+    return found as TensorLike;
+  };
+  for (const type of ["float32", "float64", "int64", "int8"] as const) {
+    const { data } = codec.decode(packet, prior, { type });
+    assert.equal((await fedTo(type)).data, data, type);
+    assert.is((await fedTo(type)).type, type);
+  }
+  const half = await fedTo("float16");
+  assert.is(half.type, "float16");
+  assert.equal(widen(half.data as ArrayBufferView), Float32Array.from(symbols));
+  assert.is((await fedTo("float32", { type: "int32" })).type, "int32");
+  // A QDQ model's decoder takes quantized elements; so the symbols get their zero point.
+  const quantized = await fedTo("uint8", { affine: { scale: 1, zeroPoint: 1 } });
+  assert.equal(
+    quantized.data,
+    Uint8Array.from(symbols, (q) => q + 1),
+  );
+  await rejects(fedTo("uint8"), "OUT_OF_RANGE", /element 0 is -1, which uint8/);
 });
 
 /** ONNX Cast from one type of floats to the other. */

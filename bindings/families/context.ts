@@ -1,7 +1,7 @@
 /** Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
 import type { SessionLike } from "../session.js";
-import { channels, checkerboardHalf as colourOf, gather, sameDims, scatter, spanOf } from "../tensor.js";
+import { channels, checkerboardHalf as colourOf, copyIn, copyOut, sameDims, spanOf } from "../tensor.js";
 import type { Latent, SequenceOptions, SequenceWriter, TensorLike, TensorView } from "../types.js";
 import {
   both,
@@ -102,7 +102,7 @@ function codePiece(
   checkSameDims("the means", means, scales.dims);
   checkSameDims("the latent", group, scales.dims);
   const values = new Float32Array(coded.data.length);
-  if (group) gather(spanOf(group, "y"), values);
+  if (group) copyOut(spanOf(group, "y"), values);
   piece(values, scales.data as Float32Array, means.data as Float32Array, coded.data);
   return coded;
 }
@@ -163,7 +163,7 @@ async function codeGroups(
     const place = channels(y_hat, seen, seen + count);
     if (!sameDims(group.dims, place.dims))
       throw new CodecError("SHAPE_MISMATCH", `the scales of group ${k} are [${group.dims}], [${place.dims}] is wanted`);
-    scatter(group.data, spanOf(place, "y_hat"));
+    copyIn(group.data, spanOf(place, "y_hat"));
     seen += count;
   }
   return y_hat!;
@@ -206,7 +206,7 @@ function leading(latent: Latent<Float32Array>, count: number): TensorLike {
   const first = slice(latent, 0, count);
   if (latent.dims[0] === 1) return first;
   const dense = zeros(first.dims);
-  gather(spanOf(first, "y_hat"), dense.data);
+  copyOut(spanOf(first, "y_hat"), dense.data);
   return dense;
 }
 

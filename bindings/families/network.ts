@@ -1,6 +1,6 @@
 /** Runs the user's networks, by the names of their inputs and outputs. What all hyperpriors do with them. */
 import { CodecError } from "../errors.js";
-import { feed, runToCpu, type SessionLike, takesFloat16 } from "../session.js";
+import { allToCpu, feed, inputType, runToCpu, type SessionLike, type SessionTensor } from "../session.js";
 import { channels, sameDims } from "../tensor.js";
 import type { Prior, TableSource, TensorLike, TensorView } from "../types.js";
 import type { Wire } from "./wire.js";
@@ -14,7 +14,7 @@ export type Tensors = Readonly<Record<string, TensorLike>>;
  * The inputs and outputs of a session go by name (`psi`, `y_hat`, `scales`, ..: docs/families.md lists them). The name
  * does not matter if only one tensor is offered or wanted. If two are wanted and the session has one output, its
  * channels are split in halves, scales first, as in CompressAI. float16 outputs become float32; GPU tensors are fetched
- * and disposed. All results must be float32.
+ * and disposed, those of a function, too. All results must be float32.
  */
 export type Net = SessionLike | ((inputs: Tensors) => Tensors | Promise<Tensors>);
 
@@ -56,7 +56,7 @@ export interface HyperModel extends HyperDecoder {
  * @throws CodecError `MODEL` if `net` is no network or lacks an output. The function throws it for inputs and types.
  */
 export function network<Name extends string>(net: Net, label: string, wanted: readonly Name[]) {
-  const run = typeof net === "function" ? net : fromSession(net, label, wanted);
+  const run = typeof net === "function" ? fromFunction(net) : fromSession(net, label, wanted);
   return async (inputs: Tensors): Promise<Record<Name, TensorLike>> => {
     const outputs = await run(inputs);
     for (const name of wanted) {
@@ -68,6 +68,10 @@ export function network<Name extends string>(net: Net, label: string, wanted: re
   };
 }
 
+/** What a function returns is handled as what a session returns. */
+const fromFunction = (net: (inputs: Tensors) => Tensors | Promise<Tensors>) => async (inputs: Tensors) =>
+  allToCpu(Object.entries((await net(inputs)) ?? {}).filter((entry): entry is [string, SessionTensor] => !!entry[1]));
+
 function fromSession(session: SessionLike, label: string, wanted: readonly string[]) {
   if (session?.inputNames === undefined) fail(label, "it is neither a session nor a function");
   const { inputNames, outputNames } = session;
@@ -77,7 +81,7 @@ function fromSession(session: SessionLike, label: string, wanted: readonly strin
   if (missing !== undefined && !joined && !only)
     fail(label, `it has no output "${missing}", it has ${quoted(outputNames)}`);
   const names = joined || only ? outputNames : wanted;
-  const float16 = inputNames.map((name) => takesFloat16(session, name));
+  const float16 = inputNames.map((name) => inputType(session, name) === "float16");
   let fed: Tensors | undefined;
   let feeds: Record<string, unknown> = {};
 

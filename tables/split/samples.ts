@@ -1,8 +1,8 @@
 /** Sample inputs of a model: images, or arrays of .npy files. Which of them are used for what. */
 import { basename } from "node:path";
-import { CodecError } from "latentwire";
+import { CodecError, type LatentData } from "latentwire";
 import { FileSource } from "../byte-source.js";
-import { readLatent } from "../cli-latent.js";
+import { coreLatent, readLatent } from "../cli-latent.js";
 import { type Normalization, normalized, readImage } from "../images.js";
 import { elementsOf, type ReadLatent } from "../layout.js";
 import type { Runtime, Sharp } from "../packages.js";
@@ -138,7 +138,7 @@ export function arraySamples(
     const file = files.get(input.name)!;
     const source = new FileSource(file);
     // Open as long as the command runs: a file may be larger than memory.
-    return { input, file, latent: readLatent(source, undefined, file) };
+    return { input, file, latent: coreLatent(readLatent(source, undefined, file), file) };
   });
   const counts = arrays.map(({ latent }) => latent.dims[0] ?? 0);
   const [count] = counts as [number];
@@ -148,7 +148,7 @@ export function arraySamples(
       "SHAPE_MISMATCH",
       `${arrays[other]!.file} has ${counts[other]} samples, ${arrays[0]!.file} has ${count}`,
     );
-  const feedOf = (i: number, { input, latent }: { input: OnnxValue; latent: ReadLatent }) => {
+  const feedOf = (i: number, { input, latent }: { input: OnnxValue; latent: ReadLatent<LatentData> }) => {
     const dims = [1, ...latent.dims.slice(1)];
     const elements = elementsOf(dims);
     const data = latent.read(i * elements, (i + 1) * elements);

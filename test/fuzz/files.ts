@@ -4,7 +4,7 @@ import { type Codec, CodecError, type CreateOptions, createSync } from "latentwi
 import { loadBundle, readBundle } from "latentwire/bundle";
 import { MemorySource } from "../../tables/byte-source.js";
 import { openCheckpoint } from "../../tables/checkpoint.js";
-import { readLatent } from "../../tables/cli-latent.js";
+import { coreLatent, readLatent } from "../../tables/cli-latent.js";
 import { openTables } from "../../tables/cli-prior.js";
 import { importModels } from "../../tables/entropy-models.js";
 import { isNpy, readNpy } from "../../tables/npy.js";
@@ -242,7 +242,7 @@ const readArray: Read = (bytes, { salt }) => {
     return { hash: hashOf(stored.shape.length, floats(stored, "a")), checked: false };
   }
   // As the command line does, in pieces.
-  const { dims, read } = readLatent(source, {}, "a");
+  const { dims, read } = coreLatent(readLatent(source, {}, "a"), "a");
   const count = dims.reduce((a, b) => a * b, 1);
   const middle = Math.floor((count * ((salt >>> 8) % 16)) / 16);
   return { hash: hashOf(hashOf(dims.length, read(0, middle)), read(middle, count)), checked: false };

@@ -92,7 +92,7 @@ function decodeOne(
   const elements = productOf(result.dims);
   if (result.type !== type || result.data.length !== elements || elements > MAX_ELEMENTS)
     wrong(`a result of the wrong shape: ${result.dims}`);
-  return result.data;
+  return result.data as Numbers;
 }
 
 function readPart({ parts, priors, options }: Case, reader: PartReader, i: number, type: Type): Numbers {
