@@ -170,6 +170,30 @@ test("the export of a real model: its networks run, its tables write CompressAI'
     assert.equal(rated.table(codec, "entropy_bottleneck").bytes(), rated.table(codec, names[2]).bytes());
     assert.equal(expected.rated.report.leftOut, {});
 
+    // The other families, from an image to a packet and back.
+    const families: Record<string, [string, object]> = expected.families;
+    assert.equal(Object.fromEntries(Object.entries(families).map(([name, [family]]) => [name, family])), {
+      FactorizedPrior: "factorized",
+      Cheng2020Attention: "autoregressive",
+      Cheng2020AnchorCheckerboard: "checkerboard",
+      Elic2022Official: "elic",
+      Elic2022Chandelier: "elic",
+      MeanScaleHyperpriorVbr: "variableRate",
+      JointAutoregressiveHierarchicalPriorsVbr: "variableRate",
+      Slices: "channelGroups",
+      Recursive: "recursive",
+    });
+    const data = Float32Array.from({ length: 3 * 64 * 128 }, (_, i) => 30 * Math.sin(i * i));
+    for (const [name, [family, leftOut]] of Object.entries(families)) {
+      assert.equal(leftOut, {}, name);
+      const other = await loadModel(join(folder, name), { codec, runtime: { InferenceSession } });
+      const level = family === "variableRate" ? { level: 7 } : {};
+      const { packet, latent } = await other.encode({ type: "float32", dims: [1, 3, 64, 128], data }, level);
+      assert.equal((await other.family.decode(codec, other.model, packet)).data, latent.data, name);
+      assert.ok(new Set(latent.data).size > 2, name);
+      assert.is((await other.decode(packet)).dims[0], 1, name);
+    }
+
     // What is left out is named, and the exit code says so.
     assert.is(expected.tail.code, 1);
     assert.match(expected.tail.said, /left out: head\..*--allow-missing/);

@@ -9,9 +9,9 @@ import sys
 
 import torch
 import torch.nn as nn
-from compressai.models import CompressionModel, JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior, ScaleHyperprior
-from compressai.entropy_models import EntropyBottleneck
-from compressai.models.vbr import ScaleHyperpriorVbr
+from compressai import models
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+from compressai.models import CompressionModel, JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior, ScaleHyperprior, vbr
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tables"))
 import compressai_export  # noqa: E402
@@ -35,6 +35,53 @@ class Tail(CompressionModel):
     def forward(self, x):
         y_hat, likelihoods = self.entropy_bottleneck(self.g_a(x))
         return {"x_hat": self.head(y_hat.mean((2, 3)) / self.temperature), "likelihoods": {"y": likelihoods}}
+
+
+class Slices(CompressionModel):
+    """The networks of TCM, CCA and their relatives, by the names they have there: two slices of four channels."""
+
+    def __init__(self):
+        super().__init__()
+        conv = lambda inputs, outputs, **more: nn.Conv2d(inputs, outputs, 3, padding=1, **more)  # noqa: E731
+        up = lambda: nn.ConvTranspose2d(4, 8, 4, stride=4)  # noqa: E731
+        self.entropy_bottleneck, self.gaussian_conditional = EntropyBottleneck(4), GaussianConditional(None)
+        self.g_a, self.g_s, self.h_a = nn.Conv2d(3, 8, 16, 16), nn.ConvTranspose2d(8, 3, 16, 16), nn.Conv2d(8, 4, 4, 4)
+        self.h_mean_s, self.h_scale_s = up(), up()
+        self.cc_mean_transforms = nn.ModuleList(conv(8 + 4 * k, 4) for k in range(2))
+        self.cc_scale_transforms = nn.ModuleList(conv(8 + 4 * k, 4) for k in range(2))
+        self.lrp_transforms = nn.ModuleList(conv(12 + 4 * k, 4) for k in range(2))
+
+
+class Recursive(CompressionModel):
+    """The networks of FrankenSplit's recursive hyperprior, by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.entropy_bottleneck = EntropyBottleneck(2)
+        self.gaussian_conditional, self.gaussian_conditional_2 = GaussianConditional(None), GaussianConditional(None)
+        self.g_a, self.g_s = nn.Conv2d(3, 8, 8, 8), nn.Identity()
+        self.h_a, self.h_a_2 = nn.Conv2d(8, 4, 2, 2), nn.Conv2d(4, 2, 2, 2)
+        self.h_s, self.h_s_2 = nn.ConvTranspose2d(4, 16, 2, 2), nn.ConvTranspose2d(2, 8, 2, 2)
+
+
+def families():
+    """Of small models of other classes: their family, and what is left out."""
+    found = {}
+    small = {
+        "FactorizedPrior": lambda: models.FactorizedPrior(4, 6),
+        "Cheng2020Attention": lambda: models.Cheng2020Attention(6),
+        "Cheng2020AnchorCheckerboard": lambda: models.Cheng2020AnchorCheckerboard(6),
+        "Elic2022Official": lambda: models.Elic2022Official(4, 6, [1, 2, 3]),
+        "Elic2022Chandelier": lambda: models.Elic2022Chandelier(4, 6, [1, 2, 3]),
+        "MeanScaleHyperpriorVbr": lambda: vbr.MeanScaleHyperpriorVbr(4, 6),
+        "JointAutoregressiveHierarchicalPriorsVbr": lambda: vbr.JointAutoregressiveHierarchicalPriorsVbr(4, 6),
+        "Slices": Slices,
+        "Recursive": Recursive,
+    }
+    for name, make in small.items():
+        recorded = compressai_export.export(make().eval(), os.path.join(folder, name), (64, 64))
+        found[name] = [recorded["models"]["model"]["family"], recorded["leftOut"]]
+    return found
 
 
 def run(name, *arguments):
@@ -93,7 +140,7 @@ if __name__ == "__main__":
     expected["scale"] = run("scale", "--arch", "bmshj2018-hyperprior", "--checkpoint", saved(scale, "scale"))
     expected["zOfMagnitudes"] = flat(scale.h_a(y[:, :6].abs()))
 
-    rated = ScaleHyperpriorVbr(4, 6, vr_entbttlnck=True).eval()
+    rated = vbr.ScaleHyperpriorVbr(4, 6, vr_entbttlnck=True).eval()
     step = rated.lower_bound_zqstep(rated.gayn2zqstep(1.0 / rated.Gain[2].view(1)))
     rated.update(force=True, scale=rated.Gain[2])
     z = torch.randn(1, 4, 2, 3) * 4
@@ -115,5 +162,6 @@ if __name__ == "__main__":
     coarse.update()
     torch.save(coarse, os.path.join(folder, "coarse-whole.pth"))
     expected["coarse"] = run("coarse", "--checkpoint", os.path.join(folder, "coarse-whole.pth"), "--trust-pickle")
+    expected["families"] = families()
     with open(os.path.join(folder, "expected.json"), "w") as file:
         json.dump(expected, file)
