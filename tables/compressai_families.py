@@ -273,9 +273,11 @@ def recipes_of(model, image=None):
 
 def ends(model):
     """g_a and g_s, as networks."""
-    g_a, g_s = child(model, "g_a"), child(model, "g_s")
-    as_network = lambda module, source, target: None if module is None or isinstance(module, nn.Identity) else one(module, source, target)  # noqa: E731
-    return {"analysis": as_network(g_a, "x", "y"), "synthesis": as_network(g_s, "y_hat", "x_hat")}
+    found = {}
+    for key, name, source, target in (("analysis", "g_a", "x", "y"), ("synthesis", "g_s", "y_hat", "x_hat")):
+        module = child(model, name)
+        found[key] = None if module is None or isinstance(module, nn.Identity) else one(module, source, target)
+    return found
 
 
 def part_recipe(model, name):
@@ -417,7 +419,8 @@ def codec_recipe(model, image):
     if kind(codec) == "GainHyperprior":
         return None
     if kind(inner) == "RasterScan":
-        return make("autoregressive", {**found, **pixels(hyper.h_s, inner.context_prediction, pixel_network(inner.context_prediction, inner.entropy_parameters))})
+        network = pixel_network(inner.context_prediction, inner.entropy_parameters)
+        return make("autoregressive", {**found, **pixels(hyper.h_s, inner.context_prediction, network)})
     if kind(inner) == "Checkerboard":
         anchor, nonanchor = checkerboard_networks(inner, "y_hat")
         return make("checkerboard", {**found, **psi, "anchor": anchor, "nonanchor": nonanchor, "anchors": inner.anchor_parity})
