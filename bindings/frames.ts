@@ -270,7 +270,7 @@ export class FrameReader {
       return;
     }
     const { offset } = this;
-    const message = "the stream ends without its end mark: the sender stopped early";
+    const message = "the end mark is missing: whoever wrote this stopped early";
     if (!this.#onDamage) throw new StreamError("TRUNCATED", message, offset);
     this.#onDamage({ offset, bytes: 0, code: "TRUNCATED", message });
   }

@@ -1,31 +1,49 @@
 /** latentwire inspect */
 import { type Codec, CodecError, create, type PacketInfo, type Prior, type TensorLike } from "latentwire";
 import type { Bundle } from "latentwire/bundle";
-import { type Command, EXIT, flag, text } from "./cli-arguments.js";
-import { print, printJson, readInput } from "./cli-files.js";
+import { type ByteSource, MemorySource } from "./byte-source.js";
+import { type Command, EXIT, flag, text, UsageError } from "./cli-arguments.js";
+import { isFile, print, printJson, readInput, withInput } from "./cli-files.js";
+import { inspectFile, isPacketFile } from "./cli-packets.js";
 import { isBundle, openTables } from "./cli-prior.js";
 import { naming } from "./layout.js";
 
 export const inspectCommand: Command = {
   name: "inspect",
   summary: "say what a packet is, without its tables",
-  synopsis: "PACKET [--tables FILE] [--json]",
-  help: `  PACKET            a file, or - for standard input
-  --tables FILE     also say under which of these tables each part was coded, and whether it uses their context
+  synopsis: "PACKET [--tables FILE] [--check] [--json]",
+  help: `  PACKET            a packet, a file of many packets (.lws), or - for standard input
+  --check           of a file of many packets: read all of it and say where it is damaged; no list
+  --tables FILE     of a packet: also say under which of these tables each part was coded, and whether it uses their context
   --json            for machines
 
 A part under a context prior may have static rows: the encoder takes them where they need fewer bits. "static rows" names
 such parts. That another part has a context prior is not in the packet; with --tables it is known, for the steps and axes
 that the bundle says.
 
-The exit code is 1 where the checksum does not match.
+The exit code is 1 where the checksum does not match, or something of a file of many packets is damaged.
 
   latentwire inspect latent.lw
+  latentwire inspect packets.lws --check
   latentwire inspect latent.lw --tables model.lwb`,
-  options: { tables: { type: "string" }, json: { type: "boolean" } },
+  options: { tables: { type: "string" }, check: { type: "boolean" }, json: { type: "boolean" } },
   positionals: [1, 1],
   async run(values, [path]) {
+    const choice = { check: flag(values, "check"), json: flag(values, "json") };
+    const inspectMany = (source: ByteSource) => {
+      if (values.tables !== undefined) throw new UsageError("--tables is for a packet, not for a file of many packets");
+      return inspectFile(path!, source, choice);
+    };
+    // A file of many packets is not read as a whole.
+    if (isFile(path!)) {
+      const code = await withInput(path!, (source) => (isPacketFile(source) ? inspectMany(source) : undefined));
+      if (code !== undefined) return code;
+    }
     const bytes = await readInput(path!);
+    const source = new MemorySource(bytes);
+    if (isPacketFile(source)) return inspectMany(source);
+    if (choice.check)
+      throw new UsageError("--check is for a file of many packets (.lws); of a packet, inspect says its checksum");
     if (isBundle(bytes))
       throw new CodecError("NOT_A_PACKET", `${path} is a table bundle: latentwire tables show ${path}`);
     const codec = await create();
@@ -33,7 +51,7 @@ The exit code is 1 where the checksum does not match.
     const tables = text(values, "tables");
     const given = tables && (await readInput(tables));
     const priors = given && naming(tables, () => priorsOf(codec, info, openTables(codec, given, "factorized")));
-    if (flag(values, "json")) await printJson(tables === undefined ? info : { ...info, priors });
+    if (choice.json) await printJson(tables === undefined ? info : { ...info, priors });
     else await print(...lines(info), ...(tables === undefined ? [] : priorLines(info, priors || undefined, tables)));
     return info.checksum === "invalid" ? EXIT.data : EXIT.ok;
   },

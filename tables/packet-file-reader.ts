@@ -106,8 +106,7 @@ export class PacketFile {
    * source's own errors.
    */
   async get(key: number | string): Promise<FileRecord> {
-    const i = this.#indexOf(key);
-    if (i === undefined) throw new RangeError(`the file has no record ${JSON.stringify(key)}`);
+    const i = this.#indexOf(key) ?? none(key);
     const [start, end] = this.#span(i);
     return this.#record(i, await this.#source.read(start, end - start));
   }
@@ -135,12 +134,14 @@ export class PacketFile {
     }
   }
 
-  /** Bytes of a record's frame in the file: what its packet takes with its name and check. */
-  bytesOf(key: number | string): number {
-    const i = this.#indexOf(key);
-    if (i === undefined) throw new RangeError(`the file has no record ${JSON.stringify(key)}`);
-    const [start, end] = this.#span(i);
-    return end - start;
+  /**
+   * Where a record is in the file, with its name and check. Nothing is read.
+   *
+   * @throws RangeError if there is none.
+   */
+  placeOf(key: number | string): { readonly offset: number; readonly bytes: number } {
+    const [offset, end] = this.#span(this.#indexOf(key) ?? none(key));
+    return { offset, bytes: end - offset };
   }
 
   /** Closes a file that was opened by its path. */
@@ -175,6 +176,10 @@ export class PacketFile {
     return { number: record.number, name, packet: record.packet.slice() };
   }
 }
+
+const none = (key: unknown): never => {
+  throw new RangeError(`the file has no record ${JSON.stringify(key)}`);
+};
 
 /** What opening has found. */
 export interface Found {

@@ -1,9 +1,10 @@
 // latentwire/packet-file: records by number and name, appending, torn and damaged files, indexes that lie.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create } from "latentwire";
 import {
   appendPacketFile,
   CodecError,
@@ -110,7 +111,7 @@ test("records by number, by name and one after the other, from every kind of sou
   const opened = read;
   await file.get(5);
   assert.ok(opened < 1500, `${opened} bytes`);
-  assert.is(read - opened, file.bytesOf(5));
+  assert.is(read - opened, file.placeOf(5).bytes);
   assert.is(await codeOf(() => file.get(30)), "RangeError");
   assert.is(await codeOf(() => file.get("nothing")), "RangeError");
 });
@@ -270,7 +271,7 @@ test("a zeroed end is torn, a damaged index is not", async () => {
 test("a damaged record is named, and the others are read, with and without the index", async () => {
   const places = await openPacketFile(bytes);
   let at = 4;
-  for (let i = 0; i < 12; i++) at += places.bytesOf(i);
+  for (let i = 0; i < 12; i++) at += places.placeOf(i).bytes;
   const damaged = bytes.slice();
   damaged[at + 40] ^= 4;
   const others = expected.filter(({ number }) => number !== 12);
@@ -284,13 +285,13 @@ test("a damaged record is named, and the others are read, with and without the i
     assert.is(file.state, index ? "indexed" : "damaged");
     assert.equal(
       damages.map(({ offset, bytes: lost, code }) => [offset, lost, code]),
-      [[at, places.bytesOf(12), "CORRUPTED"]],
+      [[at, places.placeOf(12).bytes, "CORRUPTED"]],
     );
     assert.equal(await file.get(contents[21].name), expected[21]);
   }
   assert.is(await codeOf(() => openPacketFile(damaged, { index: false })), "CORRUPTED");
   // A whole record taken out is missed by its number.
-  const without = new Uint8Array(Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + places.bytesOf(12))]));
+  const without = new Uint8Array(Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + places.placeOf(12).bytes)]));
   assert.is(await codeOf(() => openPacketFile(without)), "CORRUPTED");
   const { file, damages } = await skipping(without, { index: false });
   assert.equal([file.state, file.has(12), await all(file)], ["damaged", false, others]);
@@ -341,6 +342,66 @@ test("an index that lies is refused, whatever its check says", async () => {
   assert.is(await codeOf(() => openPacketFile(whole, { maxIndexBytes: 20 })), "LIMIT_EXCEEDED");
 });
 
+// ---- the command line
+
+test("latentwire inspect lists a file, --check says where it is damaged", async () => {
+  const codec = await create();
+  const prior = codec.factorized({ offsets: [-1], cdfs: [[0, 16384, 49152, 65535, 65536]] });
+  const latent = { type: "int8", dims: [1, 1, 40], data: new Int8Array(40) } as const;
+  const packet = codec.encode(latent, prior);
+  const spoilt = packet.slice();
+  spoilt[10] ^= 1;
+  const path = join(folder, "listed.lws");
+  const content = await fileOf([
+    { name: "a.npy", packet },
+    { name: "", packet: codec.encode(latent, prior, { header: "compact" }) },
+    { name: "b c.npy", packet },
+  ]);
+  writeFileSync(path, content);
+  const run = (args: string[], input?: Uint8Array) => {
+    const cli = join(root, "dist/tables/cli.js");
+    return spawnSync(process.execPath, [cli, "inspect", ...args], { encoding: "utf8", ...(input && { input }) });
+  };
+  const { status, stdout } = run([path]);
+  assert.is(status, 0);
+  const lines = stdout.split("\n").map((line) => line.trim().replace(/\s+/g, " "));
+  assert.equal(lines.slice(0, 4), [
+    "number bytes shape name",
+    `0 ${packet.length} [1, 1, 40] a.npy`,
+    `1 ${packet.length - 9} -`,
+    `2 ${packet.length} [1, 1, 40] b c.npy`,
+  ]);
+  assert.match(
+    lines[5],
+    new RegExp(`^3 packets, indexed, ${content.length} bytes: packets ${3 * packet.length - 9}, `),
+  );
+  assert.is(run(["-"], content).stdout, stdout);
+  assert.match(run([path, "--check"]).stdout, /^3 packets, indexed, .*\nnothing is damaged\n$/);
+  const { records, ...totals } = JSON.parse(run([path, "--json"]).stdout);
+  assert.equal([totals.state, totals.packets, totals.damages, records[0].dims], ["indexed", 3, [], [1, 1, 40]]);
+
+  const damaged = content.slice();
+  damaged[30] ^= 1;
+  writeFileSync(path, damaged);
+  for (const args of [[path], [path, "--check"], [path, "--check", "--json"]]) {
+    const { status: code, stdout: text } = run(args);
+    assert.is(code, 1);
+    assert.match(
+      text,
+      args.length === 3 ? /"offset": 4/ : /CORRUPTED at byte 4, \d+ bytes: record 0 \(a\.npy\) is damaged/,
+    );
+  }
+  writeFileSync(path, content.subarray(0, 50));
+  assert.match(run([path]).stdout, /1 packets, torn, .*\nTRUNCATED at byte/);
+  writeFileSync(path, await fileOf([{ name: "s", packet: spoilt }]));
+  assert.match(run([path, "--check"]).stdout, /CORRUPTED at byte 4, \d+ bytes: .*damaged before it came into the file/);
+  assert.is(run([path, "--tables", path]).status, 2);
+  writeFileSync(path, packet);
+  assert.is(run([path, "--check"]).status, 2);
+});
+
+// ---- random damage
+
 function trial(random: Random): Promise<void> {
   const { bytes: damaged, spans } = damageStream(bytes, random);
   return judge(damaged, spans, random(3) === 0);
@@ -348,7 +409,7 @@ function trial(random: Random): Promise<void> {
 
 const starts = [4];
 const whole = await openPacketFile(bytes);
-for (let i = 0; i < contents.length; i++) starts.push(starts[i] + whole.bytesOf(i));
+for (let i = 0; i < contents.length; i++) starts.push(starts[i] + whole.placeOf(i).bytes);
 
 async function judge(damaged: Uint8Array, spans: [number, number][], index: boolean): Promise<void> {
   const damages: Damage[] = [];
