@@ -39,8 +39,9 @@ export const contextHelp = `  --context SIZE    train a context prior as well: f
 
 /** Names of options that need `--context`. */
 const OWN = ["tables", "table", "scales", "means", "rows", "positions", "minutes", "seed", "threads"];
-/** With fewer samples the result is said to be uncertain. */
+/** With fewer samples the result is said to be uncertain; with still fewer, very uncertain. */
 const ENOUGH = 300;
+const FEW = 100;
 
 /** What the options ask for. */
 export interface ContextWish {
@@ -217,8 +218,16 @@ export function contextLines(fit: ContextFit, { size }: ContextWish): string[] {
 export function contextRemarks({ items, isInterrupted, parameters }: ContextFit): void {
   if (isInterrupted) remark("the training was stopped early: these are the best weights until then");
   if (parameters === undefined) remark("the context gains nothing on samples held back: the rows stay static");
-  if (items.used + items.checked + items.reported < ENOUGH)
+  const { used, checked, reported } = items;
+  const count = used + checked + reported;
+  const samples = (n: number) => (n === 1 ? "one sample" : `${n} samples`);
+  if (count < FEW)
     remark(
-      `${items.used} samples to train on and ${items.reported} to report on are few: with 1,000 the context saves more, and the report is surer`,
+      `${count} samples are far too few: the weights were chosen by ${samples(checked)}, and the report rests on ${samples(reported)}. ` +
+        "Other latents may gain much less, or nothing. Take at least 300, best 1,000",
+    );
+  else if (count < ENOUGH)
+    remark(
+      `${used} samples to train on and ${reported} to report on are few: with 1,000 the context saves more, and the report is surer`,
     );
 }

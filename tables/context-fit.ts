@@ -224,8 +224,10 @@ async function train(
     let total = Math.max(1, Math.round((positions * (start ? AGAIN : 1)) / BATCH));
     if (minutes !== undefined) total = await stepsIn(trainer, 60000 * minutes * (start ? AGAIN : 1));
     const slice = Math.ceil(total / (JUDGED * SLICES));
+    const judged = async () => (await trainer.measure()).reduce((a, b) => a + b, 0);
     if (start) trainer.restore(start);
-    let best = { weights: trainer.weights(), bits: Number.POSITIVE_INFINITY };
+    // Weights that come from a training may be better than all that follow; random ones are not.
+    let best = { weights: trainer.weights(), bits: start ? await judged() : Number.POSITIVE_INFINITY };
     const cells = cellsOf(checked) / checked.length;
     const began = Date.now();
     let done = 0;
@@ -234,7 +236,7 @@ async function train(
       await trainer.train(done, steps, total, rate * (start ? AGAIN : 1));
       done += steps;
       if (slices % SLICES === 0 || done === total || signal?.aborted) {
-        const bits = (await trainer.measure()).reduce((a, b) => a + b, 0);
+        const bits = await judged();
         if (bits < best.bits) best = { weights: trainer.weights(), bits };
       }
       const secondsLeft = (((Date.now() - began) / done) * (total - done)) / 1000;

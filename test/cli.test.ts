@@ -287,7 +287,7 @@ test("fit --context: the table or one that is there gets a context, and encode u
   const { text, error } = fit(...short, "-o", at("context.lwb"));
   assert.match(text, /^context {3}fast, 2 of 2 channels, \d+ bytes, trained on 32 samples and 7936 positions$/m);
   assert.match(text, /^ {2}all +\d+\.\d +\d+\.\d +-\d+\.\d %$/m);
-  assert.match(error, /^latentwire: 32 samples to train on and 4 to report on are few/m);
+  assert.match(error, /^latentwire: 40 samples are far too few: .* chosen by 4 samples, .* rests on 4 samples/m);
   const { context } = JSON.parse(fit(...short, "-o", at("again.lwb"), "--threads", "1", "--json").text);
   assert.ok(context.active === 2 && context.bytesAfter < context.bytesBefore && context.channels.length === 2);
   assert.equal(readFileSync(at("again.lwb")), readFileSync(at("context.lwb")));

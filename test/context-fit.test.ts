@@ -3,14 +3,17 @@ import { create, type Table } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ContextFitOptions, fitContext } from "../tables/context-fit.js";
+import { CONTEXT_SIZES, type ContextFitOptions, fitContext } from "../tables/context-fit.js";
 import { activeChannels, type Item, itemsOf, splitItems } from "../tables/context-samples.js";
+import { BATCH, Trainer } from "../tables/context-trainer.js";
+import { formatParameters } from "../tables/context-writer.js";
 import { fit } from "../tables/fit.js";
 import { type SampleSet, sampleSet, tensorOf } from "../tables/fit-samples.js";
 import { givenSet } from "../tables/given-samples.js";
 import { xxh64 } from "../tables/xxh64.js";
 import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
+import { uselessTable } from "./context-cases.js";
 import { rejects, throwsCode, throwsMistake } from "./expect.js";
 import { mutate, reseal } from "./mutate.js";
 
@@ -194,6 +197,32 @@ test("over the scales of a hyperprior: fewer bytes on samples held back, and a b
     "INVALID_FILE",
     /row 20.* 0 \.\. 19/,
   );
+});
+
+test("a training that goes on too long gives the weights that were best on samples held back, not the last ones", async () => {
+  const few = fields(12);
+  const { table } = fit(codec, few);
+  const long = { size: "fast", positions: 150_000, threads: 2, seed: 4 } as const;
+  const split = splitItems(itemsOf(codec, few, codec.factorized(table)), long.seed);
+  const channels = activeChannels(split.used, 3);
+  const bitsUnder = (parameters: Uint8Array, items: readonly Item[]) =>
+    items.reduce((sum, { symbols, height, width }) => {
+      const latent = { type: "int16" as const, dims: [1, 3, height, width], data: symbols };
+      return sum + codec.rate(latent, codec.context(parameters, { table: uselessTable(3) })).bits;
+    }, 0);
+  const size = CONTEXT_SIZES[long.size];
+  const trainer = new Trainer({ size, channels, ...split, seed: long.seed, threads: long.threads });
+  const total = Math.round(long.positions / BATCH);
+  await trainer.train(0, total, total, 0.008);
+  const last = formatParameters(size, 3, channels, trainer.weights());
+  await trainer.close();
+
+  const { parameters, positions } = await fitContext(codec, few, table, 1, long);
+  assert.is(positions, total * BATCH);
+  // They know the samples by heart, and are worse on others.
+  assert.ok(bitsUnder(last, split.used) < 0.9 * bitsUnder(parameters!, split.used));
+  assert.ok(bitsUnder(last, split.checked) > 1.05 * bitsUnder(parameters!, split.checked));
+  assert.ok(bitsUnder(last, split.reported) > 1.02 * bitsUnder(parameters!, split.reported));
 });
 
 test("channels that gain nothing stay static", async () => {
