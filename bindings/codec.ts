@@ -22,6 +22,7 @@ import {
   shift,
   zeroPointFor,
 } from "./prior.js";
+import { isContextRight } from "./proof.js";
 import { rateOf } from "./rate.js";
 import { inspectPacket, judgeFull, openPacket, Reader, readElements } from "./reader.js";
 import { type TableHandle, Tables } from "./tables.js";
@@ -92,6 +93,7 @@ class CodecImplementation implements Codec {
   readonly #tables: Tables;
   readonly #scales: Scales;
   #stockTable: TableHandle | undefined;
+  #proven = false;
 
   constructor(memory: Memory) {
     this.#memory = memory;
@@ -163,9 +165,24 @@ class CodecImplementation implements Codec {
     return this.#ofChannels("factorized", table, axis, step);
   }
 
+  /** Before the first context: makes sure that this engine computes one rightly. Throws `BUILD_MISSING`. */
+  #proveContext(): void {
+    if (this.#proven) return;
+    // The proof makes a context of its own.
+    this.#proven = true;
+    if (isContextRight(this)) return;
+    this.#proven = false;
+    const other = this.simd ? "scalar" : "javascript";
+    throw new CodecError(
+      "BUILD_MISSING",
+      `this engine computes context priors wrongly in the build "${this.build}": create({ build: "${other}" })`,
+    );
+  }
+
   context(parameters: Uint8Array, options: ContextOptions | GivenContextOptions = NONE as ContextOptions): Prior {
     const read = checkOptions("context", options as ContextOptions & GivenContextOptions, KNOWN.context);
     const { table, axis, step, over } = read;
+    this.#proveContext();
     const network = loadNetwork(this.#memory, parameters);
     if (network.givenRows === 0) {
       if (table === undefined || over !== undefined)

@@ -10,8 +10,9 @@ import { javascript } from "latentwire/javascript";
 import { scalar } from "latentwire/scalar";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { isRight } from "../bindings/proof.js";
-import { featureMap } from "./cases.js";
+import { isContextRight, isRight } from "../bindings/proof.js";
+import { featureMap, random } from "./cases.js";
+import { contextSample, randomNetwork } from "./context-cases.js";
 import { rejects, throwMistakes, throwsCode, throwsMistake } from "./expect.js";
 import { root } from "./pack.js";
 
@@ -205,8 +206,7 @@ function broken(from: number, to: number): Uint8Array<ArrayBuffer> {
 }
 
 test("SIMD that computes wrongly is found, and the scalar build runs instead", async () => {
-  for (const codec of [createSync(), createSync({ build: scalar }), createSync({ build: javascript })])
-    assert.ok(isRight(codec), codec.build);
+  for (const codec of codecsOf()) assert.ok(isRight(codec), codec.build);
   const instructions = { "i8x16.swizzle": [0x0e, 0x79], "i32x4.add": [0xae, 0xb1], "f32x4.div": [0xe7, 0xe6] };
   for (const [name, [from, to]] of Object.entries(instructions)) {
     const module = broken(from, to);
@@ -215,6 +215,34 @@ test("SIMD that computes wrongly is found, and the scalar build runs instead", a
     throwsCode(() => createSync({ module }), "BUILD_MISSING", /computes wrongly.*latentwire\/scalar/);
   }
 });
+
+test("a context kernel that computes wrongly is found when the first context prior is made", () => {
+  const own = random(5);
+  const sample = contextSample(own, [1, 2, 5, 5], { parameters: randomNetwork(own, { channels: 2, H: 32 }) });
+  const expected = codecsOf().map((codec) => {
+    assert.ok(isContextRight(codec), codec.build);
+    return codec.encode(sample.latent, sample.prior(codec));
+  });
+  assert.equal(expected[1], expected[0]);
+  assert.equal(expected[2], expected[0]);
+  // Instructions that only the kernel of contexts has: everything else works.
+  const instructions = { "i32x4.dot_i16x8_s": [0xba, 0xb5], "i16x8.narrow_i32x4_s": [0x85, 0x86] };
+  for (const [name, [from, to]] of Object.entries(instructions)) {
+    const codec = createSync({ module: broken(from, to) });
+    are("simd", [codec]);
+    // Every time: a codec that has failed once is not trusted later.
+    for (let turn = 0; turn < 2; turn++)
+      throwsCode(
+        () => sample.prior(codec),
+        "BUILD_MISSING",
+        /wrongly in the build "simd": create\({ build: "scalar" }\)/,
+      );
+    assert.not.ok(isContextRight(codec), name);
+    are("simd", [codec]);
+  }
+});
+
+const codecsOf = () => [createSync(), createSync({ build: scalar }), createSync({ build: javascript })];
 
 test("memory that the host does not give is LIMIT_EXCEEDED", async () => {
   const full = class {

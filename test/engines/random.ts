@@ -1,15 +1,34 @@
 // Random latents under every prior and in every form: the three builds must write the same bytes, and each must read them back.
 import { type Codec, create } from "latentwire";
-import { anySample, type Random, random } from "../cases.js";
+import { anySample, makeTable, type Random, random, type Sample } from "../cases.js";
+import { contextSample, givenSample, randomNetwork } from "../context-cases.js";
 import { codeOf, fnv, hex, type Outcome } from "./cases.js";
 
 const forms = [{}, {}, { header: "compact" }, { header: "compact", checksum: 2 }, { checksum: false }] as const;
 const lanes = ["auto", 1, 8, 16, 32] as const;
 
+/** A small latent under a context: rows of channels or given ones, networks of every size and temper, static rows that may win. */
+function anyContext(rng: Random): Sample {
+  const channels = 1 + rng(3);
+  const dims = [1 + rng(2), channels, 1 + rng(5), 1 + rng(6)];
+  const style = { channels, temper: (["tame", "wild", "extreme"] as const)[rng(3)] };
+  const symbols = (["zero", "small", "large", "int32"] as const)[rng(4)];
+  const rows = 1 + rng(4);
+  const table = (count: number) => makeTable(rng, { rows: count, entries: 9, flavour: "peaked" });
+  if (rng(3) === 0)
+    return givenSample(rng, dims, {
+      parameters: randomNetwork(rng, { ...style, given: rows }),
+      table: table(rows),
+      symbols,
+    });
+  const fitting = rng(2) ? { table: table(channels) } : {};
+  return contextSample(rng, dims, { parameters: randomNetwork(rng, style), symbols, ...fitting });
+}
+
 /** One packet of one to four parts, or CompressAI's string of one, and what comes back. The same numbers give the same case. */
 function coded(codec: Codec, rng: Random, kinds: Record<string, number>): string {
   const parts = Array.from({ length: rng(3) ? 1 : 2 + rng(3) }, () =>
-    anySample(rng, 1 + rng(120), [0, 0.01, 0.2][rng(3)]),
+    rng(6) ? anySample(rng, 1 + rng(120), [0, 0.01, 0.2][rng(3)]) : anyContext(rng),
   );
   const priors = parts.map((part) => part.prior(codec));
   for (const { kind } of priors) kinds[kind] = (kinds[kind] ?? 0) + 1;
