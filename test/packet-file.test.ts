@@ -23,6 +23,7 @@ import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
 import { damageStream } from "./mutate.js";
 import { root } from "./pack.js";
+import { FormatError, readPacketFile, writePacketFile } from "./reference.js";
 
 const folder = mkdtempSync(join(tmpdir(), "latentwire-packet-file-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,6 +69,37 @@ async function codeOf(action: () => Promise<unknown>): Promise<string> {
 }
 
 // ---- what was written is read
+
+test("the reference writes the same bytes and reads them", () => {
+  assert.equal(writePacketFile(expected), bytes);
+  assert.equal(readPacketFile(bytes), { state: "indexed", records: expected });
+});
+
+test("the vectors: whole and damaged files", async () => {
+  const vectors = JSON.parse(readFileSync(new URL("vectors/many-packets.json", import.meta.url), "utf8"));
+  const bytesOf = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
+  const written = vectors.packets.map((hex: string, i: number) => ({ name: vectors.names[i], packet: bytesOf(hex) }));
+  assert.equal(await fileOf(written), bytesOf(vectors.files[0].hex));
+  for (const { hex, state, numbers } of vectors.files) {
+    let found: FileRecord[] = [];
+    let outcome = "refused";
+    let isWhole = true;
+    try {
+      const onDamage = () => {
+        isWhole = false;
+      };
+      const file = await openPacketFile(bytesOf(hex), { damaged: "skip", onDamage });
+      found = await all(file);
+      outcome = file.state;
+    } catch (error) {
+      assert.instance(error, CodecError);
+    }
+    // The reference reads all records at once, and refuses a file of which one is damaged under a whole index.
+    if (state === "refused") assert.ok(outcome === "refused" || (outcome === "indexed" && !isWhole));
+    else assert.equal([outcome, found.map(({ number }) => number)], [state, numbers]);
+    for (const { number, name, packet } of found) assert.equal({ name, packet }, written[number]);
+  }
+});
 
 test("records by number, by name and one after the other, from every kind of source", async () => {
   const path = join(folder, "whole.lws");
@@ -402,6 +434,16 @@ test("latentwire inspect lists a file, --check says where it is damaged", async 
 
 // ---- random damage
 
+/** What the reference reads, or the code of its error. */
+function byReference(damaged: Uint8Array): ReturnType<typeof readPacketFile> | string {
+  try {
+    return readPacketFile(damaged);
+  } catch (error) {
+    assert.instance(error, FormatError);
+    return (error as FormatError).code;
+  }
+}
+
 function trial(random: Random): Promise<void> {
   const { bytes: damaged, spans } = damageStream(bytes, random);
   return judge(damaged, spans, random(3) === 0);
@@ -422,7 +464,13 @@ async function judge(damaged: Uint8Array, spans: [number, number][], index: bool
   } catch (error) {
     // Its first bytes, or an index that no longer fits to what lies before it.
     assert.instance(error, CodecError);
+    if (index) assert.type(byReference(damaged), "string");
     return;
+  }
+  if (index) {
+    const measure = byReference(damaged);
+    if (state === "indexed" && damages.length > 0) assert.type(measure, "string");
+    else assert.equal(measure, { state, records: found });
   }
   const isTouched = (i: number) => spans.some(([from, to]) => from < starts[i + 1] && to > starts[i]);
   const label = () => `${JSON.stringify(spans)}, ${state}: ${found.map(({ number }) => number)}`;

@@ -12,6 +12,15 @@ export {
   type WeightRow,
 } from "./reference/context-parameters.js";
 export { erfc, exp } from "./reference/exp.js";
+export {
+  type FileRecord,
+  isGoodPacket,
+  readFrames,
+  readPacketFile,
+  recoverFrames,
+  writeFrames,
+  writePacketFile,
+} from "./reference/frames.js";
 export { xxh32, xxh64 } from "./reference/hash.js";
 export {
   type Agreement,
@@ -20,9 +29,7 @@ export {
   type Header,
   type PacketForm,
   parsePacket,
-  readFrames,
   type StreamKind,
-  writeFrames,
 } from "./reference/header.js";
 export {
   type Component,

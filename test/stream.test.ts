@@ -1,4 +1,5 @@
 // latentwire/stream: framing, chunks of any size, faults with their places, aborting, and streams that go on behind damage.
+import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { create } from "latentwire";
 import {
@@ -16,7 +17,7 @@ import { FrameReader } from "../bindings/frames.js";
 import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
 import { damageStream } from "./mutate.js";
-import { readFrames, writeFrames } from "./reference.js";
+import { isGoodPacket, readFrames, recoverFrames, writeFrames } from "./reference.js";
 
 const codec = await create();
 const prior = codec.factorized({ offsets: [-1], cdfs: [[0, 16384, 49152, 65535, 65536]] });
@@ -382,7 +383,7 @@ test("a false length hides nothing: not one that covers the whole stream, nor an
 });
 
 /** A stream of some packets with damage in one or several places, and what must come out of it. */
-function trial(rng: Random): void {
+function trial(rng: Random, isMeasured: boolean): void {
   const chosen = Array.from({ length: 2 + rng(6) }, () => packets[rng(rng(4) ? 12 : packets.length)]);
   const whole = writeFrames(chosen);
   const { bytes, spans } = damageStream(whole, rng);
@@ -403,6 +404,7 @@ function trial(rng: Random): void {
   for (const packet of found) if (next < intact.length && same(packet, intact[next])) next++;
   if (next < intact.length) assert.unreachable(`lost: ${named()}`);
   for (const packet of found) if (!chosen.some((one) => same(one, packet))) assert.unreachable(`false: ${named()}`);
+  if (isMeasured) compare(bytes, found, damages, named);
   // Nothing is lost in silence: the bytes that are not given are those that are reported.
   const given = found.reduce((sum, { length }) => sum + length + (length < 128 ? 1 : length < 16384 ? 2 : 3), 0);
   const lost = damages.reduce((sum, one) => sum + one.bytes, 0);
@@ -411,13 +413,52 @@ function trial(rng: Random): void {
   assert.ok(mark === 1 || damages.length > 0);
 }
 
+/** The reference, written from the document alone, finds the same frames and the same losses. */
+function compare(
+  bytes: Uint8Array,
+  found: readonly Uint8Array[],
+  damages: readonly Damage[],
+  named: () => string,
+): void {
+  const measure = recoverFrames(bytes, isGoodPacket);
+  assert.equal(measure.frames.length, found.length, named());
+  for (const [i, { content }] of measure.frames.entries()) if (!same(content, found[i])) assert.unreachable(named());
+  const expected = measure.lost.map(([from, to]) => [from, to - from]);
+  const told = damages.filter((one) => one.bytes > 0).map((one) => [one.offset, one.bytes]);
+  assert.equal(told, expected, named());
+  assert.is(
+    damages.some((one) => one.bytes === 0),
+    !measure.isEnded && measure.lost.at(-1)?.[1] !== bytes.length,
+    named(),
+  );
+}
+
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 const streams = isFull ? 100_000 : 3000;
 test(`${streams} streams with random damage: every packet behind it is recovered, in order, and nothing else is given`, () => {
   const rng = random(20261127);
-  for (let i = 0; i < streams; i++) trial(rng);
+  for (let i = 0; i < streams; i++) trial(rng, i % 20 === 0);
   console.error(`progress: ${streams} damaged streams`);
+});
+
+test("the vectors: whole and damaged streams", () => {
+  const path = new URL("vectors/many-packets.json", import.meta.url);
+  const vectors = JSON.parse(readFileSync(path, "utf8"));
+  const bytesOf = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
+  assert.equal(skipping([bytesOf(vectors.streams[0].hex)]).found, vectors.packets.map(bytesOf));
+  for (const { hex, frames, lost, isEnded } of vectors.streams) {
+    const bytes = bytesOf(hex);
+    const { found, damages } = skipping(cut(bytes, () => 100));
+    const size = (length: number) => (length < 128 ? 1 : 2);
+    assert.equal(
+      found,
+      frames.map(([at, length]: [number, number]) => bytes.slice(at + size(length), at + size(length) + length)),
+    );
+    const told = damages.filter((one) => one.bytes > 0).map((one) => [one.offset, one.offset + one.bytes]);
+    assert.equal(told, lost);
+    if (isEnded) assert.ok(damages.every((one) => one.bytes > 0));
+  }
 });
 
 test("a compact stream with damage ends with an error, never with a wrong length in silence", async () => {

@@ -320,21 +320,3 @@ export function parsePacket(bytes: Uint8Array, agreement: Agreement = {}): Heade
     stream: reader.take(reader.left),
   };
 }
-
-/** A byte stream of packets, section 11.1. */
-export function writeFrames(packets: readonly Uint8Array[]): Uint8Array {
-  const out = new Writer();
-  for (const packet of packets) {
-    out.varint(packet.length);
-    out.all(packet);
-  }
-  out.varint(0);
-  return out.done();
-}
-
-export function readFrames(bytes: Uint8Array): Uint8Array[] {
-  const reader = new Reader(bytes);
-  const packets: Uint8Array[] = [];
-  for (let length = reader.varint(); length > 0; length = reader.varint()) packets.push(reader.take(length));
-  return packets;
-}
