@@ -170,6 +170,7 @@ writeFileSync(`${PYTHON}/abi.py`, abiOfPython(exported));
 // The wheel brings both builds, and the writer of tables and bundles that is also a script of its own.
 for (const file of ["dist/codec.wasm", "dist/codec.scalar.wasm", "tables/latentwire_bundle.py"])
   copyFileSync(file, `${PYTHON}/${basename(file)}`);
+copyFileSync("LICENSE", "bindings/python/LICENSE");
 
 // The three builds as modules. The entry has the first inlined: text is the one form of Wasm that every bundler and
 // runtime loads. The others are files of their own.

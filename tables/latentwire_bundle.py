@@ -110,7 +110,7 @@ def bundle_bytes(entries, meta=None):
     """A bundle.
 
     entries: dicts with name, kind ("factorized", "gaussian", "indexed") and table (of table_bytes); optional scales (floats, one per row of a
-    gaussian table), context (bytes: parameters of a context prior over a factorized table), shape, axis, step, meta. Raises ValueError for what
+    gaussian table), context (bytes: parameters of a context prior for such a table), shape, axis, step, meta. Raises ValueError for what
     is no bundle.
     """
     blobs, places, listed = bytearray(), {}, []
@@ -145,8 +145,6 @@ def bundle_bytes(entries, meta=None):
                 raise ValueError(f"{entry['name']}: scales are one per row of a gaussian table")
             item["scales"] = place(struct.pack(f"<{rows}f", *entry["scales"]))
         if entry.get("context") is not None:
-            if entry["kind"] != "factorized":
-                raise ValueError(f"{entry['name']}: a context belongs to a factorized table")
             item["context"] = place(bytes(entry["context"]))
         for key in ("shape", "axis", "step", "meta"):
             if entry.get(key) is not None:

@@ -1,8 +1,10 @@
 // What the Python package is compared with: messages, packets and damaged packets as one JSON file. A codec that only takes notes says how each prior is made.
 import { crc32 } from "node:zlib";
-import { type Codec, CodecError, type Prior, type ReaderOptions, type WriterOptions } from "latentwire";
+import { type Codec, CodecError, type Prior, type ReaderOptions, type TableJson, type WriterOptions } from "latentwire";
+import { channelGroups, type Family, type Net, type Tensors, variableRate } from "latentwire/onnx";
 import { type Random, random, type Sample, scaledTable } from "./cases.js";
 import { givenSample, randomNetwork, uselessTable } from "./context-cases.js";
+import { tensorBy } from "./family-cases.js";
 import { type Case, packetCases } from "./fuzz/packet-cases.js";
 import { type Options, writeParts } from "./io.js";
 import { lists, samples } from "./messages.js";
@@ -145,10 +147,92 @@ function damaged(codec: Codec, each: number): unknown[] {
   });
 }
 
+const TABLE: TableJson = { offsets: [-2, -2], cdfs: Array(2).fill([0, 13000, 26000, 39000, 52000, 65000, 65536]) };
+
+/**
+ * Families whose networks give recorded answers, and what the JavaScript package writes. Those of CompressAI's own models are in
+ * test/vectors/families.json.
+ */
+export async function familiesOf(codec: Codec): Promise<unknown[]> {
+  const rng = random(19);
+  const prior = codec.factorized(TABLE);
+  const y = tensorBy([1, 4, 4, 4], () => 8 * rng.unit() - 4);
+  const drawn = (dims: number[], low: number, high: number) => tensorBy(dims, () => low + (high - low) * rng.unit());
+  const written = async <M extends D, D, X>(
+    name: string,
+    family: Family<M, D, X>,
+    fields: object,
+    nets: Record<string, () => Tensors>,
+    joined: (nets: Record<string, Net>) => object,
+    options: object = {},
+  ) => {
+    const answers: Record<string, unknown[]> = {};
+    const taken = Object.entries(nets).map(([net, make]) => {
+      answers[net] = [];
+      const run = () => {
+        const found = make();
+        answers[net]!.push(plain(found));
+        return found;
+      };
+      return [net, run] as const;
+    });
+    const model = { prior, ...fields, ...joined(Object.fromEntries(taken)) } as unknown as M;
+    const { packet, latent, shape } = await family.encode(codec, model, y, options as never);
+    const found = Array.isArray(packet) ? packet.map(base64) : base64(packet as Uint8Array);
+    return { name, fields, options, shape, table: TABLE, y: plain(y), packet: found, latent: plain(latent), answers };
+  };
+  const h_a = () => ({ z: drawn([1, 2, 2, 2], -2, 2) });
+  const group = (c: number) => () => ({
+    scales: drawn([1, c, 4, 4], 0.2, 3),
+    means: drawn([1, c, 4, 4], -1, 1),
+    support: drawn([1, 1, 4, 4], -1, 1),
+  });
+  const refined = (c: number) => () => ({ refined: drawn([1, c, 4, 4], -3, 3) });
+  const slices = {
+    ...{ h_a, h_s: () => ({ psi: drawn([1, 3, 4, 4], -1, 1) }) },
+    ...{ net0: group(1), net1: group(3), refine0: refined(1), refine1: refined(3) },
+  };
+  const ofSlices = ({ net0, net1, refine0, refine1, ...hyper }: Record<string, Net>) => ({
+    ...hyper,
+    nets: [net0, net1],
+    refine: [refine0, refine1],
+  });
+  const rates = {
+    h_a,
+    h_s: () => ({
+      scales: drawn([1, 4, 4, 4], 0.2, 3),
+      means: drawn([1, 4, 4, 4], -1, 1),
+      offsets: drawn([1, 4, 4, 4], -0.3, 0),
+    }),
+  };
+  const bare = { h_a, h_s: () => ({ scales: drawn([1, 4, 4, 4], 0.2, 3) }) };
+  const pixels = {
+    ...{ h_a, h_s: () => ({ psi: drawn([1, 3, 4, 4], -1, 1) }) },
+    pixel: () => ({
+      scales: drawn([1, 4, 1, 1], 0.2, 3),
+      means: drawn([1, 4, 1, 1], -1, 1),
+      offsets: drawn([1, 4, 1, 1], -0.3, 0),
+    }),
+  };
+  const same = (nets: Record<string, Net>) => nets;
+  const strings = { format: "strings" } as const;
+  const groups = { groups: [1, 3], oneString: true };
+  const gains = { gains: [0.5, 1.7] };
+  return [
+    await written("channel_groups", channelGroups, groups, slices, ofSlices),
+    await written("channel_groups", channelGroups, groups, slices, ofSlices, strings),
+    await written("channel_groups", channelGroups, { groups: [1, 3] }, slices, ofSlices, strings),
+    await written("variable_rate", variableRate, gains, rates, same, { level: 1 }),
+    await written("variable_rate", variableRate, gains, rates, same, { level: 0, ...strings }),
+    await written("variable_rate", variableRate, gains, bare, same, { level: 1 }),
+    await written("variable_rate", variableRate, { ...gains, channels: 4, kernel: 3 }, pixels, same, { level: 1 }),
+  ];
+}
+
 /** Everything as JSON. */
-export const manifestOf = (codec: Codec, messages: readonly Message[], each: number): string =>
+export const manifestOf = async (codec: Codec, messages: readonly Message[], each: number): Promise<string> =>
   JSON.stringify({
-    version: 1,
+    families: await familiesOf(codec),
     messages: messages.map(({ name, samples: parts, forms }) => ({
       name,
       parts: parts.map(part),

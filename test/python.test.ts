@@ -60,9 +60,9 @@ else {
     assert.ok(pytest(...files.map(tests)) >= 30);
   });
 
-  test("Python and JavaScript write the same packets, read each other's, and refuse the same damage", () => {
+  test("Python and JavaScript write the same packets, read each other's, and refuse the same damage", async () => {
     const messages = messagesOf(codec!, isFull ? 1 : 4);
-    writeFileSync(join(folder, "cases.json"), manifestOf(codec!, messages, isFull ? 40 : 4));
+    writeFileSync(join(folder, "cases.json"), await manifestOf(codec!, messages, isFull ? 40 : 4));
     pytest(tests("test_cross.py"));
     const packets: string[][] = JSON.parse(readFileSync(join(folder, "packets.json"), "utf8"));
     assert.is(packets.length, messages.length);

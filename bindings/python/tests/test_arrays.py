@@ -28,7 +28,9 @@ def test_integers_of_any_size(codec, table):
         with pytest.raises(CodecError, match=f"symbol 3 is {value}") as found:
             codec.encode(np.array([[[0], [0], [0], [value]]]), prior)
         assert found.value.code == "OUT_OF_RANGE"
-    assert codec.decode(codec.encode([[[2**31 - 1], [-(2**31)], [0], [1]]], prior), prior, dtype="int32").min() == -(2**31)
+    assert codec.decode(codec.encode([[[2**31 - 1], [-(2**31)], [0], [1]]], prior), prior, dtype="int32").min() == -(
+        2**31
+    )
 
 
 def test_any_layout(codec, table, latent):

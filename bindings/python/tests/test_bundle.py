@@ -114,7 +114,10 @@ def test_what_is_no_bundle(codec, data):
     ],
 )
 def test_a_wrong_directory(data, field, value):
-    assert code_of(lambda: latentwire.read_bundle(edited(data, lambda d: d["entries"][0].update({field: value})))) == "CORRUPTED"
+    assert (
+        code_of(lambda: latentwire.read_bundle(edited(data, lambda d: d["entries"][0].update({field: value}))))
+        == "CORRUPTED"
+    )
 
 
 def test_a_directory_that_costs_too_much(data):

@@ -1,4 +1,7 @@
-"""The packets of the JavaScript package: the same bytes, the same elements, the same errors. test/python.test.ts runs this."""
+"""The packets of the JavaScript package:
+
+the same bytes, the same elements, the same errors. test/python.test.ts runs this.
+"""
 
 import base64
 import json
@@ -8,8 +11,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import latentwire
+from latentwire import CodecError, families
 
 
 def value_of(found):
@@ -77,9 +82,7 @@ def read(codec, packet, parts, priors, options):
 def test_packets(codec, cases):
     written = []
     for message in cases["messages"]:
-        parts = [
-            {"latent": value_of(part["latent"]), "values": value_of(part["values"])} for part in message["parts"]
-        ]
+        parts = [{"latent": value_of(part["latent"]), "values": value_of(part["values"])} for part in message["parts"]]
         priors = [prior_of(codec, part["prior"]) for part in message["parts"]]
         written.append([])
         for form in message["forms"]:
@@ -97,6 +100,51 @@ def test_packets(codec, cases):
     (Path(os.environ["LATENTWIRE_CROSS"]) / "packets.json").write_text(json.dumps(written))
 
 
+def test_contexts_in_bundles(codec, cases):
+    """Every context prior of the messages, through a bundle: the same packet."""
+    seen = set()
+    for message in cases["messages"]:
+        for part in message["parts"]:
+            note = part["prior"]
+            if note["call"] != "context":
+                continue
+            latent, prior = value_of(part["latent"]), prior_of(codec, note)
+            options = options_of(note["args"][1])
+            parameters = value_of(note["args"][0]).tobytes()
+            entry = {"name": "y", "table": prior.table, "context": parameters}
+            if "over" not in options:
+                entry.update(kind="factorized", axis=options["axis"], step=options.get("step"))
+                bundle = latentwire.read_bundle(latentwire.write_bundle([entry]))
+                made = bundle.factorized(codec, "y", context=True)
+                assert bundle.factorized(codec, "y", context=False).kind == "factorized"
+            else:
+                over = note["args"][1]["over"]
+                given, how = value_of(over["args"][0]), options_of(over["args"][-1])
+                if over["call"] != "gaussian":
+                    continue
+                entry.update(kind="gaussian", scale_table=how["scale_table"], step=how.get("step"))
+                bundle = latentwire.read_bundle(latentwire.write_bundle([entry]))
+                made = bundle.gaussian(codec, "y", given, means=how.get("means"), axis=options["axis"])
+            assert made.kind == "context" and codec.encode(latent, made) == codec.encode(latent, prior)
+            seen.add(entry["kind"])
+            with pytest.raises(CodecError, match="context is none, or not for"):
+                kind = {"factorized": "gaussian", "gaussian": "factorized"}[entry["kind"]]
+                other = {
+                    **entry,
+                    "kind": kind,
+                    "scale_table": None if kind == "factorized" else np.arange(1, prior.table.rows + 1),
+                }
+                raise_cause(lambda other=other: latentwire.write_bundle([other]))
+    assert seen == {"factorized", "gaussian"}
+
+
+def raise_cause(call):
+    """Raises what is behind the ValueError of a call."""
+    with pytest.raises(ValueError) as found:
+        call()
+    raise found.value.__cause__
+
+
 def outcome_of(codec, priors, case, packet):
     options = options_of(case["options"])
     how = {name: options[name] for name in ("header", "checksum") if name in options}
@@ -108,9 +156,7 @@ def outcome_of(codec, priors, case, packet):
             return f"read {zlib.crc32(codec.decode(packet, priors[0], dtype='int32', **how, **stream, **shape))}"
         with codec.reader(packet, **how) as reader:
             sums = [
-                zlib.crc32(
-                    reader.read(prior, dtype="int32", shape=part["dims"] if stated or part["isPlain"] else None)
-                )
+                zlib.crc32(reader.read(prior, dtype="int32", shape=part["dims"] if stated or part["isPlain"] else None))
                 for prior, part in zip(priors, case["parts"])
             ]
             reader.finish()
@@ -129,6 +175,40 @@ def test_damage(codec, cases):
             assert found == snake(expected), f"{case['name']}: {text}"
             codes.add(found.split(":")[0].split(" ")[0])
     assert codes >= {"read", "CORRUPTED", "TRUNCATED", "NOT_A_PACKET", "UNSUPPORTED_VERSION", "WRONG_PRIOR"}
+
+
+def recorded(answers):
+    """A network that gives its answers in turn."""
+    left = iter([value_of(answer) for answer in answers])
+    return lambda *_: next(left)
+
+
+def model_of(codec, case):
+    """The family and the model of a case, whose networks begin with their first answers."""
+    nets = {name: recorded(answers) for name, answers in case["answers"].items()}
+    fields = {**options_of(case["fields"]), "prior": codec.factorized(case["table"])}
+    if case["name"] == "channel_groups":
+        for name, short in (("nets", "net"), ("refine", "refine")):
+            fields[name] = [nets.pop(f"{short}{k}") for k in range(len(fields["groups"]))]
+        return families.channel_groups, families.ChannelGroupsModel(**fields, **nets)
+    return families.variable_rate, families.VariableRateModel(**fields, **nets)
+
+
+def test_families(codec, cases):
+    for case in cases["families"]:
+        options, latent = options_of(case["options"]), value_of(case["latent"])
+        packet = case["packet"]
+        packet = base64.b64decode(packet) if isinstance(packet, str) else [base64.b64decode(one) for one in packet]
+        family, model = model_of(codec, case)
+        encoded = family.encode(codec, model, value_of(case["y"]), **options)
+        assert encoded.packet == packet, case["name"]
+        assert np.array_equal(encoded.latent, latent) and list(encoded.shape) == case["shape"]
+        family, model = model_of(codec, case)
+        if options.pop("format", None):
+            found = family.decode(codec, model, packet, shape=case["shape"], **options)
+        else:
+            found = family.decode(codec, model, packet)
+        assert np.array_equal(found, latent), case["name"]
 
 
 def test_rates(codec, cases):

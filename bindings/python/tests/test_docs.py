@@ -17,7 +17,9 @@ def test_snippets(page, table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     codec = latentwire.create()
     y = np.random.default_rng(2).normal(0, 2, (1, 4, 8, 8)).astype(np.float32)
-    bundle = latentwire.write_bundle([{"name": "entropy_bottleneck", "kind": "factorized", "table": codec.table(table)}])
+    bundle = latentwire.write_bundle(
+        [{"name": "entropy_bottleneck", "kind": "factorized", "table": codec.table(table)}]
+    )
     Path("model.lwb").write_bytes(bundle)
     prior = codec.factorized(table)
     # What a page takes for granted.

@@ -37,7 +37,9 @@ def model_of(codec, case):
     if kind in ("scale", "mean-scale"):
         return (families.scale if kind == "scale" else mean_scale), HyperModel(**hyper)
     if kind in ("laplace", "logistic"):
-        return mean_scale, HyperModel(**hyper, table=case["table"], scale_table=array_of(case["scaleTable"]).reshape(-1))
+        return mean_scale, HyperModel(
+            **hyper, table=case["table"], scale_table=array_of(case["scaleTable"]).reshape(-1)
+        )
     if kind == "recursive":
         return families.recursive, families.RecursiveModel(prior, **nets)
     if kind == "autoregressive":
@@ -57,18 +59,24 @@ def model_of(codec, case):
         ]
         return families.elic, families.ElicModel(**hyper, groups=groups)
     if kind == "gain":
-        names = {"gains": "gains", "inverse_gains": "inverseGains", "z_gains": "zGains", "inverse_z_gains": "inverseZGains"}
+        names = {
+            "gains": "gains",
+            "inverse_gains": "inverseGains",
+            "z_gains": "zGains",
+            "inverse_z_gains": "inverseZGains",
+        }
         factors = {name: [array_of(row) for row in case[key]] for name, key in names.items()}
         return families.gain, families.GainModel(**hyper, **factors)
     if kind == "slices":
         each = lambda name: [nets[f"{name}{k}"] for k in range(len(case["groups"]))]  # noqa: E731
-        model = families.ChannelGroupsModel(**hyper, groups=case["groups"], nets=each("group"), refine=each("refine"), one_string=True)
+        model = families.ChannelGroupsModel(
+            **hyper, groups=case["groups"], nets=each("group"), refine=each("refine"), one_string=True
+        )
         return families.channel_groups, model
     if kind == "variable-rate":
-        outputs = case["nets"].get("pixel", case["nets"]["h_s"])[0]
         more = {"pixel": nets["pixel"], "channels": case["channels"]} if "pixel" in nets else {}
         gains = [float(array_of(gain)[0]) for gain in case["gains"]]
-        return families.variable_rate, families.VariableRateModel(**hyper, gains=gains, outputs=tuple(outputs), **more)
+        return families.variable_rate, families.VariableRateModel(**hyper, gains=gains, **more)
     assert kind == "mixture"
     return families.mixture, families.MixtureModel(**hyper, components=case["components"], support=case["support"])
 
@@ -94,9 +102,13 @@ def test_every_family_writes_the_packets_of_javascript_and_the_strings_of_compre
         assert found.flags.c_contiguous and np.array_equal(found, latent), name
 
         family, model = model_of(codec, case)
-        compact = family.encode(codec, model, y, header="compact", guard=1e-5 if case["family"] != "mixture" else None, **level)
+        compact = family.encode(
+            codec, model, y, header="compact", guard=1e-5 if case["family"] != "mixture" else None, **level
+        )
         family, model = model_of(codec, case)
-        assert np.array_equal(family.decode(codec, model, compact.packet, header="compact", shape=encoded.shape), latent), name
+        assert np.array_equal(
+            family.decode(codec, model, compact.packet, header="compact", shape=encoded.shape), latent
+        ), name
         if case["strings"]:
             strings = [bytes.fromhex(string) for string in case["strings"]]
             family, model = model_of(codec, case)
@@ -136,7 +148,7 @@ def test_outputs_in_every_form(codec, hyper):
         lambda z_hat: dict(zip(("means", "scales"), reversed(halves(z_hat)))),
         lambda z_hat: model.h_s(z_hat).astype(np.float64),
     ):
-        other = SimpleNamespace(prior=model.prior, h_s=h_s, h_a=None, table=None, scale_table=None)
+        other = SimpleNamespace(prior=model.prior, h_s=h_s, h_a=None)
         assert np.array_equal(mean_scale.decode(codec, other, expected.packet), expected.latent)
 
 

@@ -140,5 +140,7 @@ def test_a_module_of_another_release_is_refused(monkeypatch):
 
 
 def test_numpy_and_wasmtime_are_all_that_is_imported():
-    program = "import sys, latentwire, latentwire.families; print([m for m in ('torch', 'onnxruntime') if m in sys.modules])"
+    program = (
+        "import sys, latentwire, latentwire.families; print([m for m in ('torch', 'onnxruntime') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"

@@ -1,11 +1,11 @@
 """The entropy codec for neural latents: docs/python.md has examples, docs/format.md the bytes.
 
-    import latentwire
+import latentwire
 
-    codec = latentwire.create()
-    prior = codec.factorized(table)
-    packet = codec.encode(latent, prior)
-    latent = codec.decode(packet, prior)
+codec = latentwire.create()
+prior = codec.factorized(table)
+packet = codec.encode(latent, prior)
+latent = codec.decode(packet, prior)
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ _trusted: Set[str] = set()
 def create(build: Optional[str] = None) -> Codec:
     """Makes a codec with memory of its own. It belongs to the thread that calls this.
 
-    The first call of a process compiles the WebAssembly, which takes some 50 ms; the others take 1 ms. build: `simd` or `scalar`; default: SIMD,
-    and scalar where the processor computes SIMD wrongly. Raises BUILD_MISSING, BIG_ENDIAN, LIMIT_EXCEEDED; TypeError for another build.
+    The first call of a process compiles the WebAssembly, which takes some 50 ms; the others take 1 ms. build: `simd` or
+    `scalar`; default: SIMD, and scalar where the processor computes SIMD wrongly. Raises BUILD_MISSING, BIG_ENDIAN,
+    LIMIT_EXCEEDED; TypeError for another build.
     """
     if build is not None and build not in BUILDS:
         raise TypeError(f'build must be "simd" or "scalar", not {build!r}')

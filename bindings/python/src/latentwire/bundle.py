@@ -30,6 +30,8 @@ _MAX_DIRECTORY = 1 << 22
 _MAX_ENTRIES = 4096
 _MAX_DEPTH = 64
 _KINDS = ("factorized", "gaussian", "indexed")
+#: Of the byte of the taps in parameters of a context prior: rows are given.
+_HAS_GIVEN = 128
 #: Scales of an entry that has none of its own.
 _STOCK_ROWS = 64
 #: The largest scale of which rows can be computed: DISTRIBUTIONS of cdfs.py.
@@ -58,12 +60,15 @@ class BundleEntry:
     table: Optional[bytes] = field(default=None, repr=False)
     #: The scale of each row, float32; None for other kinds and for CompressAI's 64.
     scale_table: Optional[Floats] = field(default=None, repr=False, compare=False)
-    #: The parameters of a context prior over a factorized table, or None.
+    #: The parameters of a context prior for such a table, or None.
     context: Optional[bytes] = field(default=None, repr=False)
 
 
 class Bundle:
-    """Tables under their names. A table is loaded when it is first used, once per codec. A bundle may be pickled and shared by threads."""
+    """Tables under their names.
+
+    A table is loaded when it is first used, once per codec. A bundle may be pickled and shared by threads.
+    """
 
     #: Every table, in the order of the file.
     entries: Tuple[BundleEntry, ...]
@@ -71,7 +76,9 @@ class Bundle:
     meta: Mapping[str, Any]
 
     def __init__(self, data: Buffer) -> None:
-        """Raises NOT_A_BUNDLE, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED; LIMIT_EXCEEDED where its tables would take far more work than its size allows."""
+        """Raises NOT_A_BUNDLE, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED; LIMIT_EXCEEDED where its tables would take
+        far more work than its size allows.
+        """
         self._bytes = bytes_of(data, "data").tobytes()
         self.entries, self.meta = _parse(self._bytes)
         self._loaded: MutableMapping[Codec, Dict[str, Table]] = weakref.WeakKeyDictionary()
@@ -97,7 +104,10 @@ class Bundle:
         return entry
 
     def table(self, codec: Codec, name: str) -> Table:
-        """The table, loaded into `codec`. Raises ValueError for an unknown name; INVALID_TABLE, CORRUPTED where it is not what the bundle says."""
+        """The table, loaded into `codec`.
+
+        Raises ValueError for an unknown name; INVALID_TABLE, CORRUPTED where it is not what the bundle says.
+        """
         if not isinstance(codec, Codec):
             raise TypeError("codec must be what latentwire.create() gives, the first argument")
         tables = self._loaded.setdefault(codec, {})
@@ -121,11 +131,12 @@ class Bundle:
         step: Optional[float] = None,
         context: Optional[bool] = None,
     ) -> Prior:
-        """A prior of a factorized table, as `codec.factorized` makes it, or `codec.context` where the entry has a context.
+        """A prior of a factorized table, as `codec.factorized` makes it, or `codec.context` where the entry has a
+        context.
 
-        axis and step are the entry's unless given. context False: static rows, which are faster and take more bytes; True: the entry must have a
-        context. Raises ValueError for a name that is unknown or of another kind, and for a context that is missing; what `table`,
-        `codec.factorized` and `codec.context` raise.
+        axis and step are the entry's unless given. context False: static rows, which are faster and take more bytes;
+        True: the entry must have a context. Raises ValueError for a name that is unknown or of another kind, and for a
+        context that is missing; what `table`, `codec.factorized` and `codec.context` raise.
         """
         if context not in (None, True, False):
             raise TypeError(f"context must be True or False, not {context!r}")
@@ -135,33 +146,66 @@ class Bundle:
         step = entry.step if step is None else step
         if context and entry.context is None:
             raise ValueError(
-                f"context: {name!r} has none in this bundle; `latentwire tables fit --context` adds one, with --tables to a bundle"
+                f"context: {name!r} has none in this bundle; "
+                "`latentwire tables fit --context` adds one, with --tables to a bundle"
             )
         if context is not False and entry.context is not None:
             return codec.context(entry.context, table=table, axis=axis, step=step)
         return codec.factorized(table, axis=axis, step=step)
 
     def gaussian(
-        self, codec: Codec, name: str, scales: Any, *, means: Optional[Any] = None, step: Optional[float] = None
+        self,
+        codec: Codec,
+        name: str,
+        scales: Any,
+        *,
+        means: Optional[Any] = None,
+        step: Optional[float] = None,
+        axis: Optional[int] = None,
+        context: bool = True,
     ) -> Prior:
-        """A prior of a Gaussian table, as `codec.gaussian` makes it. scales: one per symbol, from the hyper decoder. Raises as `factorized`."""
+        """A prior of a Gaussian table, as `codec.gaussian` makes it, or `codec.context` over that where the entry has a
+        context.
+
+        scales: one per symbol, from the hyper decoder. axis: under a context, the dimension of the channels. context
+        False: static rows. Raises as `factorized`.
+        """
         entry = self._of_kind(name, "gaussian")
-        return codec.gaussian(
+        over = codec.gaussian(
             scales,
             means=means,
             step=entry.step if step is None else step,
             table=self.table(codec, name),
             scale_table=entry.scale_table,
         )
+        return _under(codec, entry, over, context, axis)
 
     def indexed(
-        self, codec: Codec, name: str, rows: Any, *, means: Optional[Any] = None, step: Optional[float] = None
+        self,
+        codec: Codec,
+        name: str,
+        rows: Any,
+        *,
+        means: Optional[Any] = None,
+        step: Optional[float] = None,
+        axis: Optional[int] = None,
+        context: Optional[bool] = None,
     ) -> Prior:
-        """A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind. Raises as `factorized`."""
+        """A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind.
+
+        Where the entry is indexed and has a context: `codec.context` over that. Options as of `gaussian`. Raises as
+        `factorized`.
+        """
         entry = self.entry(name)
-        return codec.indexed(
-            self.table(codec, name), rows, means=means, step=entry.step if step is None else step
-        )
+        over = codec.indexed(self.table(codec, name), rows, means=means, step=entry.step if step is None else step)
+        return _under(codec, entry, over, entry.kind == "indexed" if context is None else context, axis)
+
+
+def _under(codec: Codec, entry: BundleEntry, over: Prior, context: bool, axis: Optional[int]) -> Prior:
+    """A prior under the context of its entry, where it has one."""
+    if not context or entry.context is None:
+        return over
+    return codec.context(entry.context, over=over, axis=entry.axis if axis is None else axis)
 
 
 def read_bundle(data: Buffer) -> Bundle:
@@ -170,7 +214,10 @@ def read_bundle(data: Buffer) -> Bundle:
 
 
 def load_bundle(path: Union[str, "os.PathLike[str]"], *, max_bytes: int = 1 << 26) -> Bundle:
-    """Reads a bundle from a file. Raises as `Bundle`, LIMIT_EXCEEDED above `max_bytes`, and what the file system raises."""
+    """Reads a bundle from a file.
+
+    Raises as `Bundle`, LIMIT_EXCEEDED above `max_bytes`, and what the file system raises.
+    """
     with Path(path).open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
@@ -181,8 +228,9 @@ def load_bundle(path: Union[str, "os.PathLike[str]"], *, max_bytes: int = 1 << 2
 def write_bundle(entries: Sequence[Mapping[str, Any]], meta: Optional[Mapping[str, Any]] = None) -> bytes:
     """Writes tables into a bundle.
 
-    entries: dicts with name (1 to 255 characters, unique), kind (`factorized`, `gaussian`, `indexed`) and table (a Table or its binary form); optional
-    scale_table (of a gaussian table: a scale per row), context (of a factorized one: parameters), shape, axis, step, meta. Raises ValueError.
+    entries: dicts with name (1 to 255 characters, unique), kind (`factorized`, `gaussian`, `indexed`) and table (a
+    Table or its binary form); optional scale_table (of a gaussian table: a scale per row), context (of a factorized
+    one: parameters), shape, axis, step, meta. Raises ValueError.
     """
     known = {"name", "kind", "table", "scale_table", "context", "shape", "axis", "step", "meta"}
     plain: List[Dict[str, Any]] = []
@@ -331,14 +379,12 @@ def _entry(fields: Dict[str, Any], blobs: memoryview, budget: _Budget) -> Bundle
         _corrupted(f"{name} has no table")
     scale_table = _scales(scales, name, kind, count, table is None, budget)
     if context is not None:
-        if kind != "factorized":
-            _corrupted(f"{name} has a context, but is {kind}")
-        if context[:4] != b"LWC\x01" or _varint(context, 7) != count:
-            _corrupted(f"{name}: the context is none, or not for {count} channels")
+        if not _fits_context(context, kind, count):
+            _corrupted(f"{name}: the context is none, or not for a {kind} table of {count} rows")
         budget.charge(2 * len(context), 8 * len(context))
     if table is not None:
         budget.charge(len(table), len(table))
-        peeked = len(table) >= 14 and table[:4] == b"LWT\x01" and _varint(table, 5) == count
+        peeked = len(table) >= 14 and table[:4] == b"LWT\x01" and _varint(table, 5)[0] == count
         if not peeked or f"{struct.unpack('<Q', table[-8:])[0]:016x}" != fingerprint:
             _corrupted(f"{name}: the table is not the one that the directory describes")
     step = _or(fields.get("step"), 1)
@@ -402,9 +448,29 @@ def _scales(
     return values
 
 
-def _varint(data: bytes, at: int) -> int:
-    """A varint of at most 65,535; others are the codec's to refuse."""
+def _fits_context(parameters: bytes, kind: str, rows: int) -> bool:
+    """Whether parameters are for a table:
+
+    a factorized one has a row per channel, of others each symbol is given a row.
+    """
+    if len(parameters) < 24 or parameters[:4] != b"LWC\x01":
+        return False
+    channels, at = _varint(parameters, 7)
+    active, at = _varint(parameters, at)
+    # The numbers of the active channels, behind which given rows are counted.
+    for _ in range(active):
+        if at >= len(parameters):
+            break
+        _, at = _varint(parameters, at)
+    given = _varint(parameters, at)[0] if parameters[6] & _HAS_GIVEN else 0
+    return given == 0 and channels == rows if kind == "factorized" else given == rows
+
+
+def _varint(data: bytes, at: int) -> Tuple[int, int]:
+    """A varint of at most 65,535, and where it ends; others are the codec's to refuse."""
     a, b, c = (data[at : at + 3] + bytes(3))[:3]
     if a < 128:
-        return a
-    return a & 127 | b << 7 if b < 128 else a & 127 | (b & 127) << 7 | (c & 3) << 14
+        return a, at + 1
+    if b < 128:
+        return a & 127 | b << 7, at + 2
+    return a & 127 | (b & 127) << 7 | (c & 3) << 14, at + 3

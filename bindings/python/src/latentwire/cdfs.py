@@ -52,7 +52,8 @@ def _cdf_at(memory: Memory, pmf: int, n: int, precision: int = 16) -> npt.NDArra
     return memory.copy(cdf, n + 1, "uint32")
 
 
-#: Distributions with a row per scale, by number, and the largest scale at which every symbol still gets a frequency of 1.
+#: Distributions with a row per scale, by number, and the largest scale at which every symbol still gets a frequency of
+#: 1.
 DISTRIBUTIONS = {"gaussian": 5000, "laplace": 1500, "logistic": 1500}
 
 

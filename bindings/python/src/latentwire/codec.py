@@ -54,8 +54,8 @@ PriorOrLadder = Union[Prior, Sequence[Prior]]
 class Codec:
     """Codes latents. `latentwire.create()` makes one.
 
-    A codec belongs to the thread that made it. All methods are synchronous; a failed call leaves the codec usable. No result shares memory with
-    the codec.
+    A codec belongs to the thread that made it. All methods are synchronous; a failed call leaves the codec usable. No
+    result shares memory with the codec.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -83,7 +83,10 @@ class Codec:
     # ---- tables
 
     def table(self, source: TableSource) -> Table:
-        """Loads and validates a table: JSON form (a dict) or binary form. The same bytes are loaded once. Raises INVALID_TABLE."""
+        """Loads and validates a table:
+
+        JSON form (a dict) or binary form. The same bytes are loaded once. Raises INVALID_TABLE.
+        """
         self._memory.enter()
         return self._tables.load(source)
 
@@ -117,8 +120,8 @@ class Codec:
     ) -> Table:
         """The rows of CompressAI's EntropyBottleneck, with medians, from its parameters.
 
-        Per layer i: matrices C x filters[i + 1] x filters[i], biases C x filters[i + 1] x 1; per layer but the last factors, as biases;
-        quantiles C x 1 x 3. Raises ValueError where they contradict each other.
+        Per layer i: matrices C x filters[i + 1] x filters[i], biases C x filters[i + 1] x 1; per layer but the last
+        factors, as biases; quantiles C x 1 x 3. Raises ValueError where they contradict each other.
         """
         self._memory.enter()
         return self._tables.load(factorized_rows(self._memory, matrices, biases, factors, quantiles))
@@ -142,7 +145,8 @@ class Codec:
     def factorized(self, table: TableSource, *, axis: Optional[int] = None, step: float = 1.0) -> Prior:
         """A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit).
 
-        axis: the dimension that selects the row; default 1 (NCHW), 0 where the rank is 1. step: quantization step, a positive float32.
+        axis: the dimension that selects the row; default 1 (NCHW), 0 where the rank is 1. step: quantization step, a
+        positive float32.
         """
         self._memory.enter()
         return self._of_channels("factorized", table, axis, step, None)
@@ -158,21 +162,23 @@ class Codec:
     ) -> Prior:
         """A prior whose rows follow from symbols that are already decoded (docs/context.md).
 
-        parameters: as a bundle holds them. table: a row per channel, with axis and step as of `factorized`. over: instead of the table, a prior of
-        `gaussian` or `indexed`, for parameters that were fitted to such latents. Raises INVALID_CONTEXT, SHAPE_MISMATCH; TypeError where the
-        parameters are for the other of the two.
+        parameters: as a bundle holds them. table: a row per channel, with axis and step as of `factorized`. over:
+        instead of the table, a prior of `gaussian` or `indexed`, for parameters that were fitted to such latents.
+        Raises INVALID_CONTEXT, SHAPE_MISMATCH; TypeError where the parameters are for the other of the two.
         """
         self._memory.enter()
         network = load_network(self._memory, bytes_of(parameters, "parameters"))
         if network.given_rows == 0:
             if table is None or over is not None:
                 raise TypeError(
-                    "table is missing: codec.context(parameters, table=table), with the table of their fit and without over"
+                    "table is missing: codec.context(parameters, table=table), "
+                    "with the table of their fit and without over"
                 )
             return self._of_channels("context", table, axis, 1.0 if step is None else step, network)
         if not isinstance(over, Prior) or over.kind not in ("gaussian", "indexed"):
             raise TypeError(
-                "over is missing: these parameters are for codec.context(parameters, over=codec.gaussian(..)), or over indexed(..)"
+                "over is missing: these parameters are for codec.context(parameters, over=codec.gaussian(..)), "
+                "or over indexed(..)"
             )
         source = Prior.source_of(over, self._memory)
         if table is not None or step is not None:
@@ -224,8 +230,9 @@ class Codec:
     ) -> Prior:
         """A row per symbol, chosen by its scale: scale and mean-scale hyperpriors.
 
-        scales, means: float arrays of the latent's shape. A scale below the lowest of the table takes the lowest row. table: row j belongs to
-        the j-th scale of scale_table; default the stock 64-scale Gaussian table. Raises SHAPE_MISMATCH, TypeError, ValueError.
+        scales, means: float arrays of the latent's shape. A scale below the lowest of the table takes the lowest row.
+        table: row j belongs to the j-th scale of scale_table; default the stock 64-scale Gaussian table. Raises
+        SHAPE_MISMATCH, TypeError, ValueError.
         """
         self._memory.enter()
         own = None if scale_table is None else floats_of(scale_table, "scale_table")
@@ -265,9 +272,10 @@ class Codec:
     ) -> Prior:
         """A mixture of distributions per symbol; its row is made at run time (docs/format.md section 9).
 
-        scales, means, weights: floats, [K, C, H, W]. weights 0 .. 1 need not sum to 1; None: all are 1. components: K, 1 .. 16. kind:
-        `gaussian`, `laplace` or `logistic`. support: smallest and largest symbol without escape. shape: of the part, where it does not follow
-        from [K, C, H, W] or [1, K * C, H, W]. Raises SHAPE_MISMATCH, TypeError, ValueError.
+        scales, means, weights: floats, [K, C, H, W]. weights 0 .. 1 need not sum to 1; None: all are 1. components: K,
+        1 .. 16. kind: `gaussian`, `laplace` or `logistic`. support: smallest and largest symbol without escape. shape:
+        of the part, where it does not follow from [K, C, H, W] or [1, K * C, H, W]. Raises SHAPE_MISMATCH, TypeError,
+        ValueError.
         """
         self._memory.enter()
         stock = self._stock()
@@ -290,10 +298,11 @@ class Codec:
     ) -> bytes:
         """Codes a latent: floats are quantized first (docs/format.md section 6), integers are symbols already.
 
-        latent: 1 to 7 dimensions, any layout; the shape must be one the prior fits. prior: a prior, or with max_bytes a ladder of them, from fine
-        to coarse: the first whose packet fits is taken. stream: `native`, or `compressai`: byte for byte what CompressAI's coder writes. header:
-        `packet` stores shape, fingerprint and checksum; `compact` is one byte and a check; `none` has no check, and with stream="compressai" it is
-        CompressAI's string. lanes: None (chosen by size), 1, 8, 16 or 32.
+        latent: 1 to 7 dimensions, any layout; the shape must be one the prior fits. prior: a prior, or with max_bytes a
+        ladder of them, from fine to coarse: the first whose packet fits is taken. stream: `native`, or `compressai`:
+        byte for byte what CompressAI's coder writes. header: `packet` stores shape, fingerprint and checksum; `compact`
+        is one byte and a check; `none` has no check, and with stream="compressai" it is CompressAI's string. lanes:
+        None (chosen by size), 1, 8, 16 or 32.
 
         Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE, LIMIT_EXCEEDED; TypeError, ValueError for a wrong argument.
         """
@@ -346,9 +355,7 @@ class Codec:
             start, length = memory.words(writer, abi.WRITER_START, 2)
             return memory.view(start, length, "uint8").tobytes()
 
-    def _encode_within(
-        self, elements: Array, prior: PriorOrLadder, form: Form, header: str, max_bytes: float
-    ) -> bytes:
+    def _encode_within(self, elements: Array, prior: PriorOrLadder, form: Form, header: str, max_bytes: float) -> bytes:
         # Not "< 0": NaN would switch the limit off.
         if not max_bytes >= 0:
             raise ValueError(f"max_bytes must be a number of bytes, not {max_bytes}")
@@ -386,12 +393,14 @@ class Codec:
     ) -> Array:
         """Decodes what `encode` returned, with an equal prior, or an equal ladder: the packet says which of its priors.
 
-        dtype: float32 dequantizes; int32, int16 or int8 gives the symbols. shape: needed with header `compact` and `none`; for a packet the shape
-        you expect. out: takes the elements, an array of that dtype and shape in any layout; after an error it holds anything. max_elements: more are
-        refused before memory is taken. max_context_elements: the same of symbols under a context prior, which take a hundred times the work.
+        dtype: float32 dequantizes; int32, int16 or int8 gives the symbols. shape: needed with header `compact` and
+        `none`; for a packet the shape you expect. out: takes the elements, an array of that dtype and shape in any
+        layout; after an error it holds anything. max_elements: more are refused before memory is taken.
+        max_context_elements: the same of symbols under a context prior, which take a hundred times the work.
 
-        Returns an array in C order, or `out`. Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED, WRONG_PRIOR, SHAPE_MISMATCH,
-        LIMIT_EXCEEDED, and OUT_OF_RANGE where dtype cannot hold a symbol; TypeError, ValueError for a wrong argument.
+        Returns an array in C order, or `out`. Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED,
+        WRONG_PRIOR, SHAPE_MISMATCH, LIMIT_EXCEEDED, and OUT_OF_RANGE where dtype cannot hold a symbol; TypeError,
+        ValueError for a wrong argument.
         """
         self._memory.enter()
         name = dtype_name(dtype)
@@ -426,9 +435,7 @@ class Codec:
                 raise mismatch("the packet has several parts: codec.reader() reads it")
             shape = memory.words(reader, abi.READER_DIMS, memory.word(reader, abi.READER_RANK))
             if expected is not None and expected != shape:
-                raise mismatch(
-                    f"the packet has the shape {shape_text(shape)}, {shape_text(expected)} was expected"
-                )
+                raise mismatch(f"the packet has the shape {shape_text(shape)}, {shape_text(expected)} was expected")
         elif shape is None:
             raise TypeError("shape must be given: the packet does not hold it")
         n = check_shape(shape)
@@ -464,25 +471,28 @@ class Codec:
                 except CodecError as error:
                     if error.code != "WRONG_PRIOR":
                         raise
-        raise CodecError(
-            "WRONG_PRIOR", "the packet was coded under none of the ladder's priors, or does not say which"
-        )
+        raise CodecError("WRONG_PRIOR", "the packet was coded under none of the ladder's priors, or does not say which")
 
     def inspect(self, packet: Buffer) -> PacketInfo:
-        """Reads what a packet says about itself; no prior is needed. A wrong checksum is in the result, and is not raised.
+        """Reads what a packet says about itself; no prior is needed.
 
-        Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED if the header cannot be read, LIMIT_EXCEEDED for more than 65,536 shapes.
+        A wrong checksum is in the result, and is not raised.
+
+        Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED if the header cannot be read, LIMIT_EXCEEDED for
+        more than 65,536 shapes.
         """
         self._memory.enter()
         return inspect_packet(self._memory, bytes_of(packet, "packet"))
 
     def judge(self, data: Buffer, total_bytes: Optional[int] = None) -> Optional[str]:
-        """Judges a full packet, or the first bytes of one while the rest is on its way. It decodes nothing, and takes no memory.
+        """Judges a full packet, or the first bytes of one while the rest is on its way.
 
-        data: all bytes of the packet, or at least its first 64. total_bytes: bytes of the whole packet; default: data is all of it. Looked at are
-        the magic, the numbers in the first 64 bytes and, if all bytes are there, the checksum. Returns None if nothing is wrong, otherwise
-        NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED or CORRUPTED, the last one also for a packet without a checksum. Raises ValueError for fewer
-        than 64 bytes of more.
+        It decodes nothing, and takes no memory.
+
+        data: all bytes of the packet, or at least its first 64. total_bytes: bytes of the whole packet; default: data
+        is all of it. Looked at are the magic, the numbers in the first 64 bytes and, if all bytes are there, the
+        checksum. Returns None if nothing is wrong, otherwise NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED or CORRUPTED,
+        the last one also for a packet without a checksum. Raises ValueError for fewer than 64 bytes of more.
         """
         self._memory.enter()
         return judge_full(self._memory, bytes_of(data, "data"), total_bytes)
@@ -559,9 +569,10 @@ class Codec:
     ) -> PartWriter:
         """Begins a packet of several parts: hyperpriors, channel groups, autoregressive priors.
 
-        format: `packet`, or `strings`: one CompressAI string per part, without guard and checks. guard: how far the scales of writer and reader
-        may differ, a relative bound or a `Guard` (docs/determinism.md). index_checks: two bytes per part by which a reader finds that its rows are
-        not the writer's; default: with a guard. The others as of `encode`. Raises TypeError, ValueError.
+        format: `packet`, or `strings`: one CompressAI string per part, without guard and checks. guard: how far the
+        scales of writer and reader may differ, a relative bound or a `Guard` (docs/determinism.md). index_checks: two
+        bytes per part by which a reader finds that its rows are not the writer's; default: with a guard. The others as
+        of `encode`. Raises TypeError, ValueError.
         """
         self._memory.enter()
         settings = writer_settings(format, header, lanes, checksum, fingerprint, guard, index_checks)
@@ -578,7 +589,8 @@ class Codec:
     ) -> PartReader:
         """Opens a packet of any number of parts, or a list of CompressAI's strings.
 
-        Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED, LIMIT_EXCEEDED; TypeError, ValueError for a wrong argument.
+        Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED, LIMIT_EXCEEDED; TypeError, ValueError for a
+        wrong argument.
         """
         self._memory.enter()
         form = agreed(header, "native", checksum)

@@ -1,4 +1,7 @@
-"""CodecError, and the codes of the Wasm module as errors with messages: docs/errors.md has cause and remedy of each code."""
+"""CodecError, and the codes of the Wasm module as errors with messages:
+
+docs/errors.md has cause and remedy of each code.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ if TYPE_CHECKING:
 class CodecError(Exception):
     """Raised for data that cannot be coded or decoded.
 
-    ``code`` is stable, and the same as in JavaScript: ``NOT_A_PACKET``, ``UNSUPPORTED_VERSION``, ``TRUNCATED``, ``CORRUPTED``,
-    ``WRONG_PRIOR``, ``SHAPE_MISMATCH``, ``LIMIT_EXCEEDED``, ``NON_FINITE``, ``OUT_OF_RANGE``, ``INVALID_TABLE``, ``INVALID_CONTEXT``,
-    ``INVALID_PMF``, ``NOT_A_BUNDLE``, ``MODEL_MISMATCH``, ``MODEL``, ``BUILD_MISSING``, ``BIG_ENDIAN``. The message is for people. A
-    caller's mistake is a TypeError or ValueError that names the argument.
+    ``code`` is stable, and the same as in JavaScript: ``NOT_A_PACKET``, ``UNSUPPORTED_VERSION``, ``TRUNCATED``,
+    ``CORRUPTED``, ``WRONG_PRIOR``, ``SHAPE_MISMATCH``, ``LIMIT_EXCEEDED``, ``NON_FINITE``, ``OUT_OF_RANGE``,
+    ``INVALID_TABLE``, ``INVALID_CONTEXT``, ``INVALID_PMF``, ``NOT_A_BUNDLE``, ``MODEL_MISMATCH``, ``MODEL``,
+    ``BUILD_MISSING``, ``BIG_ENDIAN``. The message is for people. A caller's mistake is a TypeError or ValueError that
+    names the argument.
     """
 
     code: str
@@ -69,7 +73,9 @@ def raise_fault(memory: Memory, code: int, dtype: Optional[str] = None) -> NoRet
     value: float = struct.unpack(form, struct.pack("<I", count))[0]
     if code == abi.GUARD_TOO_WIDE:
         name, step = ("weight", 1 / 256) if field == abi.FIELD_WEIGHT else ("mean", 1 / 64)
-        raise ValueError(f"the guard is too wide for a mixture's {name} of {shown(value)}: at most {shown(step / 4)} off")
+        raise ValueError(
+            f"the guard is too wide for a mixture's {name} of {shown(value)}: at most {shown(step / 4)} off"
+        )
     raise CodecError(abi.CODES[code], _message(code, field, position, value, count, dtype))
 
 

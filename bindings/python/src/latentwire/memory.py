@@ -58,9 +58,7 @@ class Memory:
         self._place = place
         self.size = size
         self.u32 = memoryview(buffer).cast("B").cast("I")
-        self._views: Dict[str, Array] = {
-            name: np.frombuffer(cast(Any, buffer), dtype=name) for name in _SIZES
-        }
+        self._views: Dict[str, Array] = {name: np.frombuffer(cast(Any, buffer), dtype=name) for name in _SIZES}
 
     def enter(self) -> None:
         """Each call of the user begins here. Raises RuntimeError in another thread than the codec's."""
@@ -151,5 +149,3 @@ class Memory:
             return
         self._start(fresh)
         self.view(0, end, "uint8")[:] = blocks
-
-

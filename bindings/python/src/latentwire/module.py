@@ -47,7 +47,10 @@ class Instance:
     data: Callable[[], Tuple[int, int]]
 
     def __init__(self, module: Any, direct: bool = True) -> None:
-        """direct False takes wasmtime's public calls alone. Raises LIMIT_EXCEEDED, and TypeError for another release's module."""
+        """direct False takes wasmtime's public calls alone.
+
+        Raises LIMIT_EXCEEDED, and TypeError for another release's module.
+        """
         # Everything below points into it.
         self._store = wasmtime.Store(_engine)
         try:

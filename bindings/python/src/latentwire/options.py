@@ -55,9 +55,7 @@ def _check_bytes(header: str, checksum: Checksum) -> int:
     raise TypeError(f'checksum must be True, False or 4, or 2 with header="compact", not {checksum!r}')
 
 
-def written_form(
-    header: str, stream: str, checksum: Checksum, lanes: Optional[int], fingerprint: bool
-) -> Form:
+def written_form(header: str, stream: str, checksum: Checksum, lanes: Optional[int], fingerprint: bool) -> Form:
     """What `encode` and `writer` share. lanes None: chosen by size. Raises TypeError, ValueError."""
     if lanes is not None and lanes not in _LANES:
         raise ValueError(f"lanes must be None, 1, 8, 16 or 32, not {lanes!r}")

@@ -75,7 +75,9 @@ class Source(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether all elements must be in Wasm memory at once, because they do not follow one another or depend on each other."""
+        """Whether all elements must be in Wasm memory at once, because they do not follow one another or depend on each
+        other.
+        """
         return self.mixture is not None or self.network is not None
 
     def axis_of(self, shape: Sequence[int]) -> int:
@@ -171,8 +173,8 @@ def _run(source: Source, shape: Sequence[int], axis: int) -> int:
         raise mismatch(f"the prior's axis is {axis}, the shape {shape_text(shape)} has {len(shape)} dimensions")
     if shape[axis] != source.table_rows:
         raise mismatch(
-            f"dimension {axis} of the shape {shape_text(shape)} is {shape[axis]}, the table has {source.table_rows} rows; "
-            "the option axis names the dimension of the rows"
+            f"dimension {axis} of the shape {shape_text(shape)} is {shape[axis]}, "
+            f"the table has {source.table_rows} rows; the option axis names the dimension of the rows"
         )
     run = 1
     for size in shape[axis + 1 :]:
@@ -246,7 +248,8 @@ def load_network(memory: Memory, parameters: npt.NDArray[np.uint8]) -> Network:
             )
         raise CodecError(
             "INVALID_CONTEXT",
-            "these are no parameters of a context prior, or they are damaged: `latentwire tables fit --context` makes them",
+            "these are no parameters of a context prior, or they are damaged: "
+            "`latentwire tables fit --context` makes them",
         )
     channels = memory.word(address, abi.CONTEXT_CHANNELS)
     order = memory.words(memory.word(address, abi.CONTEXT_ORDER), 0, channels)
@@ -306,7 +309,10 @@ def mixture_source(
 
 
 def _mixture_shape(shape: Tuple[int, ...], components: int, n: int) -> Tuple[int, ...]:
-    """The shape of a part from that of its parameters: [C, H, W] from [K, C, H, W], and [1, C, H, W] from [1, K * C, H, W]."""
+    """The shape of a part from that of its parameters:
+
+    [C, H, W] from [K, C, H, W], and [1, C, H, W] from [1, K * C, H, W].
+    """
     if components == 1:
         return shape
     if len(shape) > 1 and shape[0] == components:
@@ -319,9 +325,7 @@ def _mixture_shape(shape: Tuple[int, ...], components: int, n: int) -> Tuple[int
 def check_parameters(name: str, found: Optional[Floats], sigmas: Floats) -> None:
     """Checks that the parameters of a prior have one shape, except for dimensions of 1."""
     if found is not None and not shapes_agree(found.shape, sigmas.shape):
-        raise mismatch(
-            f"the {name} have the shape {shape_text(found.shape)}, the scales {shape_text(sigmas.shape)}"
-        )
+        raise mismatch(f"the {name} have the shape {shape_text(found.shape)}, the scales {shape_text(sigmas.shape)}")
 
 
 def check_rows(rows: Any, limit: int) -> npt.NDArray[np.uint16]:

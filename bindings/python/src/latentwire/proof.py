@@ -1,4 +1,7 @@
-"""A build proves itself before it is used: a packet from an instruction that is computed wrongly would be lost without a word."""
+"""A build proves itself before it is used:
+
+a packet from an instruction that is computed wrongly would be lost without a word.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ RIGHT = 0x07F74BD5
 
 
 def results_of(codec: Codec) -> int:
-    """CRC-32 of packets and decoded values of a small latent: every lane count, rows by channel, by scale and by index, floats and symbols."""
+    """CRC-32 of packets and decoded values of a small latent:
+
+    every lane count, rows by channel, by scale and by index, floats and symbols.
+    """
     row = [0, 300, 900, 2000, 9000, 20000, 45000, 56000, 63000, 65000, 65536]
     table = codec.table({"offsets": [-3, -6], "cdfs": [row, row], "medians": [0.25, -0.5]})
     # Around 0: the rows have most of them and escape some.

@@ -124,7 +124,10 @@ def _escape_bytes(places: npt.NDArray[np.int64], maxima: npt.NDArray[np.int64]) 
 def _context_costs(
     memory: Memory, last: int, table: Rows, network: Network, shape: Tuple[int, ...], axis: int
 ) -> Tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """The same for a part under a context: a record of the active channels, and one of the others. In the latent's order."""
+    """The same for a part under a context:
+
+    a record of the active channels, and one of the others. In the latent's order.
+    """
     channels_last = len(shape) > 2 and axis == len(shape) - 1
     front = shape[: axis - 2] if channels_last else shape[:axis]
     items = int(np.prod(front, dtype=np.int64))

@@ -1,4 +1,6 @@
-"""Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were written."""
+"""Reads the parts of a packet (docs/format.md section 8), or CompressAI's strings, in the order in which they were
+written.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ Bytes = npt.NDArray[np.uint8]
 _COPIED_UNSEEN = 65536
 #: Bytes that say how long a packet may be (docs/format.md 2.6). A piece may have so many.
 _FRONT = 64
-#: Most shapes, and most static parts, that are listed. No model has so many, and the list would take sixty times the memory of the packet.
+#: Most shapes, and most static parts, that are listed. No model has so many, and the list would take sixty times the
+#: memory of the packet.
 _MAX_LISTED = 65536
 
 
@@ -37,10 +40,12 @@ def open_packet(
     kept: bool,
     count: Optional[int] = None,
 ) -> int:
-    """Copies a packet into Wasm memory and reads its header. Returns the reader's address, with `kept` until freeReader.
+    """Copies a packet into Wasm memory and reads its header.
 
-    form: FORM_* and the bytes of the check. limits: most elements, and most under a context. count: the number of symbols, if the caller knows it.
-    Raises what is wrong with the packet, and ValueError for limits.
+    Returns the reader's address, with `kept` until freeReader.
+
+    form: FORM_* and the bytes of the check. limits: most elements, and most under a context. count: the number of
+    symbols, if the caller knows it. Raises what is wrong with the packet, and ValueError for limits.
     """
     limit = check_limit("max_elements", limits[0])
     context_limit = check_limit("max_context_elements", limits[1])
@@ -64,7 +69,10 @@ def _judge(memory: Memory, packet: Bytes, form: int, limit: int, kept: bool, ins
 
 
 def _judge_pieces(memory: Memory, packet: Bytes, length: int, form: int, limit: int) -> int:
-    """Judges the bytes that are there of a packet of `length` bytes. AGAIN: nothing is wrong with them, and more follow."""
+    """Judges the bytes that are there of a packet of `length` bytes.
+
+    AGAIN: nothing is wrong with them, and more follow.
+    """
     at = memory.wasm.pieceAddress()
     code, begin = abi.AGAIN, 0
     while code == abi.AGAIN and begin < packet.size:
@@ -216,7 +224,10 @@ def read_elements(memory: Memory, reader: int, source: Source, flat: Array) -> N
 
 
 class PartReader:
-    """Reads the parts of a packet, in the order in which they were written. After an error it is closed; the codec stays usable."""
+    """Reads the parts of a packet, in the order in which they were written.
+
+    After an error it is closed; the codec stays usable.
+    """
 
     def __init__(
         self,
@@ -264,7 +275,10 @@ class PartReader:
 
     @property
     def remaining(self) -> Optional[int]:
-        """Symbols that are still to be read. None with strings and compact packets of one part, which do not hold it."""
+        """Symbols that are still to be read.
+
+        None with strings and compact packets of one part, which do not hold it.
+        """
         if self._closed:
             return 0
         if self._strings is not None or (self._form[0] != abi.FORM_FULL and not self._word(abi.READER_SEVERAL)):
@@ -322,9 +336,7 @@ class PartReader:
         for shape in (given, stored, source.shape):
             if shape is not None:
                 return shape
-        raise TypeError(
-            "shape must be given: strings and compact packets do not say the shape of a factorized part"
-        )
+        raise TypeError("shape must be given: strings and compact packets do not say the shape of a factorized part")
 
     def read(
         self,
@@ -336,9 +348,10 @@ class PartReader:
     ) -> Array:
         """The next part: float32, dequantized, or with an integer dtype its symbols.
 
-        out: takes the elements; an array of that dtype and shape, in any layout. shape: needed where neither prior nor packet holds it: factorized
-        parts of strings and of compact packets, priors made of flat arrays. Raises TRUNCATED, CORRUPTED, SHAPE_MISMATCH, MODEL_MISMATCH, NON_FINITE,
-        and OUT_OF_RANGE for a symbol that dtype cannot hold; TypeError, ValueError for a wrong argument.
+        out: takes the elements; an array of that dtype and shape, in any layout. shape: needed where neither prior nor
+        packet holds it: factorized parts of strings and of compact packets, priors made of flat arrays. Raises
+        TRUNCATED, CORRUPTED, SHAPE_MISMATCH, MODEL_MISMATCH, NON_FINITE, and OUT_OF_RANGE for a symbol that dtype
+        cannot hold; TypeError, ValueError for a wrong argument.
         """
         self._ready()
         memory = self._memory
@@ -430,7 +443,10 @@ class SequenceReader:
             self._memory.check(self._memory.wasm.beginPart(self._reader, self._step.part, 1))
 
     def next(self, scales: Any, means: Optional[Any] = None, out: Optional[Array] = None) -> Array:
-        """Decodes as many elements as there are scales: float32 of the scales' shape, or `out`. Raises as `PartReader.read`."""
+        """Decodes as many elements as there are scales:
+
+        float32 of the scales' shape, or `out`. Raises as `PartReader.read`.
+        """
         memory = self._memory
         memory.enter()
         if self._ended:

@@ -1,4 +1,8 @@
-"""Tables: JSON form -> binary form (docs/format.md section 5), and the tables that a codec has loaded. Wasm checks the binary form."""
+"""Tables:
+
+JSON form -> binary form (docs/format.md section 5), and the tables that a codec has loaded. Wasm checks the binary
+form.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from . import abi
 from .errors import CodecError
 from .latentwire_bundle import table_bytes
 from .memory import Memory
-from .tensor import Array, Buffer, Floats, bytes_of
+from .tensor import Buffer, Floats, bytes_of
 
 #: The 8 bytes of the fingerprint, at the end of the binary form.
 _FINGERPRINT = 8
@@ -84,9 +88,7 @@ class Table:
     def to_json(self) -> Dict[str, Any]:
         """The JSON form: `json.dumps` takes it, and `codec.table` here and in JavaScript."""
         rows = self.arrays()
-        cdfs = [
-            [*rows.cums[first : first + most + 1].tolist(), 65536] for first, most in zip(rows.first, rows.maxima)
-        ]
+        cdfs = [[*rows.cums[first : first + most + 1].tolist(), 65536] for first, most in zip(rows.first, rows.maxima)]
         json: Dict[str, Any] = {
             "format": "latentwire-tables",
             "version": 1,
@@ -98,7 +100,8 @@ class Table:
         return json
 
 
-#: What a codec accepts as a table: a loaded one, its JSON form (a dict with `offsets`, `cdfs` and perhaps `medians`), its binary form.
+#: What a codec accepts as a table: a loaded one, its JSON form (a dict with `offsets`, `cdfs` and perhaps `medians`),
+#: its binary form.
 TableSource = Union[Table, Mapping[str, Any], Buffer]
 
 
@@ -174,5 +177,3 @@ def _median(value: Any) -> float:
         raise ValueError(f"median {value!r} is not a finite float32")
     # JSON has no -0: its 0 would be another table's.
     return median + 0.0
-
-

@@ -55,7 +55,10 @@ def own_shape(shape: Any, name: str = "shape") -> Tuple[int, ...]:
 
 
 def shapes_agree(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether two shapes are equal except for dimensions of 1. A shape of a single dimension says only the number of elements."""
+    """Whether two shapes are equal except for dimensions of 1.
+
+    A shape of a single dimension says only the number of elements.
+    """
     x, y = ([size for size in shape if size != 1] for shape in (a, b))
     return len(x) < 2 or len(y) < 2 or x == y
 
@@ -76,8 +79,9 @@ def array_of(value: Any, name: str) -> Array:
 def elements_of(value: Any, name: str) -> Array:
     """A latent as the codec takes it: C order, native bytes, of a type of TYPES.
 
-    Floats of other sizes become float32; bool and unsigned integers become a signed type that holds them. Raises TypeError for other types,
-    OUT_OF_RANGE for an integer that int32 cannot hold, SHAPE_MISMATCH for 0 or more than 7 dimensions.
+    Floats of other sizes become float32; bool and unsigned integers become a signed type that holds them. Raises
+    TypeError for other types, OUT_OF_RANGE for an integer that int32 cannot hold, SHAPE_MISMATCH for 0 or more than 7
+    dimensions.
     """
     array = array_of(value, name)
     check_shape(array.shape)
@@ -128,7 +132,9 @@ def dtype_name(dtype: Any) -> str:
 
 
 def out_array(out: Optional[Array], dtype: str, shape: Sequence[int]) -> Tuple[Array, Array]:
-    """The array that takes the elements in C order, and the one that is returned: they differ where `out` has another layout.
+    """The array that takes the elements in C order, and the one that is returned:
+
+    they differ where `out` has another layout.
 
     Raises TypeError, ValueError for an array that cannot take them.
     """
@@ -156,9 +162,12 @@ def bytes_of(value: Any, name: str) -> npt.NDArray[np.uint8]:
 
 
 def checkerboard_half(tensor: Array, parity: int) -> Array:
-    """Half of the positions of the two last dimensions: those with (h + w) mod 2 = parity, row by row, as [.., H / 2, 2, W / 2].
+    """Half of the positions of the two last dimensions:
 
-    A view, which may be written. Raises ValueError where H or W is odd, or the tensor has fewer than 2 or more than 6 dimensions.
+    those with (h + w) mod 2 = parity, row by row, as [.., H / 2, 2, W / 2].
+
+    A view, which may be written. Raises ValueError where H or W is odd, or the tensor has fewer than 2 or more than 6
+    dimensions.
     """
     shape, strides = tensor.shape, tensor.strides
     if not 2 <= len(shape) <= 6 or shape[-1] % 2 or shape[-2] % 2:

@@ -20,9 +20,12 @@ SequenceSource = Callable[[Optional[TableSource], Optional[Any], float], Source]
 
 
 class Guard(NamedTuple):
-    """How far the parameters of two machines may differ: a difference is covered if it is at most relative * abs(value) + absolute.
+    """How far the parameters of two machines may differ:
 
-    For networks of onnxruntime or torch on CPUs take 1e-5 for both (docs/determinism.md). Both are at least 0 and below 1.
+    a difference is covered if it is at most relative * abs(value) + absolute.
+
+    For networks of onnxruntime or torch on CPUs take 1e-5 for both (docs/determinism.md). Both are at least 0 and below
+    1.
     """
 
     relative: float = 0.0
@@ -70,7 +73,10 @@ def _guard_of(guard: Union[float, Guard, None]) -> Optional[Guard]:
 
 
 def check_guard(guard: Guard, scales: Floats) -> None:
-    """Raises ValueError if neighbouring scales are too close for the guard: two machines could take different boundaries for the nearest one."""
+    """Raises ValueError if neighbouring scales are too close for the guard:
+
+    two machines could take different boundaries for the nearest one.
+    """
     relative, absolute = guard
     low, high = scales[:-2].astype(np.float64), scales[1:-1].astype(np.float64)
     # How far the reader's scale can be from a boundary that the writer's bound reaches: docs/determinism.md 2.
@@ -91,9 +97,7 @@ def fill_writer(memory: Memory, writer: int, form: Form) -> None:
     memory.set_word(writer, abi.WRITER_COMPRESSAI, int(form.compressai))
 
 
-def write_elements(
-    memory: Memory, writer: int, source: Source, flat: Array, target: Optional[Floats] = None
-) -> None:
+def write_elements(memory: Memory, writer: int, source: Source, flat: Array, target: Optional[Floats] = None) -> None:
     """Gives an open part its elements, in chunks. `target` takes what a reader will see."""
     wasm, part = memory.wasm, memory.part
     n = flat.size
@@ -175,8 +179,9 @@ class PartWriter:
     ) -> Optional[Array]:
         """Adds a part: floats are quantized, integers are symbols. The latent may have any layout.
 
-        Returns None, or with `dequantize` or `out` what the reader's `read` returns: float32 of the latent's shape. out: takes it; it may be the
-        latent itself. Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE, LIMIT_EXCEEDED; the writer stays as it was.
+        Returns None, or with `dequantize` or `out` what the reader's `read` returns: float32 of the latent's shape.
+        out: takes it; it may be the latent itself. Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE, LIMIT_EXCEEDED; the
+        writer stays as it was.
         """
         self._ready()
         memory = self._memory
@@ -298,9 +303,7 @@ class Step:
         self._held.free()
 
 
-def step_arrays(
-    scales: Any, means: Optional[Any], out: Optional[Array]
-) -> Tuple[Floats, Optional[Floats], Array]:
+def step_arrays(scales: Any, means: Optional[Any], out: Optional[Array]) -> Tuple[Floats, Optional[Floats], Array]:
     """Scales and means of a piece, flat, and the array that takes it. Raises TypeError, ValueError, SHAPE_MISMATCH."""
     sigmas = floats_of(scales, "scales")
     centres = None if means is None else floats_of(means, "means")
@@ -322,12 +325,13 @@ class SequenceWriter:
         self._ended = False
         memory.check(memory.wasm.openPart(writer, self._step.part, 4096))
 
-    def next(
-        self, values: Any, scales: Any, means: Optional[Any] = None, out: Optional[Array] = None
-    ) -> Array:
-        """Quantizes and keeps some elements, and returns what the reader will see: float32 of the scales' shape, or `out`.
+    def next(self, values: Any, scales: Any, means: Optional[Any] = None, out: Optional[Array] = None) -> Array:
+        """Quantizes and keeps some elements, and returns what the reader will see:
 
-        values, scales, means: floats, equally many. means: given with every piece or with none. Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE.
+        float32 of the scales' shape, or `out`.
+
+        values, scales, means: floats, equally many. means: given with every piece or with none. Raises SHAPE_MISMATCH,
+        NON_FINITE, OUT_OF_RANGE.
         """
         memory = self._memory
         memory.enter()

@@ -1,4 +1,6 @@
-"""Families of entropy models: each runs the networks of a model and codes a latent part by part. docs/families.md has the networks of each.
+"""Families of entropy models:
+
+each runs the networks of a model and codes a latent part by part. docs/families.md has the networks of each.
 
     from latentwire.families import HyperModel, mean_scale
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Sequence
 import numpy as np
 
 from ..tensor import Array, Floats, checkerboard_half, mismatch, shape_text
-from .network import BOTH, HyperModel, Net, Tensors, check_same_shape, gaussian, hyper, network
+from .network import BOTH, HyperModel, Net, Tensors, check_same_shape, gaussian, hyper, network, rows_of
 from .wire import Family, Piece, Wire
 
 
@@ -25,7 +25,9 @@ class CheckerboardModel(HyperModel):
 
 
 def _checkerboard(wire: Wire, model: CheckerboardModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Checkerboard context (He 2021): z factorized, then the anchors of y, then the rest under a prior from a network that sees the anchors.
+    """Checkerboard context (He 2021):
+
+    z factorized, then the anchors of y, then the rest under a prior from a network that sees the anchors.
 
     H and W of y are even.
     """
@@ -44,31 +46,39 @@ class ChannelGroupsModel(HyperModel):
     groups: Sequence[int] = ()
     #: Per group: psi and, except for the first, y_hat (the channels before) -> scales, means of the group.
     nets: Sequence[Net] = ()
-    #: Latent residual prediction (Minnen 2020; TCM, CCA), per group: support, y_group (the group as decoded) -> refined, which takes the place of
-    #: y_group. The group's net then gives three outputs: scales, means, support.
+    #: Latent residual prediction (Minnen 2020; TCM, CCA), per group: psi, y_hat (except for the first), y_group (the
+    #: group as decoded) and, if the group's net has a third output, support -> refined, which takes the place of
+    #: y_group.
     refine: Optional[Sequence[Net]] = None
     #: Whether CompressAI's strings are one for all groups, as in TCM and CCA. Packets are the same.
     one_string: bool = False
 
 
 def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Channel groups (Minnen 2020): z factorized, then y group by group, each under a prior made from the groups before."""
-    wanted = BOTH if model.refine is None else (*BOTH, "support")
+    """Channel groups (Minnen 2020):
+
+    z factorized, then y group by group, each under a prior made from the groups before.
+    """
+
+    refine = model.refine
     piece: Optional[Piece] = None
 
     def code(k: int, inputs: Tensors, group: Optional[Array]) -> Array:
         nonlocal piece
-        found = network(model.nets[k], f"nets[{k}]", wanted)(inputs)
-        support = found.pop("support", None)
-        if model.one_string and wire.strings:
-            # Begun here, because z comes before it.
-            piece = piece or wire.sequence(model.table, model.scale_table)
-            coded = _code_piece(piece, found, group)
-        else:
+        found = network(model.nets[k], f"nets[{k}]", BOTH, ["support"] if refine else [])(inputs)
+        # Begun here, because z comes before it.
+        if model.one_string and wire.strings and piece is None:
+            piece = wire.sequence(*rows_of(model))
+        if piece is None:
             coded = wire.code_conditional(gaussian(wire, model, found, group), group)
-        if model.refine is None or support is None:
+        else:
+            check_same_shape("the means", found["means"], found["scales"])
+            check_same_shape("the latent", group, found["scales"])
+            coded = piece(group, found["scales"], found["means"])
+        if not refine:
             return coded
-        refined = network(model.refine[k], f"refine[{k}]", ["refined"])({"support": support, "y_group": coded})["refined"]
+        support = {"support": found["support"]} if "support" in found else {}
+        refined = network(refine[k], f"refine[{k}]", ["refined"])({**inputs, "y_group": coded, **support})["refined"]
         check_same_shape("what refine gave", refined, coded)
         return refined
 
@@ -76,16 +86,6 @@ def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], 
 
 
 channel_groups: Family[ChannelGroupsModel] = Family(_channel_groups, 1)
-
-
-def _code_piece(piece: Piece, found: Tensors, group: Optional[Array]) -> Array:
-    """Codes a group of one image as the next piece of a sequence."""
-    scales, means = found["scales"], found["means"]
-    check_same_shape("the means", means, scales)
-    check_same_shape("the latent", group, scales)
-    flat = [None if one is None else np.ascontiguousarray(one).reshape(-1) for one in (group, scales, means)]
-    assert flat[1] is not None
-    return piece(flat[0], flat[1], flat[2]).reshape(scales.shape)
 
 
 @dataclass
@@ -117,9 +117,7 @@ def _elic(wire: Wire, model: ElicModel, y: Optional[Floats], _: Optional[int]) -
     def code(k: int, inputs: Tensors, part: Optional[Array]) -> Array:
         group = model.groups[k]
         label = f"groups[{k}]."
-        return _code_halves(
-            wire, model, part, group.anchor, group.nonanchor, model.anchors, inputs, "y_anchor", label
-        )
+        return _code_halves(wire, model, part, group.anchor, group.nonanchor, model.anchors, inputs, "y_anchor", label)
 
     return _code_groups(wire, model, y, [group.channels for group in model.groups], code)
 
@@ -134,7 +132,10 @@ def _code_groups(
     counts: Sequence[int],
     code: Callable[[int, Tensors, Optional[Array]], Array],
 ) -> Array:
-    """Codes y group by group. `code` gets the inputs of a group's networks and, at the encoder's end, its channels of y."""
+    """Codes y group by group.
+
+    `code` gets the inputs of a group's networks and, at the encoder's end, its channels of y.
+    """
     total = sum(counts)
     if y is not None and y.shape[1] != total:
         raise mismatch(f"the groups have {total} channels together, y {shape_text(y.shape)} has {y.shape[1]}")
@@ -193,8 +194,8 @@ def _code_halves(
 class AutoregressiveModel(HyperModel):
     """An autoregressive model; h_s gives psi."""
 
-    #: y_hat (1, C, k, k) and psi (1, P, 1, 1) -> scales, means (1, C, 1, 1). y_hat is the surrounding of the pixel: the positions before it in raster
-    #: order, and 0 elsewhere.
+    #: y_hat (1, C, k, k) and psi (1, P, 1, 1) -> scales, means (1, C, 1, 1). y_hat is the surrounding of the pixel: the
+    #: positions before it in raster order, and 0 elsewhere.
     pixel: Optional[Net] = None
     #: C of y.
     channels: int = 0
@@ -202,32 +203,39 @@ class AutoregressiveModel(HyperModel):
     kernel: int = 5
 
 
-#: Codes C values under the pixel network's outputs and returns what the decoder sees.
-PixelRule = Callable[[Piece, Optional[Array], Tensors], Array]
+class PixelRule:
+    """How the pixels of a model are coded: with its scales and means. A variable rate has another rule."""
 
+    #: Outputs of the network that it may have.
+    optional: Sequence[str] = ()
 
-def _plain_pixel(code: Piece, values: Optional[Array], found: Tensors) -> Array:
-    return code(values, found["scales"], found["means"])
+    def inputs(self) -> Tensors:
+        """Inputs of the pixel's network, besides y_hat and psi."""
+        return {}
+
+    def code(self, piece: Piece, values: Optional[Floats], found: Tensors) -> Floats:
+        """Codes the C values of a pixel with the outputs of the network, and gives what the decoder sees."""
+        return piece(values, found["scales"], found["means"])
 
 
 def _autoregressive(wire: Wire, model: AutoregressiveModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor): z factorized, then y pixel by pixel in raster order.
+    """Joint autoregressive and hierarchical prior (Minnen 2018, mbt2018; Cheng 2020's anchor):
 
-    There is one run of `pixel` before each, so each end makes N * H * W runs, one after the other. Both ends raise ValueError for an even kernel.
+    z factorized, then y pixel by pixel in raster order.
+
+    There is one run of `pixel` before each, so each end makes N * H * W runs, one after the other. Both ends raise
+    ValueError for an even kernel.
     """
-    return code_pixels(wire, model, hyper(wire, model, y, ["psi"])["psi"], y, {}, BOTH, _plain_pixel)
+    return code_pixels(wire, model, hyper(wire, model, y, ["psi"])["psi"], y, BOTH, PixelRule())
+
+
+autoregressive: Family[AutoregressiveModel] = Family(_autoregressive, 1)
 
 
 def code_pixels(
-    wire: Wire,
-    model: Any,
-    psi: Array,
-    y: Optional[Floats],
-    further: Tensors,
-    wanted: Sequence[str],
-    rule: PixelRule,
+    wire: Wire, model: Any, psi: Array, y: Optional[Floats], wanted: Sequence[str], rule: PixelRule
 ) -> Array:
-    """Codes y pixel by pixel, after z. further: inputs of `pixel` besides y_hat and psi."""
+    """Codes y pixel by pixel, after z."""
     c, k = model.channels, model.kernel
     if k % 2 != 1:
         raise ValueError(f"kernel must be odd, not {k}")
@@ -237,20 +245,14 @@ def code_pixels(
     # With a border of zeros, so that every surrounding is inside. What is not decoded yet is 0.
     reach = k // 2
     known = np.zeros((n, c, h + 2 * reach, w + 2 * reach), np.float32)
-    run = network(model.pixel, "pixel", wanted)
-    code = wire.sequence(model.table, model.scale_table)
-    for b in range(n):
-        for i in range(h):
-            for j in range(w):
-                inputs = {"y_hat": known[b : b + 1, :, i : i + k, j : j + k], "psi": psi[b : b + 1, :, i : i + 1, j : j + 1]}
-                found = run({**inputs, **further})
-                for name, tensor in found.items():
-                    if tensor.size != c:
-                        raise mismatch(f"pixel gave {name} {shape_text(tensor.shape)}, [1,{c},1,1] is wanted")
-                flat = {name: np.ascontiguousarray(tensor).reshape(-1) for name, tensor in found.items()}
-                values = None if y is None else y[b, :, i, j]
-                known[b, :, i + reach, j + reach] = rule(code, values, flat)
+    run = network(model.pixel, "pixel", wanted, rule.optional)
+    piece = wire.sequence(*rows_of(model))
+    for b, i, j in np.ndindex(n, h, w):
+        crop, point = known[b : b + 1, :, i : i + k, j : j + k], psi[b : b + 1, :, i : i + 1, j : j + 1]
+        found = run({"y_hat": crop, "psi": point, **rule.inputs()})
+        for name, tensor in found.items():
+            if tensor.size != c:
+                raise mismatch(f"pixel gave {name} {shape_text(tensor.shape)}, [1,{c},1,1] is wanted")
+        flat = {name: np.ascontiguousarray(tensor).reshape(-1) for name, tensor in found.items()}
+        known[b, :, i + reach, j + reach] = rule.code(piece, None if y is None else y[b, :, i, j], flat)
     return known[:, :, reach : reach + h, reach : reach + w].copy()
-
-
-autoregressive: Family[AutoregressiveModel] = Family(_autoregressive, 1)

@@ -11,7 +11,7 @@ from ..prior import Prior
 from ..tables import TableSource
 from ..tensor import Array, Floats, mismatch, shape_text
 from .network import BOTH, HyperModel, Net, gaussian, hyper, network
-from .wire import Family, Wire
+from .wire import Family, Wire, code_level
 
 
 @dataclass
@@ -23,7 +23,10 @@ class FactorizedModel:
 
 
 def _factorized(wire: Wire, model: FactorizedModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Factorized prior (Balle 2018, bmshj2018-factorized; FrankenSplit): y under a row per channel. `codec.encode` does it without parts."""
+    """Factorized prior (Balle 2018, bmshj2018-factorized; FrankenSplit):
+
+    y under a row per channel. `codec.encode` does it without parts.
+    """
     return wire.code_factorized(model.prior, y)
 
 
@@ -31,8 +34,13 @@ factorized: Family[FactorizedModel] = Family(_factorized, 0)
 
 
 def _scale(wire: Wire, model: HyperModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Scale hyperprior (Balle 2018, bmshj2018-hyperprior): z factorized, then y with the `scales` of h_s and no means."""
-    return wire.code_conditional(gaussian(wire, model, hyper(wire, model, y, ["scales"]), y), y)
+    """Scale hyperprior (Balle 2018, bmshj2018-hyperprior):
+
+    z factorized, then y with the `scales` of h_s and no means.
+    """
+    return wire.code_conditional(
+        gaussian(wire, model, hyper(wire, model, y, ["scales"]), y, getattr(model, "context", None)), y
+    )
 
 
 scale: Family[HyperModel] = Family(_scale, 1)
@@ -40,7 +48,9 @@ scale: Family[HyperModel] = Family(_scale, 1)
 
 def _mean_scale(wire: Wire, model: HyperModel, y: Optional[Floats], _: Optional[int]) -> Array:
     """Mean-scale hyperprior (Minnen 2018, mbt2018-mean): z factorized, then y with `scales` and `means` of h_s."""
-    return wire.code_conditional(gaussian(wire, model, hyper(wire, model, y, BOTH), y), y)
+    return wire.code_conditional(
+        gaussian(wire, model, hyper(wire, model, y, BOTH), y, getattr(model, "context", None)), y
+    )
 
 
 mean_scale: Family[HyperModel] = Family(_mean_scale, 1)
@@ -65,7 +75,10 @@ class RecursiveModel:
 
 
 def _recursive(wire: Wire, model: RecursiveModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Recursive mean-scale hyperprior (FrankenSplit): z2 factorized, then z1 with `scales` and `means` of h_s2, then y with those of h_s1."""
+    """Recursive mean-scale hyperprior (FrankenSplit):
+
+    z2 factorized, then z1 with `scales` and `means` of h_s2, then y with those of h_s1.
+    """
     z1 = None if y is None else network(model.h_a1, "h_a1", ["z1"])({"y": y})["z1"]
     z2 = None if z1 is None else network(model.h_a2, "h_a2", ["z2"])({"z1": z1})["z2"]
     z2_hat = wire.code_factorized(model.prior, z2)
@@ -91,9 +104,12 @@ class MixtureModel(HyperModel):
 
 
 def _mixture(wire: Wire, model: MixtureModel, y: Optional[Floats], _: Optional[int]) -> Array:
-    """Mixtures (Cheng 2020): z factorized, then y, rounded as it is. Each element has a mixture of its own, whose row is made at run time.
+    """Mixtures (Cheng 2020):
 
-    h_s gives `weights` (not with one component), `scales` and `means`, each (N, K * C, H, W) with component k of channel c at k * C + c.
+    z factorized, then y, rounded as it is. Each element has a mixture of its own, whose row is made at run time.
+
+    h_s gives `weights` (not with one component), `scales` and `means`, each (N, K * C, H, W) with component k of
+    channel c at k * C + c.
     """
     k = model.components
     found = hyper(wire, model, y, [*(["weights"] if k > 1 else []), *BOTH])
@@ -128,21 +144,21 @@ class GainModel(HyperModel):
     #: Per level: factors of the channels of y, before the quantizer, and those that undo them.
     gains: Sequence[Any] = ()
     inverse_gains: Sequence[Any] = ()
-    #: The same of z. With them h_a sees y itself, as in CompressAI's gain hyperprior. Without them h_a sees y times the gains, and z is coded as it is.
+    #: The same of z. With them h_a sees y itself, as in CompressAI's gain hyperprior. Without them h_a sees y times the
+    #: gains, and z is coded as it is.
     z_gains: Optional[Sequence[Any]] = None
     inverse_z_gains: Optional[Sequence[Any]] = None
 
 
 def _gain(wire: Wire, model: GainModel, y: Optional[Floats], level: Optional[int]) -> Array:
-    """Mean-scale hyperprior with gain units (Cui 2021), one model for many rates: y is multiplied by the gains of `level` and coded.
+    """Mean-scale hyperprior with gain units (Cui 2021), one model for many rates:
 
-    The result is multiplied by the inverse gains. In a packet the level is one more symbol in front. Both ends raise ValueError for a level that does
-    not exist, and where gains and channels differ in number.
+    y is multiplied by the gains of `level` and coded.
+
+    The result is multiplied by the inverse gains. In a packet the level is one more symbol in front. Both ends raise
+    ValueError for a level that does not exist, and where gains and channels differ in number.
     """
-    count = len(model.gains)
-    if (y is not None or wire.strings) and (level is None or not 0 <= level < count):
-        raise ValueError(f"level must be one of 0 .. {count - 1}, not {level}")
-    chosen = int(level or 0) if wire.strings else wire.code_number(count, level)
+    chosen = code_level(wire, len(model.gains), y is not None, level)
     scaled = None if y is None else _times(y, model.gains[chosen], "gains")
     z: Optional[Array] = None
     if y is not None and scaled is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from .wire import Wire
 
 #: A network: a module of torch, an InferenceSession of onnxruntime, or any callable of numpy arrays.
 #:
-#: A module or callable gets its inputs by position, in the order of docs/python.md. It returns its outputs in that order: a tuple, a dict by name, or
-#: one tensor. If two outputs are wanted and there is one tensor, its channels are split in halves, scales first, as in CompressAI. A session's inputs
-#: and outputs go by name. A module runs on its own device, without gradients.
+#: A module or callable gets its inputs by position, in the order of docs/python.md. It returns its outputs in that
+#: order: a tuple, a dict by name, or one tensor. If two outputs are wanted and there is one tensor, its channels are
+#: split in halves, scales first, as in CompressAI. A session's inputs and outputs go by name. A module runs on its own
+#: device, without gradients.
 Net = Any
 
 Tensors = Dict[str, Array]
@@ -39,6 +40,9 @@ class HyperModel:
     #: Rows and ascending scales, as of `codec.gaussian`. Default: CompressAI's 64.
     table: Optional[TableSource] = None
     scale_table: Optional[Any] = None
+    #: Parameters of a context prior over the scales of y, for the families scale and mean_scale (docs/context.md).
+    #: Strings do not use them.
+    context: Optional[bytes] = None
 
 
 def _fail(label: str, message: str) -> NoReturn:
@@ -46,7 +50,9 @@ def _fail(label: str, message: str) -> NoReturn:
 
 
 def on_torch(function: Callable[..., Any], device: Any = None) -> Callable[..., Any]:
-    """A network of a function of torch tensors, such as `lambda psi, y_hat: entropy_parameters(torch.cat((psi, y_hat), 1))`.
+    """A network of a function of torch tensors, such as `lambda psi, y_hat:
+
+    entropy_parameters(torch.cat((psi, y_hat), 1))`.
 
     device: where its inputs are put. It runs without gradients.
     """
@@ -59,20 +65,21 @@ def on_torch(function: Callable[..., Any], device: Any = None) -> Callable[..., 
     return run
 
 
-def network(net: Net, label: str, wanted: Sequence[str]) -> Callable[[Tensors], Tensors]:
-    """A function that computes the outputs `wanted`, as float32 arrays. label: what messages call the network.
+def network(net: Net, label: str, wanted: Sequence[str], optional: Sequence[str] = ()) -> Callable[[Tensors], Tensors]:
+    """A function that computes the outputs `wanted`, and those of `optional` that the network has, as float32 arrays.
 
-    Raises MODEL if `net` is no network or lacks an output.
+    label: what messages call the network. Raises MODEL if `net` is no network or lacks an output.
     """
     if hasattr(net, "get_inputs") and hasattr(net, "run"):
-        return _of_session(net, label, wanted)
+        given = [output.name for output in net.get_outputs()]
+        return _of_session(net, label, [*wanted, *(name for name in optional if name in given)])
     if not callable(net):
         _fail(label, "it is neither a module, a session nor a callable")
     call = net
     if hasattr(net, "forward") and hasattr(net, "parameters"):
         first = next(iter(net.parameters()), None)
         call = on_torch(net, None if first is None else first.device)
-    return lambda inputs: _named(call(*inputs.values()), label, wanted)
+    return lambda inputs: _named(call(*inputs.values()), label, wanted, optional)
 
 
 def _of_session(session: Any, label: str, wanted: Sequence[str]) -> Callable[[Tensors], Tensors]:
@@ -98,9 +105,13 @@ def _of_session(session: Any, label: str, wanted: Sequence[str]) -> Callable[[Te
     return run
 
 
-def _named(found: Any, label: str, wanted: Sequence[str]) -> Tensors:
+def _named(found: Any, label: str, wanted: Sequence[str], optional: Sequence[str] = ()) -> Tensors:
     """The outputs by name."""
     listed: List[Any]
+    if isinstance(found, dict):
+        wanted = [*wanted, *(name for name in optional if name in found)]
+    elif isinstance(found, (tuple, list)):
+        wanted = [*wanted, *optional][: max(len(found), len(wanted))]
     if isinstance(found, dict):
         missing = [name for name in wanted if name not in found]
         if missing:
@@ -142,18 +153,28 @@ def hyper(wire: Wire, model: HyperModel, y: Optional[Array], wanted: Sequence[st
     return network(model.h_s, "h_s", wanted)({"z_hat": wire.code_factorized(model.prior, z)})
 
 
-def gaussian(wire: Wire, model: Any, found: Tensors, latent: Optional[Array]) -> Prior:
-    """A prior from the scales and means of a network. `latent` is known at the encoder's end only."""
+def gaussian(wire: Wire, model: Any, found: Tensors, latent: Optional[Array], context: Optional[bytes] = None) -> Prior:
+    """A prior from the scales and means of a network, perhaps under a context.
+
+    `latent` is known at the encoder's end only.
+    """
     scales, means = found["scales"], found.get("means")
     check_same_shape("the latent", latent, scales)
     check_same_shape("the means", means, scales)
-    return wire.codec.gaussian(scales, means=means, table=model.table, scale_table=model.scale_table)
+    table, scale_table = rows_of(model)
+    over = wire.codec.gaussian(scales, means=means, table=table, scale_table=scale_table)
+    return over if context is None else wire.codec.context(context, over=over)
+
+
+def rows_of(model: Any) -> Tuple[Optional[TableSource], Optional[Any]]:
+    """Table and scales of a model. An object of the user's may leave them out."""
+    return getattr(model, "table", None), getattr(model, "scale_table", None)
 
 
 def check_same_shape(what: str, tensor: Optional[Array], scales: Array) -> None:
     """Checks shapes, because the codec only counts elements: it would not find a network that exchanges H and W."""
     if tensor is not None and tensor.shape != scales.shape:
         raise mismatch(
-            f"the scales are for {shape_text(scales.shape)}, {what} {shape_text(tensor.shape)}. Where height or width differ, "
-            "pad the image to a multiple of the networks' strides"
+            f"the scales are for {shape_text(scales.shape)}, {what} {shape_text(tensor.shape)}. "
+            "Where height or width differ, pad the image to a multiple of the networks' strides"
         )

@@ -3,82 +3,97 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Sequence, Union, cast
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 
 from ..prior import Prior
+from ..tables import TableSource
 from ..tensor import Array, Floats
-from .context import code_pixels
-from .network import HyperModel, Net, Tensors, check_same_shape, gaussian, network
-from .wire import Family, Piece, Wire
+from .context import PixelRule, code_pixels
+from .network import Net, Tensors, check_same_shape, gaussian, network
+from .wire import Family, Piece, Wire, code_level
+
+_OPTIONAL = ("means", "offsets")
 
 
 @dataclass
-class VariableRateModel(HyperModel):
-    """A variable-rate model. `prior` is one for all levels, or a list with one for each.
+class VariableRateModel:
+    """A variable-rate model. The encoder needs h_a."""
 
-    h_s gets z_hat and gain, an array of one number, and gives `outputs`; with `pixel` it gets z_hat and gives psi.
-    """
-
-    #: Per level the gain: 1 over the quantization step. Any positive numbers.
-    gains: Sequence[float] = ()
-    #: What h_s, or pixel, gives: scales, already times the gain; means, which are not; offsets of the reconstructions. The last two may be left out.
-    outputs: Sequence[str] = ("scales", "means", "offsets")
-    #: y_hat, psi, gain -> `outputs`, for models that go pixel by pixel.
+    #: Of z: one for all levels, or a list with one for each.
+    prior: Union[Prior, Sequence[Prior]]
+    #: Per level the gain: 1 over the quantization step. Any positive numbers; the levels need not be those of training.
+    gains: Sequence[float]
+    #: z_hat, gain -> scales, already times the gain; means, which are not, if it has them; offsets, if it has them: how
+    #: much the reconstruction of each element moves away from the middle of its step. A callable without means and with
+    #: offsets gives a dict. With `pixel`: z_hat -> psi.
+    h_s: Net
+    #: y -> z.
+    h_a: Optional[Net] = None
+    #: For models that go pixel by pixel: y_hat, psi, gain -> as h_s otherwise; C of y; the odd size of y_hat.
     pixel: Optional[Net] = None
-    #: C of y, and k, odd: with pixel.
     channels: int = 0
     kernel: int = 5
+    table: Optional[TableSource] = None
+    scale_table: Optional[Any] = None
 
 
 def _variable_rate(wire: Wire, model: VariableRateModel, y: Optional[Floats], level: Optional[int]) -> Array:
-    """Variable rate by gain and offset (Kamisli 2024; CompressAI's -vbr models): (y - mean) * gain is rounded and coded with scales * gain.
+    """Variable rate by gain and offset (Kamisli 2024; CompressAI's -vbr models):
 
-    A reconstruction that is not 0 moves by an offset, which a network computes of scale and gain. Both ends raise ValueError for a level that does
-    not exist.
+    (y - mean) * gain is rounded and coded with scales * gain.
+
+    A reconstruction that is not 0 moves by an offset, which a network computes of scale and gain. Both ends raise
+    ValueError for a level that does not exist.
     """
-    count = len(model.gains)
-    if (y is not None or wire.strings) and (level is None or not 0 <= level < count):
-        raise ValueError(f"level must be one of 0 .. {count - 1}, not {level}")
-    chosen = int(level or 0) if wire.strings else wire.code_number(count, level)
+    chosen = code_level(wire, len(model.gains), y is not None, level)
     gain = np.array([model.gains[chosen]], np.float32)
-    prior = cast(Union[Prior, Sequence[Prior]], model.prior)
-    if isinstance(prior, (list, tuple)):
-        if len(prior) != count:
-            raise ValueError(f"prior has {len(prior)} levels, gains {count}")
-        prior = prior[chosen]
     z = None if y is None else network(model.h_a, "h_a", ["z"])({"y": y})["z"]
-    z_hat = wire.code_factorized(cast(Prior, prior), z)
+    if not isinstance(model.prior, Prior) and len(model.prior) != len(model.gains):
+        raise ValueError(f"prior has {len(model.prior)} levels, gains {len(model.gains)}")
+    z_hat = wire.code_factorized(model.prior if isinstance(model.prior, Prior) else model.prior[chosen], z)
     if model.pixel is not None:
         psi = network(model.h_s, "h_s", ["psi"])({"z_hat": z_hat})["psi"]
-
-        def rule(code: Piece, values: Optional[Array], found: Tensors) -> Array:
-            steps = None if values is None else _to_steps(values, found, gain)
-            return _from_steps(code(steps, found["scales"], None), found, gain)
-
-        return code_pixels(wire, model, psi, y, {"gain": gain}, model.outputs, rule)
-    found = network(model.h_s, "h_s", model.outputs)({"z_hat": z_hat, "gain": gain})
+        return code_pixels(wire, model, psi, y, ["scales"], _GainedPixels(gain))
+    found = network(model.h_s, "h_s", ["scales"], _OPTIONAL)({"z_hat": z_hat, "gain": gain})
     for name, tensor in found.items():
         check_same_shape(name, tensor, found["scales"])
     check_same_shape("the latent", y, found["scales"])
     steps = None if y is None else _to_steps(y, found, gain)
-    return _from_steps(wire.code_conditional(gaussian(wire, model, {"scales": found["scales"]}, steps), steps), found, gain)
+    latent = wire.code_conditional(gaussian(wire, model, {"scales": found["scales"]}, steps), steps)
+    return _from_steps(latent, found, gain)
 
 
 variable_rate: Family[VariableRateModel] = Family(_variable_rate, 1, has_level=True)
 
 
-def _to_steps(y: Array, found: Tensors, gain: Array) -> Array:
+class _GainedPixels(PixelRule):
+    optional = _OPTIONAL
+
+    def __init__(self, gain: Floats) -> None:
+        self._gain = gain
+
+    def inputs(self) -> Tensors:
+        return {"gain": self._gain}
+
+    def code(self, piece: Piece, values: Optional[Floats], found: Tensors) -> Floats:
+        steps = None if values is None else _to_steps(values, found, self._gain)
+        return _from_steps(piece(steps, found["scales"], None), found, self._gain)
+
+
+def _to_steps(y: Floats, found: Tensors, gain: Floats) -> Floats:
     """(y - mean) in steps of 1 / gain, in CompressAI's order of float32 operations."""
-    scaled = y.astype(np.float32, copy=False) * gain
-    return scaled - found["means"] * gain if "means" in found else scaled
+    if "means" not in found:
+        return y * gain
+    means: Floats = found["means"] * gain
+    return y * gain - means
 
 
-def _from_steps(symbols: Array, found: Tensors, gain: Array) -> Array:
+def _from_steps(symbols: Floats, found: Tensors, gain: Floats) -> Floats:
     """From symbols to values: away from 0 by the offset, back by the gain, plus the mean."""
-    size = np.abs(symbols)
+    sizes = np.abs(symbols)
     if "offsets" in found:
-        size = np.where(symbols == 0, size, size + found["offsets"])
-    value = np.sign(symbols) * size * (np.float32(1) / gain)
-    return value + found["means"] if "means" in found else value
+        sizes = np.where(symbols != 0, sizes + found["offsets"], sizes)
+    values: Floats = np.where(symbols < 0, -sizes, sizes) * (np.float32(1) / gain)
+    return values + found["means"] if "means" in found else values

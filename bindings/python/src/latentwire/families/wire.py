@@ -1,7 +1,7 @@
 """What all families share.
 
-A recipe is one function for both ends, which codes part after part: the encoder writes a part, the decoder reads it, and both get what the
-decoder sees. So the ends cannot disagree about an order.
+A recipe is one function for both ends, which codes part after part: the encoder writes a part, the decoder reads it,
+and both get what the decoder sees. So the ends cannot disagree about an order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..tensor import Array, Buffer, Floats, floats_of, mismatch, own_shape, shap
 from ..writer import Guard, PartWriter
 
 M = TypeVar("M")
-#: Codes one piece: values (not read at the decoder's end), scales, means or None for zeros in all pieces -> what the decoder sees.
+#: Codes one piece: values (not read at the decoder's end), scales, means -> what the decoder sees.
 Piece = Callable[[Optional[Floats], Floats, Optional[Floats]], Floats]
 
 
@@ -145,9 +145,11 @@ class Family(Generic[M]):
     ) -> Encoded:
         """Encodes a latent.
 
-        y: (N, C, H, W), floats, an array or a tensor of torch. format: `packet`, or `strings` in the order of CompressAI's `compress()`, y first, z
-        last; one image only, without guard. level: of `gain` and `variable_rate`. The others as of `codec.writer`. Raises MODEL where a network lacks an input or
-        output, SHAPE_MISMATCH where shapes do not fit together, and what `PartWriter.write` raises; TypeError, ValueError for a wrong argument.
+        y: (N, C, H, W), floats, an array or a tensor of torch. format: `packet`, or `strings` in the order of
+        CompressAI's `compress()`, y first, z last; one image only, without guard. level: of `gain` and `variable_rate`
+        alone. The others as of `codec.writer`. Raises MODEL where a network lacks an input or output, SHAPE_MISMATCH
+        where shapes do not fit together, and what `PartWriter.write` raises; TypeError, ValueError for a wrong
+        argument.
         """
         self._check_level(level)
         latent = floats_of(y, "y")
@@ -188,9 +190,10 @@ class Family(Generic[M]):
     ) -> Floats:
         """Decodes what `encode` returned: the encoder's `latent`, bit for bit.
 
-        packet: the packet, or the list of strings. shape: needed with strings and compact packets, which do not hold it: (height, width) of the
-        factorized part, z or, if there is none, y; for a batch (N, height, width). level: of these two with strings. The others as of `codec.reader`.
-        Raises as `encode`, and what `PartReader.read` and `PartReader.finish` raise.
+        packet: the packet, or the list of strings. shape: needed with strings and compact packets, which do not hold
+        it: (height, width) of the factorized part, z or, if there is none, y; for a batch (N, height, width). level: of
+        `gain` and `variable_rate` with strings. The others as of `codec.reader`. Raises as `encode`, and what
+        `PartReader.read` and `PartReader.finish` raise.
         """
         self._check_level(level)
         hyper = self._hyper_latents
@@ -223,6 +226,16 @@ class Family(Generic[M]):
     def _check_level(self, level: Optional[int]) -> None:
         if level is not None and not self._has_level:
             raise TypeError("level is an option of the families gain and variable_rate")
+
+
+def code_level(wire: Wire, count: int, encodes: bool, given: Optional[int]) -> int:
+    """The level of a model with many rates, at both ends:
+
+    the first symbol of a packet; with strings the option. Raises ValueError.
+    """
+    if (encodes or wire.strings) and (not isinstance(given, (int, np.integer)) or not 0 <= given < count):
+        raise ValueError(f"level must be one of 0 .. {count - 1}, not {given!r}")
+    return int(given or 0) if wire.strings else wire.code_number(count, given)
 
 
 def _uniform(codec: Codec, limit: int) -> Prior:
