@@ -2,18 +2,7 @@
 import { basename } from "node:path";
 import { type Codec, create } from "latentwire";
 import { type BundleInput, writeBundle } from "latentwire/bundle";
-import {
-  type Command,
-  choice,
-  EXIT,
-  flag,
-  list,
-  positive,
-  text,
-  UsageError,
-  type Values,
-  whole,
-} from "./cli-arguments.js";
+import { type Command, EXIT, flag, list, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
 import {
   addContext,
   contextHelp,
@@ -28,9 +17,9 @@ import {
 import { checkOutput, print, printReport, progress, remark, table, writeOutput } from "./cli-files.js";
 import { findFiles, NPY, readSamples } from "./cli-samples.js";
 import { encodeImages } from "./encoder-run.js";
-import { type Fit, fit } from "./fit.js";
+import { type Fit, fit, LEAST_KEPT } from "./fit.js";
 import { type SampleSet, sampleSet } from "./fit-samples.js";
-import { IMAGE_NAMES, RANGES } from "./images.js";
+import { IMAGE_NAMES, rangeOf } from "./images.js";
 
 export const fitCommand: Command = {
   name: "tables fit",
@@ -45,7 +34,8 @@ export const fitCommand: Command = {
   --name NAME       name of the table; default latent
   --encoder FILE    ONNX encoder to run over images, with onnxruntime-node and sharp of your project
   --size HxW        of its input; default: what it declares
-  --normalize KIND  what it takes: 0..1 (default), 0..255, or imagenet
+  --normalize KIND  what it takes: 0..1, 0..255, -1..1, imagenet, or MEAN,STD of pixels; default: what its graph says, else 0..1.
+                    What was taken is said
   --latent NAME     its output that is the latent; default: the first
 ${contextHelp}
   --json            for machines
@@ -111,6 +101,8 @@ A context prior is trained on four fifths of the samples. Of the others half cho
     else if (output !== "-") await print(...told, `${bytes.length} bytes in ${output}`);
     if (made && made.result.held === undefined)
       remark("one sample is too few to hold one out: nothing is known of others");
+    if (made && made.result.kept < LEAST_KEPT)
+      remark(`step ${made.result.step} leaves nothing of the latents but their medians: take a finer one`);
     if (added) contextRemarks(added.fit);
     return EXIT.ok;
   },
@@ -146,7 +138,7 @@ async function readLatents(values: Values, paths: string[]) {
     const files = findFiles(paths, NPY);
     return readSamples(files, progress("reading", files.length));
   }
-  const normalize = choice(values, "normalize", ["0..1", "0..255", "imagenet"]) ?? "0..1";
+  const normalize = text(values, "normalize");
   if (paths.includes("-")) throw new UsageError("images come from files and folders, not from standard input");
   const size = list(values, "size");
   if (size !== undefined && (size.length !== 2 || size.includes(0)))
@@ -157,7 +149,8 @@ async function readLatents(values: Values, paths: string[]) {
     encoder,
     images,
     {
-      ...RANGES[normalize],
+      ...(normalize !== undefined && { normalization: rangeOf(normalize) }),
+      say: remark,
       ...(size !== undefined && { size: [size[0]!, size[1]!] }),
       ...(output !== undefined && { output }),
     },

@@ -18,14 +18,14 @@ import {
 import { print, printJson, progress, readInput, remark, writeOutput } from "./cli-files.js";
 import { findFiles } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
-import { IMAGE_NAMES, type Normalization, RANGES, type Range } from "./images.js";
+import { IMAGE_NAMES, type Normalization, RANGES, rangeOf } from "./images.js";
 import { readLabels } from "./labels.js";
 import { loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp } from "./packages.js";
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
 import { metricOf } from "./split/agreement.js";
 import type { Cut } from "./split/graph.js";
 import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } from "./split/network.js";
-import { rangeByTrying, rangeOfGraph } from "./split/normalize.js";
+import { GUESS, rangeByTrying, rangeOfGraph } from "./split/normalize.js";
 import { loadProtobuf } from "./split/onnx-file.js";
 import { studyPage } from "./split/page.js";
 import { checkFolder, imageFacts, ownVersion, writeHalves, writeProject } from "./split/project.js";
@@ -64,7 +64,7 @@ export const splitCommand: Command = {
   --json            for machines
 
 Without samples it lists the tensors that cut the graph, with the work before them. With samples it measures bytes and agreement with the uncut
-model: three of ten samples fit, three choose, four are reported on. Needs protobufjs, onnxruntime-node and sharp of your project.
+model: two of ten samples fit, four choose, four are reported on. Needs protobufjs, onnxruntime-node and sharp of your project.
 
   latentwire split model.onnx
   latentwire split model.onnx --images photos/ --context --max-work 0.4 -o split`,
@@ -248,12 +248,9 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
     image: imageFacts(input, typeOf(input.value), [height, width], range),
   });
   const chosen = text(values, "normalize");
-  if (chosen !== undefined) return ready(rangeOption(chosen), undefined);
-  const { range, reason } = (await rangeOfGraph(runtime, opened, input.value)) ??
-    (await tried(runtime, opened, samplesOf)) ?? {
-      range: "0..1",
-      reason: "this is a guess, its graph does not say. Say what it takes",
-    };
+  if (chosen !== undefined) return ready(rangeOf(chosen), undefined);
+  const { range, reason } =
+    (await rangeOfGraph(runtime, opened, input.value)) ?? (await tried(runtime, opened, samplesOf)) ?? GUESS;
   return ready(RANGES[range], `--normalize ${range}: ${reason}`);
 }
 
@@ -283,20 +280,6 @@ function sizeOption(values: Values): [number, number] | undefined {
   const [, height, width] = /^([1-9]\d{0,4})[x,]([1-9]\d{0,4})$/.exec(given) ?? [];
   if (height === undefined) throw new UsageError("--size must be a height and a width, such as 224x224");
   return [Number(height), Number(width)];
-}
-
-/** A range by name, or `MEAN,STD` of pixels: of 0 to 255, or of 0 to 1 where both are at most 1. */
-function rangeOption(given: string): Normalization {
-  if (Object.hasOwn(RANGES, given)) return RANGES[given as Range];
-  const numbers = given.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
-  const isUsable = numbers.every(Number.isFinite) && (numbers.length === 2 || numbers.length === 6);
-  const half = numbers.length / 2;
-  const std = numbers.slice(half);
-  if (!isUsable || std.some((value) => value <= 0))
-    throw new UsageError(`--normalize must be ${Object.keys(RANGES).join(", ")}, or MEAN,STD, not ${given}`);
-  const unit = numbers.every((value) => value <= 1) ? 1 : 255;
-  const three = (list: readonly number[]) => [0, 1, 2].map((c) => list[c % list.length]! / unit);
-  return { mean: three(numbers.slice(0, half)), std: three(std) };
 }
 
 /** A line of progress for each stage, with the time that it still takes. */

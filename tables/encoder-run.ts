@@ -2,13 +2,21 @@
  * Latents of images: an encoder's ONNX file run by the user's own onnxruntime-node, its images read by the user's own
  * sharp.
  */
-import type { LatentData } from "latentwire";
-import { type Normalization, normalized, readImage } from "./images.js";
+import { readFileSync } from "node:fs";
+import { CodecError, type LatentData } from "latentwire";
+import { type Normalization, normalized, RANGES, readImage } from "./images.js";
 import { inMemory, type ReadLatent } from "./layout.js";
-import { loadRuntime, loadSharp, refusedAs, type Session } from "./packages.js";
+import { loadRuntime, loadSharp, MissingPackage, refusedAs, type Session } from "./packages.js";
+import { openModel } from "./split/network.js";
+import { type Found, GUESS, rangeOfGraph } from "./split/normalize.js";
+import { loadProtobuf } from "./split/onnx-file.js";
 
-/** How an image becomes the encoder's input: [1, 3, height, width], RGB, (value / 255 - mean) / std. */
-export interface ImageOptions extends Normalization {
+/** How an image becomes the encoder's input: [1, 3, height, width], RGB. */
+export interface ImageOptions {
+  /** Default: what the encoder's graph says, or 0 to 1. */
+  normalization?: Normalization;
+  /** Is told which range was found, and why. */
+  say(text: string): void;
   /** Height and width; default: what the encoder declares. */
   size?: readonly [number, number];
   /** Which output is the latent; default: the first. */
@@ -37,16 +45,33 @@ export async function encodeImages(
   if (input === undefined || output === undefined || !session.outputNames.includes(output))
     throw new TypeError(`the encoder has the outputs ${session.outputNames.join(", ")}, not ${output}`);
   const [height, width] = options.size ?? declaredSize(session);
+  const range = options.normalization ? undefined : await rangeFound(encoder);
+  const normalization = options.normalization ?? RANGES[range!.range];
   const found: { name: string; latent: ReadLatent<LatentData> }[] = [];
   for (const [i, path] of images.entries()) {
-    const planes = normalized(await readImage(sharp, path, height, width), options);
+    const planes = normalized(await readImage(sharp, path, height, width), normalization);
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
     const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
     if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
     found.push({ name: path, latent: inMemory("float32", [...dims], data) });
     progress(i + 1);
+    // Not before an image could be read and was taken: an error is one line.
+    if (i === 0 && range) options.say(`--normalize ${range.range}: ${range.reason}`);
   }
   return found;
+}
+
+/** The range that an encoder takes, as far as its graph says it. */
+async function rangeFound(encoder: string): Promise<Found> {
+  try {
+    const opened = openModel(await loadProtobuf(), encoder, readFileSync(encoder));
+    const [input] = opened.graph.model.inputs;
+    return (input && (await rangeOfGraph(await loadRuntime(WHY), opened, input))) ?? GUESS;
+  } catch (error) {
+    // Without protobufjs, and in a file that only the runtime can read, nothing is found.
+    if (error instanceof MissingPackage || error instanceof CodecError) return GUESS;
+    throw error;
+  }
 }
 
 function declaredSize({ inputMetadata }: Session): [number, number] {

@@ -47,7 +47,12 @@ export interface Fit {
   readonly recipes: readonly Recipe[];
   /** Undefined if there was only one sample. */
   readonly held: HeldOut | undefined;
+  /** Share of the latents' squared distance to their medians that the step leaves. Below {@link LEAST_KEPT} it is too coarse. */
+  readonly kept: number;
 }
+
+/** A step that leaves less of the latents' squared distance to their medians leaves nothing worth sending. */
+export const LEAST_KEPT = 0.05;
 
 /** So many samples are enough to search the step. The final rows are made from all. */
 const SEARCH_ELEMENTS = 2 ** 21;
@@ -69,7 +74,8 @@ export function fit(codec: Codec, set: SampleSet, options: FitOptions = {}): Fit
   const counted = folds.map(merged);
   const table = fitter.table(counted, recipes);
   const report = held.length === 0 ? undefined : fitter.report(table, step, held, counted);
-  return { table, step: Math.fround(step), axis: set.axis, recipes, held: report };
+  const kept = set.isSymbols ? 1 : fitter.kept(step, upTo(used, SEARCH_ELEMENTS));
+  return { table, step: Math.fround(step), axis: set.axis, recipes, held: report, kept };
 }
 
 /** How {@link fitTable} makes rows. */
@@ -138,6 +144,25 @@ class Fitter {
   packetBytes(table: Table, step: number, samples: readonly Sample[]): number {
     const prior = this.prior(table, step);
     return mean(samples.map((sample) => this.#codec.encode(tensorOf(sample), prior).length));
+  }
+
+  /** Share of the squared distance to the medians that rounding leaves: 0 where every element becomes its median. */
+  kept(step: number, samples: readonly Sample[]): number {
+    const prior = this.prior(this.#plain, step);
+    let [lost, all] = [0, 0];
+    for (const sample of samples) {
+      const { data } = tensorOf(sample);
+      const symbols = this.#codec.quantize(tensorOf(sample), prior);
+      const restored = this.#codec.dequantize(symbols, prior).data;
+      const medians = this.#medians?.medians ?? [];
+      forRuns(sample.dims, this.#set.axis, (channel, start, end) => {
+        for (let i = start; i < end; i++) {
+          lost += (restored[i]! - data[i]!) ** 2;
+          all += (data[i]! - (medians[channel] ?? 0)) ** 2;
+        }
+      });
+    }
+    return all === 0 ? 1 : 1 - lost / all;
   }
 
   report(table: Table, step: number, held: readonly Sample[], counted: readonly Histogram[]): HeldOut {
@@ -237,10 +262,21 @@ function findStep(fitter: Fitter, samples: readonly Sample[], options: FitOption
     throw new RangeError(
       `targetBytes ${targetBytes} is out of reach: the finest step takes ${Math.floor(bytes(high))} bytes`,
     );
+  if (fitter.kept(high, used) < LEAST_KEPT) {
+    // Finer steps, until one leaves something: its bytes are what can be had.
+    let finer = low;
+    while (fitter.kept(finer, used) < LEAST_KEPT && finer > 2 ** -40) finer /= 1.25;
+    throw new RangeError(
+      `targetBytes ${targetBytes} is out of reach: packets that small hold nothing but medians (step ${shown(high)}). ` +
+        `Step ${shown(finer)} leaves something and takes ${Math.ceil(bytes(finer))} bytes`,
+    );
+  }
   progress?.(1, 1);
   // The codec divides by a float32, and a bundle holds one.
   return Math.fround(high);
 }
+
+const shown = (step: number): number => Number(step.toPrecision(4));
 
 function upTo(samples: readonly Sample[], elements: number): readonly Sample[] {
   const total = samples.reduce((sum, sample) => sum + sample.elements, 0);

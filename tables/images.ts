@@ -17,13 +17,46 @@ export const RANGES = {
 } as const satisfies Record<string, Normalization>;
 export type Range = keyof typeof RANGES;
 
+/**
+ * A range by name, or `MEAN,STD` of pixels: of 0 to 255, or of 0 to 1 where all are at most 1. Three numbers for three channels may stand in the place of one.
+ * Throws RangeError.
+ */
+export function rangeOf(given: string): Normalization {
+  if (Object.hasOwn(RANGES, given)) return RANGES[given as Range];
+  const numbers = given.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  const half = numbers.length / 2;
+  const std = numbers.slice(half);
+  const isUsable = numbers.every(Number.isFinite) && (half === 1 || half === 3) && std.every((value) => value > 0);
+  if (!isUsable)
+    throw new RangeError(`--normalize must be ${Object.keys(RANGES).join(", ")}, or MEAN,STD, not ${given}`);
+  const unit = numbers.every((value) => value <= 1) ? 1 : 255;
+  const three = (list: readonly number[]) => [0, 1, 2].map((c) => list[c % list.length]! / unit);
+  return { mean: three(numbers.slice(0, half)), std: three(std) };
+}
+
 /** File names of images. */
 export const IMAGE_NAMES = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i;
 
-/** RGB bytes of an image, upright, cut to the wanted shape around its centre and scaled. Throws CodecError `INVALID_FILE`. */
+/** An image so little larger than the input was prepared for it (256 for 224). It is cut and not scaled, which would blur it. */
+const PREPARED = 256 / 224;
+
+/** RGB bytes of an image, upright, its middle in the wanted shape, scaled unless it was prepared. Throws CodecError `INVALID_FILE`. */
 export async function readImage(sharp: Sharp, path: string, height: number, width: number): Promise<Uint8Array> {
-  const image = sharp(path).rotate().resize({ width, height, fit: "cover" }).flatten({ background: "white" });
-  const pixels = await refusedAs("INVALID_FILE", path, image.removeAlpha().toColourspace("srgb").raw().toBuffer());
+  const {
+    width: w = 0,
+    height: h = 0,
+    orientation = 1,
+  } = await refusedAs("INVALID_FILE", path, sharp(path).metadata());
+  // Orientations from 5 on turn by a right angle.
+  const [across, down] = orientation < 5 ? [w, h] : [h, w];
+  const larger = Math.min(across / width, down / height);
+  const upright = sharp(path).rotate();
+  const image =
+    larger >= 1 && larger <= PREPARED
+      ? upright.extract({ left: (across - width) >> 1, top: (down - height) >> 1, width, height })
+      : upright.resize({ width, height, fit: "cover" });
+  const whole = image.flatten({ background: "white" }).removeAlpha().toColourspace("srgb").raw();
+  const pixels = await refusedAs("INVALID_FILE", path, whole.toBuffer());
   if (pixels.length !== 3 * height * width)
     throw new CodecError("INVALID_FILE", `${path}: it has ${pixels.length / (height * width)} channels, not 3`);
   return pixels;

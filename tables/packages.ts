@@ -55,8 +55,8 @@ export interface SessionOptions {
   readonly intraOpNumThreads?: number;
   readonly interOpNumThreads?: number;
   readonly graphOptimizationLevel?: "disabled" | "basic" | "extended" | "all";
-  /** 3: errors alone. Without it warnings go to standard error. */
-  readonly logSeverityLevel?: 3;
+  /** 4: nothing that is not thrown as well. Without it warnings and errors go to standard error. */
+  readonly logSeverityLevel?: 4;
 }
 
 /** A tensor of the runtime, on the CPU. */
@@ -87,6 +87,8 @@ export interface RawImage {
 }
 
 export interface SharpImage {
+  metadata(): Promise<{ readonly width?: number; readonly height?: number; readonly orientation?: number }>;
+  extract(options: { left: number; top: number; width: number; height: number }): SharpImage;
   /** Without an angle: upright, as its EXIF data say. */
   rotate(): SharpImage;
   flatten(options: { background: string }): SharpImage;

@@ -496,6 +496,23 @@ test("--normalize: what the encoder is given", () => {
   });
 });
 
+test("without --normalize the encoder's graph is asked, and what was taken is said", () => {
+  const photo = join(root, "bench/photos/chelsea.png");
+  const said = (encoder: string) => {
+    const words = ["tables", "fit", photo, "--encoder", encoder, "--step", "9", "-o", "-"];
+    return spawnSync(process.execPath, [cli, ...words], { cwd: root }).stderr.toString();
+  };
+  assert.match(said(identityEncoder()), /^latentwire: --normalize 0\.\.1: this is a guess/m);
+  const value = { type: "float32" as const, dims: [1, 3, 8, 8] };
+  const nodes = [{ op: "Div", inputs: ["x", "by"], output: "y" }];
+  const weights = { by: { dims: [], data: [255] } };
+  writeFileSync(at("divided.onnx"), onnxModel({ nodes, weights, inputs: { x: value }, outputs: { y: value } }));
+  const text = said(at("divided.onnx"));
+  assert.match(text, /^latentwire: --normalize 0\.\.255: its first node is Div by 255$/m);
+  // A step of 9 is far too coarse for 0 to 1.
+  assert.match(text, /^latentwire: step 9 leaves nothing of the latents but their medians: take a finer one$/m);
+});
+
 test("fit runs an encoder over images", () => {
   const encoder = join(root, "bench/model/points/mid/encoder.onnx");
   const photos = join(root, "bench/photos");
@@ -618,7 +635,10 @@ test("exit code 2: the command line is at fault", () => {
     ["encode y.npy --tables table.json --dims 1,4,6,5", /--dims and --type are for raw elements/],
     ["encode y.npy --scales scales.npy --axis 3", /--axis is for factorized tables/],
     ["encode y.npy --scales scales.npy --table y", /--table needs --tables/],
-    ["tables fit y.npy --encoder e.onnx --normalize 0..256 -o q", /--normalize must be 0\.\.1, 0\.\.255 or imagenet/],
+    [
+      "tables fit y.npy --encoder e.onnx --normalize 0..256 -o q",
+      /--normalize must be 0\.\.1, 0\.\.255, -1\.\.1, imagenet, or MEAN,STD, not 0\.\.256/,
+    ],
     ["tables", /import, fit, rate or show/],
     ["tables no-such", /no command tables no-such/],
     ["encode", /needs LATENT/],

@@ -207,6 +207,27 @@ test("fitted tables come within a few percent of the data's own entropy, on samp
   assert.ok(result.held!.mse > 0.04 && result.held!.mse < 0.084, `${result.held!.mse}`);
 });
 
+test("a wanted rate that only medians could meet is refused, with what can be had", () => {
+  // As behind a ReLU6: zeros, and values near 6 where the activation was clipped.
+  const clipped = latents(20, [1, 2, 3], normal, 12).map(({ name, latent }) => {
+    const data = Float32Array.from(
+      latent.read(
+        0,
+        latent.dims.reduce((a, b) => a * b),
+      ) as Float32Array,
+      (value) => (value > 1 ? 6 : 0),
+    );
+    return { name, latent: { ...latent, read: (from: number, to: number) => data.subarray(from, to) } };
+  });
+  const set = sampleSet(clipped, undefined);
+  assert.throws(
+    () => fit(codec, set, { targetBytes: 20 }),
+    /targetBytes 20 is out of reach: packets that small hold nothing but medians \(step \S+\)\. Step 1?\d\.?\d* leaves something and takes \d+ bytes/,
+  );
+  assert.ok(fit(codec, set, { step: 5 }).kept > 0.9);
+  assert.ok(fit(codec, set, { step: 13 }).kept < 0.05);
+});
+
 test("the step for a wanted rate", () => {
   const set = sampleSet(latents(20, [1, 2, 3], normal, 4), undefined);
   for (const targetBytes of [60, 150, 400]) {

@@ -9,14 +9,18 @@ import { exposed, openSession } from "./network.js";
 import type { Samples } from "./samples.js";
 import type { Costs, Shapes } from "./work.js";
 
-/** Most cuts that are measured, and samples that are looked at to choose them. */
-const MOST_CANDIDATES = 12;
+/** Most cuts that are measured, with no more than the wanted work and with more; samples that are looked at to choose them. */
+const MOST_WITHIN = 8;
+const MOST_BEYOND = 4;
+const MOST_CANDIDATES = MOST_WITHIN + MOST_BEYOND;
+/** Cuts differ by the logarithm of their bits, and by so many times their work. */
+const WORK_WEIGHT = 4;
 const PROBED = 8;
 /** A cut may hold so many times the elements of the smallest one before it, and take so many times its bits. */
 const LARGER = 2;
 const MORE_BITS = 1.15;
 /** A cut with so many times the bits of the best one within the wanted work is of no use. */
-const FAR_MORE_BITS = 8;
+const FAR_MORE_BITS = 4;
 /** A cut is left out where one with this much more work takes fewer bits: both are the same to a device. */
 const SAME_WORK = 0.01;
 /** Bytes of tensors that one run gives at most: others are for the next run. */
@@ -137,16 +141,22 @@ export async function shortlist(
       later.every((other) => work(other) - work(one) > SAME_WORK || other.bits >= one.bits)
     );
   });
-  // Too many: those go that differ least from the one before them.
-  while (good.length > MOST_CANDIDATES) {
-    const gains = good.map((one, k) =>
-      k === 0
-        ? Number.POSITIVE_INFINITY
-        : Math.abs(Math.log(good[k - 1]!.bits / one.bits)) + (work(one) - work(good[k - 1]!)),
-    );
-    good.splice(gains.indexOf(Math.min(...gains)), 1);
-  }
-  return good.map(({ cost }) => cost);
+  // Too many: those go that differ least from the next one, which does more of the work that is allowed anyway.
+  const thinned = (list: typeof good, most: number) => {
+    const left = [...list];
+    while (left.length > most) {
+      const gains = left.map((one, k) => {
+        const next = left[k + 1];
+        return next
+          ? Math.abs(Math.log(one.bits / next.bits)) + WORK_WEIGHT * (work(next) - work(one))
+          : Number.POSITIVE_INFINITY;
+      });
+      left.splice(gains.indexOf(Math.min(...gains)), 1);
+    }
+    return left;
+  };
+  const [inside, beyond] = [true, false].map((wanted) => good.filter((one) => work(one) <= maxWork === wanted));
+  return [...thinned(inside!, MOST_WITHIN), ...thinned(beyond!, MOST_BEYOND)].map(({ cost }) => cost);
 }
 
 /** Opens what measuring a cut takes: its tensors of all samples, their statistics of those that fit, the tail. */

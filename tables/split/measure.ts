@@ -189,7 +189,7 @@ export interface Contexts {
 }
 
 /** Positions per channel that a short training visits: enough for most of what a context saves. */
-const CHANNEL_POSITIONS = 12e6;
+const CHANNEL_POSITIONS = 32e6;
 const LEAST_POSITIONS = 2e5;
 
 /** Trains context rows for a setting. */

@@ -102,7 +102,7 @@ export const openSession = (runtime: Runtime, model: Uint8Array, what: string, t
     "MODEL",
     what,
     runtime.InferenceSession.create(model, {
-      logSeverityLevel: 3,
+      logSeverityLevel: 4,
       ...(threads > 0 && { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     }),
   );

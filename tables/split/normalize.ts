@@ -13,6 +13,9 @@ export interface Found {
   readonly reason: string;
 }
 
+/** Where nothing is known. */
+export const GUESS: Found = { range: "0..1", reason: "this is a guess, its graph does not say. Say what it takes" };
+
 /** Nodes that leave a range as it is. */
 const PASSES = /^(Identity|Cast|Transpose|Reshape|Squeeze|Unsqueeze|Pad|Resize|Upsample|Clip|Dropout)$/;
 /** What the makers of Windows' models write into them. */
@@ -41,7 +44,7 @@ export async function rangeOfGraph(runtime: Runtime, opened: Opened, input: Onnx
       const names = places.map((place) => node.inputs[place] ?? "");
       if (names.some((name) => opened.graph.kinds.get(name) !== "constant")) return undefined;
       const values = await constantsOf(runtime, opened, names);
-      const range = rangeOf(node.op, values);
+      const range = rangeBy(node.op, values);
       return range && { range, reason: `its first node is ${node.op} by ${show(values[0]!)}` };
     }
     tensor = node.outputs[0]!;
@@ -55,7 +58,7 @@ const show = (values: readonly number[]): string =>
     .join(", ");
 
 /** The range from the constant that a first node takes. */
-export function rangeOf(op: string, [constants = [], more = [0]]: readonly (readonly number[])[]): Range | undefined {
+export function rangeBy(op: string, [constants = [], more = [0]]: readonly (readonly number[])[]): Range | undefined {
   const largest = Math.max(...constants.map(Math.abs));
   switch (op) {
     case "Sub":

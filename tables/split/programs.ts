@@ -151,7 +151,7 @@ createServer(async (request, response) => {
 export const PYTHON_SERVER = `# pip install latentwire onnxruntime, then: python server/server.py [PORT]
 import json
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import latentwire
@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("", int(sys.argv[1]) if len(sys.argv) > 1 else 8080), Handler)
-    print(f"http://localhost:{server.server_port}", flush=True)
+    server = HTTPServer(("", int(sys.argv[1]) if len(sys.argv) > 1 else 8080), Handler)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 `;

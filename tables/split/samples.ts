@@ -28,9 +28,9 @@ export interface ImageSamples {
 
 /** Samples of three kinds, as their numbers. */
 export interface Uses {
-  /** Rows, medians and weights are made from these. */
+  /** Medians are made from these, and the rows by which cuts are chosen. */
   readonly fit: readonly number[];
-  /** Cuts, steps and the recommendation are chosen by these. */
+  /** Cuts, steps and the recommendation are chosen by these. Then they help to make the rows and weights of the best. */
   readonly choose: readonly number[];
   /** Every figure that is reported is of these. */
   readonly report: readonly number[];
@@ -39,10 +39,10 @@ export interface Uses {
 /** Fewer samples say nothing. */
 export const LEAST_SAMPLES = 12;
 
-/** Of each ten samples three fit, three choose, four are reported on; mixed over the list, so that neighbours differ in use. */
+/** Of each ten samples two fit, four choose, four are reported on; mixed over the list, so that neighbours differ in use. */
 export function usesOf(count: number): Uses {
   const of = (...places: number[]) => Array.from({ length: count }, (_, i) => i).filter((i) => places.includes(i % 10));
-  return { fit: of(0, 3, 6), choose: of(1, 4, 8), report: of(2, 5, 7, 9) };
+  return { fit: of(0, 5), choose: of(1, 3, 6, 8), report: of(2, 4, 7, 9) };
 }
 
 /** Where a network takes an image. */

@@ -1,8 +1,9 @@
 /** The whole study of a model: which cuts, at which steps, for how many bytes, at what agreement; and which one to take. */
 import type { Codec, Table } from "latentwire";
 import type { ContextSize } from "../context-fit.js";
+import { LEAST_KEPT } from "../fit.js";
 import { type Runtime, refusedAs, type Session, type Sharp } from "../packages.js";
-import { advise, type Goal, type Judged, meets } from "./advise.js";
+import { advise, type Goal, type Judged, meets, USUAL_AGREEMENT } from "./advise.js";
 import { type Answer, answerOf, type Metric, metricOf, withInterval } from "./agreement.js";
 import { costsOfCuts, openCandidates, promising, shortlist, storeTensors } from "./candidates.js";
 import { channelScaling } from "./channels.js";
@@ -70,8 +71,6 @@ const FIRST = GRID.indexOf(1);
 /** Finer steps are tried until answers agree so well, coarser ones until they agree so badly. */
 const GOOD = 0.99;
 const BAD = 0.85;
-/** A step that leaves less of a tensor's deviation leaves nothing worth sending. */
-const LEAST_KEPT = 0.05;
 /** Cuts that get context rows and steps per channel: the best one, and others that take not many more bytes. */
 const MOST_FINALISTS = 3;
 const NEAR = 1.5;
@@ -266,7 +265,7 @@ async function perChannel(
     if (
       found === undefined ||
       found.error > one.error ||
-      found.agreement < Math.min(one.agreement, goal.targetAgreement ?? 1)
+      found.agreement < Math.min(one.agreement, goal.targetAgreement ?? USUAL_AGREEMENT)
     )
       break;
     if (found.bytes < PAYS * one.bytes) best = found;
