@@ -40,7 +40,7 @@ const parts = [
     2_300,
   ],
   ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_450],
-  ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_000],
+  ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_300],
   ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 49_200],
   ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 48_200],
   [
