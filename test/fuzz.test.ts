@@ -23,6 +23,8 @@ const counts: Record<string, number> = {
   strings: 4000,
   contexts: 1500,
   pool: 2000,
+  streams: 2000,
+  "packet-files": 2000,
   tables: 5000,
   bundles: 5000,
   torch: 3000,

@@ -17,6 +17,8 @@ const TARGETS: Record<string, readonly [Totals["kind"], number]> = {
   inspect: ["packets", 2],
   strings: ["packets", 2],
   contexts: ["packets", 2],
+  streams: ["packets", 2],
+  "packet-files": ["packets", 2],
   pool: ["packets", 2],
   tables: ["files", 3],
   bundles: ["files", 3],
