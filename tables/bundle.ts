@@ -74,7 +74,7 @@ export interface BundleFactorizedOptions extends FactorizedOptions {
 
 /** How {@link Bundle.gaussian} and {@link Bundle.indexed} make a prior. */
 export interface BundleGivenOptions extends IndexedOptions {
-  /** Whether an entry's context is used. Default true. False gives static rows, which are faster and take more bytes. */
+  /** Whether an entry's context is used. Default: where it has one. False gives static rows; true asks for the context. */
   context?: boolean;
   /** Under a context: the dimension of the channels. Default: the entry's, or the codec's. */
   axis?: number | undefined;
@@ -98,6 +98,7 @@ export interface TableLoader {
 
 /** What a bundle needs to make a context prior over another prior; a codec and a pool both have it. */
 export interface ContextLoader<P> {
+  /** As `codec.context`. */
   context?(parameters: Uint8Array, options: { over: P; axis?: number | undefined }): P;
 }
 
@@ -196,19 +197,31 @@ export class Bundle {
   ): P {
     const { axis, step } = this.#kind(name, "factorized");
     const { context, ...others } = options;
-    if (context !== undefined && typeof context !== "boolean")
-      throw new TypeError(`context must be true or false, not ${String(context)}`);
+    const under = this.#under(codec, name, context);
     const table = this.table(codec, name);
     const all = { ...(axis !== undefined && { axis }), step, ...others };
-    const { parameters } = this.#found[this.#index(name)]!;
-    if (context && parameters === undefined)
+    return under ? under({ ...all, table }) : codec.factorized(table, all);
+  }
+
+  /** Makes a prior under the context of an entry; undefined for static rows. `isOver`: of a factorized table it is for channels only. */
+  #under<P, Options>(
+    codec: { context?(parameters: Uint8Array, options: Options): P },
+    name: string,
+    context: boolean | undefined,
+    isOver = false,
+  ): ((options: Options) => P) | undefined {
+    if (context !== undefined && typeof context !== "boolean")
+      throw new TypeError(`context must be true or false, not ${String(context)}`);
+    const { parameters, kind } = this.#found[this.#index(name)]!;
+    const own = isOver && kind === "factorized" ? undefined : parameters;
+    if (context && own === undefined)
       throw new RangeError(
         `context: ${JSON.stringify(name)} has none in this bundle; \`latentwire tables fit --context\` adds one, with --tables to a bundle`,
       );
-    if (context === false || parameters === undefined) return codec.factorized(table, all);
+    if (context === false || own === undefined) return undefined;
     if (codec.context === undefined)
       throw new TypeError("codec has no context priors: say context: false for static rows");
-    return codec.context(parameters, { ...all, table });
+    return (options) => codec.context!(own, options);
   }
 
   /**
@@ -225,17 +238,18 @@ export class Bundle {
     scales: Float32Array | TensorLike,
     options: BundleGivenOptions = {},
   ): P {
-    const { step } = this.#kind(name, "gaussian");
+    const { step, axis: own } = this.#kind(name, "gaussian");
+    const { context, axis = own, ...others } = options;
+    const under = this.#under(codec, name, context, true);
     const scaleTable = this.scaleTable(name);
     const table = this.table(codec, name);
-    const { context, axis, ...others } = options;
     const over = codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), step, ...others });
-    return this.#over(codec, name, over, context, axis);
+    return under ? under({ over, axis }) : over;
   }
 
   /**
    * A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind; or `codec.context` over that where the
-   * entry is indexed and has a context.
+   * entry is not factorized and has a context.
    *
    * @param rows - a row number per symbol.
    * @throws RangeError for an unknown name; what {@link table} and `codec.indexed` throw.
@@ -247,19 +261,11 @@ export class Bundle {
     rows: ArrayLike<number>,
     options: BundleGivenOptions = {},
   ): P {
-    const { step, kind } = this.entry(name);
-    const { context, axis, ...others } = options;
+    const { step, axis: own } = this.entry(name);
+    const { context, axis = own, ...others } = options;
+    const under = this.#under(codec, name, context, true);
     const over = codec.indexed(this.table(codec, name), rows, { step, ...others });
-    return this.#over(codec, name, over, context ?? kind === "indexed", axis);
-  }
-
-  /** A prior under the context of its entry, where it has one. */
-  #over<P>(codec: ContextLoader<P>, name: string, over: P, context = true, axis?: number): P {
-    const { parameters, axis: own } = this.#found[this.#index(name)]!;
-    if (!context || parameters === undefined) return over;
-    if (codec.context === undefined)
-      throw new TypeError("codec has no context priors: say context: false for static rows");
-    return codec.context(parameters, { over, axis: axis ?? own });
+    return under ? under({ over, axis }) : over;
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Codec, Latent, TensorLike } from "latentwire";
+import { readBundle } from "latentwire/bundle";
 import {
   autoregressive,
   channelGroups,
@@ -81,7 +82,11 @@ const hyper = ({ nets, prior }: Loaded) => ({ prior, ...(nets as Nets) });
 
 const makers: Record<string, (loaded: Loaded, codec: Codec) => Job[]> = {
   scale: (loaded) => [job("scale", hyper(loaded), scale)],
-  "mean-scale": (loaded) => [job("mean-scale", hyper(loaded), meanScale)],
+  "mean-scale": (loaded) => {
+    const context = readBundle(read(new URL("mean-scale/context-default.lwb", models))).parameters("y");
+    const model = hyper(loaded);
+    return [job("mean-scale", model, meanScale), job("mean-scale, context", { ...model, context }, meanScale)];
+  },
   recursive: ({ nets, prior }) => {
     const { h_a1, h_a2, h_s1, h_s2 } = nets;
     return [job("recursive", { prior, h_a1, h_a2, h_s1, h_s2 }, recursive)];

@@ -120,6 +120,27 @@ def test_a_wrong_directory(data, field, value):
     )
 
 
+def test_a_context_over_given_rows(codec, vectors):
+    made = json.loads((vectors / "context-packets.json").read_text())
+    case = next(one for one in made["cases"] if one["name"] == "given rows")
+    part = case["parts"][0]
+    parameters = bytes.fromhex(made["networks"][part["network"]])
+    table = codec.table(part["table"])
+    entry = {"name": "y", "kind": "indexed", "table": table, "context": parameters, "axis": part["axis"]}
+    bundle = latentwire.read_bundle(latentwire.write_bundle([entry]))
+    symbols = np.array(part["symbols"], np.int32).reshape(part["dims"])
+    packet = bytes.fromhex(next(one["hex"] for one in case["packets"] if one["options"] == {"lanes": 1}))
+    under = bundle.indexed(codec, "y", part["rows"])
+    assert codec.encode(symbols, under, lanes=1) == packet
+    assert (codec.decode(packet, under, dtype=np.int32) == symbols).all()
+    fixed = bundle.indexed(codec, "y", part["rows"], context=False)
+    assert len(codec.encode(symbols, fixed)) > len(packet)
+    for kind, rows in (("factorized", 5), ("indexed", 4)):
+        cut = {**part["table"], "offsets": part["table"]["offsets"][:rows], "cdfs": part["table"]["cdfs"][:rows]}
+        with pytest.raises(ValueError):
+            latentwire.write_bundle([{**entry, "kind": kind, "table": codec.table(cut)}])
+
+
 def test_a_directory_that_costs_too_much(data):
     nested = {}
     for _ in range(100):

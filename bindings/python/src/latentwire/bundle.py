@@ -193,12 +193,12 @@ class Bundle:
     ) -> Prior:
         """A prior with a row per symbol, as `codec.indexed` makes it, of a table of any kind.
 
-        Where the entry is indexed and has a context: `codec.context` over that. Options as of `gaussian`. Raises as
-        `factorized`.
+        Where the entry is not factorized and has a context: `codec.context` over that. Options as of `gaussian`. Raises
+        as `factorized`.
         """
         entry = self.entry(name)
         over = codec.indexed(self.table(codec, name), rows, means=means, step=entry.step if step is None else step)
-        return _under(codec, entry, over, entry.kind == "indexed" if context is None else context, axis)
+        return _under(codec, entry, over, entry.kind != "factorized" if context is None else context, axis)
 
 
 def _under(codec: Codec, entry: BundleEntry, over: Prior, context: bool, axis: Optional[int]) -> Prior:
