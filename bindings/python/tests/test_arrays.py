@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from latentwire import CodecError, checkerboard_half
+from latentwire import Affine, CodecError, checkerboard_half
 
 
 def test_floats_of_any_size(codec, table, latent):
@@ -14,6 +14,9 @@ def test_floats_of_any_size(codec, table, latent):
         assert codec.encode(half.astype(dtype), prior) == packet
     with pytest.raises(CodecError) as found:
         codec.encode(latent.astype(np.float64) * 1e300, prior)
+    assert found.value.code == "OUT_OF_RANGE"
+    with pytest.raises(CodecError) as found:
+        codec.encode(np.full(latent.shape, np.inf), prior)
     assert found.value.code == "NON_FINITE"
 
 
@@ -25,12 +28,67 @@ def test_integers_of_any_size(codec, table):
         assert codec.encode(symbols.astype(dtype), prior) == packet, dtype
     assert codec.encode(symbols > 7, prior) == codec.encode((symbols > 7).astype(np.int8), prior)
     for value in (2**31, -(2**31) - 1):
-        with pytest.raises(CodecError, match=f"symbol 3 is {value}") as found:
+        with pytest.raises(CodecError, match=f"element 3 is {value}") as found:
             codec.encode(np.array([[[0], [0], [0], [value]]]), prior)
         assert found.value.code == "OUT_OF_RANGE"
     assert codec.decode(codec.encode([[[2**31 - 1], [-(2**31)], [0], [1]]], prior), prior, dtype="int32").min() == -(
         2**31
     )
+
+
+def test_out_of_any_type(codec, table):
+    prior = codec.factorized({**table, "medians": None})
+    symbols = np.array([[[0, 1], [5, 127], [128, 255], [65535, 7]]])
+    packet = codec.encode(symbols, prior)
+    for dtype in ("int64", "uint64", "uint32", "int32", "uint16", "float64", "float32"):
+        found = codec.decode(packet, prior, dtype=dtype)
+        assert found.dtype == dtype and np.array_equal(found, symbols)
+        for out in (
+            np.empty(symbols.shape, dtype),
+            np.empty(symbols.shape, np.dtype(dtype).newbyteorder(">"), order="F"),
+        ):
+            assert codec.decode(packet, prior, dtype=dtype, out=out) is out and np.array_equal(out, symbols)
+    with codec.reader(packet) as reader:
+        assert np.array_equal(reader.read(prior, dtype="uint32"), symbols)
+    for dtype, at in (("uint8", 6), ("bool", 2), ("int8", 4), ("int16", 6), ("float16", 6)):
+        with pytest.raises(CodecError, match=f" {at} is .* {dtype} cannot hold") as found:
+            codec.decode(packet, prior, dtype=dtype)
+        assert found.value.code == "OUT_OF_RANGE"
+    negative = codec.encode(-symbols, prior)
+    for dtype in ("uint8", "uint16", "uint32", "uint64", "bool"):
+        with pytest.raises(CodecError, match=" is -"):
+            codec.decode(negative, prior, dtype=dtype)
+    flags = symbols > 100
+    assert np.array_equal(codec.decode(codec.encode(flags, prior), prior, dtype=bool), flags)
+    with pytest.raises(TypeError, match="dtype must be"):
+        codec.decode(packet, prior, dtype="complex64")
+
+
+def test_quantized_elements(codec):
+    row = [*(3800 * k for k in range(17)), 65536]
+    affine = Affine(0.05, 128)
+    prior = codec.factorized({"offsets": [-8], "cdfs": [row]}, step=affine.scale)
+    latent = np.array([[[[127, 128], [131, 120]]]], np.uint8)
+    packet = codec.encode(latent, prior, affine=affine)
+    assert codec.decode(packet, prior, dtype="int8").reshape(-1).tolist() == [-1, 0, 3, -8]
+    same = codec.decode(packet, prior, affine=affine, dtype="uint8")
+    assert same.dtype == np.uint8 and np.array_equal(same, latent)
+    values = codec.decode(packet, prior, affine=affine)
+    assert np.allclose(values.reshape(-1), [-0.05, 0, 0.15, -0.4])
+    with codec.writer() as writer:
+        writer.write(latent, prior, affine=affine)
+        parts = writer.finish()
+    with codec.reader(parts) as reader:
+        assert np.array_equal(reader.read(prior, affine=affine, dtype="uint8"), latent)
+        reader.finish()
+    assert codec.rate(latent, prior, affine=affine) == codec.rate(latent.astype(int) - 128, prior)
+    for wrong in (Affine(0.06, 128), Affine(0.05, 256), Affine(0.05, -1), Affine(0.05, 0.5)):
+        with pytest.raises(ValueError, match="affine"):
+            codec.encode(latent, prior, affine=wrong)
+    with pytest.raises(ValueError, match="zero point of int32"):
+        codec.encode(latent.astype(np.int32), prior, affine=affine)
+    with pytest.raises(CodecError, match="element 2 is 258"):
+        codec.decode(codec.encode(np.array([[[0, 1, 130]]]), prior), prior, affine=affine, dtype="uint8")
 
 
 def test_any_layout(codec, table, latent):

@@ -10,16 +10,33 @@ import numpy as np
 import pytest
 
 import latentwire
+from latentwire import proof
 from latentwire.codec import Codec
 from latentwire.memory import Memory
 from latentwire.module import Instance, compiled
-from latentwire.proof import RIGHT, results_of
+from latentwire.proof import CONTEXT_RIGHT, RIGHT, context_results_of, results_of
 
 
 @pytest.mark.parametrize("build", ["simd", "scalar"])
 @pytest.mark.parametrize("direct", [True, False])
 def test_both_ways_of_calling_compute_rightly(build, direct):
-    assert results_of(Codec(Memory(lambda: Instance(compiled(build), direct), build))) == RIGHT
+    codec = Codec(Memory(lambda: Instance(compiled(build), direct), build))
+    assert results_of(codec) == RIGHT
+    assert context_results_of(codec) == CONTEXT_RIGHT
+
+
+def test_a_build_that_computes_wrongly_is_refused(monkeypatch, table):
+    monkeypatch.setattr(proof, "RIGHT", 1)
+    monkeypatch.setattr(latentwire, "_trusted", set())
+    with pytest.raises(latentwire.CodecError) as found:
+        latentwire.create()
+    assert found.value.code == "BUILD_MISSING"
+    monkeypatch.undo()
+    monkeypatch.setattr(proof, "CONTEXT_RIGHT", 1)
+    monkeypatch.setattr(latentwire.codec, "_proven", set())
+    with pytest.raises(latentwire.CodecError) as found:
+        latentwire.create().context(proof.proof_parameters(), table=table)
+    assert found.value.code == "BUILD_MISSING"
 
 
 def test_the_fast_calls_work_with_this_wasmtime():

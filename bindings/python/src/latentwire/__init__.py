@@ -15,6 +15,7 @@ from typing import Optional, Set
 from .abi import PACKAGE_VERSION as __version__
 from .bundle import Bundle, BundleEntry, load_bundle, read_bundle, write_bundle
 from .codec import Codec
+from .elements import Affine
 from .errors import CodecError
 from .memory import Memory
 from .module import BUILDS, Instance, compiled
@@ -27,6 +28,7 @@ from .tensor import checkerboard_half
 from .writer import Guard, PartWriter, SequenceWriter
 
 __all__ = [
+    "Affine",
     "Bundle",
     "BundleEntry",
     "Codec",

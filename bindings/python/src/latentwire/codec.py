@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, NoReturn, Optional, Sequence, Tuple, Union, cast
+from typing import Any, List, NamedTuple, NoReturn, Optional, Sequence, Set, Tuple, Union, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from . import abi
 from .cdfs import STOCK_SCALES, factorized_rows, quantized_cdf, scale_rows
+from .elements import Affine, Target, core_of, elements_of, type_name
 from .errors import CodecError
 from .memory import Memory
 from .options import Checksum, Form, agreed, written_form
@@ -28,6 +29,7 @@ from .prior import (
     mixture_source,
     place_parameters,
 )
+from .proof import is_context_right
 from .rate import Rate, rate_of
 from .reader import PacketInfo, PartReader, inspect_packet, judge_full, open_packet, read_elements
 from .tables import Table, Tables, TableSource
@@ -35,13 +37,11 @@ from .tensor import (
     Array,
     Buffer,
     Floats,
+    array_of,
     bytes_of,
     check_shape,
-    dtype_name,
-    elements_of,
     floats_of,
     mismatch,
-    out_array,
     own_shape,
     shape_text,
 )
@@ -49,6 +49,21 @@ from .writer import Guard, PartWriter, Settings, fill_writer, writer_settings
 
 #: A prior, or a ladder of them, from fine to coarse.
 PriorOrLadder = Union[Prior, Sequence[Prior]]
+
+
+# Builds whose kernel of context priors has proved itself in this process.
+_proven: Set[str] = set()
+
+
+class _Decoding(NamedTuple):
+    """The options of `decode`, read: `form` and `limits` as of `open_packet`."""
+
+    dtype: str
+    shape: Optional[Tuple[int, ...]]
+    out: Optional[Array]
+    form: Tuple[int, int]
+    limits: Tuple[float, float]
+    affine: Optional[Affine]
 
 
 class Codec:
@@ -167,6 +182,7 @@ class Codec:
         Raises INVALID_CONTEXT, SHAPE_MISMATCH; TypeError where the parameters are for the other of the two.
         """
         self._memory.enter()
+        self._prove_context()
         network = load_network(self._memory, bytes_of(parameters, "parameters"))
         if network.given_rows == 0:
             if table is None or over is not None:
@@ -188,6 +204,19 @@ class Codec:
                 f"the table has {source.table_rows} rows, the context prior is for one of {network.given_rows}"
             )
         return Prior(self._memory, "context", over.table, source._replace(axis=check_axis(axis), network=network))
+
+    def _prove_context(self) -> None:
+        """Before the first context: makes sure that this machine computes one rightly. Raises BUILD_MISSING."""
+        if self.build in _proven:
+            return
+        # The proof makes a context of its own.
+        _proven.add(self.build)
+        if not is_context_right(self):
+            _proven.discard(self.build)
+            raise CodecError(
+                "BUILD_MISSING",
+                f'this machine computes context priors wrongly in the build "{self.build}": create(build="scalar")',
+            )
 
     def _of_channels(
         self, kind: str, table: TableSource, axis: Optional[int], step: float, network: Optional[Network]
@@ -295,34 +324,38 @@ class Codec:
         checksum: Checksum = True,
         fingerprint: bool = True,
         max_bytes: Optional[float] = None,
+        affine: Optional[Affine] = None,
     ) -> bytes:
-        """Codes a latent: floats are quantized first (docs/format.md section 6), integers are symbols already.
+        """Codes a latent: floats are quantized first (docs/format.md section 6), integers and bool are symbols already.
 
         latent: 1 to 7 dimensions, any layout; the shape must be one the prior fits. prior: a prior, or with max_bytes a
         ladder of them, from fine to coarse: the first whose packet fits is taken. stream: `native`, or `compressai`:
         byte for byte what CompressAI's coder writes. header: `packet` stores shape, fingerprint and checksum; `compact`
         is one byte and a check; `none` has no check, and with stream="compressai" it is CompressAI's string. lanes:
-        None (chosen by size), 1, 8, 16 or 32.
+        None (chosen by size), 1, 8, 16 or 32. affine: of a latent of quantized elements: subtracts its zero point. The
+        decoder is given the same.
 
         Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE, LIMIT_EXCEEDED; TypeError, ValueError for a wrong argument.
         """
         self._memory.enter()
         form = written_form(header, stream, checksum, lanes, fingerprint)
-        elements = elements_of(latent, "latent")
+        array = array_of(latent, "latent")
         if max_bytes is not None or not isinstance(prior, Prior):
-            return self._encode_within(elements, prior, form, header, math.inf if max_bytes is None else max_bytes)
-        return self._encode(elements, prior, form)
+            most = math.inf if max_bytes is None else max_bytes
+            return self._encode_within(array, prior, form, header, most, affine)
+        return self._encode(array, prior, form, affine)
 
-    def _encode(self, elements: Array, prior: Prior, form: Form) -> bytes:
+    def _encode(self, latent: Array, prior: Prior, form: Form, affine: Optional[Affine]) -> bytes:
         source = Prior.source_of(prior, self._memory)
         if source.mixture and form.compressai:
             raise TypeError('a mixture in CompressAI\'s stream: writer(format="strings") writes it')
         # Symbols under a context are coded when all are known. CompressAI's stream has static rows.
         if source.mixture or (source.network and not form.compressai):
             with PartWriter(self._memory, Settings(form, None, False), self._sequence_source) as writer:
-                writer.write(elements, prior)
+                writer.write(latent, prior, affine=affine)
                 return writer.finish()
-        return self._encode_in_chunks(elements, source, form)
+        zero_point = source.zero_point(affine, latent.dtype.newbyteorder("=").name)
+        return self._encode_in_chunks(elements_of(latent, "latent", zero_point), source, form)
 
     def _encode_in_chunks(self, elements: Array, source: Source, form: Form) -> bytes:
         memory = self._memory
@@ -355,7 +388,15 @@ class Codec:
             start, length = memory.words(writer, abi.WRITER_START, 2)
             return memory.view(start, length, "uint8").tobytes()
 
-    def _encode_within(self, elements: Array, prior: PriorOrLadder, form: Form, header: str, max_bytes: float) -> bytes:
+    def _encode_within(
+        self,
+        latent: Array,
+        prior: PriorOrLadder,
+        form: Form,
+        header: str,
+        max_bytes: float,
+        affine: Optional[Affine],
+    ) -> bytes:
         # Not "< 0": NaN would switch the limit off.
         if not max_bytes >= 0:
             raise ValueError(f"max_bytes must be a number of bytes, not {max_bytes}")
@@ -368,7 +409,7 @@ class Codec:
             # A compact packet says its prior by a byte in front; a full one by its fingerprint.
             if not isinstance(prior, Prior) and header == "compact":
                 front = bytes([i])
-            packet = front + self._encode(elements, rung, form)
+            packet = front + self._encode(latent, rung, form, affine)
             least = min(least, len(packet))
             if len(packet) <= max_bytes:
                 return packet
@@ -390,45 +431,44 @@ class Codec:
         checksum: Checksum = True,
         max_elements: float = 2**24,
         max_context_elements: float = 2**20,
+        affine: Optional[Affine] = None,
     ) -> Array:
         """Decodes what `encode` returned, with an equal prior, or an equal ladder: the packet says which of its priors.
 
-        dtype: float32 dequantizes; int32, int16 or int8 gives the symbols. shape: needed with header `compact` and
-        `none`; for a packet the shape you expect. out: takes the elements, an array of that dtype and shape in any
-        layout; after an error it holds anything. max_elements: more are refused before memory is taken.
-        max_context_elements: the same of symbols under a context prior, which take a hundred times the work.
+        dtype: float32, float16 and float64 dequantize; an integer type or bool gives the symbols. shape: needed with
+        header `compact` and `none`; for a packet the shape you expect. out: takes the elements, an array of that dtype
+        and shape in any layout; after an error it holds anything. max_elements: more are refused before memory is
+        taken. max_context_elements: the same of symbols under a context prior, which take a hundred times the work.
+        affine: as the encoder was given; with the latent's own dtype the same elements come back.
 
         Returns an array in C order, or `out`. Raises NOT_A_PACKET, UNSUPPORTED_VERSION, TRUNCATED, CORRUPTED,
         WRONG_PRIOR, SHAPE_MISMATCH, LIMIT_EXCEEDED, and OUT_OF_RANGE where dtype cannot hold a symbol; TypeError,
         ValueError for a wrong argument.
         """
         self._memory.enter()
-        name = dtype_name(dtype)
-        form = agreed(header, stream, checksum)
-        expected = None if shape is None else own_shape(shape)
+        how = _Decoding(
+            type_name(dtype),
+            None if shape is None else own_shape(shape),
+            out,
+            agreed(header, stream, checksum),
+            (max_elements, max_context_elements),
+            affine,
+        )
         data = bytes_of(packet, "packet")
-        limits = (max_elements, max_context_elements)
         if isinstance(prior, Prior):
-            return self._decode(data, prior, name, expected, out, form, limits)
-        return self._decode_of(data, list(prior), name, expected, out, form, limits, header)
+            return self._decode(data, prior, how)
+        return self._decode_of(data, list(prior), how, header)
 
-    def _decode(
-        self,
-        packet: npt.NDArray[np.uint8],
-        prior: Prior,
-        dtype: str,
-        expected: Optional[Tuple[int, ...]],
-        out: Optional[Array],
-        form: Tuple[int, int],
-        limits: Tuple[float, float],
-    ) -> Array:
+    def _decode(self, packet: npt.NDArray[np.uint8], prior: Prior, how: _Decoding) -> Array:
         memory = self._memory
+        dtype, expected, form = how.dtype, how.shape, how.form
         wasm, part = memory.wasm, memory.part
         source = Prior.source_of(prior, memory)
+        zero_point = source.zero_point(how.affine, dtype)
         if source.table:
             memory.address(wasm.prepareTable(source.table, 0))
         count = None if expected is None else check_shape(expected)
-        reader = open_packet(memory, packet, form, limits, False, count)
+        reader = open_packet(memory, packet, form, how.limits, False, count)
         shape = expected
         if form[0] == abi.FORM_FULL:
             if memory.word(reader, abi.READER_SEVERAL):
@@ -439,35 +479,23 @@ class Codec:
         elif shape is None:
             raise TypeError("shape must be given: the packet does not hold it")
         n = check_shape(shape)
-        fill_part(memory, part, source, shape, n, dtype)
+        fill_part(memory, part, source, shape, n, core_of(dtype, zero_point))
         memory.check(wasm.beginPart(reader, part, 0))
-        target, result = out_array(out, dtype, shape)
-        read_elements(memory, reader, source, target.reshape(-1))
+        target = Target(how.out, dtype, shape, zero_point)
+        read_elements(memory, reader, source, target.core.reshape(-1))
         memory.check(wasm.endPart(reader, part, 0))
         memory.check(wasm.finishReader(reader))
-        if result is not target:
-            result[...] = target
-        return result
+        return target.finish()
 
-    def _decode_of(
-        self,
-        packet: npt.NDArray[np.uint8],
-        ladder: List[Prior],
-        dtype: str,
-        expected: Optional[Tuple[int, ...]],
-        out: Optional[Array],
-        form: Tuple[int, int],
-        limits: Tuple[float, float],
-        header: str,
-    ) -> Array:
+    def _decode_of(self, packet: npt.NDArray[np.uint8], ladder: List[Prior], how: _Decoding, header: str) -> Array:
         _check_ladder(ladder, header, True)
         if header == "compact":
             if packet.size and packet[0] < len(ladder):
-                return self._decode(packet[1:], ladder[packet[0]], dtype, expected, out, form, limits)
+                return self._decode(packet[1:], ladder[packet[0]], how)
         elif inspect_packet(self._memory, packet).fingerprint is not None:
             for rung in ladder:
                 try:
-                    return self._decode(packet, rung, dtype, expected, out, form, limits)
+                    return self._decode(packet, rung, how)
                 except CodecError as error:
                     if error.code != "WRONG_PRIOR":
                         raise
@@ -502,9 +530,9 @@ class Codec:
     def quantize(self, latent: Any, prior: Prior, *, dtype: Any = np.int32) -> Array:
         """Latent -> symbols, as `encode` does it: int32, int16 or int8. Raises as `encode`."""
         self._memory.enter()
-        name = dtype_name(dtype)
-        if name == "float32":
-            raise TypeError("dtype must be int32, int16 or int8, not float32")
+        name = type_name(dtype)
+        if name not in ("int32", "int16", "int8"):
+            raise TypeError(f"dtype must be int32, int16 or int8, not {name}")
         return self._convert(elements_of(latent, "latent"), prior, name)
 
     def dequantize(self, symbols: Any, prior: Prior) -> Floats:
@@ -596,13 +624,13 @@ class Codec:
         form = agreed(header, "native", checksum)
         return PartReader(self._memory, packet, form, (max_elements, max_context_elements), self._sequence_source)
 
-    def rate(self, latent: Any, prior: Prior, *, axis: Optional[int] = None) -> Rate:
+    def rate(self, latent: Any, prior: Prior, *, axis: Optional[int] = None, affine: Optional[Affine] = None) -> Rate:
         """The ideal code length of a latent, without encoding it. axis: a dimension along which it is reported, too.
 
         Raises as `encode`; ValueError for an axis that the latent does not have.
         """
         self._memory.enter()
-        return rate_of(self._memory, elements_of(latent, "latent"), prior, axis)
+        return rate_of(self._memory, array_of(latent, "latent"), prior, axis, affine)
 
 
 def _check_ladder(ladder: Sequence[Any], header: str, fingerprint: bool) -> None:

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from . import abi
 from .cdfs import DISTRIBUTIONS, STOCK_SCALES
+from .elements import CORE, Affine, zero_point_of
 from .errors import CodecError
 from .memory import CHUNK, Memory
 from .tables import Table
 from .tensor import (
-    TYPES,
     Floats,
     array_of,
     check_shape,
@@ -79,6 +79,10 @@ class Source(NamedTuple):
         other.
         """
         return self.mixture is not None or self.network is not None
+
+    def zero_point(self, affine: Optional[Affine], dtype: str) -> int:
+        """The zero point of quantized elements of this type. Raises ValueError where `affine` does not fit."""
+        return zero_point_of(affine, dtype, self.step, self.centre != abi.CENTRE_NONE)
 
     def axis_of(self, shape: Sequence[int]) -> int:
         """The dimension of the channels."""
@@ -153,7 +157,7 @@ def fill_part(memory: Memory, part: int, source: Source, shape: Sequence[int], n
     words[base + (abi.PART_TABLE >> 2)] = source.table
     words[base + (abi.PART_COUNT >> 2)] = n
     words[base + (abi.PART_RUN >> 2)] = run
-    words[base + (abi.PART_TYPE >> 2)] = TYPES.index(dtype)
+    words[base + (abi.PART_TYPE >> 2)] = CORE.index(dtype)
     words[base + (abi.PART_RANK >> 2)] = len(shape)
     for d, size in enumerate(shape):
         words[base + (abi.PART_DIMS >> 2) + d] = size

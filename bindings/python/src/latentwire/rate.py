@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import abi
+from .elements import CORE, Affine, elements_of
 from .memory import Memory
 from .prior import Network, Prior, fill_part
 from .tables import Rows
-from .tensor import TYPES, Array
+from .tensor import Array
 from .writer import write_elements
 
 #: A larger share of escapes, or more bits than this many times the latent's own histograms, gives a warning.
@@ -45,10 +46,11 @@ class _Costs(NamedTuple):
     escaped: npt.NDArray[np.bool_]
 
 
-def rate_of(memory: Memory, elements: Array, prior: Prior, axis: Optional[int]) -> Rate:
+def rate_of(memory: Memory, latent: Array, prior: Prior, axis: Optional[int], affine: Optional[Affine]) -> Rate:
     """The ideal code length of a latent under a prior."""
     wasm, part = memory.wasm, memory.part
     source = Prior.source_of(prior, memory)
+    elements = elements_of(latent, "latent", source.zero_point(affine, latent.dtype.newbyteorder("=").name))
     shape, n = elements.shape, elements.size
     if axis is not None and not 0 <= axis < len(shape):
         raise ValueError(f"axis must be a dimension of [{','.join(map(str, shape))}], not {axis}")
@@ -87,7 +89,7 @@ def rate_of(memory: Memory, elements: Array, prior: Prior, axis: Optional[int]) 
 
 def _costs(memory: Memory, record: int, n: int, table: Rows) -> _Costs:
     """Reads a part that a writer keeps: docs/abi.md."""
-    dtype = TYPES[memory.word(record, abi.PART_TYPE)]
+    dtype = CORE[memory.word(record, abi.PART_TYPE)]
     dtype = "int32" if dtype == "float32" else dtype
     symbols = memory.view(memory.word(record, abi.PART_ELEMENTS), n, dtype).astype(np.int64)
     at = memory.word(record, abi.PART_ROWS)

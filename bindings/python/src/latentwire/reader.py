@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import abi
+from .elements import Affine, Target, core_of, type_name
 from .errors import CodecError
 from .memory import PIECE, Memory
 from .options import check_limit
 from .prior import Prior, Source, fill_part, place_parameters
 from .tables import TableSource
-from .tensor import Array, Buffer, bytes_of, check_shape, dtype_name, mismatch, out_array, own_shape, shape_text
+from .tensor import Array, Buffer, bytes_of, check_shape, mismatch, own_shape, shape_text
 from .writer import Held, SequenceSource, Step, step_arrays
 
 R = TypeVar("R")
@@ -345,18 +346,20 @@ class PartReader:
         dtype: Any = np.float32,
         out: Optional[Array] = None,
         shape: Optional[Sequence[int]] = None,
+        affine: Optional[Affine] = None,
     ) -> Array:
         """The next part: float32, dequantized, or with an integer dtype its symbols.
 
-        out: takes the elements; an array of that dtype and shape, in any layout. shape: needed where neither prior nor
-        packet holds it: factorized parts of strings and of compact packets, priors made of flat arrays. Raises
-        TRUNCATED, CORRUPTED, SHAPE_MISMATCH, MODEL_MISMATCH, NON_FINITE, and OUT_OF_RANGE for a symbol that dtype
-        cannot hold; TypeError, ValueError for a wrong argument.
+        dtype, affine: as of `codec.decode`. out: takes the elements; an array of that dtype and shape, in any layout.
+        shape: needed where neither prior nor packet holds it: factorized parts of strings and of compact packets,
+        priors made of flat arrays. Raises TRUNCATED, CORRUPTED, SHAPE_MISMATCH, MODEL_MISMATCH, NON_FINITE, and
+        OUT_OF_RANGE for a symbol that dtype cannot hold; TypeError, ValueError for a wrong argument.
         """
         self._ready()
         memory = self._memory
         source = Prior.source_of(prior, memory)
-        name = dtype_name(dtype)
+        name = type_name(dtype)
+        zero_point = source.zero_point(affine, name)
         wanted = None if shape is None else own_shape(shape)
 
         def action() -> Array:
@@ -366,15 +369,13 @@ class PartReader:
             self._next_string()
             found = self._shape_of(source, wanted)
             n = check_shape(found)
-            fill_part(memory, part, source, found, n, name)
+            fill_part(memory, part, source, found, n, core_of(name, zero_point))
             memory.check(wasm.beginPart(self._address, part, 0))
-            target, result = out_array(out, name, found)
-            read_elements(memory, self._address, source, target.reshape(-1))
+            target = Target(out, name, found, zero_point)
+            read_elements(memory, self._address, source, target.core.reshape(-1))
             memory.check(wasm.endPart(self._address, part, 0))
             self._end_part()
-            if result is not target:
-                result[...] = target
-            return result
+            return target.finish()
 
         return self._guarded(action)
 

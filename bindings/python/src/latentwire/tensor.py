@@ -15,8 +15,6 @@ Floats = npt.NDArray[np.float32]
 Buffer = Union[bytes, bytearray, memoryview, npt.NDArray[np.uint8]]
 
 MAX_RANK = 7
-#: Types of elements by number: TYPE_* of assembly/part.ts.
-TYPES = ("float32", "int32", "int16", "int8")
 
 
 def shape_text(shape: Sequence[Any]) -> str:
@@ -76,35 +74,6 @@ def array_of(value: Any, name: str) -> Array:
     return np.asarray(value)
 
 
-def elements_of(value: Any, name: str) -> Array:
-    """A latent as the codec takes it: C order, native bytes, of a type of TYPES.
-
-    Floats of other sizes become float32; bool and unsigned integers become a signed type that holds them. Raises
-    TypeError for other types, OUT_OF_RANGE for an integer that int32 cannot hold, SHAPE_MISMATCH for 0 or more than 7
-    dimensions.
-    """
-    array = array_of(value, name)
-    check_shape(array.shape)
-    kind, size = array.dtype.kind, array.dtype.itemsize
-    if kind == "f":
-        wanted = "float32"
-    elif kind == "i" and size <= 4:
-        wanted = array.dtype.newbyteorder("=").name
-    elif kind in "bu" and size <= 2:
-        wanted = {"b": "int8", "u1": "int16", "u2": "int32"}[kind if kind == "b" else f"u{size}"]
-    elif kind in "iu":
-        wanted = "int32"
-        outside = (array > 0x7FFFFFFF) | (array < -0x80000000 if kind == "i" else False)
-        if outside.any():
-            position = int(outside.reshape(-1).argmax())
-            raise CodecError(
-                "OUT_OF_RANGE", f"symbol {position} is {array.reshape(-1)[position]}, which int32 cannot hold"
-            )
-    else:
-        raise TypeError(f"{name} must hold floats or integers, not {array.dtype}")
-    return _contiguous(array, wanted)
-
-
 def floats_of(value: Any, name: str) -> Floats:
     """Parameters of a prior as float32 in C order. Raises TypeError, SHAPE_MISMATCH."""
     array = array_of(value, name)
@@ -120,21 +89,8 @@ def _contiguous(array: Array, wanted: str) -> Array:
         return np.ascontiguousarray(array, dtype=wanted)
 
 
-def dtype_name(dtype: Any) -> str:
-    """The name of an element type. Raises TypeError for one that a packet is not decoded to."""
-    try:
-        name = str(np.dtype(dtype).name)
-    except TypeError:
-        name = str(dtype)
-    if name not in TYPES:
-        raise TypeError(f"dtype must be float32, int32, int16 or int8, not {name}")
-    return name
-
-
 def out_array(out: Optional[Array], dtype: str, shape: Sequence[int]) -> Tuple[Array, Array]:
-    """The array that takes the elements in C order, and the one that is returned:
-
-    they differ where `out` has another layout.
+    """The array that takes the elements in C order, and the one that is returned: `out`, which may have another layout.
 
     Raises TypeError, ValueError for an array that cannot take them.
     """
@@ -162,12 +118,10 @@ def bytes_of(value: Any, name: str) -> npt.NDArray[np.uint8]:
 
 
 def checkerboard_half(tensor: Array, parity: int) -> Array:
-    """Half of the positions of the two last dimensions:
+    """Half of the positions of the two last dimensions: those with (h + w) mod 2 = parity.
 
-    those with (h + w) mod 2 = parity, row by row, as [.., H / 2, 2, W / 2].
-
-    A view, which may be written. Raises ValueError where H or W is odd, or the tensor has fewer than 2 or more than 6
-    dimensions.
+    They come row by row, as [.., H / 2, 2, W / 2]: a view, which may be written. Raises ValueError where H or W is odd,
+    or the tensor has fewer than 2 or more than 6 dimensions.
     """
     shape, strides = tensor.shape, tensor.strides
     if not 2 <= len(shape) <= 6 or shape[-1] % 2 or shape[-2] % 2:

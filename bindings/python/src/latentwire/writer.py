@@ -9,11 +9,12 @@ from typing import Any, Callable, List, NamedTuple, Optional, Tuple, Type, Union
 import numpy as np
 
 from . import abi
+from .elements import Affine, Target, elements_of
 from .memory import Memory
 from .options import STRINGS, Checksum, Form, check_choice, written_form
 from .prior import Prior, Source, fill_part, place_parameters
 from .tables import TableSource
-from .tensor import Array, Floats, elements_of, floats_of, mismatch, out_array
+from .tensor import Array, Floats, array_of, floats_of, mismatch, out_array
 
 #: The source of a prior for a sequence, from table, scale_table and step.
 SequenceSource = Callable[[Optional[TableSource], Optional[Any], float], Source]
@@ -175,23 +176,27 @@ class PartWriter:
             self._sequence.end()
 
     def write(
-        self, latent: Any, prior: Prior, *, dequantize: bool = False, out: Optional[Array] = None
+        self,
+        latent: Any,
+        prior: Prior,
+        *,
+        dequantize: bool = False,
+        out: Optional[Array] = None,
+        affine: Optional[Affine] = None,
     ) -> Optional[Array]:
         """Adds a part: floats are quantized, integers are symbols. The latent may have any layout.
 
         Returns None, or with `dequantize` or `out` what the reader's `read` returns: float32 of the latent's shape.
-        out: takes it; it may be the latent itself. Raises SHAPE_MISMATCH, NON_FINITE, OUT_OF_RANGE, LIMIT_EXCEEDED; the
-        writer stays as it was.
+        out: takes it; it may be the latent itself. affine: as of `codec.encode`. Raises SHAPE_MISMATCH, NON_FINITE,
+        OUT_OF_RANGE, LIMIT_EXCEEDED; the writer stays as it was.
         """
         self._ready()
         memory = self._memory
         wasm, part = memory.wasm, memory.part
         source = Prior.source_of(prior, memory)
-        elements = elements_of(latent, "latent")
-        target: Optional[Array] = None
-        result: Optional[Array] = None
-        if dequantize or out is not None:
-            target, result = out_array(out, "float32", elements.shape)
+        array = array_of(latent, "latent")
+        elements = elements_of(array, "latent", source.zero_point(affine, array.dtype.newbyteorder("=").name))
+        target = Target(out, "float32", elements.shape) if dequantize or out is not None else None
         if self._settings.guard and source.scale_table is not None:
             check_guard(self._settings.guard, source.scale_table)
         if source.table:
@@ -199,16 +204,14 @@ class PartWriter:
         fill_part(memory, part, source, elements.shape, elements.size, elements.dtype.name)
         try:
             memory.check(wasm.openPart(self._address, part, elements.size))
-            flat = None if target is None else target.reshape(-1)
+            flat = None if target is None else target.core.reshape(-1)
             write_elements(memory, self._address, source, elements.reshape(-1), flat)
             memory.check(wasm.closePart(self._address, part))
         except BaseException:
             wasm.dropPart(self._address)
             raise
         self._end_part()
-        if result is not None and result is not target:
-            result[...] = target
-        return result
+        return None if target is None else target.finish()
 
     def _end_part(self) -> None:
         """A string is complete with its part."""
