@@ -188,6 +188,8 @@ export async function loadModel(base: string | URL, options: LoadModelOptions): 
   if (rows !== undefined && model.table === undefined) {
     model.table = bundle.table(codec, rows);
     model.scaleTable = bundle.scaleTable(rows);
+    // Of a bundle that `latentwire tables fit --context` has added one to.
+    if (family === scale || family === meanScale) model.context ??= bundle.parameters(rows);
   }
   const g_a = described.g_a === undefined ? undefined : await session("g_a", described.g_a);
   const g_s = described.g_s === undefined ? undefined : await session("g_s", described.g_s);

@@ -10,9 +10,12 @@ import { channelGroups, type Tensors, variableRate } from "latentwire/onnx";
 import * as runtime from "onnxruntime-node";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { random } from "./cases.js";
+import { randomNetwork, uselessTable } from "./context-cases.js";
 import { rejects } from "./expect.js";
 import { EXPORTED, writeExported } from "./exported.js";
 import { tensorBy as tensor } from "./family-cases.js";
+import { contextToBytes } from "./reference.js";
 
 const codec = await create();
 const folder = mkdtempSync(join(tmpdir(), "latentwire-model-"));
@@ -72,6 +75,28 @@ test("read brings the files, from wherever they are", async () => {
   ]);
   const { packet, latent } = await model.encode(image);
   assert.equal(await model.family.decode(codec, model.model, packet), latent);
+});
+
+test("a context over the scales that the bundle has is used by both ends", async () => {
+  const base = join(folder, "mean-scale");
+  const bundle = readBundle(readFileSync(join(base, "model.lwb")));
+  const context = contextToBytes(randomNetwork(random(8), { channels: 20, H: 32, given: 64, ends: [-9, 9] }));
+  const bytes = writeBundle(
+    [
+      { name: "entropy_bottleneck", kind: "factorized", table: bundle.table(codec, "entropy_bottleneck") },
+      // No row of this table has a value of the latent, so the context is always the shorter one.
+      { name: "gaussian_conditional", kind: "gaussian", table: codec.table(uselessTable(64)), context },
+    ],
+    bundle.meta,
+  );
+  const read = async (file: string) => (file === "model.lwb" ? bytes : new Uint8Array(readFileSync(join(base, file))));
+  const model = await loadModel(base, { codec, runtime, read });
+  assert.equal(model.model.context, context);
+  const { packet, latent } = await model.encode(image);
+  assert.equal(await model.family.decode(codec, model.model, packet), latent);
+  const plain = { ...model.model, context: undefined };
+  const longer = await model.family.encode(codec, plain, latent);
+  assert.ok(packet.length < longer.packet.length);
 });
 
 test("what is wrong with a folder or an argument is said", async () => {
