@@ -64,7 +64,7 @@ export const splitCommand: Command = {
   --json            for machines
 
 Without samples it lists the tensors that cut the graph, with the work before them. With samples it measures bytes and agreement with the uncut
-model: two of ten samples fit, four choose, four are reported on. Needs protobufjs, onnxruntime-node and sharp of your project.
+model: one of ten samples fits, five choose, four are reported on. Needs protobufjs, onnxruntime-node and sharp of your project.
 
   latentwire split model.onnx
   latentwire split model.onnx --images photos/ --context --max-work 0.4 -o split`,

@@ -195,7 +195,7 @@ test("samples fit, choose or are reported on, never two of these", () => {
     [...fit, ...choose, ...report].sort((a, b) => a - b),
     Array.from({ length: 57 }, (_, i) => i),
   );
-  assert.ok(fit.length > 10 && choose.length > 14 && report.length > 20);
+  assert.ok(fit.length > 4 && choose.length > 24 && report.length > 20);
 });
 
 test("agreement: classes, or relative error of everything; with an interval", () => {

@@ -115,7 +115,7 @@ const measured = splitJson(
 test("every cut and step has its figures, of samples of their own", () => {
   const { uses, cuts, metric, images, wholeMs, pictures } = measured;
   assert.equal([images, metric], [COUNT, "top-1"]);
-  assert.equal(uses, { fit: 12, choose: 24, report: 24 });
+  assert.equal(uses, { fit: 6, choose: 30, report: 24 });
   assert.ok(wholeMs > 0 && cuts.length > 5, String(cuts.length));
   for (const cut of cuts) {
     assert.ok(cut.bytes > 0 && cut.step > 0 && cut.encoderMs > 0, JSON.stringify(cut));

@@ -49,8 +49,9 @@ export function costsOfCuts(cuts: readonly Cut[], shapes: Shapes, costs: Costs):
 /** Cuts that are not much larger than the smallest one before them. Where all are, as in a U-net, the smallest ones. */
 export function promising(cuts: readonly CutCost[], inputElements: number): CutCost[] {
   let least = inputElements;
-  const found = cuts.filter(({ elements }) => {
-    if (elements === 0 || elements > LARGER * least) return false;
+  const found = cuts.filter(({ elements, workShare }) => {
+    // Without any work before it a cut is the input itself.
+    if (elements === 0 || elements > LARGER * least || workShare === 0) return false;
     least = Math.min(least, elements);
     return true;
   });

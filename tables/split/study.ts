@@ -1,5 +1,5 @@
 /** The whole study of a model: which cuts, at which steps, for how many bytes, at what agreement; and which one to take. */
-import type { Codec, Table } from "latentwire";
+import { type Codec, CodecError, type Table } from "latentwire";
 import type { ContextSize } from "../context-fit.js";
 import { LEAST_KEPT } from "../fit.js";
 import { type Runtime, refusedAs, type Session, type Sharp } from "../packages.js";
@@ -66,7 +66,7 @@ export interface Study {
 }
 
 /** Steps in deviations of the tensor. */
-const GRID = [0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
+const GRID = [0.04, 0.06, 0.09, 0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
 const FIRST = GRID.indexOf(1);
 /** Finer steps are tried until answers agree so well, coarser ones until they agree so badly. */
 const GOOD = 0.99;
@@ -98,6 +98,8 @@ export async function study(options: StudyOptions): Promise<Study> {
   const inputElements = Object.values(feeds).reduce((sum, { data }) => sum + data.length, 0);
   const listed = costsOfCuts(options.at ? [options.at] : opened.graph.cuts(), shapes, costs);
   const wanted = options.at ? listed : promising(listed, inputElements);
+  if (wanted.length === 0)
+    throw new CodecError("MODEL", `${opened.path}: no four tensors or fewer cut it in two, outside of its subgraphs`);
   const near = await shortlist(bench, samples, wanted, options.goal.maxWork, shapes, options.folder, (done, total) =>
     progress("looking at cuts", done, total),
   );
@@ -262,13 +264,9 @@ async function perChannel(
       scalings: [scaling],
     };
     const found = await judge(bench, candidate, next, uses);
-    if (
-      found === undefined ||
-      found.error > one.error ||
-      found.agreement < Math.min(one.agreement, goal.targetAgreement ?? USUAL_AGREEMENT)
-    )
-      break;
-    if (found.bytes < PAYS * one.bytes) best = found;
+    if (found === undefined || found.error > one.error) break;
+    const isGood = found.agreement >= Math.min(one.agreement, goal.targetAgreement ?? USUAL_AGREEMENT);
+    if (isGood && found.bytes < PAYS * one.bytes) best = found;
   }
   return best;
 }
