@@ -140,6 +140,10 @@ test("bundles are for browsers: no node: in them, no codec, the stock tables in 
   const alone = await build('export * from "latentwire/bundle"');
   assert.is(alone.outputFiles.length, 1);
   assert.ok(alone.outputFiles[0].contents.length < 14_300, `${alone.outputFiles[0].contents.length} bytes`);
+  for (const name of ["stream", "packet-file"]) {
+    const { outputFiles } = await build(`export * from "latentwire/${name}"`);
+    assert.ok(outputFiles.length === 1 && outputFiles[0].contents.length < 20_000, name);
+  }
   const stock = await build('export * from "latentwire/tables/stock"');
   const sizes = stock.outputFiles.map(({ contents }) => contents.length).sort((a, b) => b - a);
   assert.ok(sizes.length >= 2 && sizes[0] > 30_000 && sizes[1] < 13_000, `${sizes}`);

@@ -160,8 +160,8 @@ class FileTarget extends ManyTarget {
   override mutate(input: Input, rng: Random, other: Input): Pick<Input, "bytes" | "forged"> {
     const { bytes, forged } = super.mutate(input, rng, other);
     const start = framesOf(bytes, 4).at(-1)?.to ?? 4;
-    if (rng(3) > 0 || bytes.length < start + 17) return { bytes, forged };
-    // The index or the trailer, under a check that fits.
+    // The index or the trailer, under a check that fits. Without the end mark it would be the check of a record.
+    if (rng(3) > 0 || bytes.length < start + 17 || bytes[start] !== 0) return { bytes, forged };
     const index = mutateFields(bytes.slice(start + 1, -8), rng, other.bytes, {});
     const tail = bytes.slice(-8);
     setWord(tail, 0, 4, xxh32(index));
