@@ -74,6 +74,7 @@ class Table:
         """Its rows, read from the loaded table."""
         if self._rows_found is None:
             memory = self._memory
+            memory.enter()
             records = memory.copy(memory.word(self._address, abi.TABLE_RECORDS), self.rows * _RECORD // 4, "uint32")
             at, most, offsets, _ = records.reshape(-1, 4).T
             maxima = most.astype(np.int64)
