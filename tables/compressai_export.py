@@ -381,7 +381,7 @@ def export(model, folder, size=(256, 256), onnx=True, opset=17, log=lambda line:
     for recipe in recipes:
         prefix = f"{recipe.name}." if recipe.name else ""
         models[recipe.name or "model"] = model_json(recipe, prefix, by_name)
-        if not onnx:
+        if not onnx or not recipe.networks():
             continue
         with torch.no_grad():
             samples = samples_of(recipe, image_for(recipe, image), latent_for(recipe, size))
