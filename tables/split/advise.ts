@@ -63,7 +63,7 @@ export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: st
         : `the fewest bytes of cuts with ${within}; none takes ${targetBytes} bytes`;
     return { row: best, reason };
   }
-  const agreed = `agree on ${percent(targetAgreement)} of the images that choose`;
+  const agreed = `agree on ${percent(targetAgreement)} of the samples that choose`;
   const reason =
     best.chosen.agreement >= targetAgreement
       ? `the fewest bytes of cuts with ${within} that ${agreed}`
