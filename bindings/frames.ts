@@ -38,7 +38,7 @@ export interface Judge {
   whole(bytes: Uint8Array): ErrorCode | undefined;
 }
 
-/** What is between two frames of a stream. */
+/** How frames are read. */
 export interface FrameOptions {
   /** Most bytes of a frame, without its length. */
   readonly maxBytes: number;
