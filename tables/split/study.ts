@@ -71,8 +71,11 @@ const FIRST = GRID.indexOf(1);
 /** Finer steps are tried until answers agree so well, coarser ones until they agree so badly. */
 const GOOD = 0.99;
 const BAD = 0.85;
-/** Cuts that get context rows and steps per channel: the best one, and others that take not many more bytes. */
-const MOST_FINALISTS = 3;
+/** Cuts that get context rows and steps per channel: the best one, and another that takes not many more bytes. */
+const MOST_FINALISTS = 2;
+/** So does a coarser step of the best cut: the coarsest with this agreement that saves a tenth of the bytes. */
+const COARSER_AGREEMENT = 0.95;
+const COARSER_BYTES = 0.9;
 const NEAR = 1.5;
 /** Steps per channel must save so much. They are tried with so many times the common step. */
 const PAYS = 0.97;
@@ -221,6 +224,14 @@ async function finalistsOf(
   );
   const finalists: Finalist[] = [];
   const near = ranked.filter(({ bytes }, k) => k === 0 || bytes <= NEAR * ranked[0]!.bytes).slice(0, MOST_FINALISTS);
+  const [first] = near;
+  const coarser = judged
+    .filter(
+      ({ candidate, agreement, bytes }) =>
+        candidate === first?.candidate && agreement >= COARSER_AGREEMENT && bytes < COARSER_BYTES * first.bytes,
+    )
+    .sort((a, b) => a.bytes - b.bytes);
+  near.push(...coarser.slice(0, 1));
   for (const [k, one] of near.entries()) {
     const part = (done: number) => progress("steps per channel", Math.round(100 * (k + done)), 100 * near.length);
     const scaled = options.step === undefined ? await perChannel(bench, one, goal, uses, part) : undefined;
