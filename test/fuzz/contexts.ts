@@ -16,6 +16,9 @@ const table = makeTable(random(91), { rows: CHANNELS, entries: 12, flavour: "pea
 const rng = random(92);
 const symbols = Int32Array.from({ length: 60 }, (_, i) => Math.round(3 * Math.sin(i * i) + rng.unit()));
 const latent = { type: "int32", dims, data: symbols };
+/** For parameters over rows that each symbol is given: bit 7 of the byte of the taps says so. */
+const rows = Uint8Array.from(symbols, (_, i) => i % CHANNELS);
+const TAPS = 6;
 
 /** Bytes before the list of active channels, and before the first one's numbers. */
 const HEAD = 9;
@@ -31,6 +34,7 @@ const shapes: readonly Omit<NetworkShape, "channels">[] = [
   { active: 2, H: 32, Z: 8, taps: 12, ends: [-9, 9] },
   { active: 1, H: 32, Z: 16, taps: 20, temper: "wild" },
   { active: 3, H: 64, Z: 8, taps: 12, temper: "extreme" },
+  { active: 2, H: 32, Z: 8, taps: 12, given: CHANNELS },
 ];
 const parameters = shapes.map((shape) => contextToBytes(randomNetwork(rng, { channels: CHANNELS, ...shape })));
 
@@ -119,7 +123,8 @@ class ContextTarget implements Target {
   }
 
   #roundTrip(codec: Codec, bytes: Uint8Array, forged: boolean): string {
-    const prior = codec.context(bytes, { table });
+    const isGiven = bytes.length > TAPS && bytes[TAPS] > 127;
+    const prior = codec.context(bytes, isGiven ? { over: codec.indexed(table, rows) } : { table });
     const packet = codec.encode(latent, prior, { checksum: false });
     this.#hash = hashOf(0, packet);
     const { data } = codec.decode(packet, prior, { type: "int32" });
