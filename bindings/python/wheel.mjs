@@ -64,26 +64,53 @@ function environment() {
   return { python, home };
 }
 
+/** Waits until no other run is at work, which two tests may start at once. A run that was killed does not count. */
+function alone() {
+  const lock = join(cache, "lock");
+  mkdirSync(cache, { recursive: true });
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+    try {
+      process.kill(Number(readFileSync(lock, "utf8")), 0);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    } catch {
+      rmSync(lock, { force: true });
+    }
+  }
+  process.on("exit", () => rmSync(lock, { force: true }));
+}
+
+/** Says whether anything that goes into the wheel has changed. The archive itself holds times. */
+function contentHash() {
+  const content = createHash("sha256");
+  const files = ["pyproject.toml", "README.md", "LICENSE"];
+  for (const file of readdirSync(join(folder, "src"), { recursive: true }).sort())
+    if (/\.(py|wasm|typed)$/.test(file)) files.push(join("src", file));
+  for (const file of files) content.update(`${file}\n`).update(readFileSync(join(folder, file)));
+  return content.digest("hex");
+}
+
+alone();
 const { python, home } = environment();
 const dist = join(folder, "dist");
-rmSync(dist, { recursive: true, force: true });
-const wheels = ["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"];
-execFileSync(python, [...wheels, "--wheel-dir", dist, folder], { stdio: "inherit" });
-const wheel = join(
-  dist,
-  readdirSync(dist).find((name) => name.endsWith(".whl")),
-);
-
-// The archive holds times, so its files are compared.
 const installed = join(home, "installed");
-const content = createHash("sha256");
-const sources = join(folder, "src/latentwire");
-for (const file of readdirSync(sources, { recursive: true }).sort())
-  if (/\.(py|wasm|typed)$/.test(file)) content.update(`${file}\n`).update(readFileSync(join(sources, file)));
-const hash = content.digest("hex");
-if (!existsSync(installed) || readFileSync(installed, "utf8") !== hash) {
-  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall"];
-  execFileSync(python, [...install, wheel], { stdio: "inherit" });
+const wheelIn = () => existsSync(dist) && readdirSync(dist).find((name) => name.endsWith(".whl"));
+const hash = contentHash();
+if (!wheelIn() || !existsSync(installed) || readFileSync(installed, "utf8") !== hash) {
+  rmSync(dist, { recursive: true, force: true });
+  const quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"];
+  execFileSync(python, ["-m", "pip", "wheel", ...quiet, "--no-build-isolation", "--wheel-dir", dist, folder], {
+    stdio: "inherit",
+  });
+  execFileSync(python, ["-m", "pip", "install", ...quiet, "--force-reinstall", join(dist, wheelIn())], {
+    stdio: "inherit",
+  });
   writeFileSync(installed, hash);
 }
+const wheel = join(dist, wheelIn());
 console.log(process.argv.includes("--json") ? JSON.stringify({ python, wheel }) : wheel);
