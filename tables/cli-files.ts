@@ -94,7 +94,7 @@ export function refuseInputAsOutput(values: Values, positionals: readonly string
   for (const input of [...positionals, ...Object.values(others).flat()]) {
     if (typeof input !== "string" || input === "-") continue;
     const stats = found(input);
-    const within = stats?.isDirectory() && !String(output).endsWith(".lwb") && isWithin(input, String(output));
+    const within = stats?.isDirectory() && !/\.lw[bs]$/.test(String(output)) && isWithin(input, String(output));
     if (same(stats) || within) throw new UsageError(`-o ${output} is an input (${input}): choose another name`);
   }
 }

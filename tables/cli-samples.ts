@@ -1,6 +1,6 @@
 /** Sample latents of the command line: .npy files, folders of them, patterns, standard input. */
-import { readdirSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { opendirSync, statSync } from "node:fs";
+import { basename, sep } from "node:path";
 import { CodecError, type LatentData } from "latentwire";
 import { FileSource } from "./byte-source.js";
 import { UsageError } from "./cli-arguments.js";
@@ -31,23 +31,48 @@ export const NPY: Wanted = {
  * The files that the arguments name, in a fixed order: files as they are; of folders, and of folders in them, those that are
  * wanted; `*` in the last part of a path. What is left out is said on standard error.
  */
-export function findFiles(paths: readonly string[], wanted: Wanted): string[] {
+export const findFiles = (paths: readonly string[], wanted: Wanted): string[] =>
+  findNamed(paths, wanted).map(({ path }) => path);
+
+/** A file. Its path is put together when it is asked for: there may be millions of them. */
+export class NamedFile {
+  constructor(
+    /** What is before the name in its path: the folder that was searched, with a separator behind it. */
+    readonly folder: string,
+    /** Its path in that folder, with / between folders. */
+    readonly name: string,
+  ) {}
+
+  get path(): string {
+    return this.folder + this.name;
+  }
+}
+
+/** What {@link findFiles} finds, with names. */
+export function findNamed(paths: readonly string[], { extension, accepts }: Wanted): NamedFile[] {
   const skipped: string[] = [];
-  const keep = (found: readonly string[], extension?: RegExp): string[] =>
-    found.filter((path) => {
-      const isWanted =
-        !basename(path).startsWith(".") && extension?.test(path) !== false && (wanted.accepts?.(path) ?? true);
-      if (!isWanted) skipped.push(path);
-      return isWanted;
-    });
-  const files = paths.flatMap((path) => {
-    if (path === "-") return [path];
-    if (basename(path).includes("*")) {
-      const pattern = new RegExp(`^${basename(path).split("*").map(escaped).join(".*")}$`);
-      return keep(filesOf(dirname(path), (name) => pattern.test(name)));
-    }
-    return statSync(path).isDirectory() ? keep(filesOf(path), wanted.extension) : [path];
-  });
+  const files: NamedFile[] = [];
+  const keep = (file: NamedFile, isNamed: boolean): void => {
+    const isHidden = basename(file.name).startsWith(".");
+    if (!isHidden && (isNamed || extension.test(file.name)) && (accepts?.(file.path) ?? true)) files.push(file);
+    else skipped.push(file.path);
+  };
+  for (const path of paths) {
+    const own = basename(path);
+    const single = new NamedFile(path.slice(0, path.length - own.length), own);
+    if (path === "-") files.push(single);
+    else if (own.includes("*")) {
+      const pattern = new RegExp(`^${own.split("*").map(escaped).join(".*")}$`);
+      forFiles(
+        single.folder,
+        "",
+        (name) => pattern.test(name),
+        (file) => keep(file, true),
+      );
+    } else if (statSync(path).isDirectory())
+      forFiles(/[/\\]$/.test(path) ? path : `${path}${sep}`, "", undefined, (file) => keep(file, false));
+    else files.push(single);
+  }
   const names = skipped.slice(0, 8).join(", ") + (skipped.length > 8 ? ` and ${skipped.length - 8} more` : "");
   if (files.length === 0)
     throw new UsageError(`there is no file to read in ${paths.join(", ")}${names && `; skipped: ${names}`}`);
@@ -57,16 +82,38 @@ export function findFiles(paths: readonly string[], wanted: Wanted): string[] {
 
 const escaped = (text: string): string => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
 
-/** Files of a folder; without `matches` those of the folders in it, too. Links to folders are not followed: they may lead in circles. */
-function filesOf(folder: string, matches?: (name: string) => boolean): string[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => matches?.(name) ?? true)
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) return matches || entry.name.startsWith(".") ? [] : filesOf(path);
-      return statSync(path, { throwIfNoEntry: false })?.isFile() ? [path] : [];
-    });
+/**
+ * Files of a folder, sorted; without `matches` those of the folders in it, too. Links to folders are not followed: they may lead
+ * in circles.
+ */
+function forFiles(
+  folder: string,
+  within: string,
+  matches: ((name: string) => boolean) | undefined,
+  found: (file: NamedFile) => void,
+): void {
+  // In pieces: the entries of a large folder take more memory than their names.
+  const open = opendirSync(folder + within || ".", { bufferSize: 1024 });
+  const names: string[] = [];
+  const folders = new Set<string>();
+  const others = new Set<string>();
+  for (let entry = open.readSync(); entry !== null; entry = open.readSync()) {
+    if (matches?.(entry.name) === false) continue;
+    names.push(entry.name);
+    if (entry.isDirectory()) folders.add(entry.name);
+    else if (!entry.isFile()) others.add(entry.name);
+  }
+  open.closeSync();
+  for (const name of names.sort()) {
+    const path = within + name;
+    if (folders.has(name)) {
+      if (!matches && !name.startsWith(".")) forFiles(folder, `${path}/`, matches, found);
+      continue;
+    }
+    // A link to a file is one.
+    if (others.has(name) && !statSync(folder + path, { throwIfNoEntry: false })?.isFile()) continue;
+    found(new NamedFile(folder, path));
+  }
 }
 
 /** Elements that are read at once: samples follow one another in most files. */
