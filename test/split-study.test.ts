@@ -300,6 +300,43 @@ test("arrays as samples, several inputs, tensors that cross as they are", () => 
   assert.match(split("tokens.onnx", "--images", "images").error, /MODEL tokens\.onnx does not take one image/);
 });
 
+test("a tensor of float16 crosses as the numbers that its bits mean", async () => {
+  const [first, second, third, fourth, ...rest] = classifier.nodes as [
+    Model["nodes"][0],
+    Model["nodes"][0],
+    Model["nodes"][0],
+    Model["nodes"][0],
+    ...Model["nodes"],
+  ];
+  const half = { op: "Cast", inputs: ["b"], output: "h", attributes: { to: 10 } };
+  const back = { op: "Cast", inputs: ["h"], output: "b32", attributes: { to: 1 } };
+  const nodes = [
+    first,
+    second,
+    third,
+    fourth,
+    half,
+    back,
+    ...rest.map((node) => ({ ...node, inputs: node.inputs.map((name) => (name === "b" ? "b32" : name)) })),
+  ];
+  writeFileSync(at("half.onnx"), onnxModel({ ...classifier, nodes }));
+  const { cuts } = splitJson("half.onnx", "--images", "images", "--at", "h", "--step", "0.05", "-o", "half");
+  assert.ok(cuts[0].agreement > 0.9, JSON.stringify(cuts));
+  const read = (name: string) => readFileSync(at("half", name));
+  const facts = JSON.parse(read("client/split.json").toString());
+  const image = new Tensor("float32", Float32Array.from(facts.sample.image.data), facts.sample.image.dims);
+  const [{ tensor }] = facts.latents;
+  const sent = (await (await InferenceSession.create(read("client/head.onnx"))).run({ image }))[tensor]!;
+  assert.is(sent.type, "float32");
+  const scores = async (bytes: Uint8Array, feeds: Record<string, Tensor>) =>
+    (await (await InferenceSession.create(bytes)).run(feeds)).scores!.data as Float32Array;
+  const found = await scores(read("server/tail.onnx"), { [tensor]: sent as Tensor });
+  const expected = await scores(read("../half.onnx"), { image });
+  found.forEach((value, i) => {
+    assert.ok(Math.abs(value - expected[i]!) < 1e-3);
+  });
+});
+
 test("the command line refuses what cannot be, and says what to do", () => {
   const refused = (message: RegExp, ...args: string[]) => {
     const { error, status } = split(...args);

@@ -1,6 +1,7 @@
 /** How far an answer agrees with the uncut model's, what that is worth with few samples, and bytes at equal agreement. */
 import { CodecError } from "latentwire";
 import type { RunTensor } from "../packages.js";
+import { floatsOf } from "./network.js";
 
 /** `top-1`: whether the highest element is the same one. `error`: 1 minus the relative error of all outputs, at least 0. */
 export type Metric = "top-1" | "error";
@@ -14,10 +15,9 @@ export interface Answer {
 /** Outputs in the model's order, as float32. Throws CodecError `MODEL` for outputs that are no numbers. */
 export function answerOf(outputs: Readonly<Record<string, RunTensor>>, names: readonly string[]): Answer {
   const parts = names.map((name) => {
-    const { type, data } = outputs[name]!;
-    if (data instanceof Float32Array) return data;
-    if (type === "string") throw new CodecError("MODEL", `the output ${name} is text: it cannot be compared`);
-    return Float32Array.from(data as ArrayLike<number>, Number);
+    const tensor = outputs[name]!;
+    if (tensor.type === "string") throw new CodecError("MODEL", `the output ${name} is text: it cannot be compared`);
+    return floatsOf(tensor);
   });
   const values = parts.length === 1 ? parts[0]! : Float32Array.from(parts.flatMap((part) => [...part]));
   return { top: highest(parts[0]!), values };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { forRuns, mediansOf, type Sample, type SampleSet } from "../fit-samples.js";
 import { elementsOf } from "../layout.js";
 import type { RunTensor } from "../packages.js";
+import { floatsOf } from "./network.js";
 
 /** Tensors of one name, one per sample, in a file: all of them may be more than memory holds. */
 export class TensorStore {
@@ -23,9 +24,10 @@ export class TensorStore {
     return this.#places.length;
   }
 
-  add({ type, dims, data }: RunTensor): void {
+  add(tensor: RunTensor): void {
+    const { type, dims } = tensor;
     this.type = type;
-    const floats = data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number>, Number);
+    const floats = floatsOf(tensor);
     this.#places.push({ at: this.#end, dims: [...dims] });
     const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
     for (let done = 0; done < bytes.length; )

@@ -1,5 +1,6 @@
 /** Runs a model with the user's onnxruntime-node: as it is, with tensors between as outputs, or a part of it. */
 import { CodecError } from "latentwire";
+import { float16Array, narrow, widen } from "../../bindings/float16.js";
 import { type RunTensor, type Runtime, refusedAs, type Session } from "../packages.js";
 import { Graph } from "./graph.js";
 import { ELEMENT_TYPES, OnnxReader, type OnnxValue, type Protobuf } from "./onnx-file.js";
@@ -50,11 +51,22 @@ export function tensorOf(
     const BigArray = type === "int64" ? BigInt64Array : BigUint64Array;
     return new runtime.Tensor(type, BigArray.from(Array.from(data, BigInt)), dims);
   }
+  if (type === "float16") {
+    const half = float16Array(narrow(data instanceof Float32Array ? data : Float32Array.from(data)));
+    return new runtime.Tensor(type, half as unknown as RunTensor["data"], dims);
+  }
   const Numbers = ARRAYS[type as keyof typeof ARRAYS];
   if (Numbers === undefined)
     throw new CodecError("MODEL", `the input ${name} is ${type}: inputs of numbers are fed, but none of this type`);
   const isReady = data instanceof Numbers;
   return new runtime.Tensor(type === "double" ? "float64" : type, isReady ? data : Numbers.from(data), dims);
+}
+
+/** The elements of a tensor as float32; of float16 what their bits mean. */
+export function floatsOf({ type, data }: RunTensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  if (type === "float16" && data instanceof Uint16Array) return widen(data);
+  return Float32Array.from(data as ArrayLike<number>, Number);
 }
 
 /** The name of an input's element type. Throws CodecError `MODEL`. */
