@@ -28,29 +28,29 @@ async function bundle(contents) {
 }
 
 const parts = [
-  ["codec.wasm", readFileSync(`${root}/dist/codec.wasm`), 24_400],
-  ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 18_800],
-  ['"latentwire", bundled, SIMD Wasm inside', await bundle('export * from "latentwire"'), 46_200],
-  ['"latentwire/scalar", bundled', await bundle('export * from "latentwire/scalar"'), 19_300],
-  ['"latentwire/javascript", bundled', await bundle('export * from "latentwire/javascript"'), 28_400],
-  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 8_300],
+  ["codec.wasm", readFileSync(`${root}/dist/codec.wasm`), 25_000],
+  ["codec.scalar.wasm", readFileSync(`${root}/dist/codec.scalar.wasm`), 19_400],
+  ['"latentwire", bundled, SIMD Wasm inside', await bundle('export * from "latentwire"'), 48_200],
+  ['"latentwire/scalar", bundled', await bundle('export * from "latentwire/scalar"'), 19_900],
+  ['"latentwire/javascript", bundled', await bundle('export * from "latentwire/javascript"'), 28_800],
+  ['"latentwire/onnx", bundled, recipes of all families', await bundle('export * from "latentwire/onnx"'), 8_700],
   [
     "its two halves of a split model alone",
     await bundle('export { splitDecoder, splitEncoder } from "latentwire/onnx"'),
-    2_300,
+    2_400,
   ],
-  ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_450],
-  ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_300],
-  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 49_200],
-  ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 48_200],
+  ["its mean-scale recipe alone", await bundle('export { meanScale } from "latentwire/onnx"'), 4_500],
+  ['"latentwire/model", bundled, with all families', await bundle('export * from "latentwire/model"'), 13_700],
+  ['"latentwire/pool", bundled', await bundle('export * from "latentwire/pool"'), 51_400],
+  ['"latentwire/pool-worker", the file', await bundle('import "latentwire/pool-worker"'), 50_400],
   [
     'the same program as text in "latentwire/pool"',
     await bundle('export * from "./dist/bindings/pool-source.js"'),
-    20_800,
+    21_700,
   ],
-  ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_500],
+  ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_600],
   ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 7_500],
-  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 5_850],
+  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 6_100],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 
