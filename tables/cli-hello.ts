@@ -144,6 +144,7 @@ function story(report: Report, drawn: { channel: number; lines: string[] }, fold
     "",
     ...table(
       [
+        ["a whole ONNX network", "npx latentwire split model.onnx --images photos/ -o split"],
         ["latents (.npy)", "npx latentwire tables fit latents/ --context default -o model.lwb"],
         ["an ONNX encoder and photographs", "npx latentwire tables fit photos/ --encoder encoder.onnx -o model.lwb"],
         ["a CompressAI checkpoint", "npx latentwire tables import checkpoint.pth.tar -o model.lwb"],

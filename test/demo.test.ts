@@ -117,7 +117,7 @@ async function look(page: Page, browser: string): Promise<void> {
   await page.evaluate(give("open", "mine.lw", `Uint8Array.from(${JSON.stringify(packet)})`));
   await until(
     page,
-    "/mine.lw: coded at the point untrained cut. The server sees: espresso/.test(document.querySelector('#opened').textContent)",
+    "/mine.lw: coded at the point a cut without trained networks. The server sees: espresso/.test(document.querySelector('#opened').textContent)",
   );
   packet[packet.length >> 1]! ^= 255;
   await page.evaluate(give("open", "torn.lw", `Uint8Array.from(${JSON.stringify(packet)})`));

@@ -48,7 +48,7 @@ export async function buildDemo(out: string): Promise<void> {
   rmSync(halves, { recursive: true });
   const untrained: PointSetup = {
     name: "untrained",
-    label: "untrained cut",
+    label: "a cut without trained networks",
     encoder: "networks/head.onnx",
     bundles: ["step1.5", "step2"].map((step) =>
       copy(`bench/backbone/cuts/${SPLIT}-${step}.lwb`, `networks/untrained/${step}.lwb`),

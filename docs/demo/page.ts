@@ -132,6 +132,7 @@ async function main() {
     const point = setup.points[Number(input("point").value)]!;
     const budget = budgetOf(Number(input("budget").value));
     place("point-name").textContent = point.label;
+    place("opened").textContent = "";
     place("budget-name").textContent = Number.isFinite(budget) ? `${number(budget)} bytes` : "no limit";
     const note = place("budget-note");
     note.classList.remove("failed");
@@ -204,7 +205,13 @@ async function main() {
       const picture = await fastest(async () => (await usualPicture(canvas, type))!);
       const { decodeMs, networkMs } = await fastest(() => receiver.answerPicture(picture));
       const bytes = picture.blob.size;
-      ways.push({ name, bytes, color, deviceMs: picture.encodeMs, serverMs: decodeMs + networkMs });
+      ways.push({
+        name: `${name}, quality 75`,
+        bytes,
+        color,
+        deviceMs: picture.encodeMs,
+        serverMs: decodeMs + networkMs,
+      });
     }
     ways.push({ name: "latent as int8", bytes: sent.latent.symbols.length, color: "latent" });
     if (late()) return;

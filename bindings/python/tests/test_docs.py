@@ -22,6 +22,11 @@ def test_snippets(page, table, tmp_path, monkeypatch, capsys):
     )
     Path("model.lwb").write_bytes(bundle)
     prior = codec.factorized(table)
+    hello = Path(__file__).parents[3] / "tables" / "hello" / "model.lwb"
+    Path("hello").mkdir()
+    Path("hello/model.lwb").write_bytes(hello.read_bytes())
+    sample = latentwire.load_bundle(hello).factorized(codec, "latent")
+    Path("hello/packet.lw").write_bytes(codec.encode(np.zeros((1, 14, 28, 28), np.int8), sample))
     # What a page takes for granted.
     names = {
         "packet": codec.encode(np.zeros((1, 4, 28, 28), np.float32), prior),
