@@ -37,6 +37,21 @@ import { costsOf } from "./split/work.js";
 /** Images that are used of a folder that has more. */
 const USUAL_LIMIT = 200;
 
+/** Options that say something of a measurement: without samples nothing is measured. */
+const OF_SAMPLES = [
+  "html",
+  "context",
+  "labels",
+  "metric",
+  "target-agreement",
+  "target-bytes",
+  "max-work",
+  "limit",
+  "size",
+  "normalize",
+  "step",
+];
+
 export const splitCommand: Command = {
   name: "split",
   summary: "cut an ONNX model in two: where, for how many bytes, and both halves",
@@ -93,18 +108,21 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
   async run(values, [path, size]) {
     const context = contextOption(values, size);
     const goal = goalOf(values);
+    const images = texts(values, "images");
+    const inputs = texts(values, "inputs");
+    if (images.length > 0 && inputs.length > 0) throw new UsageError("--images and --inputs exclude each other");
+    const hasSamples = images.length + inputs.length > 0;
+    const idle = OF_SAMPLES.find((name) => values[name] !== undefined);
+    if (!hasSamples && idle) throw new UsageError(`--${idle} needs --images or --inputs: it is about what is measured`);
     const protobuf = await loadProtobuf();
     const runtime = await loadRuntime("to run the model");
     const opened = openModel(protobuf, path!, await readInput(path!));
     const threads = whole(values, "threads", 1, 256) ?? availableParallelism();
-    const images = texts(values, "images");
-    const inputs = texts(values, "inputs");
-    if (images.length > 0 && inputs.length > 0) throw new UsageError("--images and --inputs exclude each other");
     const at = text(values, "at")?.split(",");
     const cut = at && opened.graph.cutAt(at, path!);
     const output = text(values, "output");
     if (output !== undefined) checkFolder(output);
-    if (images.length + inputs.length === 0) return withoutSamples(values, runtime, opened, cut, output);
+    if (!hasSamples) return withoutSamples(values, runtime, opened, cut, output);
 
     const sharp = images.length > 0 ? await loadSharp("to read images") : undefined;
     const { samples, said, image } = sharp
@@ -188,7 +206,7 @@ async function withoutSamples(
     const files = await writeHalves(output, runtime, opened, feeds, cut);
     if (flag(values, "json")) await printJson({ model: opened.path, cut: cut.tensors, output, files });
     else await print(...files.map((file) => join(output, file)));
-    remark("there are no tables: rows are made of samples, --images or --inputs");
+    remark("only the two halves were written; with --images or --inputs also tables and programs");
     return EXIT.ok;
   }
   const shapes = await measureShapes(runtime, opened, feeds);

@@ -357,9 +357,13 @@ test("the command line refuses what cannot be, and says what to do", () => {
   );
   refused(/USAGE --step needs --at/, "model.onnx", "--step", "1");
   refused(/USAGE what is fast\?/, "model.onnx", "fast");
+  const idle =
+    "--html=q.html --context --labels=q.csv --metric=error --target-agreement=0.9 --target-bytes=9 --max-work=0.4";
+  for (const option of [...idle.split(" "), "--limit=9", "--size=8x8", "--normalize=0..1"])
+    refused(new RegExp(`USAGE ${option.split("=")[0]} needs --images or --inputs`), "model.onnx", option);
   refused(/USAGE --normalize must be 0\.\.1/, "model.onnx", "--images", "images", "--normalize", "bright");
   refused(/USAGE 3 samples are too few/, "model.onnx", "--images", "images", "--limit", "3", "--normalize", "0..255");
-  refused(/MODEL model.onnx has no tensor nothing/, "model.onnx", "--at", "nothing");
+  refused(/has no tensor nothing: latentwire split model\.onnx lists them/, "model.onnx", "--at", "nothing");
   refused(/MODEL model.onnx: w1 does not depend on what the inputs hold/, "model.onnx", "--at", "w1");
   refused(/INVALID_FILE .*package\.json: it is no ONNX file/, join(root, "package.json"));
 });

@@ -100,7 +100,8 @@ export class Graph {
   /** The cut at tensors that the user names. Throws CodecError `MODEL`. */
   cutAt(tensors: readonly string[], name: string): Cut {
     for (const tensor of tensors) {
-      if (!this.kinds.has(tensor)) throw new CodecError("MODEL", `${name} has no tensor ${tensor}`);
+      if (!this.kinds.has(tensor))
+        throw new CodecError("MODEL", `${name} has no tensor ${tensor}: latentwire split ${name} lists them`);
       if (!this.isLive(tensor))
         throw new CodecError("MODEL", `${name}: ${tensor} does not depend on what the inputs hold`);
     }
