@@ -1,6 +1,6 @@
 // latentwire split with samples: what it measures and recommends, and that what it writes runs as it is: a page, a server for Node, one for Python.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "latentwire";
 import { readBundle } from "latentwire/bundle";
@@ -165,7 +165,8 @@ async function throughFiles() {
       InferenceSession.create(bytes),
     ),
   );
-  const image = new Tensor("float32", Float32Array.from(facts.sample.image.data), facts.sample.image.dims);
+  const sample = JSON.parse(read("client/sample.json").toString());
+  const image = new Tensor("float32", Float32Array.from(sample.image.data), sample.image.dims);
   const codec = await create();
   const bundle = readBundle(read("client/bundle.lwb"));
   const [{ entry, tensor }] = facts.latents;
@@ -188,6 +189,19 @@ test("head, packet and tail give the class of the whole", async () => {
   assert.ok(packet.length < 2 * measured.recommended.contextBytes + 50, String(packet.length));
 });
 
+test("the sample stands in a file of its own, on the client's side only", () => {
+  for (const side of ["client", "server"]) {
+    const facts = readFileSync(at("out", side, "split.json"), "utf8");
+    assert.ok(facts.length < 2000 && !("sample" in JSON.parse(facts)), side);
+  }
+  assert.not(existsSync(at("out/server/sample.json")));
+  // One that an earlier study wrote does not stay.
+  mkdirSync(at("again/client"), { recursive: true });
+  for (const name of ["split.json", "sample.json"]) writeFileSync(at("again/client", name), "{}");
+  assert.is(split("model.onnx", "--at", "b", "-o", "again").status, 0);
+  assert.not(existsSync(at("again/client/sample.json")));
+});
+
 /** Starts a server and gives its address. */
 async function serving<T>(command: string, args: readonly string[], work: (url: string) => Promise<T>): Promise<T> {
   const server: ChildProcess = spawn(command, [...args, "0"], { cwd: at("out") });
@@ -196,7 +210,7 @@ async function serving<T>(command: string, args: readonly string[], work: (url: 
       let printed = "";
       const take = (chunk: unknown) => {
         printed += chunk;
-        const [found] = /http:\S+/.exec(printed) ?? [];
+        const [found] = /http:\S+(?=\s)/.exec(printed) ?? [];
         if (found) resolve(found);
       };
       server.stdout?.on("data", take);
@@ -234,6 +248,15 @@ test("the server for Node answers the page in Chromium, both as they were writte
       await page.setInputFiles("input", at("images/7.png"));
       const chosen = JSON.parse(await text(/highest/));
       assert.ok(chosen.bytes > 0);
+      await page.setInputFiles("input", at("model.onnx"));
+      await text(/image/);
+      // Packets go to another server where the address says so.
+      await page.goto(`${url}/?server=${url}/elsewhere`);
+      await text(/^ready$/);
+      const asked = page.waitForRequest((request) => request.method() === "POST");
+      await page.click("button");
+      assert.is((await asked).url(), `${url}/elsewhere`);
+      await text(/highest/);
     });
   });
 });
@@ -324,7 +347,8 @@ test("a tensor of float16 crosses as the numbers that its bits mean", async () =
   assert.ok(cuts[0].agreement > 0.9, JSON.stringify(cuts));
   const read = (name: string) => readFileSync(at("half", name));
   const facts = JSON.parse(read("client/split.json").toString());
-  const image = new Tensor("float32", Float32Array.from(facts.sample.image.data), facts.sample.image.dims);
+  const sample = JSON.parse(read("client/sample.json").toString());
+  const image = new Tensor("float32", Float32Array.from(sample.image.data), sample.image.dims);
   const [{ tensor }] = facts.latents;
   const sent = (await (await InferenceSession.create(read("client/head.onnx"))).run({ image }))[tensor]!;
   assert.is(sent.type, "float32");

@@ -15,9 +15,9 @@ export const PAGE = `<!doctype html>
   <script type="module">
     import { answerTo, imageOf, sample } from "./client.mjs";
     const [input, button, output] = ["input", "button", "pre"].map((name) => document.querySelector(name));
-    const show = (feeds) => answerTo(feeds).then((answer) => { output.textContent = JSON.stringify(answer, null, 2); },
+    const show = (feeds) => feeds.then(answerTo).then((answer) => { output.textContent = JSON.stringify(answer, null, 2); },
       (error) => { output.textContent = error.message; });
-    input.onchange = () => imageOf(input.files[0]).then(show);
+    input.onchange = () => show(imageOf(input.files[0]));
     button.onclick = () => show(sample());
     output.textContent = "ready";
   </script>
@@ -34,9 +34,12 @@ const codec = await create();
 const bundle = await loadBundle("bundle.lwb");
 const priors = split.latents.map(({ entry }) => bundle.factorized(codec, entry));
 const session = await ort.InferenceSession.create("head.onnx");
+// Where packets go: the page's own server, or another one, ?server=http://localhost:8090
+const server = new URLSearchParams(location.search).get("server") ?? "/answer";
 
 /** The inputs of a photograph: its middle, in the size and range that the model takes. */
 export async function imageOf(file) {
+  if (!split.image) throw new Error("this model takes no photograph");
   const { name, type, dims, height, width, channels, channelsLast, mean, std } = split.image;
   const bitmap = await createImageBitmap(file);
   const scale = Math.max(width / bitmap.width, height / bitmap.height);
@@ -57,11 +60,13 @@ export async function imageOf(file) {
 }
 
 /** The inputs of one of the samples that the model was measured with. */
-export function sample() {
+export async function sample() {
+  const response = await fetch("sample.json");
+  if (!response.ok) throw new Error("there is no sample.json");
   const arrays = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array, int32: Int32Array, bool: Uint8Array };
   const tensor = ({ type, dims, data }) =>
     new ort.Tensor(type, type === "int64" ? BigInt64Array.from(data, BigInt) : arrays[type].from(data), dims);
-  return Object.fromEntries(Object.entries(split.sample).map(([name, one]) => [name, tensor(one)]));
+  return Object.fromEntries(Object.entries(await response.json()).map(([name, one]) => [name, tensor(one)]));
 }
 
 /** Runs the head, sends one packet, and returns what the server answers. */
@@ -71,7 +76,7 @@ export async function answerTo(inputs) {
   const writer = codec.writer();
   split.latents.forEach(({ tensor }, i) => writer.write(outputs[tensor], priors[i]));
   const packet = writer.finish();
-  const response = await fetch("/answer", { method: "POST", body: packet });
+  const response = await fetch(server, { method: "POST", body: packet });
   if (!response.ok) throw new Error(await response.text());
   return { bytes: packet.length, ...(await response.json()) };
 }
@@ -190,13 +195,15 @@ class Handler(BaseHTTPRequestHandler):
         except latentwire.CodecError as error:
             status, body = 400, error.code
         self.send_response(status)
+        # Pages of another origin may ask, too.
         self.send_header("access-control-allow-origin", "*")
         self.end_headers()
         self.wfile.write(body.encode())
 
 
 if __name__ == "__main__":
-    server = HTTPServer(("", int(sys.argv[1]) if len(sys.argv) > 1 else 8080), Handler)
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server = HTTPServer(("", int(sys.argv[1]) if len(sys.argv) > 1 else 8090), Handler)
+    url = f"http://127.0.0.1:{server.server_port}"
+    print(f"{url} answers packets. The page of server.mjs sends them here: http://localhost:8080/?server={url}", flush=True)
     server.serve_forever()
 `;

@@ -1,5 +1,5 @@
 /** Writes a cut as two folders that run: client/ for the device, server/ for the other end. */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type BundleInput, writeBundle } from "latentwire/bundle";
 import { UsageError } from "../cli-arguments.js";
@@ -86,14 +86,15 @@ export async function writeProject(
     latents,
     maxElements: tensors.reduce((sum, tensor) => sum + mostElements(tensor), 0),
     ...(image && { image }),
-    sample: sampleOf(feeds),
   };
+  const sample = sampleOf(feeds);
   return writeAll(folder, {
     "client/head.onnx": head,
     "client/bundle.lwb": bundle,
     "client/split.json": json(facts),
     "client/index.html": PAGE,
     "client/client.mjs": CLIENT,
+    ...(sample && { "client/sample.json": JSON.stringify(sample) }),
     "server/tail.onnx": tail,
     "server/bundle.lwb": bundle,
     "server/split.json": json(facts),
@@ -128,7 +129,7 @@ function fixedOf(runtime: Runtime, opened: Opened, feeds: Feeds, cut: Cut) {
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
 
-/** Samples of more elements are left out of split.json. */
+/** Of samples with more elements no client/sample.json is written. */
 const MOST_SAMPLE = 2 ** 18;
 
 function sampleOf(feeds: Feeds) {
@@ -151,6 +152,8 @@ const packageOf = (version: string) => ({
 });
 
 async function writeAll(folder: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string[]> {
+  // An older one is of another study, and may be one of the user's images.
+  rmSync(join(folder, "client/sample.json"), { force: true });
   for (const name of ["client", "server"]) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files))
     await writeOutput(join(folder, name), typeof content === "string" ? new TextEncoder().encode(content) : content);
