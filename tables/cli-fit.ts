@@ -150,6 +150,7 @@ async function readLatents(values: Values, paths: string[]) {
     images,
     {
       ...(normalize !== undefined && { normalization: rangeOf(normalize) }),
+      named: paths,
       say: remark,
       ...(size !== undefined && { size: [size[0]!, size[1]!] }),
       ...(output !== undefined && { output }),

@@ -4,9 +4,18 @@
  */
 import { readFileSync } from "node:fs";
 import { CodecError, type LatentData } from "latentwire";
-import { type Normalization, normalized, RANGES, readImage } from "./images.js";
+import { ImageReader, type Normalization, normalized, RANGES } from "./images.js";
 import { inMemory, type ReadLatent } from "./layout.js";
-import { loadRuntime, loadSharp, MissingPackage, refusedAs, type Session } from "./packages.js";
+import {
+  loadAll,
+  loadRuntime,
+  loadSharp,
+  MissingPackage,
+  type Runtime,
+  refusedAs,
+  type Session,
+  type Sharp,
+} from "./packages.js";
 import { openModel } from "./split/network.js";
 import { type Found, GUESS, rangeOfGraph } from "./split/normalize.js";
 import { loadProtobuf } from "./split/onnx-file.js";
@@ -15,7 +24,9 @@ import { loadProtobuf } from "./split/onnx-file.js";
 export interface ImageOptions {
   /** Default: what the encoder's graph says, or 0 to 1. */
   normalization?: Normalization;
-  /** Is told which range was found, and why. */
+  /** The files and folders that the user named: of folders, files that cannot be read are skipped. Default: all files. */
+  named?: readonly string[];
+  /** Is told which range was found, and why, and what was skipped. */
   say(text: string): void;
   /** Height and width; default: what the encoder declares. */
   size?: readonly [number, number];
@@ -29,7 +40,7 @@ const WHY = "to run an encoder over images";
  * Runs the encoder over each image.
  *
  * @throws MissingPackage; TypeError for an encoder that does not take images or has no such output; CodecError `MODEL` where the
- * runtime refuses the file or the input, `INVALID_FILE` for an image that cannot be read
+ * runtime refuses the file or the input, `INVALID_FILE` for a named image that cannot be read, or where none can
  */
 export async function encodeImages(
   encoder: string,
@@ -37,8 +48,10 @@ export async function encodeImages(
   options: ImageOptions,
   progress: (done: number) => void,
 ): Promise<{ name: string; latent: ReadLatent<LatentData> }[]> {
-  const { InferenceSession, Tensor } = await loadRuntime(WHY);
-  const sharp = await loadSharp(WHY);
+  const [{ InferenceSession, Tensor }, sharp] = await loadAll<[Runtime, Sharp]>(WHY, [
+    loadRuntime(WHY),
+    loadSharp(WHY),
+  ]);
   const session = await refusedAs("MODEL", encoder, InferenceSession.create(encoder));
   const [input] = session.inputNames;
   const output = options.output ?? session.outputNames[0];
@@ -48,16 +61,20 @@ export async function encodeImages(
   const range = options.normalization ? undefined : await rangeFound(encoder);
   const normalization = options.normalization ?? RANGES[range!.range];
   const found: { name: string; latent: ReadLatent<LatentData> }[] = [];
+  const reader = new ImageReader(sharp, height, width, options.named ?? images);
   for (const [i, path] of images.entries()) {
-    const planes = normalized(await readImage(sharp, path, height, width), normalization);
+    const pixels = await reader.read(path);
+    if (pixels === undefined) continue;
+    const planes = normalized(pixels, normalization);
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
     const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
     if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
     found.push({ name: path, latent: inMemory("float32", [...dims], data) });
     progress(i + 1);
     // Not before an image could be read and was taken: an error is one line.
-    if (i === 0 && range) options.say(`--normalize ${range.range}: ${range.reason}`);
+    if (found.length === 1 && range) options.say(`--normalize ${range.range}: ${range.reason}`);
   }
+  reader.finish(images.length, options.say);
   return found;
 }
 

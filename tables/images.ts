@@ -62,6 +62,45 @@ export async function readImage(sharp: Sharp, path: string, height: number, widt
   return pixels;
 }
 
+/** Reads images of one size. Files of folders that cannot be read are skipped; a file that the user named is an error. */
+export class ImageReader {
+  readonly #named: ReadonlySet<string>;
+  readonly #skipped: string[] = [];
+  #refusal: CodecError | undefined;
+
+  constructor(
+    readonly sharp: Sharp,
+    readonly height: number,
+    readonly width: number,
+    /** The files and folders that the user named. */
+    named: readonly string[],
+  ) {
+    this.#named = new Set(named);
+  }
+
+  /** As {@link readImage}; undefined for a file that is skipped. */
+  async read(path: string): Promise<Uint8Array | undefined> {
+    try {
+      return await readImage(this.sharp, path, this.height, this.width);
+    } catch (error) {
+      if (this.#named.has(path) || !(error instanceof CodecError)) throw error;
+      this.#refusal ??= error;
+      this.#skipped.push(path);
+      return undefined;
+    }
+  }
+
+  /** Says what was skipped of `count` files. Throws CodecError `INVALID_FILE` where that is all of them. */
+  finish(count: number, say: (text: string) => void): void {
+    const skipped = this.#skipped;
+    if (this.#refusal === undefined) return;
+    if (skipped.length === count)
+      throw new CodecError("INVALID_FILE", `none of ${count} images can be read: ${this.#refusal.message}`);
+    const more = skipped.length > 8 ? ` and ${skipped.length - 8} more` : "";
+    say(`skipped, cannot be read: ${skipped.slice(0, 8).join(", ")}${more}`);
+  }
+}
+
 /** RGB pixels as [channels, height, width], or with the channels last; of one channel their luma (BT.601). */
 export function normalized(
   pixels: Uint8Array,

@@ -7,19 +7,28 @@ import { CodecError } from "latentwire";
 /** A package that is needed and not installed, or cannot be loaded. */
 export class MissingPackage extends Error {
   readonly code = "MISSING_PACKAGE";
+
+  constructor(
+    message: string,
+    /** The names of what is not installed. */
+    readonly packages: readonly string[] = [],
+  ) {
+    super(message);
+  }
 }
 
 /**
- * Loads a package that stands beside this one, as in a project, or in the folder where the command runs, as with npx.
+ * Loads a package, or a file of one, that stands beside this one, as in a project, or in the folder where the command runs, as with npx.
  *
- * @param why - `to run an encoder over images`. @param install - what to install; default: the package.
+ * @param why - `to run an encoder over images`
  * @throws {@link MissingPackage}
  */
-export async function loadPackage<T>(name: string, why: string, install = name): Promise<T> {
+export async function loadPackage<T>(name: string, why: string): Promise<T> {
+  const [own] = name.split("/") as [string];
   // What is there and cannot be loaded is not missing.
   const judge = (error: NodeJS.ErrnoException) => {
     if (!/^(ERR_)?MODULE_NOT_FOUND$/.test(error.code ?? ""))
-      throw new MissingPackage(`${name} is installed, but cannot be loaded: ${error.message.replace(/\s+/g, " ")}`);
+      throw new MissingPackage(`${own} is installed, but cannot be loaded: ${error.message.replace(/\s+/g, " ")}`);
   };
   const found = await import(name).catch(async (error) => {
     judge(error);
@@ -28,10 +37,24 @@ export async function loadPackage<T>(name: string, why: string, install = name):
       return await import(pathToFileURL(resolved).href);
     } catch (error) {
       judge(error as NodeJS.ErrnoException);
-      throw new MissingPackage(`${name} is needed ${why}: npm install ${install}`);
+      throw new MissingPackage(`${own} is needed ${why}: npm install ${own}`, [own]);
     }
   });
   return (found.default ?? found) as T;
+}
+
+/** What several loads give. Throws one {@link MissingPackage} that names all packages that are not installed. */
+export async function loadAll<T extends readonly unknown[]>(
+  why: string,
+  loads: { readonly [K in keyof T]: Promise<T[K]> },
+): Promise<T> {
+  const settled = await Promise.allSettled(loads);
+  const missing = settled.flatMap((one) =>
+    one.status === "rejected" && one.reason instanceof MissingPackage ? one.reason.packages : [],
+  );
+  if (missing.length > 1)
+    throw new MissingPackage(`${missing.join(", ")} are needed ${why}: npm install ${missing.join(" ")}`, missing);
+  return (await Promise.all(loads)) as unknown as T;
 }
 
 /** Turns what another package throws into one line with a code. */

@@ -1,6 +1,15 @@
 // The command line as a shell sees it: arguments, pipes, output, exit codes.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "latentwire";
@@ -527,6 +536,25 @@ test("fit runs an encoder over images", () => {
   assert.equal(entry.shape?.slice(0, 2), [null, entry.rows]);
 });
 
+test("an image of a folder that cannot be read is skipped and named; one that is named itself is an error", () => {
+  mkdirSync(at("mixed"));
+  mkdirSync(at("junk"));
+  copyFileSync(join(root, "bench/photos/chelsea.png"), at("mixed/a.png"));
+  // Its name is right and its first bytes are, but its pixels end early.
+  writeFileSync(at("mixed/b.png"), readFileSync(at("mixed/a.png")).subarray(0, 5000));
+  writeFileSync(at("junk/c.jpg"), "no image");
+  const fit = (...paths: string[]) => {
+    const words = ["tables", "fit", ...paths, "--encoder", identityEncoder(), "--step", "0.01", "-o", at("mixed.lwb")];
+    return spawnSync(process.execPath, [cli, ...words], { cwd: root, encoding: "utf8" });
+  };
+  const skipping = fit(at("mixed"));
+  assert.is(skipping.status, 0, skipping.stderr);
+  assert.match(skipping.stderr, /^latentwire: skipped, cannot be read: \S+b\.png$/m);
+  const named = fit(at("mixed/a.png"), at("mixed/b.png"));
+  assert.match(`${named.status} ${named.stderr}`, /^1 (.*\n)*latentwire: INVALID_FILE .*b\.png: /);
+  assert.match(fit(at("junk")).stderr, /^latentwire: INVALID_FILE none of 1 images can be read: .*c\.jpg: /m);
+});
+
 test("what onnxruntime and sharp refuse is one line with a code", () => {
   const photo = join(root, "bench/photos/chelsea.png");
   const fit = (...args: string[]) => {
@@ -563,7 +591,7 @@ test("an encoder that cannot be asked: exit code 2 says what is missing", () => 
 const apart = `data:text/javascript,${encodeURIComponent(`
   import { register } from "node:module";
   const hook = \`export const resolve = (name, context, next) => {
-    if (/^(sharp|onnxruntime-node)$/.test(name)) throw Object.assign(new Error("not beside the package"), { code: "ERR_MODULE_NOT_FOUND" });
+    if (/^(sharp|onnxruntime-node|protobufjs.minimal.js)$/.test(name)) throw Object.assign(new Error("not beside the package"), { code: "ERR_MODULE_NOT_FOUND" });
     return next(name, context);
   };\`;
   register("data:text/javascript," + encodeURIComponent(hook));`)}`;
@@ -575,8 +603,17 @@ test("what an encoder needs is taken from the folder where the command runs; wit
   const missing = where(folder);
   assert.is(missing.status, 1);
   const line =
-    "latentwire: MISSING_PACKAGE onnxruntime-node is needed to run an encoder over images: npm install onnxruntime-node\n";
+    "latentwire: MISSING_PACKAGE onnxruntime-node, sharp are needed to run an encoder over images: npm install onnxruntime-node sharp\n";
   assert.is(missing.stderr.toString(), line);
+  const splitting = (...args: string[]) =>
+    spawnSync(process.execPath, ["--import", apart, cli, "split", at("identity.onnx"), ...args], { cwd: folder });
+  const needed = (names: string) =>
+    `${names.replaceAll(" ", ", ")} are needed to split a model: npm install ${names}\n`;
+  for (const [args, names] of [
+    [[], "protobufjs onnxruntime-node"],
+    [["--images", folder], "protobufjs onnxruntime-node sharp"],
+  ] as const)
+    assert.is(splitting(...args).stderr.toString(), `latentwire: MISSING_PACKAGE ${needed(names)}`);
   const found = where(root);
   assert.is(found.status, 0, found.stderr.toString());
   assert.is(readBundle(new Uint8Array(found.stdout)).entries.length, 1);

@@ -124,7 +124,7 @@ const LENGTH = 2;
 const text = new TextDecoder();
 
 export const loadProtobuf = (): Promise<Protobuf> =>
-  loadPackage<Protobuf>("protobufjs/minimal.js", "to read ONNX files", "protobufjs onnxruntime-node sharp");
+  loadPackage<Protobuf>("protobufjs/minimal.js", "to read ONNX files");
 
 /** Visits the fields of a message: of each its number, and its bytes or its integer. Other fields have neither. */
 type Visit = (id: number, body: Uint8Array | undefined, value: number | undefined) => void;
