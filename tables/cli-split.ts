@@ -18,18 +18,18 @@ import {
 import { print, printJson, progress, readInput, remark, writeOutput } from "./cli-files.js";
 import { findFiles } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
-import { IMAGE_NAMES, type Normalization, RANGES, rangeOf } from "./images.js";
+import { IMAGE_NAMES, ImageReader, type Normalization, RANGES, rangeOf } from "./images.js";
 import { readLabels } from "./labels.js";
-import { loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp } from "./packages.js";
+import { loadAll, loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp } from "./packages.js";
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
 import { metricOf } from "./split/agreement.js";
 import type { Cut } from "./split/graph.js";
 import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } from "./split/network.js";
 import { GUESS, rangeByTrying, rangeOfGraph } from "./split/normalize.js";
-import { loadProtobuf } from "./split/onnx-file.js";
+import { loadProtobuf, type Protobuf } from "./split/onnx-file.js";
 import { studyPage } from "./split/page.js";
 import { checkFolder, imageFacts, ownVersion, writeHalves, writeProject } from "./split/project.js";
-import { listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
+import { fewSamples, listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
 import { arraySamples, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
 import { study } from "./split/study.js";
 import { costsOf } from "./split/work.js";
@@ -65,7 +65,7 @@ export const splitCommand: Command = {
                     default: found out, and said
   --labels CSV      columns file and label: accuracy beside agreement
   --metric KIND     how answers are compared: top-1, or error (relative error of all outputs); default: top-1 of class scores
-  --context [SIZE]  train context rows for the best cuts, too: fast (default), default or small
+  --context [SIZE]  train a context prior for the best cuts, too: fast (default), default or small
   --target-agreement A  least share of answers that stay the same; default ${USUAL_AGREEMENT}
   --target-bytes N  instead: most bytes of a packet
   --max-work W      most of the network's work before the cut, from 0 to 1; default ${USUAL_WORK}
@@ -114,8 +114,11 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
     const hasSamples = images.length + inputs.length > 0;
     const idle = OF_SAMPLES.find((name) => values[name] !== undefined);
     if (!hasSamples && idle) throw new UsageError(`--${idle} needs --images or --inputs: it is about what is measured`);
-    const protobuf = await loadProtobuf();
-    const runtime = await loadRuntime("to run the model");
+    const [protobuf, runtime, sharp] = await loadAll<[Protobuf, Runtime, Sharp | undefined]>("to split a model", [
+      loadProtobuf(),
+      loadRuntime("to run the model"),
+      images.length > 0 ? loadSharp("to read images") : Promise.resolve(undefined),
+    ]);
     const opened = openModel(protobuf, path!, await readInput(path!));
     const threads = whole(values, "threads", 1, 256) ?? availableParallelism();
     const at = text(values, "at")?.split(",");
@@ -124,7 +127,6 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
     if (output !== undefined) checkFolder(output);
     if (!hasSamples) return withoutSamples(values, runtime, opened, cut, output);
 
-    const sharp = images.length > 0 ? await loadSharp("to read images") : undefined;
     const { samples, said, image } = sharp
       ? await readImages(values, runtime, sharp, opened, images)
       : withArrays(limited(values, arraySamples(runtime, opened.graph.model.inputs, inputs, path!)));
@@ -151,6 +153,8 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
         folder,
         progress: stages(),
       });
+      const few = fewSamples(result);
+      if (few) remark(few);
       const page = text(values, "html");
       if (page !== undefined) await writeOutput(page, new TextEncoder().encode(studyPage(result, path!)));
       const { recommended } = result;
@@ -258,7 +262,11 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
   if (height === undefined || width === undefined)
     throw new UsageError(`${path} takes images of any size: say which with --size HEIGHTxWIDTH`);
   const found = findFiles(given, { extension: IMAGE_NAMES });
-  const files = spread(values, found.length).map((i) => found[i]!);
+  const reader = new ImageReader(sharp, height, width, given);
+  const wanted = spread(values, found.length).map((i) => found[i]!);
+  const files: string[] = [];
+  for (const path of wanted) if ((await reader.read(path)) !== undefined) files.push(path);
+  reader.finish(wanted.length, remark);
   const samplesOf = (range: Normalization) => imageSamples(runtime, sharp, input, files, [height, width], range);
   const ready = (range: Normalization, said: string | undefined) => ({
     samples: samplesOf(range),

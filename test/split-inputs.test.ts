@@ -13,7 +13,9 @@ import { agreementOf, answerOf, bytesAt, metricOf, withInterval } from "../table
 import { openModel, openSession } from "../tables/split/network.js";
 import { information, rangeBy, rangeByTrying, rangeOfGraph } from "../tables/split/normalize.js";
 import { loadProtobuf, type OnnxValue } from "../tables/split/onnx-file.js";
+import { fewSamples } from "../tables/split/report.js";
 import { imageInput, imageSamples, usesOf } from "../tables/split/samples.js";
+import type { Study } from "../tables/split/study.js";
 import { random } from "./cases.js";
 import { type Model, type Node, onnxModel } from "./onnx-model.js";
 import { root } from "./pack.js";
@@ -250,6 +252,14 @@ test("what meets a goal comes before what misses it, the nearest first", () => {
   const list = [one(0.9, 1, 0.4), one(0.97, 3, 0.5), one(0.96, 2, 0.1), one(1, 4, 0.6), one(0.8, 5, 0.1)];
   assert.equal(order(list, goal), [2, 3, 1, 5, 4]);
   assert.equal(order(list, { ...goal, targetAgreement: undefined, targetBytes: 2 }), [2, 1, 3, 5, 4]);
+});
+
+test("a study of few samples says how coarse its figures are", () => {
+  const said = (count: number, metric: "top-1" | "error") =>
+    fewSamples({ uses: usesOf(count), bench: { metric } } as unknown as Study);
+  assert.is(said(60, "top-1"), "only 24 samples are reported on: one of them is 4.2 points; give 200 or more");
+  assert.is(said(60, "error"), "only 24 samples are reported on; give 200 or more");
+  assert.is(said(200, "top-1"), undefined);
 });
 
 test.run();

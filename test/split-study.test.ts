@@ -140,11 +140,14 @@ test("every cut and step has its figures, of samples of their own", () => {
 
 test("the recommendation keeps to what was asked for", () => {
   const { recommended } = measured;
+  assert.ok(recommended.choosingAgreement >= 0.98, JSON.stringify(recommended));
   assert.ok(recommended.workShare <= 0.9, JSON.stringify(recommended));
   assert.match(recommended.reason, /the fewest bytes of cuts with at most 90 % of the work/);
   const page = readFileSync(at("report.html"), "utf8");
   assert.match(page, /<svg/);
   assert.ok(page.includes(recommended.reason));
+  const choosing = `${(100 * recommended.choosingAgreement).toFixed(1)} % on the 30 samples that chose it`;
+  assert.ok(page.includes(choosing), choosing);
   assert.not.match(page, /(src|href)=/);
 });
 
@@ -154,6 +157,17 @@ test("the range of pixels is found in the graph, and said", async () => {
   assert.match(out, /d +8x8x8 +.* 0\.5 /);
   const facts = JSON.parse(readFileSync(at("out/client/split.json"), "utf8"));
   assert.equal(facts.image.std, [1 / 255, 1 / 255, 1 / 255]);
+});
+
+test("an image of the folder that cannot be read is skipped; a folder of such images is an error", () => {
+  mkdirSync(at("junk"));
+  writeFileSync(at("junk/a.jpg"), "no image");
+  const options = ["--limit", "61", "--at", "d", "--step", "0.5"];
+  const { images } = splitJson("model.onnx", "--images", "images", "--images", "junk", ...options);
+  assert.is(images, COUNT);
+  const refused = (path: string) => split("model.onnx", "--images", path, ...options).error;
+  assert.match(refused("junk"), /INVALID_FILE none of 1 images can be read: .*a\.jpg: /);
+  assert.match(refused("junk/a.jpg"), /INVALID_FILE junk\/a\.jpg: /);
 });
 
 /** The first sample through the files that were written. */

@@ -140,7 +140,7 @@ function charts(study: Study): string {
   const both = (isBytes: boolean, some: (row: Row) => boolean) =>
     [
       cuts("cut, static rows", "latent", fixed.filter(some), isBytes),
-      cuts("cut, context rows", "latentwire", withContext.filter(some), isBytes),
+      cuts("cut, context prior", "latentwire", withContext.filter(some), isBytes),
     ].filter(({ marks }) => marks.length > 0);
   const first = [...codecs.filter(({ marks }) => marks.length > 0), ...both(true, () => true)];
   const target = recommended?.row.chosen.agreement ?? 1;

@@ -111,7 +111,11 @@ export function studyJson(study: Study, model: string) {
     wholeMs: rounded(wholeMs, 2),
     cuts: rows.map((row) => rowJson(study, row)),
     pictures,
-    recommended: recommended && { ...rowJson(study, recommended.row), reason: recommended.reason },
+    recommended: recommended && {
+      ...rowJson(study, recommended.row),
+      choosingAgreement: rounded(recommended.row.chosen.agreement, 4),
+      reason: recommended.reason,
+    },
   };
 }
 
@@ -184,6 +188,17 @@ export function recommendation(study: Study, { row, reason }: NonNullable<Study[
   const ratio = webp === null ? "" : `, ${(bytes / webp).toFixed(2)} of WebP's ${webp.toFixed(0)} at that agreement`;
   return [
     `recommended: ${nameOf(row.candidate.cut.tensors)}, step ${row.setting.steps.map((step) => Number(step.toPrecision(6))).join(" + ")}: ${reason}`,
-    `${bytes.toFixed(0)} bytes at ${percent(row.agreement)} agreement${ratio}`,
+    `${bytes.toFixed(0)} bytes at ${percent(row.agreement)} agreement (${percent(row.chosen.agreement)} on the ${study.uses.choose.length} samples that chose it)${ratio}`,
   ];
+}
+
+/** So many samples are reported on of 200, which docs/split.md advises. */
+const ENOUGH_REPORTED = 80;
+
+/** What is said of a study with few samples. */
+export function fewSamples({ uses, bench }: Study): string | undefined {
+  const count = uses.report.length;
+  if (count >= ENOUGH_REPORTED) return undefined;
+  const points = bench.metric === "top-1" ? `: one of them is ${(100 / count).toFixed(1)} points` : "";
+  return `only ${count} samples are reported on${points}; give 200 or more`;
 }

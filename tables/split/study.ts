@@ -245,7 +245,7 @@ async function finalistsOf(
   const trained: Finalist[] = [];
   for (const [k, one] of finalists.entries()) {
     const done = (share: number) =>
-      progress("training context rows", Math.round(1000 * (k + share)), 1000 * finalists.length);
+      progress("training context priors", Math.round(1000 * (k + share)), 1000 * finalists.length);
     const numbers = [...uses.fit, ...uses.choose];
     const contexts = await contextsOf(bench, one.candidate, one.setting, one.tables, numbers, context, done);
     const bytes = mean(packetBytes(bench, one.candidate, one.setting, contexts.priors, uses.choose));
