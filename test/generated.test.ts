@@ -29,7 +29,15 @@ if (isFull)
     const folder = mkdtempSync(join(tmpdir(), "latentwire-another name-"));
     try {
       const project = join(folder, "of the project");
-      for (const name of ["assembly", "bindings", "tables", "asconfig.json", "tsconfig.json", "package.json"])
+      for (const name of [
+        "assembly",
+        "bindings",
+        "tables",
+        "asconfig.json",
+        "tsconfig.json",
+        "package.json",
+        "LICENSE",
+      ])
         cpSync(join(root, name), join(project, name), { recursive: true });
       for (const name of builtFiles(root).keys()) rmSync(join(project, name), { force: true });
       symlinkSync(join(root, "node_modules"), join(project, "node_modules"), "junction");
