@@ -9,6 +9,7 @@
 //   <!-- run: after NAME -->    in the folder of the snippet of this page whose first line is "// NAME"
 //   <!-- run: no, REASON -->    it cannot run here
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -116,6 +117,12 @@ async function runProgram({ code, language, file, marks }: Snippet, folder: stri
   writeFileSync(join(folder, name), withPort(program));
   if (!marks.includes("server")) return void (await run(`"${process.execPath}" ${name}`, folder));
 
+  // The server of the page before has the port.
+  for (const other of servers.splice(0)) {
+    const ended = once(other, "exit");
+    other.kill();
+    await ended;
+  }
   const child = spawn(process.execPath, [name], { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
   servers.push(child);
   const isUp = () =>
