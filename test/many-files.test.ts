@@ -27,8 +27,6 @@ const folder = mkdtempSync(join(tmpdir(), "latentwire-many-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string): string => join(folder, name);
 const rng = random(Number(process.env.LATENTWIRE_SEED ?? 5));
-// A process that is killed would leave half a file of coverage.
-const env = { ...process.env, NODE_V8_COVERAGE: "" };
 
 const codec = createSync();
 const row = Array.from({ length: 19 }, (_, k) => (k < 18 ? 3600 * k : 65536));
@@ -45,7 +43,7 @@ function put(name: string, side: number): Int8Array {
 }
 
 function run(line: string) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...line.split(" ")], { cwd: folder, env });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...line.split(" ")], { cwd: folder });
   return { status, out: stdout.toString(), error: stderr.toString() };
 }
 
@@ -213,6 +211,8 @@ for (let i = 0; i < BIG; i++) put(`big/${String(i).padStart(5, "0")}.npy`, 60);
 
 /** Starts a run, and sends a signal when its output has so many bytes. Returns how it ended. */
 function stopped(line: string, output: string, bytes: number, signal: "SIGKILL" | "SIGINT" | "SIGTERM") {
+  // A process that is killed would leave half a file of coverage.
+  const env = { ...process.env, NODE_V8_COVERAGE: "" };
   const child = spawn(process.execPath, [cli, ...line.split(" ")], { cwd: folder, env, stdio: "ignore" });
   const timer = setInterval(() => {
     if ((statSync(at(output), { throwIfNoEntry: false })?.size ?? -1) < bytes) return;
