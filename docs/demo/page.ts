@@ -1,5 +1,5 @@
 /** The page: what is chosen, what is sent, what is shown. Device and server are `sender` and `receiver`. */
-import { CodecError, create } from "latentwire";
+import { type Codec, CodecError } from "latentwire";
 import { centre, planesOf } from "../../bench/browser/device.js";
 import { milliseconds, number, percent } from "../../bench/numbers.js";
 import { bytesPlot, drawChannels, drawStrength, TIME_LEGEND, timePlot, type Way } from "./drawings.js";
@@ -88,8 +88,7 @@ function showPacket(packet: Uint8Array, fields: Record<string, string>): void {
   place("hex").textContent = [...lines, ...(packet.length > 96 ? [`… ${packet.length} bytes in all`] : [])].join("\n");
 }
 
-const codec = await create();
-function fieldsOf(packet: Uint8Array): Record<string, string> {
+function fieldsOf(codec: Codec, packet: Uint8Array): Record<string, string> {
   const info = codec.inspect(packet);
   return {
     bytes: `${number(info.totalBytes)}: header ${info.headerBytes}, stream ${number(info.streamBytes)}`,
@@ -149,7 +148,7 @@ async function main() {
     const { packet } = sent;
     note.textContent = sent.coarser ? `sent coarser, to fit: ${sent.point.label}` : "";
     place("bytes").textContent = number(packet.length);
-    showPacket(packet, fieldsOf(packet));
+    showPacket(packet, fieldsOf(sender.codec, packet));
     const download = place<HTMLAnchorElement>("download");
     URL.revokeObjectURL(download.href);
     download.href = URL.createObjectURL(new Blob([packet.slice()]));
@@ -302,7 +301,7 @@ async function main() {
     opened.classList.remove("failed");
     const packet = new Uint8Array(await file.arrayBuffer());
     try {
-      showPacket(packet, fieldsOf(packet));
+      showPacket(packet, fieldsOf(sender.codec, packet));
       const { guesses, point } = await receiver.answer({ packet });
       const label = setup.points.find(({ name }) => name === point)?.label;
       opened.textContent = `${file.name}: coded at the point ${label}. The server sees: ${guesses[0]!.label}, ${percent(guesses[0]!.probability, 0)}.`;

@@ -1,5 +1,5 @@
 /** The device's end of the page: photograph -> latent -> packet; and the pictures that it is compared with. */
-import { type Codec, CodecError, create, type Prior } from "latentwire";
+import { type Codec, create, type Prior } from "latentwire";
 import { canEncode, DIMS, decodePlanes, Network } from "../../bench/browser/device.js";
 import { type Answer, type Ladder, loadLadder, type PointSetup, type Request, type Setup } from "./setup.js";
 
@@ -58,15 +58,10 @@ export class Sender {
       const { ladder, encoder } = await this.point(setup);
       const latent = { type: "float32", ...(await encoder.run(planes, DIMS)) };
       const [own, other] = withContext ? [ladder.context, ladder.fixed] : [ladder.fixed, ladder.context];
-      let packet: Uint8Array;
-      try {
-        packet = this.codec.encode(latent, own, { maxBytes });
-      } catch (error) {
-        if (error instanceof CodecError && error.code === "LIMIT_EXCEEDED") continue;
-        throw error;
-      }
-      // Which rung it was: the first that fits.
-      const rung = own.findIndex((prior) => this.codec.encode(latent, prior).length <= maxBytes);
+      let packet = this.codec.encode(latent, own[0]!);
+      let rung = 0;
+      while (packet.length > maxBytes && ++rung < own.length) packet = this.codec.encode(latent, own[rung]!);
+      if (packet.length > maxBytes) continue;
       const bits = (prior: Prior) => this.codec.rate(latent, prior, { axis: 1 }).channels.bits;
       return {
         point: setup,
