@@ -35,33 +35,6 @@ class CodecError(Exception):
         return CodecError, (self.code, str(self))
 
 
-# Fields of assembly/codes.ts, by number, as messages call them.
-_FIELDS = (
-    "the packet",
-    "the header",
-    "the checksum",
-    "the control byte",
-    "the sections byte",
-    "the fingerprint",
-    "the number of parts",
-    "the number of symbols",
-    "a shape",
-    "the corrections",
-    "the index checks",
-    "the file hashes",
-    "the context flags",
-    "the tail length",
-    "the escapes",
-    "the stream",
-    "an element",
-    "a scale",
-    "a weight",
-    "a mean",
-    "a symbol",
-    "the table",
-)
-
-
 _CENTRES = ("nothing", "the table's medians", "means")
 
 
@@ -80,7 +53,7 @@ def raise_fault(memory: Memory, code: int, dtype: Optional[str] = None) -> NoRet
 
 
 def _message(code: int, field: int, position: int, value: float, count: int, dtype: Optional[str]) -> str:
-    name = _FIELDS[field] if field < len(_FIELDS) else _FIELDS[0]
+    name = abi.FIELDS[field] if field < len(abi.FIELDS) else abi.FIELDS[0]
     if code == abi.TRUNCATED:
         return "the stream ends too early" if field == abi.FIELD_STREAM else f"the packet ends inside {name}"
     if code == abi.CORRUPTED:
