@@ -28,7 +28,7 @@ import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } fro
 import { GUESS, rangeByTrying, rangeOfGraph } from "./split/normalize.js";
 import { loadProtobuf, type Protobuf } from "./split/onnx-file.js";
 import { studyPage } from "./split/page.js";
-import { checkFolder, imageFacts, ownVersion, writeHalves, writeProject } from "./split/project.js";
+import { checkFolder, imageFacts, writeHalves, writeProject } from "./split/project.js";
 import { fewSamples, listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
 import { arraySamples, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
 import { study } from "./split/study.js";
@@ -72,6 +72,7 @@ export const splitCommand: Command = {
   --at TENSOR,..    only this cut: one tensor, or several that go together
   --step S          with --at: only this quantization step
   -o, --output DIR  write client/ and server/ there; without samples --at has to say the cut
+  --force           overwrite programs in DIR that were changed since they were written
   --html FILE       the report as a page
   --dims NAME=D,D,..  without samples: shape of an input whose dimensions are free; may be repeated
   --all             list every cut; default: those that send no more than any before them
@@ -98,6 +99,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
     at: { type: "string" },
     step: { type: "string" },
     output: { type: "string", short: "o" },
+    force: { type: "boolean" },
     html: { type: "string" },
     dims: { type: "string", multiple: true },
     all: { type: "boolean" },
@@ -124,7 +126,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
     const at = text(values, "at")?.split(",");
     const cut = at && opened.graph.cutAt(at, path!);
     const output = text(values, "output");
-    if (output !== undefined) checkFolder(output);
+    if (output !== undefined) checkFolder(output, flag(values, "force"));
     if (!hasSamples) return withoutSamples(values, runtime, opened, cut, output);
 
     const { samples, said, image } = sharp
@@ -160,7 +162,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
       const { recommended } = result;
       const files =
         output !== undefined && recommended
-          ? await writeProject(output, ownVersion(), runtime, opened, await samples.feeds(0), recommended.row, image)
+          ? await writeProject(output, runtime, opened, await samples.feeds(0), recommended.row, image)
           : [];
       if (flag(values, "json")) await printJson(studyJson(result, path!));
       else await print(...studyLines(result, flag(values, "all")), ...writtenLines(output, files));

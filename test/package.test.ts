@@ -42,7 +42,7 @@ test("the tarball holds the built package, its papers and nothing else", () => {
   for (const { path } of JSON.parse(files)[0].files)
     assert.match(
       path,
-      /^(dist\/(bindings(\/families)?|tables(\/split)?)\/[\w-]+\.(js|d\.ts)|dist\/(codec|codec\.scalar|context-fit)\.wasm|[A-Z]+(\.md)?|package\.json|docs\/\w+\.(md|svg)|docs\/examples\/([\w-]+\/)?[\w.]+\.(md|js|html|json|py)|tables\/\w+\.py|tables\/hello\/[\w.]+)$/,
+      /^(dist\/(bindings(\/families)?|tables(\/split)?)\/[\w-]+\.(js|d\.ts)|dist\/(codec|codec\.scalar|context-fit)\.wasm|[A-Z]+(\.md)?|package\.json|docs\/\w+\.(md|svg)|docs\/examples\/([\w-]+\/)?[\w.]+\.(md|js|html|json|py)|tables\/\w+\.py|tables\/hello\/[\w.]+|tables\/split\/project\/(client|server)\/[\w.]+)$/,
     );
   for (const target of Object.values<string | Record<string, string>>(exports))
     for (const path of typeof target === "string" ? [target] : Object.values(target)) readFileSync(join(folder, path));

@@ -1,6 +1,15 @@
 // latentwire split with samples: what it measures and recommends, and that what it writes runs as it is: a page, a server for Node, one for Python.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { create } from "latentwire";
 import { readBundle } from "latentwire/bundle";
@@ -210,12 +219,51 @@ test("the sample stands in a file of its own, on the client's side only", () => 
     assert.ok(facts.length < 2000 && !("sample" in JSON.parse(facts)), side);
   }
   assert.not(existsSync(at("out/server/sample.json")));
-  // One that an earlier study wrote does not stay.
-  mkdirSync(at("again/client"), { recursive: true });
-  for (const name of ["split.json", "sample.json"]) writeFileSync(at("again/client", name), "{}");
-  assert.is(split("model.onnx", "--at", "b", "-o", "again").status, 0);
-  assert.not(existsSync(at("again/client/sample.json")));
 });
+
+test("a folder is written again; what the user changed in it only with --force", () => {
+  const files = () =>
+    readdirSync(at("again"), { recursive: true, encoding: "utf8" }).map((name) => name.replaceAll("\\", "/"));
+  cpSync(at("out"), at("again"), { recursive: true });
+  writeFileSync(at("again/client/own.css"), "mine");
+  // Results of another cut do not stay beside the new ones, nor does one of the user's images.
+  const halves = ["model.onnx", "--at", "b", "-o", "again"];
+  assert.is(split(...halves).status, 0);
+  const own = ["client", "client/head.onnx", "client/own.css", "client/split.json", "server", "server/tail.onnx"];
+  assert.equal(files().sort(), own);
+
+  cpSync(at("out"), at("again"), { recursive: true });
+  for (const name of ["package.json", "server/server.py"]) appendFileSync(at("again", name), "\n");
+  const { status, error } = split(...halves);
+  assert.is(status, 2);
+  const [first, second] = [join("again", "server/server.py"), join("again", "package.json")];
+  assert.ok(error.includes(`USAGE -o would overwrite what was changed, ${first}, ${second}: `), error);
+  assert.match(error, /--force$/m);
+  assert.is(files().length, 15);
+  assert.is(split(...halves, "--force").status, 0);
+  assert.equal(files().sort(), own);
+});
+
+/** What both servers answer to anything that is no packet of this model. */
+async function refusals(url: string, packet: Uint8Array<ArrayBuffer>) {
+  const answerTo = async (body: Uint8Array<ArrayBuffer>) => {
+    const response = await fetch(url, { method: "POST", body });
+    return [response.status, await response.text()];
+  };
+  assert.equal(await answerTo(packet.subarray(0, packet.length - 1)), [400, "CORRUPTED"]);
+  // No body is read into memory that is longer than a packet can be.
+  const { maxBytes } = JSON.parse(readFileSync(at("out/server/split.json"), "utf8"));
+  assert.equal(await answerTo(new Uint8Array(maxBytes)), [400, "NOT_A_PACKET"]);
+  assert.equal(await answerTo(new Uint8Array(maxBytes + 1)), [413, "LIMIT_EXCEEDED"]);
+  assert.equal(await answerTo(new Uint8Array(50 * maxBytes)), [413, "LIMIT_EXCEEDED"]);
+  // A packet of another shape, which the tail does not take.
+  const codec = await create();
+  const bundle = readBundle(readFileSync(at("out/server/bundle.lwb")));
+  const channels = measured.recommended.dims[1];
+  const small = { type: "float32" as const, dims: [1, channels, 1, 1], data: new Float32Array(channels) };
+  const other = codec.encode(small, bundle.factorized(codec, "latent"));
+  assert.equal(await answerTo(new Uint8Array(other)), [500, "the model failed"]);
+}
 
 /** Starts a server and gives its address. */
 async function serving<T>(command: string, args: readonly string[], work: (url: string) => Promise<T>): Promise<T> {
@@ -245,8 +293,7 @@ test("the server for Node answers the page in Chromium, both as they were writte
     const { outputs } = await response.json();
     assert.is(outputs.scores.highest[0].index, top(answer));
     assert.ok(Math.abs(outputs.scores.highest[0].value - Math.max(...answer)) < 1e-4);
-    const damaged = await fetch(`${url}/answer`, { method: "POST", body: packet.subarray(0, packet.length - 1) });
-    assert.equal([damaged.status, await damaged.text()], [400, "CORRUPTED"]);
+    await refusals(url, packet);
     for (const path of ["/..%2fpackage.json", "/latentwire/..%2f..%2f..%2fpackage.json", "/nothing"])
       assert.is((await fetch(`${url}${path}`)).status, 404, path);
     if (executablePath === undefined) return console.log("skipped: no chromium");
@@ -288,8 +335,10 @@ test("the server for Python answers the same packet", async () => {
     const response = await fetch(url, { method: "POST", body: packet });
     const { outputs } = await response.json();
     assert.is(outputs.scores.highest[0].index, top(answer));
-    const damaged = await fetch(url, { method: "POST", body: packet.subarray(0, packet.length - 1) });
-    assert.equal([damaged.status, await damaged.text()], [400, "CORRUPTED"]);
+    await refusals(url, packet);
+    // A body of unknown length.
+    const { status } = await fetch(url, { method: "POST", body: new Blob([packet]).stream(), duplex: "half" } as never);
+    assert.is(status, 411);
   });
 });
 

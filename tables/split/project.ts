@@ -10,7 +10,6 @@ import { freeBatch, halvesOf, mostElements } from "./ends.js";
 import type { Cut } from "./graph.js";
 import type { Row } from "./measure.js";
 import { type Feeds, fixedTensors, type Opened } from "./network.js";
-import { CLIENT, NODE_SERVER, PAGE, PYTHON_SERVER } from "./programs.js";
 import type { ImageInput } from "./samples.js";
 
 /** What the client's page needs to know of images. */
@@ -41,21 +40,51 @@ export const imageFacts = (
   std,
 });
 
-/** This file marks a folder that may be written again. */
-const MARK = "split.json";
+/** A file of this package. */
+const ofPackage = (name: string): string => readFileSync(new URL(`../../../${name}`, import.meta.url), "utf8");
 
-/** Refuses a folder with other things in it. Throws UsageError. */
-export function checkFolder(folder: string): void {
-  if (!existsSync(folder)) return;
-  const names = readdirSync(folder);
-  if (names.length === 0 || existsSync(join(folder, "client", MARK))) return;
-  throw new UsageError(`-o ${folder} has other files in it: name a new folder, or one that split has written`);
+/** What stands beside the halves, by name. It is the same for every model: what differs is in split.json. */
+function programs(): Record<string, string> {
+  const { version } = JSON.parse(ofPackage("package.json"));
+  const names = ["client/index.html", "client/client.mjs", "server/server.mjs", "server/server.py"];
+  return {
+    ...Object.fromEntries(names.map((name) => [name, ofPackage(`tables/split/project/${name}`)])),
+    "package.json": json({
+      name: "split-model",
+      private: true,
+      type: "module",
+      scripts: { start: "node server/server.mjs" },
+      dependencies: { latentwire: version, "onnxruntime-node": "^1.20.0", "onnxruntime-web": "^1.20.0" },
+    }),
+  };
+}
+
+/** This file marks a folder that split has written. */
+const MARK = "client/split.json";
+/** What it writes there beside the programs: results, which a new run replaces. */
+const RESULTS = [
+  ...["client/head.onnx", "client/bundle.lwb", "client/sample.json", MARK],
+  ...["server/tail.onnx", "server/bundle.lwb", "server/split.json"],
+];
+
+/** Refuses a folder with other things in it, and one whose programs the user has changed unless `isForced`. Throws UsageError. */
+export function checkFolder(folder: string, isForced: boolean): void {
+  if (!existsSync(folder) || readdirSync(folder).length === 0) return;
+  const inFolder = (name: string) => join(folder, name);
+  if (!existsSync(inFolder(MARK)))
+    throw new UsageError(`-o ${folder} has other files in it: name a new folder, or one that split has written`);
+  const changed = Object.entries(programs())
+    .filter(([name, text]) => existsSync(inFolder(name)) && readFileSync(inFolder(name), "utf8") !== text)
+    .map(([name]) => inFolder(name));
+  if (changed.length > 0 && !isForced)
+    throw new UsageError(
+      `-o would overwrite what was changed, ${changed.join(", ")}: name a new folder, or add --force`,
+    );
 }
 
 /** Writes both folders, and package.json beside them. Returns the files, largest first. */
 export async function writeProject(
   folder: string,
-  version: string,
   runtime: Runtime,
   opened: Opened,
   feeds: Feeds,
@@ -81,10 +110,12 @@ export async function writeProject(
     };
   });
   const bundle = writeBundle(entries, { made: "latentwire split", model: opened.path });
+  const maxElements = tensors.reduce((sum, tensor) => sum + mostElements(tensor), 0);
   const facts = {
     cut: cut.tensors,
     latents,
-    maxElements: tensors.reduce((sum, tensor) => sum + mostElements(tensor), 0),
+    maxElements,
+    maxBytes: mostBytes(maxElements, tensors.length),
     ...(image && { image }),
   };
   const sample = sampleOf(feeds);
@@ -92,17 +123,16 @@ export async function writeProject(
     "client/head.onnx": head,
     "client/bundle.lwb": bundle,
     "client/split.json": json(facts),
-    "client/index.html": PAGE,
-    "client/client.mjs": CLIENT,
     ...(sample && { "client/sample.json": JSON.stringify(sample) }),
     "server/tail.onnx": tail,
     "server/bundle.lwb": bundle,
     "server/split.json": json(facts),
-    "server/server.mjs": NODE_SERVER,
-    "server/server.py": PYTHON_SERVER,
-    "package.json": json(packageOf(version)),
+    ...programs(),
   });
 }
+
+/** Bytes that a packet has at most: docs/format.md, section 2.6. What is longer is none of this model's. */
+const mostBytes = (elements: number, parts: number): number => 65_536 + 8 * elements + 40 * parts;
 
 /** The two halves alone, as they are, where there are no samples to make rows of. */
 export async function writeHalves(
@@ -143,23 +173,12 @@ function sampleOf(feeds: Feeds) {
   );
 }
 
-const packageOf = (version: string) => ({
-  name: "split-model",
-  private: true,
-  type: "module",
-  scripts: { start: "node server/server.mjs" },
-  dependencies: { latentwire: version, "onnxruntime-node": "^1.20.0", "onnxruntime-web": "^1.20.0" },
-});
-
 async function writeAll(folder: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string[]> {
-  // An older one is of another study, and may be one of the user's images.
-  rmSync(join(folder, "client/sample.json"), { force: true });
+  // What an earlier run wrote and this one does not is of another cut, and sample.json is one of the user's images.
+  for (const name of [...RESULTS, ...Object.keys(programs())])
+    if (!(name in files)) rmSync(join(folder, name), { force: true });
   for (const name of ["client", "server"]) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files))
     await writeOutput(join(folder, name), typeof content === "string" ? new TextEncoder().encode(content) : content);
   return Object.keys(files);
 }
-
-/** The version of this package, which the written one asks for. */
-export const ownVersion = (): string =>
-  JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")).version;
