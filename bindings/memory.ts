@@ -116,11 +116,16 @@ export class Memory {
     return address >>> 0;
   }
 
+  /** A view of n elements at an address, valid as long as the other views. */
+  elements(type: LatentType, address: number, n: number): LatentData {
+    const at = address / BYTES[type];
+    return this.#byType[type].subarray(at, at + n);
+  }
+
   /** Copies elements [from, to) of a span to an address. */
   place(span: Span, address: number, from: number, to: number): void {
     checkLength(span);
-    const at = address / BYTES[span.core];
-    const target = this.#byType[span.core].subarray(at, at + to - from);
+    const target = this.elements(span.core, address, to - from);
     if (!span.strides) gather(span, target, from, to);
     else {
       const [first, end] = this.#copyBlocks(span as Strided, address, from, to, false);
@@ -132,8 +137,7 @@ export class Memory {
   /** Copies elements [from, to) of a span from an address. */
   take(span: Span, address: number, from: number, to: number): void {
     checkLength(span);
-    const at = address / BYTES[span.core];
-    const source = this.#byType[span.core].subarray(at, at + to - from);
+    const source = this.elements(span.core, address, to - from);
     if (!span.strides) scatter(source, span, from);
     else {
       const [first, end] = this.#copyBlocks(span as Strided, address, from, to, true);
@@ -161,7 +165,7 @@ export class Memory {
       const blocks = Math.min(most, end - b);
       const start = span.offset + b * steps[0] + low;
       const outside = span.data.subarray(start, start + (blocks - 1) * steps[0] + high - low + 1);
-      const inside = this.#byType[span.core].subarray(at / 4, at / 4 + outside.length);
+      const inside = this.elements(span.core, at, outside.length);
       inside.set(outside);
       const dense = address + 4 * (b * block - from);
       this.wasm.copyGrid(dense, at - 4 * low, blocks, rows, columns, ...steps, back ? 1 : 0);
@@ -172,8 +176,7 @@ export class Memory {
 
   /** Copies n elements of type `from` to an array of `type`. Throws OUT_OF_RANGE where one does not fit. */
   takeAs(data: LatentData, type: LatentType, from: LatentType, address: number, n: number): void {
-    const at = address / BYTES[from];
-    const source = this.#byType[from].subarray(at, at + n);
+    const source = this.elements(from, address, n);
     if (type === from) data.set(source);
     else fromCore(type, source as Int32Array, data, 0, 0);
   }

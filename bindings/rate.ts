@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import { planesOf } from "./context-parameters.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
-import { axisOf, fillPart, OwnPrior, type PriorSource, shift } from "./prior.js";
+import { axisOf, fillPart, OwnPrior, type PriorSource, shift, TYPES } from "./prior.js";
 import { spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
 import { writeElements } from "./writer.js";
@@ -58,7 +58,9 @@ interface Kept {
 /** Reads a part that a writer keeps: docs/abi.md. */
 function keptPart(memory: Memory, record: number, n: number, { offsets, cdfs }: TableJson): Kept {
   const { u16, u32 } = memory;
-  const symbols = symbolsOf(memory, record, n);
+  // Floats have become int32 by now.
+  const type = TYPES[memory.word(record, abi.PART_TYPE)]!;
+  const symbols = memory.elements(type, memory.word(record, abi.PART_ELEMENTS), n);
   const rows = memory.word(record, abi.PART_ROWS);
   const kind = memory.word(record, abi.PART_KIND);
   if (kind === abi.KIND_ENTRIES) {
@@ -146,7 +148,8 @@ function contextCosts(
 ) {
   const { active, order } = source.network!;
   const channelAxis = axisOf(source, dims);
-  const { items, cells, last: channelsLast } = planesOf(dims, channelAxis);
+  const { items, height, width, isLast } = planesOf(dims, channelAxis);
+  const cells = height * width;
   const inner = dims.slice((axis ?? 0) + 1).reduce((a, b) => a * b, 1);
   const count = dims[axis ?? 0]!;
   const channels = axis === undefined ? undefined : { bits: new Float64Array(count), escapes: new Uint32Array(count) };
@@ -166,7 +169,7 @@ function contextCosts(
       const plane = Math.floor(i / cells);
       const item = Math.floor(plane / group.length);
       const channel = group[plane % group.length]!;
-      const element = channelsLast
+      const element = isLast
         ? (item * cells + (i % cells)) * order.length + channel
         : (item * order.length + channel) * cells + (i % cells);
       const at = Math.floor(element / inner) % count;
@@ -188,19 +191,6 @@ function warningOf({ n, symbols, rowOf }: Kept, { bits, escapes }: Cost): string
   const own = histogramBits(symbols, rowOf);
   if (bits <= EXCESS * own + 64) return undefined;
   return `${(bits / 8).toFixed(0)} bytes, but ${(own / 8).toFixed(0)} under histograms of the latent itself: the table was made for other data`;
-}
-
-function symbolsOf(memory: Memory, record: number, n: number): ArrayLike<number> {
-  const at = memory.word(record, abi.PART_ELEMENTS);
-  const { buffer } = memory.u8;
-  switch (memory.word(record, abi.PART_TYPE)) {
-    case 2:
-      return new Int16Array(buffer, at, n);
-    case 3:
-      return new Int8Array(buffer, at, n);
-    default:
-      return new Int32Array(buffer, at, n);
-  }
 }
 
 /** Code length under a histogram per row. Each parameter of it costs half a logarithm (Rissanen 1978). */
