@@ -50,18 +50,22 @@ export function loadNetwork(memory: Memory, parameters: Uint8Array): Network {
   return { address, channels, active: active!, order, givenRows: givenRows! };
 }
 
-/** How the elements of a shape lie, as a context sees them: items of channels of `cells` positions. */
-export function planesOf(
-  dims: readonly number[],
-  axis: number,
-): {
-  items: number;
-  cells: number;
-  last: boolean;
-} {
-  const last = dims.length > 2 && axis === dims.length - 1;
-  const product = (from: number, to: number) => dims.slice(from, to).reduce((a, b) => a * b, 1);
-  return last
-    ? { items: product(0, axis - 2), cells: product(axis - 2, axis), last }
-    : { items: product(0, axis), cells: product(axis + 1, dims.length), last };
+/** How the elements of a shape lie, as a context sees them: docs/format.md section 10.1. */
+export interface Planes {
+  /** What is coded by itself: an image of a batch. */
+  readonly items: number;
+  /** Of the plane that each channel of an item has. */
+  readonly height: number;
+  readonly width: number;
+  /** Whether the channels of a position follow one another (NHWC); otherwise the positions of a channel do (NCHW). */
+  readonly isLast: boolean;
+}
+
+/** The planes of a shape. `axis` is the dimension of the channels. */
+export function planesOf(dims: readonly number[], axis: number): Planes {
+  const isLast = dims.length > 2 && axis === dims.length - 1;
+  const before = isLast ? dims.slice(0, axis - 2) : dims.slice(0, axis);
+  const plane = isLast ? dims.slice(axis - 2, axis) : dims.slice(axis + 1);
+  const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+  return { items: product(before), height: product(plane.slice(0, -1)), width: plane.at(-1) ?? 1, isLast };
 }

@@ -1,5 +1,6 @@
 /** Samples of a context fit: planes of symbols, which of them are held back, and what their channels are like. */
 import type { Codec, Prior } from "latentwire";
+import { planesOf } from "../bindings/context-parameters.js";
 import { type SampleSet, tensorOf } from "./fit-samples.js";
 import { naming } from "./layout.js";
 
@@ -47,7 +48,7 @@ export function itemsOf(codec: Codec, { samples, axis, channels, isSymbols }: Sa
       ? sample.read()
       : naming(sample.name, () => codec.quantize(tensorOf(sample), prior).data as Int32Array);
     const given = sample.rows?.();
-    const { height, width, count, isLast } = geometry(sample.dims, axis);
+    const { items: count, height, width, isLast } = planesOf(sample.dims, axis);
     const cells = height * width;
     for (let i = 0; i < count; i++) {
       const planes = new Int16Array(channels * cells);
@@ -63,18 +64,6 @@ export function itemsOf(codec: Codec, { samples, axis, channels, isSymbols }: Sa
     }
   }
   return items;
-}
-
-/** Height, width and number of items of a shape; docs/format.md section 10. */
-function geometry(dims: readonly number[], axis: number) {
-  const product = (list: readonly number[]) => list.reduce((a, b) => a * b, 1);
-  if (axis === dims.length - 1 && dims.length >= 3) {
-    const [height, width] = dims.slice(-3) as [number, number, number];
-    return { height, width, count: product(dims.slice(0, -3)), isLast: true };
-  }
-  const behind = dims.slice(axis + 1);
-  const width = behind.at(-1) ?? 1;
-  return { height: product(behind.slice(0, -1)), width, count: product(dims.slice(0, axis)), isLast: false };
 }
 
 /** Holds a fifth of the items back, at most 400, chosen by the seed: half of them decide, half are reported on. */
