@@ -36,6 +36,8 @@ export function random(seed: number): Random {
   return Object.assign((limit: number) => Math.floor(next() * limit), { unit: next });
 }
 
+export const pick = <T>(rng: Random, list: readonly T[]): T => list[rng(list.length)];
+
 /** Any legal row: `entries - 1` different cuts of 0 .. 65536. */
 function randomCdf(rng: Random, entries: number): number[] {
   const cuts = new Set<number>();

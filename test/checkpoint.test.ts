@@ -1,7 +1,5 @@
 // Checkpoints of real CompressAI (test/vectors/checkpoints/make.py) against what CompressAI itself had in its buffers, and files made to do harm.
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { CodecError, create, type Prior } from "latentwire";
@@ -14,6 +12,7 @@ import { importModels } from "../tables/entropy-models.js";
 import { writeNpy } from "../tables/npy.js";
 import { isFull } from "./builds.js";
 import { random } from "./cases.js";
+import { runIn, scratchFolder } from "./command.js";
 import { sameNumbers, throwsCode } from "./expect.js";
 import { mutate } from "./mutate.js";
 import { root } from "./pack.js";
@@ -119,19 +118,12 @@ test("only the wanted models are imported", () => {
 test("a malicious pickle does nothing but give its tables", () => {
   // It is one: this is what Python would run.
   assert.match(Buffer.from(file("malicious.pth")).toString("latin1"), /\nsystem\n|posix.system|os\nsystem/s);
-  const away = mkdtempSync(join(tmpdir(), "latentwire-malicious-"));
-  try {
-    const cli = join(root, "dist/tables/cli.js");
-    const printed = execFileSync(process.execPath, [cli, "tables", "import", join(folder, "malicious.pth"), "--json"], {
-      cwd: away,
-      encoding: "utf8",
-    });
-    assert.is(JSON.parse(printed).entries[0].name, "entropy_bottleneck");
-    assert.not(existsSync(join(away, "LATENTWIRE_WAS_HERE")));
-    assert.equal(readdirSync(away), ["malicious.lwb"]);
-  } finally {
-    rmSync(away, { recursive: true });
-  }
+  const away = scratchFolder("malicious");
+  const { status, text, error } = runIn(away.folder, ["tables", "import", join(folder, "malicious.pth"), "--json"]);
+  assert.is(status, 0, error);
+  assert.is(JSON.parse(text).entries[0].name, "entropy_bottleneck");
+  assert.not(existsSync(away.at("LATENTWIRE_WAS_HERE")));
+  assert.equal(readdirSync(away.folder), ["malicious.lwb"]);
   assert.is(
     imported(file("malicious.pth"))[0].table.fingerprint,
     imported(file("factorized.npz"))[0].table.fingerprint,

@@ -1,16 +1,6 @@
 // The command line as a shell sees it: arguments, pipes, output, exit codes.
 import { spawnSync } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "latentwire";
 import { readBundle, writeBundle } from "latentwire/bundle";
@@ -20,31 +10,16 @@ import { MemorySource } from "../tables/byte-source.js";
 import { readNpy, writeNpy } from "../tables/npy.js";
 import { floats, integers } from "../tables/stored-tensor.js";
 import { makeTable, random } from "./cases.js";
+import { cli, type Outcome, runIn, scratchFolder } from "./command.js";
 import { contextSample, randomNetwork } from "./context-cases.js";
 import { sameNumbers } from "./expect.js";
 import { onnxModel } from "./onnx-model.js";
 import { root } from "./pack.js";
 
-const cli = join(root, "dist/tables/cli.js");
-const folder = mkdtempSync(join(tmpdir(), "latentwire-cli-"));
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-const at = (name: string) => join(folder, name);
-
-interface Outcome {
-  status: number | null;
-  out: Buffer;
-  text: string;
-  error: string;
-}
-
-function run(args: string[], input?: Uint8Array): Outcome {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
-    cwd: folder,
-    input: input ?? new Uint8Array(0),
-    maxBuffer: 1 << 26,
-  });
-  return { status, out: stdout, text: stdout.toString(), error: stderr.toString() };
-}
+const { folder, at } = scratchFolder("cli");
+const run = (args: string[], input?: Uint8Array) => runIn(folder, args, { input });
+/** Runs `tables fit` with the packages of the repository: sharp, onnxruntime-node. */
+const fitInRoot = (...args: string[]) => runIn(root, ["tables", "fit", ...args]);
 
 /** Runs what must succeed, in silence. */
 function done(args: string[], input?: Uint8Array): Outcome {
@@ -493,10 +468,9 @@ test("--normalize: what the encoder is given", () => {
   const photo = join(root, "bench/photos/chelsea.png");
   const medians = (kind: string) => {
     const options = ["--encoder", encoder, "--normalize", kind, "--step", "0.001", "-o", "-"];
-    const words = ["tables", "fit", photo, ...options];
-    const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...words], { cwd: root });
-    assert.is(status, 0, stderr.toString());
-    return [...readBundle(new Uint8Array(stdout)).table(codec, "latent").medians!];
+    const { status, out, error } = fitInRoot(photo, ...options);
+    assert.is(status, 0, error);
+    return [...readBundle(new Uint8Array(out)).table(codec, "latent").medians!];
   };
   const [unit, bytes, imagenet] = ["0..1", "0..255", "imagenet"].map(medians);
   unit.forEach((m, c) => {
@@ -507,10 +481,7 @@ test("--normalize: what the encoder is given", () => {
 
 test("without --normalize the encoder's graph is asked, and what was taken is said", () => {
   const photo = join(root, "bench/photos/chelsea.png");
-  const said = (encoder: string) => {
-    const words = ["tables", "fit", photo, "--encoder", encoder, "--step", "9", "-o", "-"];
-    return spawnSync(process.execPath, [cli, ...words], { cwd: root }).stderr.toString();
-  };
+  const said = (encoder: string) => fitInRoot(photo, "--encoder", encoder, "--step", "9", "-o", "-").error;
   assert.match(said(identityEncoder()), /^latentwire: --normalize 0\.\.1: this is a guess/m);
   const value = { type: "float32" as const, dims: [1, 3, 8, 8] };
   const nodes = [{ op: "Div", inputs: ["x", "by"], output: "y" }];
@@ -525,14 +496,10 @@ test("without --normalize the encoder's graph is asked, and what was taken is sa
 test("fit runs an encoder over images", () => {
   const encoder = join(root, "bench/model/points/mid/encoder.onnx");
   const photos = join(root, "bench/photos");
-  // The packages are the repository's own.
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [cli, "tables", "fit", photos, "--encoder", encoder, "--size", "128x160", "--normalize", "imagenet", "-o", "-"],
-    { cwd: root, maxBuffer: 1 << 26 },
-  );
-  assert.is(status, 0, stderr.toString());
-  const [entry] = readBundle(new Uint8Array(stdout)).entries;
+  const options = ["--encoder", encoder, "--size", "128x160", "--normalize", "imagenet", "-o", "-"];
+  const { status, out, error } = fitInRoot(photos, ...options);
+  assert.is(status, 0, error);
+  const [entry] = readBundle(new Uint8Array(out)).entries;
   assert.equal(entry.shape?.slice(0, 2), [null, entry.rows]);
 });
 
@@ -543,29 +510,24 @@ test("an image of a folder that cannot be read is skipped and named; one that is
   // Its name is right and its first bytes are, but its pixels end early.
   writeFileSync(at("mixed/b.png"), readFileSync(at("mixed/a.png")).subarray(0, 5000));
   writeFileSync(at("junk/c.jpg"), "no image");
-  const fit = (...paths: string[]) => {
-    const words = ["tables", "fit", ...paths, "--encoder", identityEncoder(), "--step", "0.01", "-o", at("mixed.lwb")];
-    return spawnSync(process.execPath, [cli, ...words], { cwd: root, encoding: "utf8" });
-  };
+  const fit = (...paths: string[]) =>
+    fitInRoot(...paths, "--encoder", identityEncoder(), "--step", "0.01", "-o", at("mixed.lwb"));
   const skipping = fit(at("mixed"));
-  assert.is(skipping.status, 0, skipping.stderr);
-  assert.match(skipping.stderr, /^latentwire: skipped, cannot be read: \S+b\.png$/m);
+  assert.is(skipping.status, 0, skipping.error);
+  assert.match(skipping.error, /^latentwire: skipped, cannot be read: \S+b\.png$/m);
   const named = fit(at("mixed/a.png"), at("mixed/b.png"));
-  assert.match(`${named.status} ${named.stderr}`, /^1 (.*\n)*latentwire: INVALID_FILE .*b\.png: /);
-  assert.match(fit(at("junk")).stderr, /^latentwire: INVALID_FILE none of 1 images can be read: .*c\.jpg: /m);
+  assert.match(`${named.status} ${named.error}`, /^1 (.*\n)*latentwire: INVALID_FILE .*b\.png: /);
+  assert.match(fit(at("junk")).error, /^latentwire: INVALID_FILE none of 1 images can be read: .*c\.jpg: /m);
 });
 
 test("what onnxruntime and sharp refuse is one line with a code", () => {
   const photo = join(root, "bench/photos/chelsea.png");
   const fit = (...args: string[]) => {
-    // The packages are the repository's own; its runtime logs to standard error, too.
-    const { status, stderr } = spawnSync(process.execPath, [cli, "tables", "fit", ...args, "-o", at("none.lwb")], {
-      cwd: root,
-      encoding: "utf8",
-    });
+    // The runtime logs to standard error, too.
+    const { status, error } = fitInRoot(...args, "-o", at("none.lwb"));
     assert.is(status, 1);
-    assert.not.match(stderr, /\n +at /, "a stack trace");
-    return stderr;
+    assert.not.match(error, /\n +at /, "a stack trace");
+    return error;
   };
   assert.match(fit(photo, "--encoder", "none.onnx"), /^latentwire: MODEL none\.onnx: .*\n$/);
   const encoder = join(root, "bench/model/points/mid/encoder.onnx");
@@ -580,10 +542,9 @@ test("an encoder that cannot be asked: exit code 2 says what is missing", () => 
     [["--encoder", encoder], /takes any size of image: say which with --size HEIGHTxWIDTH/],
     [["--encoder", encoder, "--size", "64x64", "--latent", "none"], /has the outputs \w+, not none/],
   ] as const) {
-    const words = [cli, "tables", "fit", photo, ...args, "-o", at("none.lwb")];
-    const { status, stderr } = spawnSync(process.execPath, words, { cwd: root, encoding: "utf8" });
-    assert.is(status, 2, stderr);
-    assert.match(stderr, message);
+    const { status, error } = fitInRoot(photo, ...args, "-o", at("none.lwb"));
+    assert.is(status, 2, error);
+    assert.match(error, message);
   }
 });
 
@@ -598,25 +559,25 @@ const apart = `data:text/javascript,${encodeURIComponent(`
 
 test("what an encoder needs is taken from the folder where the command runs; without it one line says what to install", () => {
   const options = ["--encoder", identityEncoder(), "--size", "8x8", "-o", "-"];
-  const words = [cli, "tables", "fit", join(root, "bench/photos/chelsea.png"), ...options];
-  const where = (cwd: string) => spawnSync(process.execPath, ["--import", apart, ...words], { cwd });
+  const node = ["--import", apart];
+  const where = (cwd: string) =>
+    runIn(cwd, ["tables", "fit", join(root, "bench/photos/chelsea.png"), ...options], { node });
   const missing = where(folder);
   assert.is(missing.status, 1);
   const line =
     "latentwire: MISSING_PACKAGE onnxruntime-node, sharp are needed to run an encoder over images: npm install onnxruntime-node sharp\n";
-  assert.is(missing.stderr.toString(), line);
-  const splitting = (...args: string[]) =>
-    spawnSync(process.execPath, ["--import", apart, cli, "split", at("identity.onnx"), ...args], { cwd: folder });
+  assert.is(missing.error, line);
+  const splitting = (...args: string[]) => runIn(folder, ["split", at("identity.onnx"), ...args], { node });
   const needed = (names: string) =>
     `${names.replaceAll(" ", ", ")} are needed to split a model: npm install ${names}\n`;
   for (const [args, names] of [
     [[], "protobufjs onnxruntime-node"],
     [["--images", folder], "protobufjs onnxruntime-node sharp"],
   ] as const)
-    assert.is(splitting(...args).stderr.toString(), `latentwire: MISSING_PACKAGE ${needed(names)}`);
+    assert.is(splitting(...args).error, `latentwire: MISSING_PACKAGE ${needed(names)}`);
   const found = where(root);
-  assert.is(found.status, 0, found.stderr.toString());
-  assert.is(readBundle(new Uint8Array(found.stdout)).entries.length, 1);
+  assert.is(found.status, 0, found.error);
+  assert.is(readBundle(new Uint8Array(found.out)).entries.length, 1);
 });
 
 test("on a terminal long work shows how far it has come, and leaves nothing of that behind", () => {

@@ -1,6 +1,6 @@
 // Seeded context priors and latents under them: networks of every size, tame ones whose rows differ, and such that every sum saturates or wraps.
 import type { Codec, Prior, TableJson } from "latentwire";
-import { finish, productOf, type Random, randomMeans, type Sample, type Style, scaleIn } from "./cases.js";
+import { finish, pick, productOf, type Random, randomMeans, type Sample, type Style, scaleIn } from "./cases.js";
 import {
   type ContextChannel,
   type ContextParameters,
@@ -13,7 +13,8 @@ import {
 } from "./reference.js";
 
 /** `tame`: sums stay small. `wild`: any numbers. `extreme`: every number at an end of its range. */
-export type Temper = "tame" | "wild" | "extreme";
+export const tempers = ["tame", "wild", "extreme"] as const;
+export type Temper = (typeof tempers)[number];
 
 export interface NetworkShape {
   channels: number;
@@ -29,7 +30,6 @@ export interface NetworkShape {
   given?: number;
 }
 
-const pick = <T>(rng: Random, list: readonly T[]): T => list[rng(list.length)];
 const between = (rng: Random, low: number, high: number) => low + Math.floor(rng.unit() * (high - low + 1));
 
 function weightRow(rng: Random, length: number, temper: Temper): WeightRow {

@@ -1,7 +1,5 @@
 // `latentwire hello`: what it says is true, the commands that it prints work, its sample is what it claims to be.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { test } from "uvu";
@@ -10,16 +8,17 @@ import { loadPrepared } from "../bench/images.js";
 import { MemorySource } from "../tables/byte-source.js";
 import { readNpy } from "../tables/npy.js";
 import { integers } from "../tables/stored-tensor.js";
+import { runIn, scratchFolder } from "./command.js";
 import { root } from "./pack.js";
 
-const folder = mkdtempSync(join(tmpdir(), "latentwire-hello-"));
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-const latentwire = (...args: string[]) =>
-  execFileSync(process.execPath, [join(root, "dist/tables/cli.js"), ...args], {
-    cwd: folder,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+const { folder } = scratchFolder("hello");
+
+function latentwire(...args: string[]): string {
+  const { status, text, error } = runIn(folder, args);
+  assert.is(status, 0, error);
+  return text;
+}
+
 const symbols = (path: string) => integers(readNpy(new MemorySource(readFileSync(path))), path);
 
 test("hello --json reports an exact round trip, and the context prior's packet is the smaller one", () => {

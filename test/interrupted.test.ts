@@ -18,10 +18,10 @@ import * as assert from "uvu/assert";
 import { writeNpy } from "../tables/npy.js";
 import { isFull } from "./builds.js";
 import { random } from "./cases.js";
+import { cli, runIn } from "./command.js";
 import { root } from "./pack.js";
 
 const tries = Number(process.env.LATENTWIRE_TRIES ?? (isFull ? 60 : 4));
-const cli = join(root, "dist/tables/cli.js");
 const folder = mkdtempSync(join(tmpdir(), "latentwire-interrupted-"));
 const at = (name: string): string => join(folder, name);
 const rng = random(Number(process.env.LATENTWIRE_SEED ?? 1));
@@ -44,15 +44,14 @@ const commands: Record<string, string[]> = {
   "tables import": ["tables", "import", checkpoint],
 };
 const names = Object.keys(commands);
-const run = (name: string, output: string) =>
-  spawnSync(process.execPath, [cli, ...commands[name], "-o", output], { cwd: folder, env, encoding: "utf8" });
+const run = (name: string, output: string) => runIn(folder, [...commands[name], "-o", output], { env });
 
 /** What each command writes, and how long it takes. */
 const wanted = new Map<string, { bytes: Buffer; milliseconds: number }>();
 for (const name of names) {
   const begin = performance.now();
-  const { status, stderr } = run(name, at(name === "encode" ? "y.lw" : "first"));
-  assert.is(status, 0, stderr);
+  const { status, error } = run(name, at(name === "encode" ? "y.lw" : "first"));
+  assert.is(status, 0, error);
   const bytes = readFileSync(at(name === "encode" ? "y.lw" : "first"));
   wanted.set(name, { bytes, milliseconds: performance.now() - begin });
 }
@@ -132,9 +131,9 @@ const fullDisk: Fault = (name, output) => {
   if (isMounted) {
     const used = existsSync(output) ? Math.ceil(readFileSync(output).length / 4096) : 0;
     writeFileSync(join(disk, "filler"), new Uint8Array(DISK_BYTES - 4096 * (used + Math.floor(room / 4096))));
-    const { status, stderr } = run(name, output);
+    const { status, error } = run(name, output);
     rmSync(join(disk, "filler"));
-    return { status, error: stderr, during: status !== 0 };
+    return { status, error, during: status !== 0 };
   }
   const { status, stderr } = script(`trap '' XFSZ; ulimit -f ${Math.floor(room / 512)}`, name, output);
   return { status, error: stderr, during: status !== 0 };

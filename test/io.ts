@@ -145,3 +145,11 @@ export function agree(codecs: readonly Codec[], parts: readonly Sample[], option
   });
   return packet;
 }
+
+/** As {@link agree}, and the part is coded under its context. */
+export function agreeInContext(codecs: readonly Codec[], sample: Sample, options: Options = {}): Uint8Array {
+  const packet = agree(codecs, [sample], options);
+  const { statics } = parsePacket(packet, { form: options.header ? "compact" : "full" });
+  if (sample.symbols.length > 0) assert.is(statics, undefined, `${sample.name}: static rows`);
+  return packet;
+}

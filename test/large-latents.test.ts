@@ -1,8 +1,5 @@
 // Latents that are larger than memory should be: files are coded, rated and fitted piece by piece, with the same results.
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { createSync } from "latentwire";
 import { readBundle } from "latentwire/bundle";
 import { test } from "uvu";
@@ -11,22 +8,18 @@ import { readSamples } from "../tables/cli-samples.js";
 import { writeNpy } from "../tables/npy.js";
 import { isFull } from "./builds.js";
 import { makeTable, random } from "./cases.js";
+import { runIn, scratchFolder } from "./command.js";
 import { throwsCode } from "./expect.js";
-import { root } from "./pack.js";
 
-const folder = mkdtempSync(join(tmpdir(), "latentwire-large-"));
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-const at = (name: string) => join(folder, name);
-const cli = join(root, "dist/tables/cli.js");
+const { folder, at } = scratchFolder("large");
 /** Says on standard error how much memory the process has taken, in kilobytes. */
 const watch = "process.on('exit', () => console.error('peak ' + process.resourceUsage().maxRSS))";
 
 function run(line: string, input: Uint8Array = new Uint8Array(0)): { out: Buffer; error: string; peak: number } {
-  const args = ["--import", `data:text/javascript,${encodeURIComponent(watch)}`, cli, ...line.split(" ")];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, input, maxBuffer: 2 ** 28 });
-  const error = stderr.toString();
+  const node = ["--import", `data:text/javascript,${encodeURIComponent(watch)}`];
+  const { status, out, error } = runIn(folder, line.split(" "), { input, node });
   assert.is(status, 0, error);
-  return { out: stdout, error, peak: Number(/^peak (\d+)$/m.exec(error)?.[1]) };
+  return { out, error, peak: Number(/^peak (\d+)$/m.exec(error)?.[1]) };
 }
 
 const codec = createSync();
@@ -84,17 +77,10 @@ test("an element that cannot be coded is named by its place in the file", () => 
   data[100_001] = Number.NaN;
   writeFileSync(at("nan.npy"), npy("<f4", bytesOf(data)));
   for (const line of ["encode nan.npy --tables table.json", "tables rate table.json nan.npy", "tables fit nan.npy"]) {
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      [cli, ...line.split(" "), ...(line.includes("fit") ? ["-o", "x"] : [])],
-      {
-        cwd: folder,
-        encoding: "utf8",
-      },
-    );
+    const { status, error } = runIn(folder, [...line.split(" "), ...(line.includes("fit") ? ["-o", "x"] : [])]);
     assert.is(status, 1);
     assert.match(
-      stderr,
+      error,
       /^latentwire: NON_FINITE nan\.npy: element 100001 (of the latent )?is NaN(; replace it before encoding)?\n$/,
     );
   }

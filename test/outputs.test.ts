@@ -4,7 +4,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -12,16 +11,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { root } from "./pack.js";
+import { cli, runIn, scratchFolder } from "./command.js";
 
-const folder = mkdtempSync(join(tmpdir(), "latentwire-outputs-"));
-const at = (name: string): string => join(folder, name);
-const cli = join(root, "dist/tables/cli.js");
-const run = (...args: string[]) => spawnSync(process.execPath, [cli, ...args], { cwd: folder, encoding: "utf8" });
+const { folder, at } = scratchFolder("outputs");
+const run = (...args: string[]) => runIn(folder, args);
 
 const row = [0, 8000, 57000, 65000, 65536];
 writeFileSync(at("tables.json"), JSON.stringify({ offsets: [-1, -1, -1], cdfs: [row, row, row] }));
@@ -51,9 +46,9 @@ test("an output that is an input is refused under every name", () => {
   ];
   const before = ["latent.raw", "tables.json", "packet.lw", "samples/0.npy"].map((name) => readFileSync(at(name)));
   for (const [args, message] of cases) {
-    const { status, stderr } = run(...args);
-    assert.is(status, 2, stderr);
-    assert.match(stderr, message);
+    const { status, error } = run(...args);
+    assert.is(status, 2, error);
+    assert.match(error, message);
   }
   assert.equal(
     ["latent.raw", "tables.json", "packet.lw", "samples/0.npy"].map((name) => readFileSync(at(name))),
@@ -92,7 +87,5 @@ test("standard output: a full device is one line, a closed pipe is none", () => 
   const closed = shell(`(${words}; echo "status $?" >&2) | true`);
   assert.is(closed.stderr, "status 0\n");
 });
-
-test.after(() => rmSync(folder, { recursive: true }));
 
 test.run();
