@@ -36,16 +36,17 @@ function cdfAt(memory: Memory, pmf: number, n: number, precision = 16): Uint32Ar
   return memory.u32.slice(cdf / 4, cdf / 4 + n + 1);
 }
 
-/**
- * Distributions with a row per scale, in the order of their numbers. With each: the largest scale at which every symbol
- * still gets a frequency of 1.
- */
-const LARGEST = { gaussian: 5000, laplace: 1500, logistic: 1500 } as const;
+/** Distributions by number: constants of the format (docs/format.md section 9), and those of assembly/cdf.ts. */
+export const DISTRIBUTIONS = ["gaussian", "laplace", "logistic"] as const;
+export type Distribution = (typeof DISTRIBUTIONS)[number];
+
+/** The largest scale at which every symbol still gets a frequency of 1. */
+const LARGEST: Record<Distribution, number> = { gaussian: 5000, laplace: 1500, logistic: 1500 };
 
 /** A row per scale. Throws RangeError for a scale that is too large. */
-export function scaleRows(memory: Memory, kind: keyof typeof LARGEST, scales: Float32Array): TableJson {
+export function scaleRows(memory: Memory, kind: Distribution, scales: Float32Array): TableJson {
   const { wasm } = memory;
-  const distribution = Object.keys(LARGEST).indexOf(kind);
+  const distribution = DISTRIBUTIONS.indexOf(kind);
   const offsets: number[] = [];
   const cdfs: number[][] = [];
   for (const [j, scale] of scales.entries()) {

@@ -1,6 +1,6 @@
 /** The codec: checks arguments, makes priors, encodes and decodes. */
 import * as abi from "./abi.js";
-import { factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
+import { type Distribution, factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { loadNetwork, type Network } from "./context-parameters.js";
 import { checkType, coreOf } from "./elements.js";
 import { CodecError, type ErrorCode } from "./errors.js";
@@ -138,7 +138,7 @@ class CodecImplementation implements Codec {
     return this.#tableOfScales("logistic", scales);
   }
 
-  #tableOfScales(kind: "gaussian" | "laplace" | "logistic", scales: Float32Array): TableHandle {
+  #tableOfScales(kind: Distribution, scales: Float32Array): TableHandle {
     const values = checkFloats(scales, "scales");
     checkScales(values, values.length, "scales");
     return this.#tables.load(scaleRows(this.#memory, kind, values));
@@ -265,13 +265,7 @@ class CodecImplementation implements Codec {
 
   // ---- one tensor
 
-  encode(
-    latent: TensorLike | TensorView,
-    prior: Prior | readonly Prior[],
-    options?: EncodeOptions & { out?: never },
-  ): Bytes;
-  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options?: EncodeOptions): Uint8Array;
-  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = NONE): Uint8Array {
+  encode(latent: TensorLike | TensorView, prior: Prior | readonly Prior[], options: EncodeOptions = NONE): Bytes {
     const read = checkOptions("encode", options, KNOWN.encode);
     const { stream, header, lanes, checksum, fingerprint, out, maxBytes, affine } = read;
     const room = out === undefined ? undefined : bytesOf(out, "out");
@@ -293,7 +287,8 @@ class CodecImplementation implements Codec {
     if (room.length < packet.length)
       throw new RangeError(`out has ${room.length} bytes, the packet needs ${packet.length}`);
     room.set(packet);
-    return room.subarray(0, packet.length);
+    // With `out` the interface says Uint8Array only: its memory may be shared.
+    return room.subarray(0, packet.length) as Bytes;
   }
 
   /** A view of the packet, valid until the next call. */
@@ -358,15 +353,8 @@ class CodecImplementation implements Codec {
     const bytes = bytesOf(packet, "packet");
     if (source.table) memory.address(wasm.prepareTable(source.table, 0));
     const [form, check] = agreed(header, stream, checksum);
-    const reader = openPacket(
-      memory,
-      bytes,
-      form,
-      check,
-      { maxElements, maxContextElements },
-      false,
-      expected && checkDims(expected),
-    );
+    const count = expected && checkDims(expected);
+    const reader = openPacket(memory, bytes, { form, check, maxElements, maxContextElements, isKept: false, count });
     let dims = expected;
     if (memory.word(reader, abi.READER_FORM) === abi.FORM_FULL) {
       if (memory.word(reader, abi.READER_SEVERAL))
@@ -459,11 +447,10 @@ class CodecImplementation implements Codec {
   rate(
     latent: TensorLike | TensorView,
     prior: Prior,
-    options: { axis: number },
-  ): Rate & Required<Pick<Rate, "channels">>;
-  rate(latent: TensorLike | TensorView, prior: Prior, options?: RateOptions): Rate;
-  rate(latent: TensorLike | TensorView, prior: Prior, options: RateOptions = {}): Rate {
-    return rateOf(this.#memory, latent, prior, options);
+    options: RateOptions = {},
+  ): Rate & Required<Pick<Rate, "channels">> {
+    // With `axis` there are channels; without it the interface does not promise them.
+    return rateOf(this.#memory, latent, prior, options) as Rate & Required<Pick<Rate, "channels">>;
   }
 }
 

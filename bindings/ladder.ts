@@ -24,7 +24,7 @@ export function encodeWithin(
   prior: Prior | Ladder,
   { maxBytes = Number.POSITIVE_INFINITY, ...options }: EncodeOptions,
   out: Uint8Array | undefined,
-): Uint8Array {
+): Bytes {
   // Not "< 0": NaN would switch the limit off.
   if (!(maxBytes >= 0)) throw new RangeError(`maxBytes must be a number of bytes, not ${maxBytes}`);
   const ladder = isLadder(prior) ? prior : [prior];

@@ -1,6 +1,6 @@
 /** Priors: which row codes which symbol, and what is subtracted before quantizing. */
 import * as abi from "./abi.js";
-import { stockScales } from "./cdfs.js";
+import { DISTRIBUTIONS, stockScales } from "./cdfs.js";
 import type { Network } from "./context-parameters.js";
 import { coreOf, zeroPointOf } from "./elements.js";
 import { CodecError } from "./errors.js";
@@ -16,8 +16,6 @@ const mismatch = (message: string): never => {
 
 /** Types of elements by number: TYPE_* of assembly/part.ts. */
 export const TYPES: readonly LatentType[] = ["float32", "int32", "int16", "int8"];
-/** Distributions of a mixture's components by number, constants of the format. */
-const DISTRIBUTIONS = ["gaussian", "laplace", "logistic"] as const;
 /** Where the scales begin behind the address that newScales gives: SCALES_VALUES of assembly/rows.ts. */
 const SCALES_VALUES = 64 + 32768;
 
@@ -266,23 +264,22 @@ function mixtureDims(dims: number[], components: number, n: number): number[] {
   return [n / components];
 }
 
-/** Checks that the parameters of a prior have one shape, except for dimensions of 1. */
+/** Checks that the parameters of a prior have one shape ({@link shapesAgree}). Throws SHAPE_MISMATCH. */
 export function checkParameters(name: string, found: Span | undefined, { dims }: Span): void {
   if (found && !shapesAgree(found.dims, dims))
     mismatch(`the ${name} have the shape [${found.dims}], the scales [${dims}]`);
 }
 
 /**
- * Throws SHAPE_MISMATCH if prior and latent have different shapes, except for dimensions of 1. Equal numbers of
- * elements are not enough: a transposed export has them, too. A shape of a single dimension says only the number of
- * elements.
+ * Throws SHAPE_MISMATCH where {@link shapesAgree} says no. Equal numbers of elements are not enough: a transposed export
+ * has them, too.
  */
 function checkShape(prior: readonly number[] | undefined, dims: readonly number[]): void {
   if (prior !== undefined && !shapesAgree(prior, dims))
     mismatch(`the prior has the shape [${prior}], the part [${dims}]`);
 }
 
-/** Rows as u16, each checked against the table. Throws RangeError. */
+/** Rows as u16, each an integer from 0 to `limit` - 1. Throws RangeError, TypeError. */
 export function checkRows(rows: ArrayLike<number>, limit: number): Uint16Array {
   if (rows === null || typeof rows !== "object" || typeof rows.length !== "number")
     throw new TypeError("rows must be an array of row numbers");
@@ -314,7 +311,7 @@ export function checkStep(step: number | undefined): number {
   return rounded;
 }
 
-/** Ascending finite float32 scales. `name` is the argument's. Throws RangeError. */
+/** Checks scales: positive, ascending, finite, one for each of `rows`. `name` is the argument's. Throws RangeError. */
 export function checkScales(scales: Float32Array, rows: number, name: string): void {
   if (!isArrayOf("float32", scales)) throw new TypeError(`${name} must be a Float32Array`);
   if (scales.length !== rows) throw new RangeError(`${name} has ${scales.length} scales, the table ${rows} rows`);

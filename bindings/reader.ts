@@ -28,30 +28,35 @@ import type {
 } from "./types.js";
 import { checkStepArrays, Held, Step } from "./writer.js";
 
-/**
- * Copies a packet into Wasm memory and reads its header. Returns the reader's address, with `kept` until freeReader.
- * `count`: the number of symbols, if the caller knows it. Throws what is wrong with the packet, and TypeError or
- * RangeError for limits.
- */
-export function openPacket(
-  memory: Memory,
-  packet: Uint8Array,
-  form: number,
-  check: number,
-  { maxElements = 2 ** 24, maxContextElements = 2 ** 20 }: Limits,
-  kept: boolean,
-  count?: number,
-): number {
-  const limit = checkLimit("maxElements", maxElements);
-  const contextLimit = checkLimit("maxContextElements", maxContextElements);
-  judge(memory, packet, form, form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit), kept);
-  return load(memory, packet, form, check, limit, kept, false, contextLimit);
-}
-
 /** Limits of a reader. */
 interface Limits {
   readonly maxElements?: number | undefined;
   readonly maxContextElements?: number | undefined;
+}
+
+/** How a packet is opened. All fields are own ones: what is left out, Object.prototype might have. */
+interface Opening extends Limits {
+  readonly form: number;
+  readonly check: number;
+  /** Whether the reader stays in memory until freeReader. Otherwise the next call may take its place. */
+  readonly isKept: boolean;
+  /** The number of symbols, if the caller knows it. */
+  readonly count: number | undefined;
+}
+
+/**
+ * Copies a packet into Wasm memory and reads its header. Returns the reader's address. Throws what is wrong with the
+ * packet, and RangeError for limits.
+ */
+export function openPacket(memory: Memory, packet: Uint8Array, opening: Opening): number {
+  const { form, check, maxElements = 2 ** 24, maxContextElements = 2 ** 20, isKept, count } = opening;
+  const limit = checkLimit("maxElements", maxElements);
+  const contextLimit = checkLimit("maxContextElements", maxContextElements);
+  if (isJudged(memory, packet.length, isKept)) {
+    const most = form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit);
+    memory.check(judgePieces(memory, packet, packet.length, form, most));
+  }
+  return load(memory, packet, { form, check, limit, contextLimit, isKept, isInspected: false });
 }
 
 function checkLimit(name: string, limit: number): number {
@@ -64,17 +69,10 @@ function checkLimit(name: string, limit: number): number {
 /** A packet of more bytes than this is judged before it is copied, if memory would have to grow for it. */
 const COPIED_UNSEEN = 65536;
 
-/**
- * Throws what is wrong with a large packet, as far as its check and its front say so. For `inspect`, which wants to know
- * more than that, only whether it begins like a packet.
- */
-function judge(memory: Memory, packet: Uint8Array, form: number, limit: number, kept: boolean, inspect = false): void {
-  const { length } = packet;
+/** Whether a packet of so many bytes is judged by its check and its front before it is copied. */
+const isJudged = (memory: Memory, length: number, isKept: boolean): boolean =>
   // A block may have twice the bytes.
-  if (length <= COPIED_UNSEEN || !memory.growsFor(kept ? 2 * length : length)) return;
-  const code = judgePieces(memory, inspect ? packet.subarray(0, FRONT) : packet, length, form, limit);
-  if (!inspect || (code !== abi.AGAIN && code !== abi.CORRUPTED)) memory.check(code);
-}
+  length > COPIED_UNSEEN && memory.growsFor(isKept ? 2 * length : length);
 
 /** Bytes that say how long a packet may be (docs/format.md 2.6). A piece may have so many. */
 const FRONT = 64;
@@ -105,29 +103,31 @@ export function judgeFull(memory: Memory, packet: Uint8Array, total = packet.len
   return fault ? codeOf(fault) : packet[1]! & abi.HAS_CHECK ? undefined : "CORRUPTED";
 }
 
-function load(
-  memory: Memory,
-  packet: Uint8Array,
-  form: number,
-  check: number,
-  limit: number,
-  kept: boolean,
-  inspect: boolean,
-  contextLimit = 0,
-): number {
+/** What docs/abi.md says of a reader before it is opened. */
+interface Loading {
+  readonly form: number;
+  readonly check: number;
+  readonly limit: number;
+  readonly contextLimit: number;
+  readonly isKept: boolean;
+  readonly isInspected: boolean;
+}
+
+function load(memory: Memory, packet: Uint8Array, loading: Loading): number {
+  const { form, check, limit, contextLimit, isKept, isInspected } = loading;
   const { wasm } = memory;
   const { length } = packet;
-  const reader = memory.address(wasm.newReader(length, kept ? 1 : 0));
+  const reader = memory.address(wasm.newReader(length, isKept ? 1 : 0));
   memory.setWord(reader, abi.READER_FORM, form);
   memory.setWord(reader, abi.READER_CHECK, check);
   memory.setWord(reader, abi.READER_LIMIT, limit);
-  memory.setWord(reader, abi.READER_INSPECT, inspect ? 1 : 0);
+  memory.setWord(reader, abi.READER_INSPECT, isInspected ? 1 : 0);
   memory.setWord(reader, abi.READER_CONTEXT_LIMIT, contextLimit);
   const start = memory.word(reader, abi.READER_START);
   // The room for it ends here: another thread may have made a packet in shared memory longer.
   memory.u8.subarray(start, start + length).set(packet);
   const code = wasm.openReader(reader);
-  if (code !== 0 && kept) wasm.freeReader(reader);
+  if (code !== 0 && isKept) wasm.freeReader(reader);
   memory.check(code);
   return reader;
 }
@@ -147,7 +147,11 @@ function enlist<T>(list: T[], item: T): void {
 export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
   const size = memory.u8.length;
   try {
-    judge(memory, packet, abi.FORM_FULL, 0xffffffff, false, true);
+    if (isJudged(memory, packet.length, false)) {
+      const code = judgePieces(memory, packet.subarray(0, FRONT), packet.length, abi.FORM_FULL, 0xffffffff);
+      // Only whether it begins like a packet: of a damaged one there is more to say.
+      if (code !== abi.AGAIN && code !== abi.CORRUPTED) memory.check(code);
+    }
     return infoOf(memory, packet);
   } finally {
     // A large packet is not kept in memory only because somebody looked at it.
@@ -156,7 +160,8 @@ export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
 }
 
 function infoOf(memory: Memory, packet: Uint8Array): PacketInfo {
-  const reader = load(memory, packet, abi.FORM_FULL, 4, 0, false, true);
+  const loading = { form: abi.FORM_FULL, check: 4, limit: 0, contextLimit: 0, isKept: false, isInspected: true };
+  const reader = load(memory, packet, loading);
   const word = (field: number): number => memory.word(reader, field);
   const several = word(abi.READER_SEVERAL) === 1;
   const shapes: number[][] = [];
@@ -244,7 +249,7 @@ export class Reader implements PartReader {
 
   #open(packet: Uint8Array, form: number, check: number): void {
     const memory = this.#memory;
-    const address = openPacket(memory, packet, form, check, this.#limits, true);
+    const address = openPacket(memory, packet, { form, check, ...this.#limits, isKept: true, count: undefined });
     this.#address = address;
     this.#held = new Held(this, () => memory.wasm.freeReader(address));
   }

@@ -46,7 +46,7 @@ export type ElementData =
 export interface Affine {
   /** The step of the prior must be the same number: RangeError otherwise. */
   scale: number;
-  /** Default 0. */
+  /** An element of the tensor's type. Default 0. */
   zeroPoint?: number | undefined;
 }
 
@@ -112,6 +112,7 @@ export interface Table {
   readonly rows: number;
   /** 16 hex digits that identify the table; docs/format.md section 5. */
   readonly fingerprint: string;
+  /** One per row: a factorized prior subtracts it before quantizing. Undefined where the table has none. */
   readonly medians: Float32Array | undefined;
   /** The canonical binary form. */
   bytes(): Bytes;
@@ -119,12 +120,12 @@ export interface Table {
   toJSON(): TableJson;
 }
 
-/** What `codec.factorized`, `codec.gaussian` and `codec.indexed` accept as a table. */
+/** What the codec accepts as a table: a loaded one, its JSON form or its binary form. */
 export type TableSource = Table | TableJson | Uint8Array | ArrayBuffer;
 
 /** How a factorized prior reads a latent. */
 export interface FactorizedOptions {
-  /** The dimension that selects the row. Default 1 (NCHW); 0 where the rank is 1. */
+  /** The dimension that selects the row, 0 to 6. Default 1 (NCHW); 0 where the rank is 1. */
   axis?: number | undefined;
   /** Quantization step, a positive float32. Default 1. */
   step?: number | undefined;
@@ -140,7 +141,7 @@ export interface ContextOptions extends FactorizedOptions {
 export interface GivenContextOptions {
   /** From `gaussian` or `indexed` of the same codec: each symbol's row, mean and step. */
   over: Prior;
-  /** The dimension of the channels. Default 1 (NCHW); 0 where the rank is 1. */
+  /** The dimension of the channels, 0 to 6. Default 1 (NCHW); 0 where the rank is 1. */
   axis?: number | undefined;
 }
 
@@ -168,6 +169,7 @@ export interface Prior {
   readonly kind: "factorized" | "gaussian" | "indexed" | "mixture" | "context";
   /** The rows. A mixture has none; its table is that of the 64 scales to which its scales are rounded. */
   readonly table: Table;
+  /** Quantization step: a positive float32. */
   readonly step: number;
 }
 
@@ -195,8 +197,8 @@ export interface EncodeOptions {
    */
   checksum?: boolean | 2 | 4 | undefined;
   /**
-   * Store 4 bytes that identify the prior: its table, axis, step and what it subtracts. Default true. Only with
-   * `header: "packet"`.
+   * Store 4 bytes that identify what the packet is coded with: tables, axes, steps and what is subtracted. Default true.
+   * Only with `header: "packet"`.
    */
   fingerprint?: boolean | undefined;
   /** Takes the packet; the result is a view of it. RangeError if it is too small. */
@@ -254,7 +256,9 @@ export interface ArrayByType {
 
 /** What `quantize` returns: by default a new int32 array. */
 export interface QuantizeOptions {
+  /** Type of the symbols. Default `int32`. A symbol that it cannot hold is `OUT_OF_RANGE`. */
   type?: "int32" | "int16" | "int8" | undefined;
+  /** Takes the symbols: an array of `type`, at least as long as the latent. */
   out?: Int32Array | Int16Array | Int8Array | undefined;
 }
 
@@ -341,21 +345,13 @@ export interface Guard {
 }
 
 /** How a packet of several parts is written. */
-export interface WriterOptions {
+export interface WriterOptions extends Pick<EncodeOptions, "header" | "lanes" | "checksum" | "fingerprint"> {
   /**
    * `packet` (default): one packet. `strings`: one CompressAI string per part, as its `compress()` returns. Strings
    * have no guard and no checks. They decode only where both ends have equal scales, which networks in two runtimes do
    * not give (docs/compressai.md).
    */
   format?: "packet" | "strings" | undefined;
-  /** As of {@link EncodeOptions}. */
-  header?: "packet" | "compact" | "none" | undefined;
-  /** Lane count. `auto` (default) weighs size against speed. */
-  lanes?: Lanes | "auto" | undefined;
-  /** As of {@link EncodeOptions}. */
-  checksum?: boolean | 2 | 4 | undefined;
-  /** Store 4 bytes that identify the priors. Default true. */
-  fingerprint?: boolean | undefined;
   /**
    * How far the scales (and a mixture's weights and means) of writer and reader may differ: a relative bound, or a
    * relative and an absolute one. Within it the reader decodes the same symbols. Default 0. `write` throws RangeError
@@ -369,17 +365,9 @@ export interface WriterOptions {
   indexChecks?: boolean | undefined;
 }
 
-/** How a packet of several parts is read. */
-export interface ReaderOptions {
-  /** More elements than this are refused. Default 2^24. */
-  maxElements?: number | undefined;
-  /** As of {@link DecodeOptions}, of all parts. Default 2^20. */
-  maxContextElements?: number | undefined;
-  /** As it was written. Default `packet`. */
-  header?: "packet" | "compact" | "none" | undefined;
-  /** As of {@link DecodeOptions}. */
-  checksum?: boolean | 2 | 4 | undefined;
-}
+/** How a packet of several parts is read. The limits are for all parts of a packet together. */
+export interface ReaderOptions
+  extends Pick<DecodeOptions, "maxElements" | "maxContextElements" | "header" | "checksum"> {}
 
 /** Where dequantized elements go: a float32 array as long as the part, or a view of one. */
 export type PartTarget = Float32Array | TensorView;
@@ -409,14 +397,7 @@ export interface ReadOptions<T extends ElementType = ElementType> {
 }
 
 /** What all pieces of a sequence share. */
-export interface SequenceOptions {
-  /** A table whose row j belongs to the j-th scale; default the stock 64-scale Gaussian table. */
-  table?: TableSource | undefined;
-  /** Ascending float32 scales, one per row of `table`; default CompressAI's 64. */
-  scaleTable?: Float32Array | undefined;
-  /** Quantization step. Default 1. */
-  step?: number | undefined;
-}
+export interface SequenceOptions extends Pick<GaussianOptions, "table" | "scaleTable" | "step"> {}
 
 /** One part, written piece by piece: an autoregressive prior's pixels. */
 export interface SequenceWriter {
@@ -540,9 +521,16 @@ export interface Codec {
    * takes about 0.1 ms, and nothing is done for less than 1 MB. What lies below something that is still in use stays.
    */
   trim(): void;
-  /** Loads and validates a table; JSON or binary form. Throws `INVALID_TABLE`. The same bytes are loaded once. */
+  /**
+   * Loads and checks a table. The same bytes are loaded once.
+   *
+   * @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is no table.
+   */
   table(source: TableSource): Table;
-  /** A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit). */
+  /**
+   * A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit). Throws what `table`
+   * throws; RangeError for an axis or a step that is none.
+   */
   factorized(table: TableSource, options?: FactorizedOptions): Prior;
   /**
    * A factorized prior whose rows follow from symbols that are already decoded: fewer bytes for the same latent, at
@@ -557,9 +545,15 @@ export interface Codec {
    * one below 0, takes the lowest row, as CompressAI's bound does. A NaN is `NON_FINITE` when a latent is coded.
    */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
-  /** A row per symbol, given directly. */
+  /**
+   * A row per symbol, given directly: `rows` has as many integers, from 0 to the table's last row, as the latent has
+   * elements. Throws what `table` throws; RangeError for a row that the table has not.
+   */
   indexed(table: TableSource, rows: ArrayLike<number>, options?: IndexedOptions): Prior;
-  /** A mixture of distributions per symbol. Its row is made at run time: docs/format.md section 9. */
+  /**
+   * A mixture of distributions per symbol. Its row is made at run time: docs/format.md section 9. Throws `SHAPE_MISMATCH`
+   * where weights, means and scales differ in shape; RangeError for a wrong option.
+   */
   mixture(parameters: MixtureParameters, options?: MixtureOptions): Prior;
   /**
    * Codes a latent: floats are quantized first (docs/format.md section 6), integers are symbols already.
@@ -606,21 +600,44 @@ export interface Codec {
    * @throws RangeError if `bytes` are fewer than 64 of more, or `totalBytes` is less than their number.
    */
   judge(bytes: Uint8Array | ArrayBuffer, totalBytes?: number): ErrorCode | undefined;
-  /** float32 latent -> symbols, as `encode` does it. */
+  /**
+   * float32 latent -> symbols of the same shape, as `encode` makes them.
+   *
+   * @throws CodecError `SHAPE_MISMATCH`, `NON_FINITE`, `OUT_OF_RANGE`; TypeError or RangeError for a wrong argument.
+   */
   quantize(latent: TensorLike | TensorView, prior: Prior, options?: QuantizeOptions): Latent<LatentData>;
-  /** Symbols -> float32, as `decode` does it. */
+  /**
+   * Symbols -> float32 of the same shape, as `decode` makes them. `out` takes the elements.
+   *
+   * @throws CodecError `SHAPE_MISMATCH`; TypeError or RangeError for a wrong argument.
+   */
   dequantize(symbols: TensorLike | TensorView, prior: Prior, options?: { out?: Float32Array }): Latent<Float32Array>;
-  /** CompressAI's pmf_to_quantized_cdf: probabilities -> pmf.length + 1 cumulative frequencies. */
+  /**
+   * CompressAI's pmf_to_quantized_cdf: probabilities -> pmf.length + 1 ascending integers from 0 to 2^precision.
+   *
+   * @param precision - 1 to 16. Default 16, that of every table.
+   * @throws CodecError `INVALID_PMF` where a probability is negative or not finite, or there are more than 2^precision;
+   * TypeError or RangeError for a wrong argument.
+   */
   quantizedCdf(pmf: Float32Array, precision?: number): Uint32Array;
-  /** Gaussian rows for ascending scales (default: CompressAI's 64). */
+  /**
+   * Gaussian rows for scales, which are standard deviations in quantization steps: positive, ascending, at most 5,000;
+   * default CompressAI's 64. Throws RangeError for other scales.
+   */
   gaussianTable(scales?: Float32Array): Table;
-  /** A factorized prior's rows, with medians, from its parameters. */
+  /**
+   * A factorized prior's rows, with medians, from its parameters. Throws RangeError where their lengths contradict each
+   * other.
+   */
   factorizedTable(parameters: FactorizedParameters): Table;
-  /** Laplace rows (density exp(-|x| / b) / 2b) for ascending scales b; default CompressAI's 64 scales. */
+  /** As `gaussianTable`: Laplace rows (density exp(-|x| / b) / 2b) for scales b of at most 1,500. */
   laplaceTable(scales?: Float32Array): Table;
-  /** Logistic rows (distribution 1 / (1 + exp(-x / s))) for ascending scales s; default CompressAI's 64 scales. */
+  /** As `gaussianTable`: logistic rows (distribution 1 / (1 + exp(-x / s))) for scales s of at most 1,500. */
   logisticTable(scales?: Float32Array): Table;
-  /** Begins a packet of several parts: hyperpriors, channel groups, autoregressive priors. */
+  /**
+   * Begins a packet of several parts: hyperpriors, channel groups, autoregressive priors. Throws TypeError or RangeError
+   * for a wrong option.
+   */
   writer(options?: WriterOptions): PartWriter;
   /**
    * Opens a packet of any number of parts, or CompressAI's strings.
@@ -628,7 +645,10 @@ export interface Codec {
    * @throws CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`, `TRUNCATED`, `CORRUPTED`, `LIMIT_EXCEEDED`.
    */
   reader(packet: Uint8Array | ArrayBuffer | readonly Uint8Array[], options?: ReaderOptions): PartReader;
-  /** The ideal code length of a latent, without encoding it. */
+  /**
+   * The ideal code length of a latent, without encoding it. Throws what `encode` throws for the latent; RangeError for an
+   * axis that it has not.
+   */
   rate(
     latent: TensorLike | TensorView,
     prior: Prior,
