@@ -1,6 +1,7 @@
 /** Parameters of context priors (docs/format.md section 10): loading them, and what is coded under them. */
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
+import { begins, refuseKind } from "./kinds.js";
 import type { Memory } from "./memory.js";
 import { isBytes } from "./tensor.js";
 
@@ -39,9 +40,10 @@ export function loadNetwork(memory: Memory, parameters: Uint8Array): Network {
         "UNSUPPORTED_VERSION",
         "the parameters of the context prior have another version: update latentwire, or fit them again",
       );
+    if (!begins(parameters, "LWC")) refuseKind("INVALID_CONTEXT", parameters, "context prior");
     throw new CodecError(
       "INVALID_CONTEXT",
-      "these are no parameters of a context prior, or they are damaged: `latentwire tables fit --context` makes them",
+      "the parameters of the context prior are damaged: `latentwire tables fit --context` makes them",
     );
   }
   const channels = memory.word(address, abi.CONTEXT_CHANNELS);

@@ -93,8 +93,6 @@ function messageOf(
       return field === abi.FIELD_SECTIONS
         ? "the packet has a section that this release does not know"
         : `packet version ${position}; this release reads 1`;
-    case abi.NOT_A_PACKET:
-      return "the input does not begin like a packet";
     case abi.NON_FINITE:
       if (field === abi.FIELD_ELEMENT)
         return `element ${position} of the latent is ${value}; replace it before encoding`;

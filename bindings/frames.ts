@@ -33,6 +33,8 @@ export interface Judge {
   /** What a fault is called: another first byte, or what the judge refuses. */
   readonly otherwise: string;
   readonly refused: string;
+  /** What the first bytes of a stream that begins otherwise are, where that is known. */
+  kind?(bytes: Uint8Array): string | undefined;
   /** Judges the first 64 bytes of more. */
   front(bytes: Uint8Array, totalBytes: number): ErrorCode | undefined;
   whole(bytes: Uint8Array): ErrorCode | undefined;
@@ -212,7 +214,10 @@ export class FrameReader {
       return this.#bad("LIMIT_EXCEEDED", `a frame of ${length} bytes; at most ${this.#maxBytes} are allowed`);
     if (judge) {
       if (left === head) return this.#missing(head + 1);
-      if (bytes[start + head] !== judge.first) return this.#bad("NOT_A_PACKET", judge.otherwise);
+      if (bytes[start + head] !== judge.first) {
+        const kind = this.offset === 0 ? judge.kind?.(bytes.subarray(start, this.#end)) : undefined;
+        return this.#bad("NOT_A_PACKET", kind ? `the input is ${kind}` : judge.otherwise);
+      }
       if (left < head + Math.min(length, FRONT)) return this.#missing(head + Math.min(length, FRONT));
       if (length > FRONT) {
         const code = judge.front(bytes.subarray(start + head, start + head + FRONT), length);

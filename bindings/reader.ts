@@ -6,6 +6,7 @@ import * as abi from "./abi.js";
 import { checkType, coreOf } from "./elements.js";
 import { CodecError, type ErrorCode } from "./errors.js";
 import { codeOf } from "./faults.js";
+import { refuseKind } from "./kinds.js";
 import { type Memory, PIECE } from "./memory.js";
 import { agreed, checkOptions } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, zeroPointFor } from "./prior.js";
@@ -54,7 +55,7 @@ export function openPacket(memory: Memory, packet: Uint8Array, opening: Opening)
   const contextLimit = checkLimit("maxContextElements", maxContextElements);
   if (isJudged(memory, packet.length, isKept)) {
     const most = form === abi.FORM_FULL ? limit : Math.min(limit, count ?? limit);
-    memory.check(judgePieces(memory, packet, packet.length, form, most));
+    checkPacket(memory, packet, judgePieces(memory, packet, packet.length, form, most));
   }
   return load(memory, packet, { form, check, limit, contextLimit, isKept, isInspected: false });
 }
@@ -73,6 +74,12 @@ const COPIED_UNSEEN = 65536;
 const isJudged = (memory: Memory, length: number, isKept: boolean): boolean =>
   // A block may have twice the bytes.
   length > COPIED_UNSEEN && memory.growsFor(isKept ? 2 * length : length);
+
+/** Throws what a code says of a packet; of what is none, what it is instead. */
+function checkPacket(memory: Memory, packet: Uint8Array, code: number): void {
+  if (code === abi.NOT_A_PACKET) refuseKind("NOT_A_PACKET", packet, "packet");
+  memory.check(code);
+}
 
 /** Bytes that say how long a packet may be (docs/format.md 2.6). A piece may have so many. */
 const FRONT = 64;
@@ -128,7 +135,7 @@ function load(memory: Memory, packet: Uint8Array, loading: Loading): number {
   memory.u8.subarray(start, start + length).set(packet);
   const code = wasm.openReader(reader);
   if (code !== 0 && isKept) wasm.freeReader(reader);
-  memory.check(code);
+  checkPacket(memory, packet, code);
   return reader;
 }
 
@@ -150,7 +157,7 @@ export function inspectPacket(memory: Memory, packet: Uint8Array): PacketInfo {
     if (isJudged(memory, packet.length, false)) {
       const code = judgePieces(memory, packet.subarray(0, FRONT), packet.length, abi.FORM_FULL, 0xffffffff);
       // Only whether it begins like a packet: of a damaged one there is more to say.
-      if (code !== abi.AGAIN && code !== abi.CORRUPTED) memory.check(code);
+      if (code !== abi.AGAIN && code !== abi.CORRUPTED) checkPacket(memory, packet, code);
     }
     return infoOf(memory, packet);
   } finally {

@@ -5,6 +5,7 @@
  */
 import { CodecError } from "./errors.js";
 import { type Damage, FrameReader, frameOf, type Judge } from "./frames.js";
+import { kindOf } from "./kinds.js";
 import { checkChoice, checkOptions } from "./options.js";
 import { bytesOf } from "./tensor.js";
 import type { Bytes, Codec } from "./types.js";
@@ -58,6 +59,7 @@ const judgeOf = (codec: Pick<Codec, "judge">): Judge => ({
   first: 0x6c, // docs/format.md 2.1
   otherwise: "no full packet begins here: damage, or a compact packet, which is read without the option codec",
   refused: "a packet is damaged, of another version or without a checksum",
+  kind: kindOf,
   front: (bytes, totalBytes) => codec.judge(bytes, totalBytes),
   whole: (bytes) => codec.judge(bytes),
 });

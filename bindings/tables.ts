@@ -4,6 +4,7 @@
  */
 import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
+import { begins, refuseKind } from "./kinds.js";
 import type { Memory } from "./memory.js";
 import { ownValues } from "./options.js";
 import { bytesOf, isBytes, tag } from "./tensor.js";
@@ -100,8 +101,8 @@ export class Tables {
     if (address === 0) {
       const code = memory.faultCode;
       memory.trim(size);
-      if (bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42)
-        invalid("these are the bytes of a bundle: loadBundle() of latentwire/bundle reads them");
+      if (code === abi.INVALID_TABLE && !begins(bytes, "LWT"))
+        refuseKind("INVALID_TABLE", bytes, "table in binary form");
       const reasons: Record<number, string> = {
         [abi.TRUNCATED]: "ends too early",
         [abi.UNSUPPORTED_VERSION]: "has another version",

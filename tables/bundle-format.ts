@@ -3,6 +3,7 @@
  * codec and no Wasm.
  */
 import { CodecError } from "../bindings/errors.js";
+import { begins, refuseKind } from "../bindings/kinds.js";
 import type { Bytes, Prior } from "../bindings/types.js";
 import { Budget, gaussianEntries } from "./budget.js";
 import { described, isRecord, parseJson } from "./json.js";
@@ -84,7 +85,6 @@ export interface PlainEntry {
   meta?: Readonly<Record<string, unknown>> | undefined;
 }
 
-const MAGIC = [0x4c, 0x57, 0x42];
 const VERSION = 1;
 const FIXED = 8;
 const CHECKSUM = 4;
@@ -144,7 +144,7 @@ export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Reco
     throw new RangeError(`the directory of the bundle has ${directory.length} bytes, ${MAX_DIRECTORY} is the most`);
   const bytes = new Uint8Array(FIXED + directory.length + end + CHECKSUM);
   const view = new DataView(bytes.buffer);
-  bytes.set([...MAGIC, VERSION]);
+  bytes.set([0x4c, 0x57, 0x42, VERSION]);
   view.setUint32(4, directory.length, true);
   bytes.set(directory, FIXED);
   let at = FIXED + directory.length;
@@ -166,7 +166,7 @@ export function parseBundle(
   bytes: Uint8Array,
   budget: Budget = budgetOf(bytes.length),
 ): { entries: FoundEntry[]; meta: Readonly<Record<string, unknown>> } {
-  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new CodecError("NOT_A_BUNDLE", "the input is no table bundle");
+  if (!begins(bytes, "LWB")) refuseKind("NOT_A_BUNDLE", bytes, "table bundle");
   if (bytes.length < FIXED + CHECKSUM) throw new CodecError("TRUNCATED", "bundle: it ends inside its header");
   if (bytes[3] !== VERSION)
     throw new CodecError("UNSUPPORTED_VERSION", `bundle version ${bytes[3]}; this release reads ${VERSION}`);

@@ -1,5 +1,6 @@
 /** Opens any kind of file that may hold trained parameters. The first bytes say which kind it is. */
 import { CodecError } from "latentwire";
+import { begins, kindOf } from "../bindings/kinds.js";
 import type { ByteSource } from "./byte-source.js";
 import { npzTensors } from "./npy.js";
 import { isSafetensors, safetensors } from "./safetensors.js";
@@ -54,6 +55,9 @@ function open(source: ByteSource, isInner: boolean): Checkpoint {
       "the file is of torch.save's former format, which is a pickle to be run; write it anew with " +
         "torch.save(torch.load(path, weights_only=True), new_path)",
     );
+  // A bundle would pass as a header of safetensors.
+  const kind = kindOf(head);
+  if (kind && begins(head, "LW")) return unsupported(`the file is ${kind}`);
   if (isSafetensors(head)) return { format: "safetensors", tensors: safetensors(source, skipped), skipped };
   if (head[0] === 0x80) return unsupported("the file is a plain pickle, not one of torch.save");
   if (head[0] === 0x1f && head[1] === 0x8b) return unsupported("the file is gzipped; unpack it first");
@@ -64,7 +68,7 @@ function open(source: ByteSource, isInner: boolean): Checkpoint {
       `the file is the list of a sharded model; give ${shard ?? "the file that it names for the entropy model"}`,
     );
   }
-  return unsupported("the file is none of torch.save, safetensors and .npz");
+  return unsupported(kind ? `the file is ${kind}` : "the file is none of torch.save, safetensors and .npz");
 }
 
 /** A file of torch.save or numpy.savez, or a zip around one checkpoint. */

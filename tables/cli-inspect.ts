@@ -1,11 +1,11 @@
 /** latentwire inspect */
-import { type Codec, CodecError, create, type PacketInfo, type Prior, type TensorLike } from "latentwire";
+import { type Codec, create, type PacketInfo, type Prior, type TensorLike } from "latentwire";
 import type { Bundle } from "latentwire/bundle";
 import { type ByteSource, MemorySource } from "./byte-source.js";
 import { type Command, EXIT, flag, text, UsageError } from "./cli-arguments.js";
 import { isFile, print, printJson, readInput, withInput } from "./cli-files.js";
 import { inspectFile, isPacketFile } from "./cli-packets.js";
-import { isBundle, openTables } from "./cli-prior.js";
+import { openTables } from "./cli-prior.js";
 import { naming } from "./layout.js";
 
 export const inspectCommand: Command = {
@@ -44,8 +44,6 @@ The exit code is 1 where the checksum does not match, or something of a file of 
     if (isPacketFile(source)) return inspectMany(source);
     if (choice.check)
       throw new UsageError("--check is for a file of many packets (.lws); of a packet, inspect says its checksum");
-    if (isBundle(bytes))
-      throw new CodecError("NOT_A_PACKET", `${path} is a table bundle: latentwire tables show ${path}`);
     const codec = await create();
     const info = naming(path!, () => codec.inspect(new Uint8Array(bytes)));
     const tables = text(values, "tables");

@@ -1,6 +1,7 @@
 /** Latents of the command line: .npy files, or raw elements whose shape and type are given. */
 import { type Affine, CodecError, type ElementData, type ElementType, type LatentData, type Prior } from "latentwire";
 import { ARRAYS, coreOf, toCore } from "../bindings/elements.js";
+import { KIND_BYTES, kindOf } from "../bindings/kinds.js";
 import type { ByteSource } from "./byte-source.js";
 import { choice, list, text, UsageError, type Values } from "./cli-arguments.js";
 import { elementsOf, inMemory, naming, type ReadLatent } from "./layout.js";
@@ -28,16 +29,18 @@ export const rawOptions = { dims: { type: "string" }, type: { type: "string" } }
  * open: piece by piece, but an array in Fortran order as a whole.
  */
 export function readLatent(source: ByteSource, values: Values | undefined, name: string): ReadLatent {
-  const isArray = isNpy(source.read(0, Math.min(6, source.size)));
+  const head = source.read(0, Math.min(KIND_BYTES, source.size));
+  const isArray = isNpy(head);
+  const found = () => `is ${kindOf(head) ?? "no .npy file"}`;
   if (values === undefined) {
-    if (!isArray) throw new CodecError("INVALID_FILE", `${name} is no .npy file`);
+    if (!isArray) throw new CodecError("INVALID_FILE", `${name} ${found()}`);
     return naming(name, () => latentOf(readNpy(source), name));
   }
   const dims = list(values, "dims");
   const type = choice(values, "type", ELEMENT_TYPES);
   if (!isArray) {
     if (dims === undefined)
-      throw new UsageError(`${name} is no .npy file: raw elements need --dims, and --type if they are not float32`);
+      throw new UsageError(`${name} ${found()}: raw elements need --dims, and --type if they are not float32`);
     return rawLatent(source, type ?? "float32", dims, name);
   }
   if (dims !== undefined || type !== undefined)

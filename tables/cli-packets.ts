@@ -1,17 +1,14 @@
 /** latentwire inspect, for files of many packets. */
 import { type Codec, CodecError, create, type PacketInfo } from "latentwire";
 import { type Damage, type FileRecord, openPacketFile, type PacketFile } from "latentwire/packet-file";
+import { begins } from "../bindings/kinds.js";
 import type { ByteSource } from "./byte-source.js";
 import { EXIT } from "./cli-arguments.js";
 import { print, printJson, progress } from "./cli-files.js";
 import { naming } from "./layout.js";
-import { FILE_MAGIC } from "./packet-record.js";
 
 /** Whether a file begins like a packet file, of any version. */
-export function isPacketFile(source: ByteSource): boolean {
-  const magic = source.read(0, Math.min(FILE_MAGIC.length, source.size));
-  return magic.length === FILE_MAGIC.length && FILE_MAGIC.slice(0, 3).every((byte, i) => magic[i] === byte);
-}
+export const isPacketFile = (source: ByteSource): boolean => begins(source.read(0, Math.min(3, source.size)), "LWS");
 
 /** One line of the list. */
 interface Listed {

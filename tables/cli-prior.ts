@@ -1,6 +1,7 @@
 /** The prior that the options of the command line describe. */
 import { type Codec, CodecError, type Prior, type TableJson } from "latentwire";
 import { type Bundle, type BundleKind, readBundle, writeBundle } from "latentwire/bundle";
+import { begins, kindOf } from "../bindings/kinds.js";
 import { budgetOf } from "./byte-source.js";
 import { positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
 import { readInput, withInput } from "./cli-files.js";
@@ -28,13 +29,12 @@ export const priorHelp = `  --tables FILE     bundle (.lwb), table as JSON or in
   --rows FILE       .npy: a row per symbol
   --means FILE      .npy: a mean per symbol, with --scales or --rows`;
 
-export const isBundle = (bytes: Uint8Array): boolean => bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x42;
+export const isBundle = (bytes: Uint8Array): boolean => begins(bytes, "LWB");
 
 /** Tables from a bundle or, as a bundle of one, from a table in JSON or binary form. */
 export function openTables(codec: Codec, bytes: Uint8Array, kind: BundleKind): Bundle {
   if (isBundle(bytes)) return readBundle(bytes);
-  const isBinary = bytes[0] === 0x4c && bytes[1] === 0x57 && bytes[2] === 0x54;
-  const table = codec.table(isBinary ? new Uint8Array(bytes) : tableJson(bytes));
+  const table = codec.table(begins(bytes, "LWT") ? new Uint8Array(bytes) : tableJson(bytes));
   return readBundle(writeBundle([{ name: "table", kind, table }]));
 }
 
@@ -47,7 +47,7 @@ function tableJson(bytes: Uint8Array): TableJson {
   const json = parseJson("the tables", isMarked ? bytes.subarray(3) : bytes, budget, (message) =>
     refuse(
       message === "is no JSON"
-        ? "the tables are no bundle, no binary table and no JSON"
+        ? `the tables are ${kindOf(bytes) ?? "no bundle, no binary table and no JSON"}`
         : `the tables' JSON ${message}`,
     ),
   );

@@ -1,5 +1,6 @@
 /** NumPy's .npy files and archives of them. */
 import { CodecError, type ElementType } from "latentwire";
+import { KIND_BYTES, kindOf } from "../bindings/kinds.js";
 import type { Budget } from "./budget.js";
 import { type ByteSource, MemorySource } from "./byte-source.js";
 import { descrOf, parseHeader } from "./npy-header.js";
@@ -23,7 +24,8 @@ export const isNpy = (head: Uint8Array): boolean =>
  * `LIMIT_EXCEEDED`.
  */
 export function readNpy(source: ByteSource): StoredTensor {
-  if (!isNpy(source.read(0, Math.min(6, source.size)))) invalid("it does not begin like one");
+  const head = source.read(0, Math.min(KIND_BYTES, source.size));
+  if (!isNpy(head)) invalid(`the file is ${kindOf(head) ?? "none"}`);
   const [major] = source.read(6, 1);
   if (major === 0 || major! > 3) unsupported(`version ${major}`);
   const wide = major! >= 2;

@@ -1,6 +1,7 @@
 /** Reads a packet file: its index, or a scan where it has none, and records by number and by name. */
 import { CodecError } from "../bindings/errors.js";
 import { type Damage, FrameReader, readVarint, StreamError, varintSize } from "../bindings/frames.js";
+import { KIND_BYTES, refuseKind } from "../bindings/kinds.js";
 import { checkChoice, checkOptions } from "../bindings/options.js";
 import type { Bytes } from "../bindings/types.js";
 import {
@@ -238,7 +239,7 @@ export async function findRecords(source: RangeSource, settings: Settings): Prom
     throw new CodecError("UNSUPPORTED_VERSION", `packet file of version ${magic[3]}; this release reads 1`);
   // A file that was cut off inside its magic is torn.
   if (differs >= 0 && (differs < magic.length || size === 0))
-    throw new CodecError("NOT_A_PACKET", "the input does not begin like a packet file");
+    refuseKind("NOT_A_PACKET", await source.read(0, Math.min(KIND_BYTES, size)), "packet file");
   const last =
     size - FILE_MAGIC.length > TRAILER_BYTES ? await source.read(size - TRAILER_BYTES, TRAILER_BYTES) : magic;
   const trailer = parseTrailer(last, size);

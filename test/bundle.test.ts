@@ -318,7 +318,7 @@ test("loadBundle refuses what is no bundle, what is too long, and what it cannot
   await rejects(loadBundle(new Response(bytes.slice()), { maxBytes: 10 }), "LIMIT_EXCEEDED");
   for (const source of [new Blob([bytes.slice()]), join(folder, "model.lwb")])
     await rejects(loadBundle(source, { maxBytes: 10 }), "LIMIT_EXCEEDED");
-  throwsCode(() => codec.table(bytes), "INVALID_TABLE", /loadBundle/);
+  throwsCode(() => codec.table(bytes), "INVALID_TABLE", /latentwire\/bundle/);
   throwsMistake(() => codec.table(readBundle(bytes) as never), TypeError, "bundle.table");
   for (const source of [5, null, {}]) await rejects(loadBundle(source as never), TypeError, /source/);
 });

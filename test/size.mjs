@@ -48,9 +48,9 @@ const parts = [
     await bundle('export * from "./dist/bindings/pool-source.js"'),
     21_700,
   ],
-  ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_600],
-  ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 7_500],
-  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 6_100],
+  ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_900],
+  ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 7_900],
+  ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 6_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];
 

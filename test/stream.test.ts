@@ -191,7 +191,7 @@ test("a writer refuses what a reader would not take", async () => {
   await refused(new Uint8Array(), {}, /RangeError: packet 1 is empty/);
   await refused("text", {}, /TypeError: packet 1 must be/);
   await refused(new Uint8Array(101), { maxPacketBytes: 100 }, /packet 1 has 101 bytes: raise maxPacketBytes/);
-  await refused(packetOf(90, 1, { header: "compact" }), { codec }, /does not begin like a packet/);
+  await refused(packetOf(90, 1, { header: "compact" }), { codec }, /the input is no packet/);
   await refused(packetOf(90, 1, { checksum: false }), { codec }, /TypeError: packet 1 has no checksum/);
   const damaged = packetOf(90);
   damaged[20] ^= 1;

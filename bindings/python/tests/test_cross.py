@@ -30,6 +30,7 @@ def value_of(found):
 
 
 def snake(name):
+    name = re.sub("latentwire/([a-z-]+)", lambda match: f"latentwire.{match[1].replace('-', '_')}", name)
     return re.sub("([a-z])([A-Z])", lambda match: f"{match[1]}_{match[2].lower()}", name)
 
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+import latentwire
 from latentwire import CodecError
 from latentwire.stream import StreamError, read_packets, write_packets
 
@@ -104,3 +105,25 @@ def test_hostile_streams_end(codec, packets):
     with pytest.raises(StreamError, match="made to take time") as caught:
         list(read_packets([data], codec, damaged="skip", on_damage=lambda one: None))
     assert caught.value.code == "LIMIT_EXCEEDED"
+
+
+def test_other_files_are_named(codec, packets):
+    """The list is that of bindings/kinds.ts, which test/kinds.test.ts tries out."""
+    prior = codec.factorized({"offsets": [-1], "cdfs": [[0, 16384, 49152, 65535, 65536]]})
+    stream = b"".join(write_packets(packets, codec))
+    bundle = latentwire.write_bundle([{"name": "y", "kind": "factorized", "table": prior.table}])
+    for call, data, said in (
+        (lambda data: codec.decode(data, prior), stream, "a stream of packets, read by latentwire.stream"),
+        (codec.inspect, b"LWS\1" + bytes(40), r"a packet file \(\.lws\), read by latentwire\.packet_file"),
+        (latentwire.read_bundle, packets[0], "a packet, read by codec.decode"),
+        (codec.table, bundle, r"a table bundle \(\.lwb\), read by latentwire\.bundle"),
+        (lambda data: codec.context(data, table=prior.table), bundle, "a table bundle"),
+        (lambda data: list(read_packets([data], codec)), bundle, "a table bundle"),
+        (lambda data: list(read_packets([data], codec)), packets[0], "a packet, read by"),
+        (codec.inspect, b"\x93NUMPY" + bytes(40), "a NumPy array"),
+        (codec.inspect, b"PK\3\4" + bytes(40), "a checkpoint or an archive"),
+        (codec.inspect, b"\n <!doctype html>", "a page of HTML"),
+        (codec.inspect, b"nothing that is known", "the input is no packet"),
+    ):
+        with pytest.raises(CodecError, match=said):
+            call(data)

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, MutableMapping, NoReturn, Optional,
 import numpy as np
 
 from .codec import Codec
-from .errors import CodecError
+from .errors import CodecError, refuse_kind
 from .latentwire_bundle import bundle_bytes, xxh32
 from .prior import Prior
 from .tables import Table
@@ -274,7 +274,7 @@ class _Budget:
 
 def _parse(data: bytes) -> Tuple[Tuple[BundleEntry, ...], Mapping[str, Any]]:
     if data[:3] != _MAGIC:
-        raise CodecError("NOT_A_BUNDLE", "the input is no table bundle")
+        refuse_kind("NOT_A_BUNDLE", data, "table bundle")
     if len(data) < _FIXED + _CHECKSUM:
         raise CodecError("TRUNCATED", "bundle: it ends inside its header")
     if data[3] != _VERSION:

@@ -6,6 +6,7 @@ docs/errors.md has cause and remedy of each code.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import TYPE_CHECKING, NoReturn, Optional, Tuple
 
@@ -33,6 +34,19 @@ class CodecError(Exception):
 
     def __reduce__(self) -> Tuple[type, Tuple[str, str]]:
         return CodecError, (self.code, str(self))
+
+
+def kind_of(data: bytes) -> Optional[str]:
+    """What bytes are and what reads them, where their beginning says it."""
+    for beginning, kind, reader in abi.KINDS:
+        if re.search(beginning, data[:16]):
+            return f"{kind}, read by {reader}"
+    return None
+
+
+def refuse_kind(code: str, data: bytes, wanted: str) -> NoReturn:
+    """Raises an error that says what the bytes are instead of what is wanted."""
+    raise CodecError(code, f"the input is {kind_of(data) or f'no {wanted}'}")
 
 
 _CENTRES = ("nothing", "the table's medians", "means")
@@ -68,8 +82,6 @@ def _message(code: int, field: int, position: int, value: float, count: int, dty
         if field == abi.FIELD_SECTIONS:
             return "the packet has a section that this release does not know"
         return f"packet version {position}; this release reads 1"
-    if code == abi.NOT_A_PACKET:
-        return "the input does not begin like a packet"
     if code == abi.NON_FINITE:
         if field == abi.FIELD_ELEMENT:
             return f"element {position} of the latent is {shown(value)}; replace it before encoding"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from . import abi
 from .cdfs import DISTRIBUTIONS, STOCK_SCALES
 from .elements import CORE, Affine, zero_point_of
-from .errors import CodecError
+from .errors import CodecError, refuse_kind
 from .memory import CHUNK, Memory
 from .tables import Table
 from .tensor import (
@@ -250,10 +250,12 @@ def load_network(memory: Memory, parameters: npt.NDArray[np.uint8]) -> Network:
                 "UNSUPPORTED_VERSION",
                 "the parameters of the context prior have another version: update latentwire, or fit them again",
             )
+        beginning = parameters[:16].tobytes()
+        if beginning[:3] != b"LWC":
+            refuse_kind("INVALID_CONTEXT", beginning, "context prior")
         raise CodecError(
             "INVALID_CONTEXT",
-            "these are no parameters of a context prior, or they are damaged: "
-            "`latentwire tables fit --context` makes them",
+            "the parameters of the context prior are damaged: `latentwire tables fit --context` makes them",
         )
     channels = memory.word(address, abi.CONTEXT_CHANNELS)
     order = memory.words(memory.word(address, abi.CONTEXT_ORDER), 0, channels)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from . import abi
 from .elements import Affine, Target, core_of, type_name
-from .errors import CodecError
+from .errors import CodecError, refuse_kind
 from .memory import PIECE, Memory
 from .options import check_limit
 from .prior import Prior, Source, fill_part, place_parameters
@@ -66,7 +66,14 @@ def _judge(memory: Memory, packet: Bytes, form: int, limit: int, kept: bool, ins
         return
     code = _judge_pieces(memory, packet[:_FRONT] if inspect else packet, length, form, limit)
     if not inspect or code not in (abi.AGAIN, abi.CORRUPTED):
-        memory.check(code)
+        _check_packet(memory, packet, code)
+
+
+def _check_packet(memory: Memory, packet: Bytes, code: int) -> None:
+    """Raises what a code says of a packet; of what is none, what it is instead."""
+    if code == abi.NOT_A_PACKET:
+        refuse_kind("NOT_A_PACKET", packet[:16].tobytes(), "packet")
+    memory.check(code)
 
 
 def _judge_pieces(memory: Memory, packet: Bytes, length: int, form: int, limit: int) -> int:
@@ -114,7 +121,7 @@ def _load(
     code = wasm.openReader(reader)
     if code != 0 and kept:
         wasm.freeReader(reader)
-    memory.check(code)
+    _check_packet(memory, packet, code)
     return reader
 
 

@@ -7,9 +7,9 @@ for packet in read_packets(file, codec):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Callable, Iterable, Iterator, Optional, Tuple, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Iterable, Iterator, Optional, Tuple, Union, cast
 
-from .errors import CodecError
+from .errors import CodecError, kind_of
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -129,7 +129,7 @@ def read_packets(
 
 def _packets(source: Union[BinaryIO, Iterable[bytes]], reader: _Reader) -> Iterator[bytes]:
     read = getattr(source, "read", None)
-    chunks: Iterable[bytes] = iter(lambda: read(_CHUNK), b"") if read else source  # type: ignore[assignment]
+    chunks = iter(lambda: read(_CHUNK), b"") if read else cast(Iterable[bytes], source)
     for chunk in chunks:
         reader.push(chunk)
         yield from reader
@@ -235,9 +235,13 @@ class _Reader:
             if left == head:
                 return self._missing(head + 1)
             if self._held[begin] != _FIRST:
+                # Another kind of file has its magic at the beginning.
+                kind = kind_of(bytes(self._held[self._at : self._at + 16])) if self._base + self._at == 0 else None
                 return self._bad(
                     "NOT_A_PACKET",
-                    "no full packet begins here: damage, or a compact packet, which is read without a codec",
+                    f"the input is {kind}"
+                    if kind
+                    else "no full packet begins here: damage, or a compact packet, which is read without a codec",
                 )
             front = min(length, _FRONT)
             if left < head + front:

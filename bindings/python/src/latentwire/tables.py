@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import abi
-from .errors import CodecError
+from .errors import CodecError, refuse_kind
 from .latentwire_bundle import table_bytes
 from .memory import Memory
 from .tensor import Buffer, Floats, bytes_of
@@ -135,8 +135,8 @@ class Tables:
         if address == 0:
             code = memory.fault_code
             memory.trim(size)
-            if form[:3] == b"LWB":
-                invalid("these are the bytes of a bundle: latentwire.load_bundle() reads them")
+            if code == abi.INVALID_TABLE and form[:3] != b"LWT":
+                refuse_kind("INVALID_TABLE", form, "table in binary form")
             reasons = {abi.TRUNCATED: "ends too early", abi.UNSUPPORTED_VERSION: "has another version"}
             invalid(f"the binary form {reasons.get(code, 'breaks docs/format.md section 5')}")
         if address not in self._known:
