@@ -10,6 +10,7 @@ import { readPackets, writePackets } from "latentwire/stream";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { writeNpy } from "../tables/npy.js";
+import { isFull } from "./builds.js";
 import { random } from "./cases.js";
 import { randomNetwork, uselessTable } from "./context-cases.js";
 import { root } from "./pack.js";
@@ -119,9 +120,10 @@ test("commands say what another file is", () => {
     ["tables import FILE -o out", ["zip"]],
     ["tables rate bundle FILE", ["npy"]],
   ];
-  for (const [command, takes] of commands)
-    for (const [kind, { said }] of Object.entries(files)) {
-      if (takes.includes(kind)) continue;
+  for (const [i, [command, takes]] of commands.entries())
+    for (const [k, [kind, { said }]] of Object.entries(files).entries()) {
+      // A process for each takes its time.
+      if (takes.includes(kind) || (!isFull && (i + k) % 4 !== 0)) continue;
       const args = [join(root, "dist/tables/cli.js"), ...command.replace("FILE", kind).split(" ")];
       const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
       assert.ok(status === 1 || status === 2, `${command} ${kind}: ${status}`);
