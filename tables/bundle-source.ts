@@ -62,8 +62,10 @@ export function fileSystem(): FileSystem | undefined {
   return process?.getBuiltinModule?.("node:fs/promises");
 }
 
+const longer = (maxBytes: number) => new CodecError("LIMIT_EXCEEDED", `the bundle has more than ${maxBytes} bytes`);
+
 function refuseLonger(length: number, maxBytes: number): void {
-  if (length > maxBytes) throw new CodecError("LIMIT_EXCEEDED", `the bundle has more than ${maxBytes} bytes`);
+  if (length > maxBytes) throw longer(maxBytes);
 }
 
 /** The body of a response, of at most `maxBytes`. Throws `NOT_A_BUNDLE` for an error status, `LIMIT_EXCEEDED`. */
@@ -71,14 +73,23 @@ async function readResponse(response: Response, maxBytes: number): Promise<Uint8
   if (!response.ok)
     throw new CodecError("NOT_A_BUNDLE", `${response.url || "the server"} answered with status ${response.status}`);
   refuseLonger(Number(response.headers.get("content-length")), maxBytes);
+  const bytes = await readBody(response, maxBytes);
+  if (bytes === undefined) throw longer(maxBytes);
+  return bytes;
+}
+
+/** The body of a response; undefined if it has more than `maxBytes`: the rest is not waited for. */
+export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array | undefined> {
   if (response.body === null) return new Uint8Array(await response.arrayBuffer());
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     length += next.value.length;
-    if (length > maxBytes) await reader.cancel();
-    refuseLonger(length, maxBytes);
+    if (length > maxBytes) {
+      await reader.cancel();
+      return undefined;
+    }
     chunks.push(next.value);
   }
   const bytes = new Uint8Array(length);

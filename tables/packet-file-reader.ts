@@ -1,5 +1,5 @@
 /** Reads a packet file: its index, or a scan where it has none, and records by number and by name. */
-import { CodecError } from "../bindings/errors.js";
+import { CodecError, type ErrorCode } from "../bindings/errors.js";
 import { type Damage, FrameReader, readVarint, StreamError, varintSize } from "../bindings/frames.js";
 import { KIND_BYTES, refuseKind } from "../bindings/kinds.js";
 import { checkChoice, checkOptions } from "../bindings/options.js";
@@ -63,6 +63,7 @@ export class PacketFile {
   readonly end: number;
   readonly #source: RangeSource;
   readonly #places: Places;
+  readonly #maxRecord: number;
   readonly #byName: ReadonlyMap<string, number>;
   /** Undefined: record i has the number i. */
   readonly #byNumber: ReadonlyMap<number, number> | undefined;
@@ -73,8 +74,9 @@ export class PacketFile {
    *
    * @hidden
    */
-  constructor(source: RangeSource, found: Found, onDamage: ((damage: Damage) => void) | undefined) {
+  constructor(source: RangeSource, found: Found, { maxRecord, onDamage }: Settings) {
     this.#source = source;
+    this.#maxRecord = maxRecord;
     this.#places = found.places;
     this.#byName = found.byName;
     this.state = found.state;
@@ -103,13 +105,12 @@ export class PacketFile {
   /**
    * The record of this number or name.
    *
-   * @throws RangeError if there is none. StreamError `CORRUPTED` if it is damaged or not the one that the index promises, `TRUNCATED` if the file became shorter; the
-   * source's own errors.
+   * @throws RangeError if there is none. StreamError `CORRUPTED` if it is damaged or not the one that the index promises, `LIMIT_EXCEEDED` if it has more than
+   * `maxPacketBytes`, `TRUNCATED` if the file became shorter; the source's own errors.
    */
   async get(key: number | string): Promise<FileRecord> {
     const i = this.#indexOf(key) ?? none(key);
-    const [start, end] = this.#span(i);
-    return this.#record(i, await this.#source.read(start, end - start));
+    return this.#record(i, await this.#bytes(i, i));
   }
 
   /**
@@ -122,7 +123,7 @@ export class PacketFile {
       const [start] = this.#span(i);
       let last = i;
       while (last + 1 < this.count && this.#span(last + 1)[1] - start <= BATCH) last++;
-      const bytes = await this.#source.read(start, this.#span(last)[1] - start);
+      const bytes = await this.#bytes(i, last);
       for (; i <= last; i++) {
         const [from, to] = this.#span(i);
         try {
@@ -162,16 +163,28 @@ export class PacketFile {
     return [start, start + varintSize(length) + length];
   }
 
+  #isTooLong(i: number): boolean {
+    return this.#places.lengths[i]! > this.#maxRecord;
+  }
+
+  /** The frames of records i to last; nothing of a single one that is too long, which {@link #record} refuses. */
+  async #bytes(i: number, last: number): Promise<Uint8Array> {
+    if (i === last && this.#isTooLong(i)) return new Uint8Array(0);
+    const [start] = this.#span(i);
+    return this.#source.read(start, this.#span(last)[1] - start);
+  }
+
   /** A record from the bytes of its frame. */
   #record(i: number, frame: Uint8Array): FileRecord {
     const { offsets, lengths, numbers, names } = this.#places;
     const length = lengths[i]!;
     const name = names[i]!;
     const head = varintSize(length);
-    const record = readVarint(frame, 0, frame.length) === length ? parseRecord(frame.subarray(head)) : undefined;
-    const fault = (message: string): never => {
-      throw new StreamError("CORRUPTED", `record ${numbers[i]}${name && ` (${name})`} ${message}`, offsets[i]!);
+    const fault = (message: string, code: ErrorCode = "CORRUPTED"): never => {
+      throw new StreamError(code, `record ${numbers[i]}${name && ` (${name})`} ${message}`, offsets[i]!);
     };
+    if (this.#isTooLong(i)) return fault(`has ${length} bytes: raise maxPacketBytes`, "LIMIT_EXCEEDED");
+    const record = readVarint(frame, 0, frame.length) === length ? parseRecord(frame.subarray(head)) : undefined;
     if (!record || frame.length !== head + length) return fault("is damaged");
     if (record.number !== numbers[i] || record.name !== name) return fault("is not the one that the index names");
     return { number: record.number, name, packet: record.packet.slice() };
@@ -201,7 +214,7 @@ export async function openPacketFile(source: RangeInput, options: OpenOptions = 
   const settings = readSettings(options);
   const ranges = await rangesOf(source);
   try {
-    return new PacketFile(ranges, await findRecords(ranges, settings), settings.onDamage);
+    return new PacketFile(ranges, await findRecords(ranges, settings), settings);
   } catch (error) {
     await ranges.close?.();
     throw error;

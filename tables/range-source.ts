@@ -1,7 +1,7 @@
 /** Bytes that are read in ranges, wherever they are: memory, a Blob, an open file, a server. Any engine. */
 import { CodecError } from "../bindings/errors.js";
 import { isBytes, tag } from "../bindings/tensor.js";
-import { type FileHandle, fileOf, fileSystem } from "./bundle-source.js";
+import { type FileHandle, fileOf, fileSystem, readBody } from "./bundle-source.js";
 
 /** Something of your own that is read in ranges. */
 export interface RangeSource {
@@ -88,9 +88,11 @@ async function served(url: string): Promise<RangeSource> {
   return {
     size,
     async read(offset, length) {
-      const bytes = new Uint8Array(await (await ask(offset, length)).arrayBuffer());
-      if (bytes.length === length) return bytes;
-      throw new CodecError("TRUNCATED", `${url} gave ${bytes.length} of ${length} bytes`);
+      const bytes = await readBody(await ask(offset, length), length);
+      if (bytes === undefined)
+        throw new CodecError("NOT_A_PACKET", `${url} was asked for ${length} bytes and answered with more`);
+      if (bytes.length < length) throw new CodecError("TRUNCATED", `${url} gave ${bytes.length} of ${length} bytes`);
+      return bytes;
     },
   };
 }

@@ -106,7 +106,16 @@ test("records by number, by name and one after the other, from every kind of sou
   writeFileSync(path, bytes);
   const server = createServer((request, response) => {
     const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [];
-    if (request.url !== "/whole.lws") response.writeHead(request.url === "/plain" ? 200 : 404).end("text");
+    if (request.url === "/endless" && from !== to) {
+      response.writeHead(206, { "content-range": `bytes ${from}-${to}/${bytes.length}` });
+      const chunk = new Uint8Array(2 ** 20);
+      const more = (): void => {
+        while (!response.destroyed && response.write(chunk));
+      };
+      response.on("drain", more);
+      more();
+    } else if (!["/whole.lws", "/endless"].includes(request.url!))
+      response.writeHead(request.url === "/plain" ? 200 : 404).end("text");
     else
       response
         .writeHead(206, { "content-range": `bytes ${from}-${to}/${bytes.length}` })
@@ -136,6 +145,8 @@ test("records by number, by name and one after the other, from every kind of sou
   }
   assert.is(await codeOf(() => openPacketFile(`${url}/plain`)), "NOT_A_PACKET");
   assert.is(await codeOf(() => openPacketFile(`${url}/missing`)), "NOT_A_PACKET");
+  // A server that never stops is not waited for.
+  assert.is(await codeOf(() => openPacketFile(`${url}/endless`)), "NOT_A_PACKET");
   server.close();
   // One record takes its own bytes, and the index.
   read = 0;
@@ -154,6 +165,35 @@ test("an empty file, a record without bytes, the longest name", async () => {
   const name = "n".repeat(1024);
   const file = await openPacketFile(await fileOf([{ name, packet: new Uint8Array() }]));
   assert.equal(await file.get(name), { number: 0, name, packet: new Uint8Array() });
+});
+
+test("maxPacketBytes holds with an index and without one, and nothing of a longer packet is read", async () => {
+  const small = { name: "small", packet: Uint8Array.of(1, 2, 3) };
+  const large = { name: "large", packet: new Uint8Array(3e6) };
+  const content = await fileOf([small, large, small].map((record, i) => ({ ...record, name: `${i}` })));
+  let read = 0;
+  const source = {
+    size: content.length,
+    read: (offset: number, length: number) => {
+      read += length;
+      return content.subarray(offset, offset + length);
+    },
+  };
+  const limit = { maxPacketBytes: 1000 };
+  assert.is(await codeOf(() => openPacketFile(content, { ...limit, index: false })), "LIMIT_EXCEEDED");
+  const file = await openPacketFile(source, limit);
+  assert.is(await codeOf(() => file.get("1")), "LIMIT_EXCEEDED");
+  assert.is(await codeOf(() => all(file)), "LIMIT_EXCEEDED");
+  assert.is((await file.get(2)).packet.length, 3);
+  const damages: string[] = [];
+  const onDamage = ({ code }: { code: string }) => damages.push(code);
+  const skipping = await openPacketFile(source, { ...limit, damaged: "skip", onDamage });
+  assert.equal(
+    (await all(skipping)).map(({ number }) => number),
+    [0, 2],
+  );
+  assert.equal(damages, ["LIMIT_EXCEEDED"]);
+  assert.ok(read < 1000, `${read} bytes`);
 });
 
 test("a writer refuses what a file cannot hold, and goes on", async () => {
