@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Codec, createSync, type DecodeOptions, type EncodeOptions, type TensorLike } from "latentwire";
+import { bar, columns, command, timeOption, whole } from "./command.js";
 import { median } from "./numbers.js";
-import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { inTurns, medianRatio } from "./timing.js";
 import { MAKERS, type Workload } from "./workloads.js";
 

@@ -1,7 +1,7 @@
 import { type Codec, create } from "latentwire";
+import { bar, columns, command, filters, timeOption } from "./command.js";
 import { type Choices, type Coder, choices } from "./contenders.js";
 import { packageVersion } from "./machine.js";
-import { bar, columns, command, filters, timeOption } from "./terminal.js";
 import { medianMs } from "./timing.js";
 import { latents, MAKERS, type Workload } from "./workloads.js";
 

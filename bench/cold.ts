@@ -9,9 +9,9 @@ import { create } from "latentwire";
 import { chromium } from "playwright-core";
 import { executablePath } from "../test/chromium.js";
 import type { Op, Steps } from "./cold-first.js";
+import { bar, columns, command, whole } from "./command.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { bar, columns, command, whole } from "./terminal.js";
 import { w2 } from "./workloads.js";
 
 const HELP = `npm run bench:cold -- [options]

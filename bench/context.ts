@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Codec, create, type Prior, type TensorLike } from "latentwire";
+import { bar, columns, command, filters, whole } from "./command.js";
 import { compile } from "./compile.js";
 import { type Context, contextsOf, SIZES } from "./contexts.js";
 import { listImages, loadPrepared } from "./images.js";
 import { machine } from "./machine.js";
 import { mean, median, number, percent } from "./numbers.js";
 import { Model, pointFolders } from "./offload/networks.js";
-import { bar, columns, command, filters, whole } from "./terminal.js";
 
 const HELP = `npm run bench:context -- [options]
 

@@ -1,5 +1,5 @@
-/** Ways to send an image, over links. */
-import type { EndToEnd, Link } from "../tables/links.js";
+/** Ways to send an image, over links. Pages use this file too. */
+import { type EndToEnd, endToEnd, type Link } from "../tables/links.js";
 import type { Format } from "./pictures.js";
 
 /** A way to send an image, averaged over the images. */
@@ -16,4 +16,9 @@ export interface Sender {
 export interface LinkRow {
   readonly link: Link;
   readonly ways: readonly { readonly sender: Sender; readonly time: EndToEnd }[];
+}
+
+export function overLink(link: Link, senders: readonly Sender[]): LinkRow {
+  const time = ({ bytes, senderMs, receiverMs }: Sender) => endToEnd(link, bytes, senderMs, receiverMs);
+  return { link, ways: senders.map((sender) => ({ sender, time: time(sender) })) };
 }

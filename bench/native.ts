@@ -3,11 +3,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Codec, create } from "latentwire";
+import { bar, columns, command, timeOption, whole } from "./command.js";
 import { compile } from "./compile.js";
 import { latentwire } from "./contenders.js";
 import { packageVersion } from "./machine.js";
 import { median } from "./numbers.js";
-import { bar, columns, command, timeOption, whole } from "./terminal.js";
 import { medianMs, medianRatio } from "./timing.js";
 import { MAKERS, type Workload, writeWorkload } from "./workloads.js";
 

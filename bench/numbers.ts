@@ -12,6 +12,16 @@ export function mean(values: ArrayLike<number>): number {
   return sum / values.length;
 }
 
+/** How strong features [1, channels, height, width] are at each place: the mean magnitude, from the weakest (0) to the strongest (255). */
+export function strengths({ dims, data }: { readonly dims: readonly number[]; readonly data: Float32Array }) {
+  const [, channels, height, width] = dims;
+  const places = height * width;
+  const sums = new Float64Array(places);
+  for (let i = 0; i < channels * places; i++) sums[i % places] += Math.abs(data[i]);
+  const [least, most] = [Math.min(...sums), Math.max(...sums)];
+  return { width, height, bytes: Uint8ClampedArray.from(sums, (sum) => (255 * (sum - least)) / (most - least || 1)) };
+}
+
 export function number(value: number, digits = 0): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

@@ -1,5 +1,6 @@
 import sharp from "sharp";
 import { SIDE } from "./images.js";
+import { strengths } from "./numbers.js";
 
 export type Format = "PNG" | "JPEG" | "mozjpeg" | "WebP" | "AVIF";
 
@@ -34,15 +35,13 @@ export async function pictureNear(
   return best;
 }
 
-/** Mean magnitude of the features at each place: what the receiver's network gets to see. */
-export async function heat(dims: readonly number[], data: Float32Array): Promise<Buffer> {
-  const [, channels, height, width] = dims;
-  const plane = height * width;
-  const sums = new Float64Array(plane);
-  for (let i = 0; i < channels * plane; i++) sums[i % plane] += Math.abs(data[i]);
-  const [low, high] = [Math.min(...sums), Math.max(...sums)];
-  const grey = Uint8Array.from(sums, (sum) => (255 * (sum - low)) / (high - low || 1));
-  return sharp(grey, { raw: { width, height, channels: 1 } })
+/** A PNG of one grey pixel for each place of the features: the stronger they are, the lighter. */
+export function strengthPicture(features: {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}): Promise<Buffer> {
+  const { width, height, bytes } = strengths(features);
+  return sharp(bytes, { raw: { width, height, channels: 1 } })
     .png()
     .toBuffer();
 }

@@ -1,8 +1,8 @@
 // Workers against the main thread, and what a long run does to memory.
 import { type Codec, create } from "latentwire";
 import { createPool, type Pool, type PoolPrior } from "latentwire/pool";
+import { bar, columns, command, filters, timeOption, whole } from "./command.js";
 import { mean, median } from "./numbers.js";
-import { bar, columns, command, filters, timeOption, whole } from "./terminal.js";
 import { type Workload, w1, w2 } from "./workloads.js";
 
 const HELP = `npm run bench:pool -- [options]

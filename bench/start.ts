@@ -2,13 +2,13 @@ import { existsSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
+import { bar, command, readLinks, whole } from "./command.js";
 import { listImages, loadImage, type Picture } from "./images.js";
 import { machine } from "./machine.js";
 import { type ImageResult, type PictureResult, Pipeline, POINTS, type Quality } from "./pipeline.js";
-import { page } from "./report/page.js";
-import { report } from "./report/terminal.js";
+import { reportPage } from "./report/page.js";
+import { report } from "./report/text.js";
 import { equalTop1, summarize } from "./summary.js";
-import { bar, command, readLinks, whole } from "./terminal.js";
 
 const HELP = `npm start -- [options]
 
@@ -84,7 +84,7 @@ command(HELP, OPTIONS, async (args) => {
 
   const summary = summarize(results, equal, links);
   const setup = machine(threads, pipeline.codec.simd);
-  if (args.html !== undefined) writeFileSync(args.html, await page(setup, pictures, results, summary));
+  if (args.html !== undefined) writeFileSync(args.html, await reportPage(setup, pictures, results, summary));
   if (args.json) {
     console.log(JSON.stringify({ ...setup, images: results.map(figures), skipped, summary }));
   } else {

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { endToEnd, type Link } from "../tables/links.js";
-import type { LinkRow, Sender } from "./links.js";
+import type { Link } from "../tables/links.js";
+import type { Curve } from "./charts.js";
+import { type LinkRow, overLink, type Sender } from "./links.js";
 import { mean } from "./numbers.js";
 import { eachStep, type ImageResult, type Milliseconds, type Quality } from "./pipeline.js";
-import type { Curve } from "./report/charts.js";
 
 /** bench/model/accuracy.json: measured once, with many labelled images. */
 interface Accuracy {
@@ -112,9 +112,6 @@ export function summarize(results: readonly ImageResult[], equal: EqualTop1, lin
     sameLabel: [same(({ packet }) => packet), ...[0, 1].map((s) => same(({ sameBytes }) => sameBytes[s]))],
     equal,
     ways,
-    links: links.map((link) => ({
-      link,
-      ways: ways.map((sender) => ({ sender, time: endToEnd(link, sender.bytes, sender.senderMs, sender.receiverMs) })),
-    })),
+    links: links.map((link) => overLink(link, ways)),
   };
 }

@@ -52,8 +52,8 @@ const set = (id: string, value: string | number) =>
   `(() => { const one = document.getElementById(${JSON.stringify(id)}); one.value = ${JSON.stringify(String(value))}; one.dispatchEvent(new Event("input", { bubbles: true })); })()`;
 
 /** Hands a file to an input of the page. */
-const give = (id: string, name: string, bytes: string) =>
-  `(async () => { const files = new DataTransfer(); files.items.add(new File([${bytes}], ${JSON.stringify(name)}));
+const give = (id: string, name: string, bytes: string, type = "") =>
+  `(async () => { const files = new DataTransfer(); files.items.add(new File([${bytes}], ${JSON.stringify(name)}, { type: ${JSON.stringify(type)} }));
      const one = document.getElementById(${JSON.stringify(id)}); one.files = files.files; one.dispatchEvent(new Event("change", { bubbles: true })); })()`;
 
 const cards = ["original", "packet", "JPEG", "WebP"];
@@ -73,15 +73,26 @@ async function look(page: Page, browser: string): Promise<void> {
   const mid = await bytesOf(page);
   assert.ok(mid > 1000 && mid < 2500, String(mid));
   assert.is(await page.evaluate("document.querySelectorAll('#channels li').length"), 20);
-  assert.is(await page.evaluate("document.querySelectorAll('.plot svg').length"), 2);
+  assert.is(await page.evaluate("document.querySelectorAll('#results figure svg').length"), 2);
   assert.match(await text(page, "#fields"), /checksumvalid/);
 
-  // Without the context the packet is larger, and the page said by how much.
+  // Without the context the packet is larger, and the page said by how much. The tiles get stronger on the same scale.
   const promised = Number(/without ([\d,]+)/.exec(await text(page, "#channels-text"))![1]!.replace(",", ""));
+  const tiles =
+    "[...document.querySelectorAll('#channels li')].map((tile) => [tile.querySelector('b').textContent, tile.querySelector('canvas').style.backgroundColor])";
+  const [withContext, scale] = [(await page.evaluate(tiles)) as string[][], await text(page, "#most-bits")];
+  assert.match(scale, /^\d\.\d$/);
   await change(page, "document.querySelector('#context').click()");
   assert.is(await bytesOf(page), promised);
   assert.ok(promised > 1.1 * mid);
+  const without = (await page.evaluate(tiles)) as string[][];
+  for (const [i, [bytes, color]] of without.slice(0, 8).entries()) {
+    assert.ok(Number.parseInt(bytes!, 10) > Number.parseInt(withContext[i]![0]!, 10), `tile ${i}`);
+    assert.is.not(color, withContext[i]![1]);
+  }
+  assert.is(await text(page, "#most-bits"), scale);
   await change(page, "document.querySelector('#context').click()");
+  assert.equal(await page.evaluate(tiles), withContext);
 
   // The operating points, from the most bytes to the fewest.
   const sizes: number[] = [];
@@ -96,11 +107,18 @@ async function look(page: Page, browser: string): Promise<void> {
   await change(page, set("budget", 20));
   const budget = Number((await text(page, "#budget-name")).replace(/\D/g, ""));
   assert.ok((await bytesOf(page)) <= budget, `${await bytesOf(page)} of ${budget}`);
-  assert.match(await text(page, "#budget-note"), /^sent coarser, to fit: low/);
+  assert.match(await text(page, "#budget-note"), /^Sent coarser, to fit: low/);
   await page.evaluate(set("budget", 0));
   await until(page, "document.querySelector('#budget-note.failed') !== null");
-  assert.match(await text(page, "#budget-note"), /no packet of this photograph has 200 bytes or fewer/);
+  const [, least] = /^No packet fits: the smallest one .* (\d+) bytes/.exec(await text(page, "#budget-note"))!;
+  assert.is(await text(page, "#bytes"), `${least} or more`);
+  assert.match(await text(page, "#status"), /^Nothing was sent/);
+  const isOld =
+    "document.querySelector('#results').inert && document.querySelector('#results').classList.contains('old')";
+  assert.is(await page.evaluate(isOld), true);
+  await page.screenshot({ path: join(kept, `${browser}-nothing-sent.png`), fullPage: true });
   await change(page, set("budget", 40));
+  assert.is(await page.evaluate(isOld), false);
 
   // The link is reckoned anew.
   const drawn = await text(page, "#time-plot");
@@ -117,21 +135,37 @@ async function look(page: Page, browser: string): Promise<void> {
   await page.evaluate(give("open", "mine.lw", `Uint8Array.from(${JSON.stringify(packet)})`));
   await until(
     page,
-    "/mine.lw: coded at the point a cut without trained networks. The server sees: espresso/.test(document.querySelector('#opened').textContent)",
+    "/^mine.lw: MobileNetV2 itself.* The server sees: espresso/.test(document.querySelector('#opened').textContent)",
   );
+  await page.evaluate(give("file", "dropped.lw", `Uint8Array.from(${JSON.stringify(packet)})`));
+  await until(page, `/^dropped.lw is a packet/.test(${status})`);
+  assert.match(await text(page, "#opened"), /^dropped.lw: .*espresso/);
   packet[packet.length >> 1]! ^= 255;
   await page.evaluate(give("open", "torn.lw", `Uint8Array.from(${JSON.stringify(packet)})`));
   await until(page, "/torn.lw: CORRUPTED/.test(document.querySelector('#opened.failed')?.textContent)");
   await page.evaluate(give("open", "not.lw", "'hello'"));
   await until(page, "/not.lw: NOT_A_PACKET/.test(document.querySelector('#opened').textContent)");
 
-  // A photograph of one's own, and a file that is none.
+  // A photograph of one's own.
   const own =
     "await new Promise((done) => Object.assign(document.createElement('canvas'), { width: 640, height: 480 }).toBlob(done))";
   await change(page, give("file", "mine.png", own));
   assert.is(await page.evaluate("document.querySelectorAll('#photos [aria-pressed=true]').length"), 0);
-  await page.evaluate(give("file", "text.png", "'hello'"));
-  await until(page, `/cannot read that file as an image/.test(${status})`);
+
+  // What no photograph can be made of is named, with what to do.
+  const failed = async (expression: string, message: RegExp) => {
+    await page.evaluate(expression);
+    await until(page, `document.querySelector("#status.failed") && ${message}.test(${status})`);
+  };
+  await failed(give("file", "text.txt", "'hello'"), /^text.txt is not an image/);
+  await failed(give("file", "torn.png", "'hello'", "image/png"), /^torn.png: .*too large.* Save it as JPEG or PNG/);
+  await failed(give("file", "IMG_1.HEIC", "'hello'"), /^IMG_1.HEIC: .*Save the photograph as JPEG/);
+  await failed("document.body.dispatchEvent(new DragEvent('drop', { bubbles: true }))", /^That was not a file/);
+  await failed(
+    `navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotAllowedError"));
+     document.querySelector("#shoot").click()`,
+    /^The camera was refused/,
+  );
   await change(page, "document.querySelectorAll('#photos button')[3].click()");
 }
 

@@ -10,14 +10,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { BrowserResults } from "../bench/browser/compare.js";
 import { serveBrowser } from "../bench/browser/serve.js";
+import { duration, readLinks } from "../bench/command.js";
 import { loadPrepared } from "../bench/images.js";
 import { bytesAt } from "../bench/offload/accuracy.js";
 import { Cache, evaluate, hashOf, keyOf } from "../bench/offload/evaluate.js";
 import { withLabels } from "../bench/offload/labels.js";
 import { coarser } from "../bench/offload/networks.js";
 import type { Way } from "../bench/offload/ways.js";
-import { duration, readLinks } from "../bench/terminal.js";
 import { readLabels } from "../tables/labels.js";
+import { LINKS } from "../tables/links.js";
 import { isFull } from "./builds.js";
 import { rejects } from "./expect.js";
 import { onnxModel } from "./onnx-model.js";
@@ -254,8 +255,9 @@ inFull("the page in Chromium: packets of the size that Node makes, and canvas pi
     // Another scaling of the photograph, and another order of additions in the network: near, not equal.
     const { points } = JSON.parse(offload("--limit", "1", "--json", "--model", photos.model).stdout);
     assert.ok(Math.abs(packet.bytes / points[0].bytes - 1) < 0.15, `${packet.bytes} bytes, in Node ${points[0].bytes}`);
-    assert.ok(packet.encoderMs > 0 && rows.every(({ bytes, serverMs }) => bytes > 0 && serverMs > 0));
+    assert.ok(packet.encoderMs > 0 && rows.every(({ bytes, receiverMs }) => bytes > 0 && receiverMs > 0));
     assert.ok(await page.locator("#report table").isVisible());
+    assert.is(await page.locator("#report svg").count(), 1 + LINKS.length);
   } finally {
     await browser.close();
     server.close();

@@ -1,6 +1,8 @@
+/** The comparison of `bench:browser`: every way on every image, with the networks of onnxruntime-web. */
 import { type Codec, create, type Prior } from "latentwire";
+import type { Sender } from "../links.js";
 import { mean, median } from "../numbers.js";
-import { canEncode, centre, DIMS, decodePlanes, Network, planesOf } from "./device.js";
+import { canEncode, centre, DIMS, decodePlanes, FORMATS, Network, planesOf, USUAL_QUALITY } from "./device.js";
 
 /** What the server tells the page: where things are. */
 export interface BrowserSetup {
@@ -13,11 +15,10 @@ export interface BrowserSetup {
 
 export type BrowserResults = Awaited<ReturnType<typeof compare>>;
 
-const QUALITIES = [0.1, 0.2, 0.5, 0.75];
-const FORMATS = [
-  { name: "JPEG", type: "image/jpeg" },
-  { name: "WebP", type: "image/webp" },
-];
+const QUALITIES = [0.1, 0.2, 0.5, USUAL_QUALITY];
+
+/** A way to send an image: the packet of a point, or a picture of a quality. */
+type Way = Pick<Sender, "name" | "family"> & { readonly quality?: number };
 
 interface Sample {
   readonly bytes: number;
@@ -52,17 +53,18 @@ async function openPoint(codec: Codec, { name, url }: BrowserSetup["points"][num
 }
 
 /** One way, over the images; milliseconds are medians. */
-function row(name: string, samples: readonly Sample[]) {
-  const middle = (part: "encoder" | "codec" | "image" | "server") => median(samples.map((sample) => sample[part]));
+function row(way: Way, samples: readonly Sample[]) {
+  const middle = (time: (sample: Sample) => number) => median(samples.map(time));
   return {
-    name,
+    ...way,
     bytes: mean(samples.map(({ bytes }) => bytes)),
     // Share of the images answered as the backbone answers the image itself.
     agreement: mean(samples.map(({ agrees }) => Number(agrees))),
-    encoderMs: middle("encoder"),
-    codecMs: middle("codec"),
-    imageMs: middle("image"),
-    serverMs: middle("server"),
+    encoderMs: middle(({ encoder }) => encoder),
+    codecMs: middle(({ codec }) => codec),
+    imageMs: middle(({ image }) => image),
+    senderMs: middle(({ encoder, codec, image }) => encoder + codec + image),
+    receiverMs: middle(({ server }) => server),
   };
 }
 
@@ -96,17 +98,17 @@ export async function compare(setup: BrowserSetup, passes: number, doing: (what:
   }
 
   const skipped: string[] = [];
-  const formats = [];
+  const formats: (typeof FORMATS)[number][] = [];
   for (const format of FORMATS) {
     if (await canEncode(format.type)) formats.push(format);
     else skipped.push(`${format.name}: this browser writes none from a canvas`);
   }
-  const ways = new Map<string, Sample[]>();
-  const send = async (name: string, once: () => Promise<Sample>) => {
+  const sent = new Map<string, { readonly way: Way; readonly samples: Sample[] }>();
+  const send = async (way: Way, once: () => Promise<Sample>) => {
     // The first call of a session is not like the others.
-    if (!ways.has(name)) await once();
-    const samples = ways.get(name) ?? [];
-    ways.set(name, samples);
+    if (!sent.has(way.name)) await once();
+    const samples: Sample[] = sent.get(way.name)?.samples ?? [];
+    sent.set(way.name, { way, samples });
     for (let pass = 0; pass < passes; pass++) samples.push(await once());
   };
   const backboneMs: number[] = [];
@@ -126,10 +128,13 @@ export async function compare(setup: BrowserSetup, passes: number, doing: (what:
       await answerOf(whole, planes, DIMS);
       backboneMs.push(performance.now() - start);
     }
-    for (const point of points) await send(`latentwire ${point.name}`, () => sendLatent(planes, truth, point));
-    for (const { name, type } of formats)
+    for (const point of points)
+      await send({ name: `latentwire ${point.name}`, family: "latentwire" }, () => sendLatent(planes, truth, point));
+    for (const { name: family, type } of formats)
       for (const quality of QUALITIES)
-        await send(`${name} ${quality}`, () => sendPicture(canvas, truth, { type, quality }));
+        await send({ name: `${family} quality ${100 * quality}`, family, quality }, () =>
+          sendPicture(canvas, truth, { type, quality }),
+        );
   }
   if (backboneMs.length === 0) throw new Error(`no image could be read: ${skipped.join("; ")}`);
   return {
@@ -139,6 +144,6 @@ export async function compare(setup: BrowserSetup, passes: number, doing: (what:
     backboneMs: median(backboneMs),
     /** What was left out, and why. */
     skipped,
-    rows: [...ways].map(([name, samples]) => row(name, samples)),
+    rows: [...sent.values()].map(({ way, samples }) => row(way, samples)),
   };
 }

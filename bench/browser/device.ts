@@ -56,6 +56,15 @@ export function planesOf(canvas: OffscreenCanvas): Float32Array {
   return planes;
 }
 
+/** What a canvas may be asked to write. */
+export const FORMATS = [
+  { name: "JPEG", type: "image/jpeg" },
+  { name: "WebP", type: "image/webp" },
+] as const;
+
+/** What one sends today: a picture of this quality, of 0 to 1 as a canvas takes it. */
+export const USUAL_QUALITY = 0.75;
+
 /** Safari, for one, reads WebP and does not write it: a browser that cannot write a format gives PNG and says nothing. */
 export async function canEncode(type: string): Promise<boolean> {
   return (await canvasOf().canvas.convertToBlob({ type })).type === type;

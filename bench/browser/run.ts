@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { command, whole } from "../terminal.js";
+import { command, whole } from "../command.js";
 import { serveBrowser } from "./serve.js";
 
 const HELP = `npm run bench:browser -- [options]

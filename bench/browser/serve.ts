@@ -1,10 +1,11 @@
+/** The server of `bench:browser`: the page, and the files that it asks for. */
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { STYLE } from "../../tables/html.js";
+import { page } from "../../tables/html.js";
 import { subgraph } from "../backbone/subgraph.js";
 import { listImages } from "../images.js";
 import { backboneFiles, pointFolders } from "../offload/networks.js";
@@ -32,11 +33,13 @@ const POINT_FILES = ["encoder.onnx", "decoder.onnx", "tables.json"];
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<title>latentwire in this browser</title><style>${STYLE}</style></head><body><main><h1>Offloading from this browser</h1>
-<p id="doing" class="soft" aria-live="polite">loading</p><div id="report"></div></main><script type="module" src="/main.js"></script></body></html>
-`;
+const html = page(
+  "latentwire in this browser",
+  `<p class="brand">latentwire</p>
+<h1>What this browser would send for a photograph, and how long it takes</h1>
+<p>The comparison of <code>npm run bench:offload</code>, run here: packets of a split network beside the browser's own JPEG and WebP.</p>
+<p id="doing" class="soft" role="status">Loading the networks …</p><div id="report"></div><script type="module" src="/main.js"></script>`,
+);
 
 async function script(): Promise<Uint8Array> {
   const built = await build({

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { bar } from "../command.js";
 import { loadPrepared, type Picture } from "../images.js";
-import { bar } from "../terminal.js";
 import { type ClientMs, nameOf, type ServerMs, type Way } from "./ways.js";
 
 /** Images on which the clients are timed, and on which the server runs even where its answer is known. */

@@ -1,9 +1,9 @@
 /** A run as lines of text and as the object of `--json`. */
 import type { Link } from "../../tables/links.js";
+import { columns } from "../command.js";
 import type { Machine } from "../machine.js";
 import { number, percent } from "../numbers.js";
 import { BYTE_RULE } from "../pipeline.js";
-import { columns } from "../terminal.js";
 import type { AtPoint, EqualAccuracy, Ratio } from "./accuracy.js";
 import type { Point } from "./points.js";
 import { nameOf } from "./ways.js";

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
+import { command, readLinks, whole } from "../command.js";
 import { listImages, loadPrepared } from "../images.js";
 import { machine } from "../machine.js";
-import { command, readLinks, whole } from "../terminal.js";
 import { CURVES, equalAccuracy, notesOf } from "./accuracy.js";
 import { Cache, evaluate, TIMED_IMAGES, timeClients } from "./evaluate.js";
 import { withLabels } from "./labels.js";

@@ -1,43 +1,58 @@
+/** The report of `npm start` as one HTML file: it needs no other file and runs no script. */
+import { parseHTML } from "linkedom";
 import sharp from "sharp";
-import { dataUri, escapeHtml, figure, STYLE, table } from "../../tables/html.js";
+import { escapeHtml, facts, page, table } from "../../tables/html.js";
+import { accuracyChart, bytesChart, curveLegend, type Paper, timeChart, timeLegend } from "../charts.js";
 import { type Picture, PREPARATION, SIDE } from "../images.js";
 import type { Machine } from "../machine.js";
 import { milliseconds, number, percent } from "../numbers.js";
-import { heat } from "../pictures.js";
+import { strengthPicture } from "../pictures.js";
 import { type ImageResult, STEPS } from "../pipeline.js";
 import type { Summary } from "../summary.js";
-import { accuracyChart, bytesChart, linkChart, linkLegend } from "./charts.js";
-import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./terminal.js";
+import { bytesSentence, labelled, SHOWN, sameLabelSentence, TIME_RULE, timeSentence } from "./text.js";
 
-function facts({ bytes, staticBytes, images, idealBytes, exact, equal }: Summary): string {
-  const list: [string, string][] = [
+// The page stretches a chart to the width of its card. This one is right for a phone; on a desk the text grows a little.
+const PAPER: Paper = { width: 360, document: parseHTML("<html></html>").document };
+
+const chart = (title: string, drawn: Element, more = "") =>
+  `<figure class="chart"><figcaption><h3>${title}</h3>${more}</figcaption>${drawn.outerHTML}</figure>`;
+
+function summaryFacts({ bytes, staticBytes, images, idealBytes, exact, equal }: Summary): string {
+  return facts([
     [`bytes per packet; ${number(staticBytes / images)} without the context`, number(bytes / images)],
-    ...equal.pictures.map(({ format, ratio }): [string, string] => [
-      `of ${format}'s bytes at equal accuracy`,
-      percent(1 / ratio, 0),
-    ]),
+    ...equal.pictures.map(
+      ({ format, ratio }) => [`of ${format}'s bytes at equal accuracy`, percent(1 / ratio, 0)] as const,
+    ),
     [`of ${number(equal.count)} test images named correctly`, percent(equal.top1, 0)],
     ["more bytes than the ideal, the least that its probabilities allow", percent(bytes / idealBytes - 1)],
     ["decoded exactly", exact ? "yes" : "NO"],
-  ];
-  return `<dl class="facts">${list.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>`;
+  ]);
+}
+
+/** What the server has of a photograph, with the label that it gives. */
+function answerFigure(type: string, picture: Buffer, verdict: string, sent: string, css = ""): string {
+  const source = `data:image/${type};base64,${picture.toString("base64")}`;
+  return `<figure class="card"><img src="${source}" alt="" class="${css}"><figcaption>${verdict}<br>${sent}</figcaption></figure>`;
 }
 
 async function card(picture: Picture, { name, original, packet, sameBytes }: ImageResult): Promise<string> {
   const raw = { raw: { width: SIDE, height: SIDE, channels: 3 as const } };
   const png = await sharp(picture.rgb, raw).png().toBuffer();
-  const features = await heat(packet.features.dims, packet.features.data);
-  const caption = (answer: typeof original, sent: string) =>
-    `<b class="${answer.class === original.class ? "same" : "other"}">${escapeHtml(labelled(answer))}</b><br>${sent}`;
+  const features = await strengthPicture(packet.features);
+  const verdict = (answer: typeof original) => {
+    const [css, word] = answer.class === original.class ? ["same", "the same label"] : ["other", "another label"];
+    return `<b class="${css}">${escapeHtml(labelled(answer))}</b><br>${word}`;
+  };
   const others = sameBytes.map(({ format, quality, file, answer }) => {
     const smallest = quality === 1 && file.length > packet.bytes ? ", its smallest" : "";
     const sent = `${format} quality ${quality}: ${number(file.length)} B${smallest}`;
-    return figure(dataUri(format.toLowerCase(), file), caption(answer, sent));
+    return answerFigure(format.toLowerCase(), file, verdict(answer), sent);
   });
+  const whole = `<b>${escapeHtml(labelled(original))}</b><br>the whole network's`;
   return (
     `<h3>${escapeHtml(name)}</h3><div class="quad">` +
-    figure(dataUri("png", png), caption(original, `the original, ${number(png.length)} B as PNG`)) +
-    figure(dataUri("png", features), caption(packet.answer, `packet: ${number(packet.bytes)} B`), "heat") +
+    answerFigure("png", png, whole, `the original, ${number(png.length)} B as PNG`) +
+    answerFigure("png", features, verdict(packet.answer), `packet: ${number(packet.bytes)} B`, "coarse") +
     `${others.join("")}</div>`
   );
 }
@@ -62,19 +77,20 @@ function stepTable({ ways }: Summary): string {
   );
 }
 
-/** One HTML file with everything in it. */
-export async function page(
+export async function reportPage(
   machine: Machine,
   pictures: readonly Picture[],
   results: readonly ImageResult[],
   summary: Summary,
 ): Promise<string> {
   const { version, node, onnxruntime, threads, cpu, simd, date } = machine;
-  const { equal, escapes } = summary;
+  const { equal, escapes, ways, links } = summary;
   const [{ packet }] = results as [ImageResult];
-  const links = summary.links.map(
-    (row) =>
-      `<div class="chart"><h3>${escapeHtml(row.link.name)} <span class="soft">${row.link.mbitPerSecond} Mbit/s, round trip ${row.link.rttMs} ms</span></h3>${linkChart(row)}</div>`,
+  const times = links.map(({ link }) =>
+    chart(
+      `${escapeHtml(link.name)} <span class="soft">${link.mbitPerSecond} Mbit/s, round trip ${link.rttMs} ms</span>`,
+      timeChart(ways, link, PAPER),
+    ),
   );
   const equalBytes = [
     { name: "latentwire", family: "latentwire" as const, bytes: equal.bytes },
@@ -82,30 +98,31 @@ export async function page(
     ...equal.pictures.map(({ format, bytes }) => ({ name: format, family: format, bytes })),
   ];
   const title = `From a photograph to its label in ${number(summary.bytes / summary.images)} bytes`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>latentwire: ${title}</title><style>${STYLE}</style></head><body><main>
+  return page(
+    `latentwire: ${title}`,
+    `<p class="brand">latentwire</p>
 <h1>${title}</h1>
 <p>A small encoder network on the device turns a photograph (${PREPARATION}) into a latent of ${packet.dims.slice(1).join("x")} numbers. latentwire turns the latent into a packet.
 On the server, a decoder network turns the packet's numbers into features of ${packet.features.dims.slice(1).join("x")}, and the rest of the network (MobileNetV2) names what the photograph shows.</p>
-${facts(summary)}
+${summaryFacts(summary)}
 <h2>What is sent, and what the network makes of it</h2>
 <p>${sameLabelSentence(summary)} These photographs show how it works; the ${number(equal.count)} test images below show how good it is. The second picture of each row shows how strong the decoded features are at each place. A person can hardly see the photograph in it; the network can.</p>
 ${await gallery(pictures, results)}
 <h2>Is that good? Bytes at equal accuracy</h2>
 <p>${bytesSentence(summary)}</p>
-<div class="chart wide">${bytesChart(equalBytes)}</div>
-${accuracyChart(equal.curves)}
+<div class="charts">
+${chart(`Bytes, where ${percent(equal.top1, 0)} of the labels are right`, bytesChart(equalBytes, PAPER))}
+${chart("Share of correct labels against bytes", accuracyChart(equal.curves, PAPER), curveLegend(equal.curves))}
+</div>
 <p class="rules">Share of correct labels (top-1) against mean bytes per image. Measured once, when the model was trained, and not by this run: ${escapeHtml(equal.images)}; ${escapeHtml(equal.network)}.
 A JPEG or a WebP serves eyes and every network; the latent serves this one network.</p>
 <h2>How long? From photograph to label, at equal accuracy</h2>
 <p>${escapeHtml(timeSentence(summary))} JPEG and WebP have the quality (the number) at which the network is right as often as from the packet.</p>
-${linkLegend()}
-<div class="charts">${links.join("")}</div>
+${timeLegend()}
+<div class="charts">${times.join("\n")}</div>
 ${stepTable(summary)}
 <p class="rules">${TIME_RULE}
 ${escapes} symbols were escaped. JPEG and WebP by sharp, 4:2:0, WebP effort 4, means over the same ${summary.images} crops.
-latentwire ${escapeHtml(version)} (${simd ? "SIMD" : "scalar"}), Node ${escapeHtml(node)}, onnxruntime-node ${escapeHtml(onnxruntime)}, ${threads} thread(s), ${escapeHtml(cpu)}, ${date}.</p>
-</main></body></html>
-`;
+latentwire ${escapeHtml(version)} (${simd ? "SIMD" : "scalar"}), Node ${escapeHtml(node)}, onnxruntime-node ${escapeHtml(onnxruntime)}, ${threads} thread(s), ${escapeHtml(cpu)}, ${date}.</p>`,
+  );
 }

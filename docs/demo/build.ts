@@ -9,8 +9,10 @@ import { dirname, extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { command, whole } from "../../bench/command.js";
+import { number, percent } from "../../bench/numbers.js";
 import { SPLIT } from "../../bench/pipeline.js";
-import { command, whole } from "../../bench/terminal.js";
+import { equalTop1 } from "../../bench/summary.js";
 import { STYLE } from "../../tables/html.js";
 import { LINKS } from "../../tables/links.js";
 import type { PointSetup, Setup } from "./setup.js";
@@ -21,10 +23,10 @@ const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 
 /** From the most bytes to the fewest. */
-const POINTS = [
-  { name: "high", label: "high", bundles: ["context-default"] },
-  { name: "mid", label: "mid", bundles: ["context-default"] },
-  { name: "low", label: "low", bundles: ["context-default", "context-default-step1.25"] },
+const TRAINED = [
+  { name: "high", bundles: ["context-default"] },
+  { name: "mid", bundles: ["context-default"] },
+  { name: "low", bundles: ["context-default", "context-default-step1.25"] },
 ];
 
 /** Writes all files of the page into `out`; what was there is removed. */
@@ -48,17 +50,18 @@ export async function buildDemo(out: string): Promise<void> {
   rmSync(halves, { recursive: true });
   const untrained: PointSetup = {
     name: "untrained",
-    label: "a cut without trained networks",
+    label: "MobileNetV2 itself, cut in two: nothing was trained for it",
     encoder: "networks/head.onnx",
     bundles: ["step1.5", "step2"].map((step) =>
       copy(`bench/backbone/cuts/${SPLIT}-${step}.lwb`, `networks/untrained/${step}.lwb`),
     ),
   };
-  const points = POINTS.map(({ name, label, bundles }): PointSetup => {
+  const trained = TRAINED.map(({ name, bundles }): PointSetup => {
+    const { top1, count } = equalTop1(name);
     const file = (file: string) => copy(`bench/model/points/${name}/${file}`, `networks/${name}/${file}`);
     return {
       name,
-      label,
+      label: `networks trained for this: ${percent(top1, 0)} of ${number(count)} test images named correctly`,
       encoder: file("encoder.onnx"),
       decoder: file("decoder.onnx"),
       bundles: bundles.map((bundle) => file(`${bundle}.lwb`)),
@@ -67,7 +70,7 @@ export async function buildDemo(out: string): Promise<void> {
   const attribution = readFileSync(root("bench/photos/ATTRIBUTION.md"), "utf8");
   const credits = [...attribution.matchAll(/^\| `(.+?)` \| (.+?) \| (.+?) \|$/gm)];
   const setup: Setup = {
-    points: [untrained, ...points],
+    points: [untrained, ...trained],
     first: "mid",
     head: "networks/head.onnx",
     tail: "networks/tail.onnx",

@@ -1,6 +1,7 @@
 /** The server of the page: a Worker that gets bytes and answers with labels. */
 import { type Codec, CodecError, create } from "latentwire";
 import { DIMS, Network } from "../../bench/browser/device.js";
+import { strengths } from "../../bench/numbers.js";
 import { type Answer, type Guess, type Ladder, loadLadder, loadSetup, type PointSetup, type Request } from "./setup.js";
 
 const SHOWN = 5;
@@ -50,16 +51,6 @@ async function decode(codec: Codec, packet: Uint8Array, points: readonly PointSe
   throw new CodecError("WRONG_PRIOR", "this packet was coded under none of the page's priors");
 }
 
-/** Mean magnitude over the channels at each place, from the weakest (0) to the strongest (255). */
-function strengthOf({ data, dims }: { readonly data: Float32Array; readonly dims: readonly number[] }) {
-  const [, channels, height, width] = dims as [number, number, number, number];
-  const cells = height * width;
-  const sums = new Float32Array(cells);
-  for (let c = 0; c < channels; c++) for (let i = 0; i < cells; i++) sums[i]! += Math.abs(data[c * cells + i]!);
-  const [least, most] = [Math.min(...sums), Math.max(...sums)];
-  return { width, bytes: Uint8ClampedArray.from(sums, (sum) => (255 * (sum - least)) / (most - least || 1)) };
-}
-
 function guessesOf(logits: Float32Array, labels: readonly string[]): Guess[] {
   const highest = Math.max(...logits);
   const weights = Array.from(logits, (logit) => Math.exp(logit - highest));
@@ -86,7 +77,7 @@ async function answer(request: Request): Promise<Answer> {
   const features = decoder === undefined ? latent : await decoder.run(latent.data, latent.dims);
   const guesses = guessesOf((await tail.run(features.data, features.dims)).data, labels);
   const networkMs = performance.now() - start;
-  return { guesses, point: point.name, strength: strengthOf(features), decodeMs, networkMs };
+  return { guesses, point: point.name, strength: strengths(features), decodeMs, networkMs };
 }
 
 // One request after another, as they came.

@@ -1,6 +1,6 @@
 /** The device's end of the page: photograph -> latent -> packet; and the pictures that it is compared with. */
 import { type Codec, create, type Prior } from "latentwire";
-import { canEncode, DIMS, decodePlanes, Network } from "../../bench/browser/device.js";
+import { canEncode, DIMS, decodePlanes, Network, USUAL_QUALITY } from "../../bench/browser/device.js";
 import { type Answer, type Ladder, loadLadder, type PointSetup, type Request, type Setup } from "./setup.js";
 
 /** A latent in a packet, and what it costs. */
@@ -9,13 +9,13 @@ export interface Sent {
   /** Coarser than the point that was asked for, so that the packet has few enough bytes. */
   readonly coarser: boolean;
   readonly packet: Uint8Array;
-  /** The same symbols without the context, or with it. */
-  readonly otherBytes: number;
+  /** The same symbols without the context, or with it where the packet has none. */
+  readonly other: Uint8Array;
   /** Bits of each channel, without and with the context. */
   readonly bits: { readonly fixed: Float64Array; readonly context: Float64Array };
   readonly latent: { readonly dims: readonly number[]; readonly symbols: Int32Array };
-  /** Does it once more, and says the milliseconds of the encoder network and of the codec. */
-  time(): Promise<{ readonly encoderMs: number; readonly encodeMs: number }>;
+  /** Does it once more, and says the milliseconds of the encoder network and of the codec, for `packet` and for `other`. */
+  time(): Promise<{ readonly encoderMs: number; readonly encodeMs: number; readonly otherMs: number }>;
 }
 
 interface Point {
@@ -23,8 +23,12 @@ interface Point {
   readonly encoder: Network;
 }
 
-/** No prior of any point makes a packet that is small enough. */
-export class TooSmall extends Error {}
+/** No prior of any point makes a packet that is small enough: the smallest has `bytes` bytes. */
+export class TooSmall extends Error {
+  constructor(readonly bytes: number) {
+    super(`the smallest packet has ${bytes} bytes`);
+  }
+}
 
 export class Sender {
   private readonly opened = new Map<string, Promise<Point>>();
@@ -54,6 +58,7 @@ export class Sender {
   /** The finest packet of at most `maxBytes` that the chosen point, or one with fewer bytes, can make. Throws `TooSmall`. */
   async send(planes: Float32Array, name: string, withContext: boolean, maxBytes: number): Promise<Sent> {
     const from = this.setup.points.findIndex((point) => point.name === name);
+    let smallest = Number.POSITIVE_INFINITY;
     for (const setup of this.setup.points.slice(from)) {
       const { ladder, encoder } = await this.point(setup);
       const latent = { type: "float32", ...(await encoder.run(planes, DIMS)) };
@@ -61,32 +66,31 @@ export class Sender {
       let packet = this.codec.encode(latent, own[0]!);
       let rung = 0;
       while (packet.length > maxBytes && ++rung < own.length) packet = this.codec.encode(latent, own[rung]!);
+      smallest = Math.min(smallest, packet.length);
       if (packet.length > maxBytes) continue;
       const bits = (prior: Prior) => this.codec.rate(latent, prior, { axis: 1 }).channels.bits;
       return {
         point: setup,
         coarser: setup.name !== name || rung > 0,
         packet,
-        otherBytes: this.codec.encode(latent, other[rung]!).length,
+        other: this.codec.encode(latent, other[rung]!),
         bits: { fixed: bits(ladder.fixed[rung]!), context: bits(ladder.context[rung]!) },
         latent: { dims: latent.dims, symbols: this.codec.quantize(latent, own[rung]!).data as Int32Array },
         time: async () => {
           const start = performance.now();
           await encoder.run(planes, DIMS);
-          const encoded = performance.now();
+          const network = performance.now();
           this.codec.encode(latent, own[rung]!);
-          return { encoderMs: encoded - start, encodeMs: performance.now() - encoded };
+          const encoded = performance.now();
+          this.codec.encode(latent, other[rung]!);
+          const all = performance.now();
+          return { encoderMs: network - start, encodeMs: encoded - network, otherMs: all - encoded };
         },
       };
     }
-    throw new TooSmall(`no packet of this photograph has ${maxBytes} bytes or fewer`);
+    throw new TooSmall(smallest);
   }
 }
-
-export const FORMATS = [
-  { name: "JPEG", type: "image/jpeg" },
-  { name: "WebP", type: "image/webp" },
-] as const;
 
 /** A picture as it would be sent. */
 export interface Picture {
@@ -123,8 +127,7 @@ export async function pictureWithin(
   return best;
 }
 
-/** What one sends today: a picture of quality 75. */
-export const USUAL_QUALITY = 0.75;
+/** What one sends today. */
 export async function usualPicture(canvas: OffscreenCanvas, type: string): Promise<Picture | undefined> {
   return (await canEncode(type)) ? pictureOf(canvas, type, USUAL_QUALITY) : undefined;
 }
@@ -159,7 +162,7 @@ export class Receiver {
     });
   }
 
-  async answerPicture({ blob }: Picture): Promise<Answer> {
+  async answerPicture(blob: Blob): Promise<Answer> {
     const start = performance.now();
     const planes = await decodePlanes(blob);
     const decodeMs = performance.now() - start;

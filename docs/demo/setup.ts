@@ -5,7 +5,7 @@ import { loadBundle } from "latentwire/bundle";
 /** One way to split the network, as `setup.json` has it. */
 export interface PointSetup {
   readonly name: string;
-  /** In the words of the page. */
+  /** What it is, in the words of the page. */
   readonly label: string;
   readonly encoder: string;
   /** From the latent to the backbone's features; an untrained cut needs none. */

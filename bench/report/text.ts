@@ -1,8 +1,8 @@
+import { columns } from "../command.js";
 import type { Machine } from "../machine.js";
 import { number, percent } from "../numbers.js";
 import { type Answer, type ImageResult, PASSES, type PictureResult } from "../pipeline.js";
 import type { Summary } from "../summary.js";
-import { columns } from "../terminal.js";
 
 /** A long list shows its first photographs. */
 export const SHOWN = 12;

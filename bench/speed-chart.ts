@@ -1,8 +1,11 @@
+/** `npm run bench:chart`: the chart of docs/benchmarks.md. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { program } from "./terminal.js";
+import { parseHTML } from "linkedom";
+import { barChart } from "./charts.js";
+import { program } from "./command.js";
 
-const HELP = `node --import tsx bench/chart.ts FILE.. --out CHART.svg
+const HELP = `npm run bench:chart -- FILE.. --out CHART.svg
 
 Draws what \`npm run -s bench -- --json\` and \`npm run -s bench:native -- --json\` have printed into FILEs.`;
 
@@ -30,29 +33,26 @@ interface Result {
   readonly msymPerSecond: number;
 }
 
-const [WIDTH, LABEL, VALUE, ROW, BAR, HEAD, GAP] = [388, 176, 44, 20, 12, 30, 20];
+const [WIDTH, HEAD, GAP] = [430, 24, 20];
+const { document } = parseHTML("<html></html>");
 
 const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #1d2126; } .head { font-weight: 600; } .own { fill: #0b7a75; } .other { fill: #b9bfc4; }
-  @media (prefers-color-scheme: dark) { text { fill: #e8e8e4; } .own { fill: #35b5ab; } .other { fill: #59626a; } }
+  svg { color: #1d2126; font-family: system-ui, sans-serif; --own: #0b7a75; --latent: #b9bfc4; } .head { font-size: 13px; font-weight: 600; fill: currentColor; }
+  @media (prefers-color-scheme: dark) { svg { color: #e8e8e4; --own: #35b5ab; --latent: #59626a; } }
 `;
 
-function panel(title: string, results: readonly Result[]): { svg: string; height: number } {
-  const rows = [...results].sort((a, b) => b.msymPerSecond - a.msymPerSecond);
-  const scale = (WIDTH - LABEL - VALUE) / rows[0].msymPerSecond;
-  const bars = rows.map(({ codec, msymPerSecond: rate }, r) => {
-    const y = HEAD + r * ROW;
-    const width = Math.max(rate * scale, 0.5).toFixed(1);
-    const value = rate < 10 ? rate.toFixed(1) : rate.toFixed(0);
-    const own = codec.startsWith("latentwire") || codec === "compressai-stream" ? "own" : "other";
-    return (
-      `<text x="${LABEL - 6}" y="${y + 10}" text-anchor="end">${SHOWN[codec]}</text>` +
-      `<rect x="${LABEL}" y="${y}" width="${width}" height="${BAR}" class="${own}"/>` +
-      `<text x="${(LABEL + Number(width) + 5).toFixed(1)}" y="${y + 10}">${value}</text>`
-    );
-  });
-  const svg = `<text x="${LABEL}" y="16" class="head">${title}, Msym/s</text>\n${bars.join("\n")}`;
-  return { svg, height: HEAD + rows.length * ROW };
+function panel(title: string, results: readonly Result[]): { svg: Element; height: number } {
+  const bars = [...results]
+    .sort((a, b) => b.msymPerSecond - a.msymPerSecond)
+    .map(({ codec, msymPerSecond: rate }) => {
+      const name = SHOWN[codec];
+      const value = rate < 10 ? rate.toFixed(1) : rate.toFixed(0);
+      const isOwn = codec.startsWith("latentwire") || codec === "compressai-stream";
+      const segment = { length: rate, fill: isOwn ? "var(--own)" : "var(--latent)", title: `${name}: ${value} Msym/s` };
+      return { name, value, segments: [segment], isMain: codec === "latentwire" };
+    });
+  const svg = barChart(`${title}, Msym/s`, bars, { width: WIDTH, document });
+  return { svg, height: Number(svg.getAttribute("height")) };
 }
 
 /** Panels side by side, encode and decode of a workload in a line. */
@@ -71,12 +71,17 @@ function chart(results: readonly Result[]): string {
       // The first file that has a codec gives its figure.
       const once = shown.filter((one, i) => shown.findIndex((other) => other.codec === one.codec) === i);
       if (once.length === 0) throw new Error(`no file has figures of ${workload} ${op}`);
-      return panel(`${workload} ${op}`, once);
+      return { title: `${workload} ${op}`, ...panel(`${workload} ${op}`, once) };
     });
-    line.forEach(({ svg }, p) => {
-      panels.push(`<g transform="translate(${p * (WIDTH + GAP)} ${y})">\n${svg}\n</g>`);
-    });
-    y += Math.max(...line.map(({ height }) => height)) + GAP;
+    for (const [p, { title, svg }] of line.entries()) {
+      const x = p * (WIDTH + GAP);
+      svg.setAttribute("x", String(x));
+      svg.setAttribute("y", String(y + HEAD));
+      panels.push(
+        `<text x="${x}" y="${y + 16}" class="head">${title}, million symbols a second</text>\n${svg.outerHTML}`,
+      );
+    }
+    y += HEAD + Math.max(...line.map(({ height }) => height)) + GAP;
   }
   const box = `viewBox="0 0 ${2 * WIDTH + GAP} ${y - GAP}"`;
   return `<svg xmlns="http://www.w3.org/2000/svg" ${box} role="img" aria-label="speed of the codecs">\n<style>${STYLE}</style>\n${panels.join("\n")}\n</svg>\n`;
