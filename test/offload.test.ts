@@ -257,7 +257,7 @@ inFull("the page in Chromium: packets of the size that Node makes, and canvas pi
     assert.ok(Math.abs(packet.bytes / points[0].bytes - 1) < 0.15, `${packet.bytes} bytes, in Node ${points[0].bytes}`);
     assert.ok(packet.encoderMs > 0 && rows.every(({ bytes, receiverMs }) => bytes > 0 && receiverMs > 0));
     assert.ok(await page.locator("#report table").isVisible());
-    assert.is(await page.locator("#report svg").count(), 1 + LINKS.length);
+    assert.is(await page.locator("#report svg").count(), 2 + LINKS.length);
   } finally {
     await browser.close();
     server.close();
