@@ -190,7 +190,7 @@ function warningOf({ n, symbols, rowOf }: Kept, { bits, escapes }: Cost): string
   if (!rowOf) return undefined;
   const own = histogramBits(symbols, rowOf);
   if (bits <= EXCESS * own + 64) return undefined;
-  return `${(bits / 8).toFixed(0)} bytes, but ${(own / 8).toFixed(0)} under histograms of the latent itself: the table was made for other data`;
+  return `${(bits / 8).toFixed(0)} bytes, but ${(own / 8).toFixed(0)} under histograms of the latent itself: the table does not fit it`;
 }
 
 /** Code length under a histogram per row. Each parameter of it costs half a logarithm (Rissanen 1978). */
