@@ -10,6 +10,7 @@ import {
 } from "./context-samples.js";
 import { BATCH, Trainer } from "./context-trainer.js";
 import { formatParameters } from "./context-writer.js";
+import { emptyRows } from "./fit-rows.js";
 import type { SampleSet } from "./fit-samples.js";
 
 /** The sizes by name, and how long each is trained by default. */
@@ -38,7 +39,7 @@ export interface ContextFitOptions {
 }
 
 /** How far the training is. */
-export interface ContextProgress {
+interface ContextProgress {
   /** From 0 to 1. */
   readonly done: number;
   readonly secondsLeft: number;
@@ -47,7 +48,7 @@ export interface ContextProgress {
 }
 
 /** Mean bytes of an item that was held back. */
-export interface ChannelBytes {
+interface ChannelBytes {
   readonly channel: number;
   readonly before: number;
   readonly after: number;
@@ -70,7 +71,7 @@ export interface ContextFit {
 }
 
 /** Fewer items give nothing that could be judged. */
-export const LEAST_ITEMS = 10;
+const LEAST_ITEMS = 10;
 const PEAK_RATE = 0.008;
 /** The weights are judged so many times. */
 const JUDGED = 20;
@@ -87,7 +88,8 @@ const CALIBRATION_STEPS = 20;
  * Fits a context prior. The same samples, options and seed give the same parameters, whatever the number of threads; with `minutes`
  * the speed of the machine decides.
  *
- * @param table - static rows of the channels, or those that the set gives its symbols. @param step - quantization step.
+ * @param table - static rows of the channels, or those that the set gives its symbols.
+ * @param step - quantization step, a positive float32.
  * @throws CodecError `NO_TABLES` where there are too few samples
  */
 export async function fitContext(
@@ -161,15 +163,14 @@ class Ruler {
   readonly #codec: Codec;
   readonly #table: Table;
   readonly #channels: number;
-  /** Rows of an escape only: no packet would prefer them to a context, whatever single channels cost. */
+  /** No packet would prefer these rows to a context, whatever single channels cost. */
   readonly #empty: Table;
 
   constructor(codec: Codec, table: Table, channels: number) {
     this.#codec = codec;
     this.#table = table;
     this.#channels = channels;
-    const rows = Array.from({ length: table.rows });
-    this.#empty = codec.table({ offsets: rows.map(() => 0), cdfs: rows.map(() => [0, 65536]) });
+    this.#empty = codec.table(emptyRows(table.rows));
   }
 
   /** Mean bytes of an item per channel, with static rows. */

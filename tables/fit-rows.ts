@@ -6,7 +6,7 @@
 import type { Codec } from "latentwire";
 
 /** The kinds of curves. */
-export const KINDS = ["laplace", "gaussian", "logistic"] as const;
+const KINDS = ["laplace", "gaussian", "logistic"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** How a row is made. */
@@ -20,6 +20,11 @@ const WEIGHTS = [1, 8, 64, 512, 4096, Number.POSITIVE_INFINITY];
 
 /** All recipes that are tried. */
 const RECIPES: readonly Recipe[] = KINDS.flatMap((kind) => WEIGHTS.map((weight) => ({ kind, weight })));
+
+/** So many rows with nothing but an escape: for priors of which rows do not matter. */
+export function emptyRows(count: number): { offsets: number[]; cdfs: number[][] } {
+  return { offsets: new Array<number>(count).fill(0), cdfs: Array.from({ length: count }, () => [0, 65536]) };
+}
 
 /** The recipe where there is too little data to choose one. */
 const SAFE_WEIGHT = 64;

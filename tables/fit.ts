@@ -3,6 +3,7 @@ import { type Codec, CodecError, type Prior, type Table } from "latentwire";
 import {
   Counter,
   chooseRecipe,
+  emptyRows,
   fitRow,
   type Histogram,
   type Kind,
@@ -24,7 +25,7 @@ export interface FitOptions {
 }
 
 /** How good the tables are for samples that they were not made from. Means per sample. */
-export interface HeldOut {
+interface HeldOut {
   readonly samples: number;
   readonly elements: number;
   /** Bytes of whole packets, as `encode` writes them. */
@@ -99,25 +100,20 @@ class Fitter {
   readonly #set: SampleSet;
   /** Undefined for symbols. */
   readonly #medians: { medians: number[] } | undefined;
-  /** A prior with rows of an escape only: quantizing needs medians and step, not rows. */
+  /** Quantizing needs medians and step, not rows. */
   readonly #plain: Table;
 
   constructor(codec: Codec, set: SampleSet, medians: Float32Array | undefined) {
     this.#codec = codec;
     this.#set = set;
     this.#medians = medians && { medians: [...medians] };
-    const rows = Array.from({ length: set.channels });
-    this.#plain = codec.table({
-      offsets: rows.map(() => 0),
-      cdfs: rows.map(() => [0, 65536]),
-      ...this.#medians,
-    });
+    this.#plain = codec.table({ ...emptyRows(set.channels), ...this.#medians });
   }
 
   /** For each channel, the histograms of up to `most` parts of the samples. */
   folds(samples: readonly Sample[], step: number, most = FOLDS): Histogram[][] {
     const { axis, channels } = this.#set;
-    const prior = this.#codec.factorized(this.#plain, { axis, step });
+    const prior = this.prior(this.#plain, step);
     const parts = Math.min(most, samples.length);
     const counters = Array.from({ length: channels }, () => Array.from({ length: parts }, () => new Counter()));
     samples.forEach((sample, i) => {

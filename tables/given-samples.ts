@@ -1,5 +1,6 @@
 /** Samples whose symbols are each given a row: by scales, as behind a hyperprior, or by the rows themselves. */
 import { type Codec, CodecError, type Table } from "latentwire";
+import { emptyRows } from "./fit-rows.js";
 import { type Sample, type SampleSet, tensorOf } from "./fit-samples.js";
 import { naming } from "./layout.js";
 
@@ -58,7 +59,7 @@ function symbolsOf(
   if (isSymbols) return sample.read();
   // Which row a symbol has does not matter here.
   const rows = new Uint16Array(sample.elements);
-  const prior = codec.indexed({ offsets: [0], cdfs: [[0, 65536]] }, rows, { step, means: means && tensorOf(means) });
+  const prior = codec.indexed(emptyRows(1), rows, { step, means: means && tensorOf(means) });
   return Float32Array.from(codec.quantize(tensorOf(sample), prior).data);
 }
 
