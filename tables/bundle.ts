@@ -203,7 +203,10 @@ export class Bundle {
     return under ? under({ ...all, table }) : codec.factorized(table, all);
   }
 
-  /** Makes a prior under the context of an entry; undefined for static rows. `isOver`: of a factorized table it is for channels only. */
+  /**
+   * Makes a prior under the context of an entry; undefined for static rows. `isOver`: each symbol is given a row. The context
+   * of a factorized table is not for that.
+   */
   #under<P, Options>(
     codec: { context?(parameters: Uint8Array, options: Options): P },
     name: string,
@@ -238,12 +241,20 @@ export class Bundle {
     scales: Float32Array | TensorLike,
     options: BundleGivenOptions = {},
   ): P {
-    const { step, axis: own } = this.#kind(name, "gaussian");
+    this.#kind(name, "gaussian");
+    const scaleTable = this.scaleTable(name);
+    return this.#over(codec, name, options, (given) => {
+      const table = this.table(codec, name);
+      return codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), ...given });
+    });
+  }
+
+  /** A prior with a row per symbol, which `make` makes of the step and the other options; under the entry's context if it has one. */
+  #over<P>(codec: ContextLoader<P>, name: string, options: BundleGivenOptions, make: (given: IndexedOptions) => P): P {
+    const { step, axis: own } = this.entry(name);
     const { context, axis = own, ...others } = options;
     const under = this.#under(codec, name, context, true);
-    const scaleTable = this.scaleTable(name);
-    const table = this.table(codec, name);
-    const over = codec.gaussian(scales, { table, ...(scaleTable && { scaleTable }), step, ...others });
+    const over = make({ step, ...others });
     return under ? under({ over, axis }) : over;
   }
 
@@ -261,11 +272,7 @@ export class Bundle {
     rows: ArrayLike<number>,
     options: BundleGivenOptions = {},
   ): P {
-    const { step, axis: own } = this.entry(name);
-    const { context, axis = own, ...others } = options;
-    const under = this.#under(codec, name, context, true);
-    const over = codec.indexed(this.table(codec, name), rows, { step, ...others });
-    return under ? under({ over, axis }) : over;
+    return this.#over(codec, name, options, (given) => codec.indexed(this.table(codec, name), rows, given));
   }
 }
 
