@@ -116,6 +116,7 @@ interface Description {
   readonly g_s?: string;
 }
 
+/** Networks that only one side runs. */
 const ENCODER = ["g_a", "h_a", "h_a1", "h_a2"];
 const DECODER = ["g_s"];
 const OPTIONS = ["codec", "runtime", "sessionOptions", "side", "part", "model", "read"];
@@ -130,57 +131,18 @@ const NETWORK = /^[\w-][\w.-]*\.onnx$/;
  * is not there; TypeError for a wrong argument.
  */
 export async function loadModel(base: string | URL, options: LoadModelOptions): Promise<LoadedModel> {
-  const {
-    codec,
-    runtime,
-    sessionOptions,
-    side,
-    part,
-    model: given,
-    read,
-  } = checkOptions("loadModel", options, OPTIONS);
+  const read = checkOptions("loadModel", options, OPTIONS);
+  const { codec, part, model: given } = read;
   checkCodec(codec);
-  const maker = makerOf(runtime);
-  if (typeof maker?.create !== "function")
-    throw new TypeError("runtime must be an ONNX runtime, or its InferenceSession");
-  if (side !== undefined && side !== "encoder" && side !== "decoder")
-    throw new RangeError(`side must be "encoder" or "decoder", not ${side}`);
-  const place = (file: string) => (base instanceof URL ? new URL(file, folder(base)) : `${folder(base)}${file}`);
-  const bundle = await loadBundle(read ? read("model.lwb") : place("model.lwb"));
+  const folder = new Folder(base, read);
+  const bundle = await folder.bundle();
   const described = describedIn(bundle, part);
   const family = Object.hasOwn(families, described.family) ? families[described.family as "scale"] : undefined;
   if (family === undefined)
     throw new CodecError("MODEL", `the family ${described.family} is none of ${Object.keys(families).join(", ")}`);
-
-  const sessions = new Map<string, Promise<SessionLike>>();
-  const open = async (file: string): Promise<SessionLike> => {
-    if (!NETWORK.test(file)) throw new CodecError("MODEL", `${file} is no name of a network in the folder`);
-    const at = place(file);
-    try {
-      const source = read ? await read(file) : isFileUrl(at) ? await readSource(at, 2 ** 31) : String(at);
-      return (await maker.create(source as never, sessionOptions as never)) as SessionLike;
-    } catch (error) {
-      throw new CodecError("MODEL", `${file}: ${error instanceof Error ? error.message : error}`);
-    }
-  };
-  const skipped = side === "encoder" ? DECODER : side === "decoder" ? ENCODER : [];
-  const session = (name: string, file: string) => {
-    if (skipped.includes(name)) return undefined;
-    const opened = sessions.get(file) ?? open(file);
-    sessions.set(file, opened);
-    return opened;
-  };
-  // One after the other: some backends refuse to make two sessions at once.
-  const made = async (name: string, value: unknown): Promise<unknown> => {
-    if (typeof value === "string" && value.endsWith(".onnx")) return session(name, value);
-    if (typeof value !== "object" || value === null) return value;
-    const copy: [string, unknown][] = [];
-    for (const [key, item] of Object.entries(value)) copy.push([key, await made(key, item)]);
-    return Array.isArray(value) ? copy.map(([, item]) => item) : Object.fromEntries(copy);
-  };
   const { prior, rows } = described;
   const model: Record<string, unknown> = {
-    ...((await made("", described.model)) as object),
+    ...((await folder.withSessions("", described.model)) as object),
     prior:
       typeof prior === "string" ? bundle.factorized(codec, prior) : prior.map((name) => bundle.factorized(codec, name)),
     ...given,
@@ -191,8 +153,8 @@ export async function loadModel(base: string | URL, options: LoadModelOptions): 
     // Of a bundle that `latentwire tables fit --context` has added one to.
     if (family === scale || family === meanScale) model.context ??= bundle.parameters(rows);
   }
-  const g_a = described.g_a === undefined ? undefined : await session("g_a", described.g_a);
-  const g_s = described.g_s === undefined ? undefined : await session("g_s", described.g_s);
+  const g_a = await folder.session("g_a", described.g_a);
+  const g_s = await folder.session("g_s", described.g_s);
   const kind = family as LoadedModel["family"];
   return {
     name: described.family,
@@ -211,6 +173,76 @@ export async function loadModel(base: string | URL, options: LoadModelOptions): 
   };
 }
 
+/** The files of an exported model. A network that several places name is opened once. */
+class Folder {
+  readonly #base: string | URL;
+  readonly #maker: SessionMaker;
+  readonly #options: LoadModelOptions;
+  /** Names of networks that only the other side runs. */
+  readonly #skipped: readonly string[];
+  readonly #sessions = new Map<string, Promise<SessionLike>>();
+
+  constructor(base: string | URL, options: LoadModelOptions) {
+    const { runtime, side } = options;
+    this.#base = base;
+    this.#options = options;
+    this.#maker = runtime && "InferenceSession" in runtime ? runtime.InferenceSession : (runtime as SessionMaker);
+    if (typeof this.#maker?.create !== "function")
+      throw new TypeError("runtime must be an ONNX runtime, or its InferenceSession");
+    if (side !== undefined && side !== "encoder" && side !== "decoder")
+      throw new RangeError(`side must be "encoder" or "decoder", not ${side}`);
+    this.#skipped = side === "encoder" ? DECODER : side === "decoder" ? ENCODER : [];
+  }
+
+  bundle(): Promise<Bundle> {
+    const { read } = this.#options;
+    return loadBundle(read ? read("model.lwb") : this.#place("model.lwb"));
+  }
+
+  /** The path or the URL of a file. */
+  #place(file: string): string | URL {
+    const base = this.#base;
+    if (typeof base !== "string" && !(base instanceof URL))
+      throw new TypeError("base must be the folder's path or its URL");
+    const folder = String(base).replace(/\/*$/, "/");
+    return base instanceof URL ? new URL(file, folder) : `${folder}${file}`;
+  }
+
+  /** The session of a network. Undefined where there is no such network, and where only the other side runs it. */
+  session(name: string, file: string | undefined): Promise<SessionLike> | undefined {
+    if (file === undefined || this.#skipped.includes(name)) return undefined;
+    const session = this.#sessions.get(file) ?? this.#open(file);
+    this.#sessions.set(file, session);
+    return session;
+  }
+
+  async #open(file: string): Promise<SessionLike> {
+    if (!NETWORK.test(file)) throw new CodecError("MODEL", `${file} is no name of a network in the folder`);
+    const { read, sessionOptions } = this.#options;
+    const at = this.#place(file);
+    try {
+      const isFile = at instanceof URL && at.protocol === "file:";
+      const source = read ? await read(file) : isFile ? await readSource(at, 2 ** 31) : String(at);
+      return (await this.#maker.create(source as never, sessionOptions as never)) as SessionLike;
+    } catch (error) {
+      throw new CodecError("MODEL", `${file}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /**
+   * A copy of what the bundle says of a model, with sessions in the places of their files. `name` is the field that holds
+   * `value`.
+   */
+  async withSessions(name: string, value: unknown): Promise<unknown> {
+    if (typeof value === "string" && value.endsWith(".onnx")) return this.session(name, value);
+    if (typeof value !== "object" || value === null) return value;
+    const copy: [string, unknown][] = [];
+    // One after the other: some backends refuse to make two sessions at once.
+    for (const [key, item] of Object.entries(value)) copy.push([key, await this.withSessions(key, item)]);
+    return Array.isArray(value) ? copy.map(([, item]) => item) : Object.fromEntries(copy);
+  }
+}
+
 /** The only output of a session with one input. */
 async function run(session: SessionLike, tensor: TensorLike): Promise<SessionTensor> {
   const input = pick("input", session.inputNames, undefined);
@@ -218,19 +250,6 @@ async function run(session: SessionLike, tensor: TensorLike): Promise<SessionTen
   const feeds = { [input]: "location" in tensor ? tensor : feed(tensor) };
   return (await runToCpu(session, feeds, [output]))[output]!;
 }
-
-function makerOf(runtime: LoadModelOptions["runtime"]): SessionMaker {
-  return runtime && "InferenceSession" in runtime ? runtime.InferenceSession : (runtime as SessionMaker);
-}
-
-/** With a slash at its end. */
-function folder(base: string | URL): string {
-  if (typeof base !== "string" && !(base instanceof URL))
-    throw new TypeError("base must be the folder's path or its URL");
-  return String(base).replace(/\/*$/, "/");
-}
-
-const isFileUrl = (at: string | URL): boolean => at instanceof URL && at.protocol === "file:";
 
 /** What the bundle says of one of its models. */
 function describedIn(bundle: Bundle, part: string | undefined): Description {
