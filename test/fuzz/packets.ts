@@ -268,13 +268,7 @@ const described = (outcome: string | readonly Numbers[]): string => (typeof outc
 const alike = ["TRUNCATED", "CORRUPTED", "MODEL_MISMATCH", "SHAPE_MISMATCH", "WRONG_PRIOR"];
 
 /** With a reader; now and then it is left before its end, and now and then scales come in pieces. */
-function readAll(
-  codec: Codecs["codec"],
-  one: Case,
-  bytes: Uint8Array,
-  type: Type,
-  salt: number,
-): Numbers[] | undefined {
+const readAll: Read = (codec, one, bytes, type, salt) => {
   const { parts, sequences, options } = one;
   const { header, checksum } = options;
   const reader = codec.reader(bytes, { header, checksum, maxElements: MAX_ELEMENTS });
@@ -291,7 +285,7 @@ function readAll(
   }
   reader.finish();
   return found;
-}
+};
 
 /** `inspect` judges no more than the header, and must do so without a prior. */
 class InspectTarget extends PacketTarget {
@@ -330,13 +324,7 @@ class InspectTarget extends PacketTarget {
 }
 
 /** One of CompressAI's strings is damaged, or the list of them. */
-function readStrings(
-  codec: Codecs["codec"],
-  one: Case,
-  bytes: Uint8Array,
-  type: Type,
-  salt: number,
-): Numbers[] | undefined {
+const readStrings: Read = (codec, one, bytes, type, salt) => {
   const rng = random(salt);
   const strings = one.parts.map(() => one.packet);
   strings[rng(strings.length)] = bytes;
@@ -347,7 +335,7 @@ function readStrings(
   const found = one.parts.map(({ dims }, i) => reader.read(one.priors[i], { type, dims }).data);
   reader.finish();
   return found;
-}
+};
 
 export const packetTargets: readonly string[] = ["packets", "parts", "inspect", "strings"];
 
