@@ -1,7 +1,8 @@
 /** latentwire hello: the whole way with the sample that the package contains. */
 import { mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Codec, create, type Prior } from "latentwire";
 import { loadBundle } from "./bundle.js";
 import { MemorySource } from "./byte-source.js";
@@ -82,7 +83,7 @@ function times(codec: Codec, latent: Sample, prior: Prior, packet: Uint8Array) {
   };
 }
 
-/** The channel whose neighbours differ most often, drawn: two rows are one line, darker is farther from the usual symbol. */
+/** The channel whose neighbours differ most often, as lines of text. */
 function picture({ dims, data }: Sample): { channel: number; lines: string[] } {
   const [, channels, height, width] = dims as [number, number, number, number];
   const size = height * width;
@@ -115,7 +116,7 @@ function story(report: Report, drawn: { channel: number; lines: string[] }, fold
   const size = (label: string, bytes: number) => [label, String(bytes), `${(float32Bytes / bytes).toFixed(1)}x`];
   return [
     `A photograph of a cat, after the first layers of a small network: a latent of ${dims.join("x")} numbers.`,
-    `Channel ${drawn.channel}, rounded:`,
+    `Channel ${drawn.channel}, rounded. A darker place is farther from the channel's usual number; a line shows two rows:`,
     "",
     ...drawn.lines.map((line) => `  ${line}`.trimEnd()),
     "",
@@ -123,14 +124,12 @@ function story(report: Report, drawn: { channel: number; lines: string[] }, fold
       ["", "bytes", "smaller by"],
       size("as float32", float32Bytes),
       size("rounded, as int8", int8Bytes),
-      size("packet, one row of frequencies per channel", staticBytes),
-      size("packet, with a context prior", contextBytes),
+      size("packet: one row of probabilities for each channel", staticBytes),
+      size("packet: rows made from decoded neighbours (context prior)", contextBytes),
     ]).map((line) => `  ${line}`),
     "",
     `Encoding took ${encodeMs} ms, decoding ${decodeMs} ms. ${
-      exact
-        ? "The decoded symbols are the encoded ones, all of them."
-        : "THE DECODED SYMBOLS DIFFER: please report this."
+      exact ? "All decoded symbols are equal to the encoded ones." : "THE DECODED SYMBOLS DIFFER: please report this."
     }`,
     "",
     "The same by hand:",
@@ -145,12 +144,31 @@ function story(report: Report, drawn: { channel: number; lines: string[] }, fold
     ...table(
       [
         ["a whole ONNX network", "npx latentwire split model.onnx --images photos/ -o split"],
-        ["latents (.npy)", "npx latentwire tables fit latents/ --context default -o model.lwb"],
         ["an ONNX encoder and photographs", "npx latentwire tables fit photos/ --encoder encoder.onnx -o model.lwb"],
+        ["latents (.npy)", "npx latentwire tables fit latents/ --context default -o model.lwb"],
         ["a CompressAI checkpoint", "npx latentwire tables import checkpoint.pth.tar -o model.lwb"],
-        ["a page and a server to write", 'README.md, "The two ends"'],
+      ],
+      2,
+    ).map((line) => `  ${line}`),
+    "",
+    `What to read, in ${docsFolder()}`,
+    "",
+    ...table(
+      [
+        ["a page and a server in Node", "examples/vite-onnxruntime-web/README.md"],
+        ["a server in Python", "examples/python-server/README.md, python.md"],
+        ["networks of CompressAI", "compressai.md"],
+        ["ONNX networks of your own", "split.md, onnx.md"],
+        ["everything, in the order in which one needs it", "guide.md"],
       ],
       2,
     ).map((line) => `  ${line}`),
   ];
+}
+
+/** Where this package keeps its guides, from the folder that the command runs in. */
+function docsFolder(): string {
+  const folder = fileURLToPath(new URL("../../docs", import.meta.url));
+  const near = relative(".", folder);
+  return near.startsWith("..") ? folder : near;
 }

@@ -1,5 +1,5 @@
 // `latentwire hello`: what it says is true, the commands that it prints work, its sample is what it claims to be.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ort from "onnxruntime-node";
 import { test } from "uvu";
@@ -38,7 +38,14 @@ test("hello -o writes the sample, and the commands that it prints take it", () =
   const [packet, made] = ["hello/packet.lw", "latent.lw"].map((name) => readFileSync(join(folder, name)));
   assert.ok(packet!.equals(made!));
   assert.equal(symbols(join(folder, "decoded.npy")), symbols(join(folder, "hello/latent.npy")));
-  assert.match(text, new RegExp(`packet, with a context prior +${packet!.length} `));
+  assert.match(text, new RegExp(`packet: .*context prior\\) +${packet!.length} `));
+});
+
+test("what hello says to read is in the package", () => {
+  const [, docs, list] = /What to read, in (.+)\n\n([\s\S]+)$/.exec(latentwire("hello"))!;
+  const files = list!.match(/[\w/-]+\.md/g)!;
+  assert.ok(files.length >= 5, list);
+  for (const file of files) assert.ok(existsSync(join(folder, docs!, file)) || existsSync(join(docs!, file)), file);
 });
 
 test("the sample is the latent of bench/photos/chelsea.png at the point low, its model that point's fast one", async () => {

@@ -44,6 +44,8 @@ export async function centre(blob: Blob): Promise<OffscreenCanvas> {
   context.fillStyle = "white";
   context.fillRect(0, 0, SIDE, SIDE);
   context.drawImage(bitmap, -((width - SIDE) >> 1), -((height - SIDE) >> 1), width, height);
+  // A large photograph would hold gigabytes until the garbage is collected.
+  bitmap.close();
   return canvas;
 }
 

@@ -277,11 +277,13 @@ async function main() {
       place("packet-title").scrollIntoView();
       return say("status", `${blob.name} is a packet. It was opened below, under "The packet".`);
     }
+    if (blob instanceof File) say("status", `Opening ${blob.name} …`);
     let next: OffscreenCanvas;
     try {
       next = await photoOf(blob);
     } catch (error) {
-      return say("status", (error as Error).message, true);
+      if (own === taking) say("status", (error as Error).message, true);
+      return;
     }
     if (own !== taking) return;
     photo = next;
