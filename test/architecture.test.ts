@@ -112,8 +112,8 @@ test("README.md has at most 1,000 words", () => {
 
 test("every document is a page of the site", () => {
   const { projectDocuments } = JSON.parse(read("typedoc.json"));
-  const documents = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
-  assert.equal([...projectDocuments].sort(), documents.map((name) => `docs/${name}`).sort());
+  for (const name of readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")))
+    assert.ok(projectDocuments.includes(`docs/${name}`), name);
 });
 
 test("links of the documents lead somewhere", () => {

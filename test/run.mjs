@@ -29,7 +29,7 @@ const measures = filters.length === 0 && (isFull || process.env.LATENTWIRE_COVER
 /** These commands have runners of their own. Each must close with a line as this one does. */
 const commands = { engines: "test:engines", bundlers: "test:bundlers" };
 /** Files of the full tier alone. */
-const onlyFull = ["snippets.test.ts", "examples.test.ts", "demo.test.ts"];
+const onlyFull = ["snippets.test.ts", "examples.test.ts", "demo.test.ts", "site.test.ts"];
 /** The slowest files begin first, so that no core is left waiting for the last of them. */
 const slowest = ["offload", "fuzz", "context-hostile", "cross", "property", "package", "cli", "checkpoint"];
 
