@@ -32,7 +32,8 @@ export function kindOf(bytes: Uint8Array): string | undefined {
   return kind && `${kind}, read by ${reader}`;
 }
 
-/** Throws an error that says what the bytes are instead of what is wanted: "packet". */
+/** Throws an error that says what the bytes are instead of what is wanted ("packet"), or how they begin. */
 export function refuseKind(code: ErrorCode, bytes: Uint8Array, wanted: string): never {
-  throw new CodecError(code, `the input is ${kindOf(bytes) ?? `no ${wanted}`}`);
+  const text = start(bytes, KIND_BYTES).replace(/[^ -~]/g, ".");
+  throw new CodecError(code, `the input is ${kindOf(bytes) ?? `no ${wanted}: it begins with "${text}"`}`);
 }

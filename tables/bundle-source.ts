@@ -25,6 +25,26 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
+/** Most characters of a place in a message: `data:` URLs may be long. */
+const MOST_PLACE = 200;
+
+/** Where a source is, for messages: its address, its path, or the name of a File. Undefined for bytes. */
+export function placeOf(given: unknown): string | undefined {
+  const { url, name } = Object(given) as Partial<Response & File>;
+  const place = tag(given) === "String" || tag(given) === "URL" ? String(given) : url || name;
+  return typeof place === "string" ? place.slice(0, MOST_PLACE) : undefined;
+}
+
+/** What `open` gives. A CodecError of it begins with the place. */
+export async function inPlace<T>(place: string | undefined, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if (place === undefined || !(error instanceof CodecError)) throw error;
+    throw new CodecError(error.code, `${place}: ${error.message}`, { cause: error.cause });
+  }
+}
+
 /** All bytes. Throws `LIMIT_EXCEEDED` above `maxBytes`, which bytes in memory may exceed. */
 export async function readSource(given: BundleSource, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
   if (isBytes(given)) return given;
@@ -70,8 +90,7 @@ function refuseLonger(length: number, maxBytes: number): void {
 
 /** The body of a response, of at most `maxBytes`. Throws `NOT_A_BUNDLE` for an error status, `LIMIT_EXCEEDED`. */
 async function readResponse(response: Response, maxBytes: number): Promise<Uint8Array> {
-  if (!response.ok)
-    throw new CodecError("NOT_A_BUNDLE", `${response.url || "the server"} answered with status ${response.status}`);
+  if (!response.ok) throw new CodecError("NOT_A_BUNDLE", `the server answered with status ${response.status}`);
   refuseLonger(Number(response.headers.get("content-length")), maxBytes);
   const bytes = await readBody(response, maxBytes);
   if (bytes === undefined) throw longer(maxBytes);

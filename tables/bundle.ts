@@ -32,7 +32,7 @@ import {
   peekContext,
   peekTable,
 } from "./bundle-format.js";
-import { type BundleSource, readSource } from "./bundle-source.js";
+import { type BundleSource, inPlace, placeOf, readSource } from "./bundle-source.js";
 
 export type { BundleContext, BundleEntry, BundleKind } from "./bundle-format.js";
 export type { BundleSource } from "./bundle-source.js";
@@ -353,7 +353,7 @@ export function readBundle(bytes: Uint8Array): Bundle {
  *
  * @param source - bytes, a Blob or File, a Response, a URL, in Node a path, or a promise of one of them, such as `fetch(url)`.
  * @throws what {@link readBundle} throws; CodecError `NOT_A_BUNDLE` where the server answers with an error, `LIMIT_EXCEEDED` above `maxBytes`;
- * what `fetch` and the file system throw; TypeError for anything else.
+ * what `fetch` and the file system throw; TypeError for anything else. The message of a CodecError begins with the URL or the path.
  */
 export async function loadBundle(
   source: BundleSource | PromiseLike<BundleSource>,
@@ -361,5 +361,6 @@ export async function loadBundle(
 ): Promise<Bundle> {
   checkOptions("loadBundle", options, ["maxBytes", "signal"]);
   const { maxBytes = 2 ** 26, signal } = options;
-  return new Bundle(await readSource(await source, maxBytes, signal));
+  const given = await source;
+  return inPlace(placeOf(given), async () => new Bundle(await readSource(given, maxBytes, signal)));
 }

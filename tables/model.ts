@@ -5,6 +5,7 @@
  * @module
  */
 import { CodecError } from "../bindings/errors.js";
+import { kindOf } from "../bindings/kinds.js";
 import {
   autoregressive,
   channelGroups,
@@ -28,9 +29,10 @@ import {
 } from "../bindings/onnx.js";
 import { checkOptions } from "../bindings/options.js";
 import { checkCodec, feed, pick, runToCpu } from "../bindings/session.js";
+import { isBytes } from "../bindings/tensor.js";
 import type { Codec, TensorLike } from "../bindings/types.js";
 import { type Bundle, loadBundle } from "./bundle.js";
-import { readSource } from "./bundle-source.js";
+import { inPlace, readSource } from "./bundle-source.js";
 
 /** The part of an ONNX runtime that is used: its `InferenceSession`. */
 export interface SessionMaker {
@@ -194,9 +196,10 @@ class Folder {
     this.#skipped = side === "encoder" ? DECODER : side === "decoder" ? ENCODER : [];
   }
 
-  bundle(): Promise<Bundle> {
+  async bundle(): Promise<Bundle> {
     const { read } = this.#options;
-    return loadBundle(read ? read("model.lwb") : this.#place("model.lwb"));
+    if (read) return inPlace("model.lwb", async () => loadBundle(await read("model.lwb")));
+    return loadBundle(this.#place("model.lwb"));
   }
 
   /** The path or the URL of a file. */
@@ -220,12 +223,15 @@ class Folder {
     if (!NETWORK.test(file)) throw new CodecError("MODEL", `${file} is no name of a network in the folder`);
     const { read, sessionOptions } = this.#options;
     const at = this.#place(file);
+    let source: Uint8Array | string | undefined;
     try {
       const isFile = at instanceof URL && at.protocol === "file:";
-      const source = read ? await read(file) : isFile ? await readSource(at, 2 ** 31) : String(at);
+      source = read ? await read(file) : isFile ? await readSource(at, 2 ** 31) : String(at);
       return (await this.#maker.create(source as never, sessionOptions as never)) as SessionLike;
-    } catch (error) {
-      throw new CodecError("MODEL", `${file}: ${error instanceof Error ? error.message : error}`);
+    } catch (cause) {
+      const kind = isBytes(source) && kindOf(source);
+      const why = kind ? `the input is ${kind}` : cause instanceof Error ? cause.message : cause;
+      throw new CodecError("MODEL", `${read ? file : at}: ${why}`, { cause });
     }
   }
 

@@ -4,6 +4,7 @@ import { type Damage, FrameReader, readVarint, StreamError, varintSize } from ".
 import { KIND_BYTES, refuseKind } from "../bindings/kinds.js";
 import { checkChoice, checkOptions } from "../bindings/options.js";
 import type { Bytes } from "../bindings/types.js";
+import { placeOf } from "./bundle-source.js";
 import {
   FILE_MAGIC,
   formatIndex,
@@ -208,7 +209,7 @@ export interface Found {
  *
  * @throws CodecError `NOT_A_PACKET` for another file, `UNSUPPORTED_VERSION`, `CORRUPTED` for an index that lies, `LIMIT_EXCEEDED` for one of more than
  * `maxIndexBytes`; StreamError `TRUNCATED` or `CORRUPTED` for a file that is torn or damaged, unless it is to `skip`; the source's own errors. TypeError and RangeError
- * for wrong arguments.
+ * for wrong arguments. The message of a CodecError begins with the path or the URL.
  */
 export async function openPacketFile(source: RangeInput, options: OpenOptions = {}): Promise<PacketFile> {
   const settings = readSettings(options);
@@ -217,7 +218,13 @@ export async function openPacketFile(source: RangeInput, options: OpenOptions = 
     return new PacketFile(ranges, await findRecords(ranges, settings), settings);
   } catch (error) {
     await ranges.close?.();
-    throw error;
+    const place = placeOf(source);
+    if (place === undefined || !(error instanceof CodecError)) throw error;
+    // A server's refusals name it.
+    const message = error.message.includes(place) ? error.message : `${place}: ${error.message}`;
+    throw error instanceof StreamError
+      ? new StreamError(error.code, message, error.offset)
+      : new CodecError(error.code, message);
   }
 }
 

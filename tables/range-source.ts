@@ -1,5 +1,6 @@
 /** Bytes that are read in ranges, wherever they are: memory, a Blob, an open file, a server. Any engine. */
 import { CodecError } from "../bindings/errors.js";
+import { begins, kindOf } from "../bindings/kinds.js";
 import { isBytes, tag } from "../bindings/tensor.js";
 import { type FileHandle, fileOf, fileSystem, readBody } from "./bundle-source.js";
 
@@ -73,8 +74,11 @@ async function served(url: string): Promise<RangeSource> {
     const range = `bytes=${offset}-${offset + length - 1}`;
     const response = await fetch(url, { headers: { range } });
     if (response.status === 206) return response;
-    await response.body?.cancel();
-    const answer = response.status === 200 ? "the whole file: it knows no ranges" : `status ${response.status}`;
+    const body = response.body?.getReader();
+    const first = (await body?.read())?.value ?? new Uint8Array(0);
+    await body?.cancel();
+    const kind = begins(first, "LWS") ? undefined : kindOf(first);
+    const answer = response.ok ? (kind ?? "the whole file: it knows no ranges") : `status ${response.status}`;
     throw new CodecError("NOT_A_PACKET", `${url} was asked for a range and answered with ${answer}`);
   };
   const first = await ask(0, 1);

@@ -310,7 +310,7 @@ test("loadBundle refuses what is no bundle, what is too long, and what it cannot
       response.end("no such file");
     },
     async (url) => {
-      await rejects(loadBundle(url), "NOT_A_BUNDLE");
+      await rejects(loadBundle(url), "NOT_A_BUNDLE", new RegExp(`^${url}: the server answered with status 404$`));
       await rejects(loadBundle(`${url}long`, { maxBytes: 1000 }), "LIMIT_EXCEEDED");
     },
   );
@@ -321,6 +321,29 @@ test("loadBundle refuses what is no bundle, what is too long, and what it cannot
   throwsCode(() => codec.table(bytes), "INVALID_TABLE", /latentwire\/bundle/);
   throwsMistake(() => codec.table(readBundle(bytes) as never), TypeError, "bundle.table");
   for (const source of [5, null, {}]) await rejects(loadBundle(source as never), TypeError, /source/);
+});
+
+test("loadBundle names the place, and what is there", async () => {
+  await served(
+    // What a development server does with an address that it does not know.
+    (_, response) => response.setHeader("content-type", "text/html").end("<!doctype html><title>app</title>"),
+    async (url) => {
+      const page = new RegExp(`^${url}: the input is a page of HTML`);
+      for (const source of [url, new URL(url), fetch(url)]) await rejects(loadBundle(source), "NOT_A_BUNDLE", page);
+    },
+  );
+  const other = join(folder, "settings.json");
+  writeFileSync(other, '{ "name": "settings" }\n');
+  await rejects(
+    loadBundle(other),
+    "NOT_A_BUNDLE",
+    /settings\.json: the input is no table bundle: it begins with "{ "name"/,
+  );
+  const cut = bytes.slice(0, -9);
+  await rejects(loadBundle(new File([cut], "cut.lwb")), "CORRUPTED", /^cut\.lwb: /);
+  await rejects(loadBundle(cut), "CORRUPTED", /^bundle: /);
+  const long = `data:text/plain,${"x".repeat(5000)}`;
+  await rejects(loadBundle(long), "NOT_A_BUNDLE", /^data:text.{100,300}$/);
 });
 
 test("the stock bundle has CompressAI's 64 scales", async () => {

@@ -128,6 +128,12 @@ test("what is wrong with a folder or an argument is said", async () => {
   await fails({ models: { model: { ...one, family: "constructor" } } }, /none of autoregressive/);
   await fails({ models: { model: { ...one, model: { h_a: "../h_a.onnx" } } } }, /no name of a network/);
   await fails({ models: { model: { ...one, model: { h_a: "g_a.onnx", h_s: "model.lwb.onnx" } } } }, /model.lwb.onnx: /);
+  // A server that answers with a page for whatever it does not have.
+  const page = new TextEncoder().encode("<!doctype html><title>app</title>");
+  const without = (missing: string) => async (file: string) =>
+    file === missing ? page : new Uint8Array(readFileSync(join(base, file)));
+  await rejects(wrong({ read: without("model.lwb") }), "NOT_A_BUNDLE", /^model\.lwb: the input is a page of HTML/);
+  await rejects(wrong({ read: without("h_s.onnx") }), "MODEL", /^h_s\.onnx: the input is a page of HTML/);
 });
 
 // ---- the two families that compressai_export.py has made necessary

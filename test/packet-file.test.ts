@@ -21,6 +21,7 @@ import * as assert from "uvu/assert";
 import { formatIndex, formatRecord, nameBytes } from "../tables/packet-record.js";
 import { isFull } from "./builds.js";
 import { type Random, random } from "./cases.js";
+import { rejects } from "./expect.js";
 import { damageStream } from "./mutate.js";
 import { root } from "./pack.js";
 import { FormatError, readPacketFile, writePacketFile } from "./reference.js";
@@ -114,6 +115,8 @@ test("records by number, by name and one after the other, from every kind of sou
       };
       response.on("drain", more);
       more();
+    } else if (request.url === "/page") {
+      response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>app</title>");
     } else if (!["/whole.lws", "/endless"].includes(request.url!))
       response.writeHead(request.url === "/plain" ? 200 : 404).end("text");
     else
@@ -145,6 +148,11 @@ test("records by number, by name and one after the other, from every kind of sou
   }
   assert.is(await codeOf(() => openPacketFile(`${url}/plain`)), "NOT_A_PACKET");
   assert.is(await codeOf(() => openPacketFile(`${url}/missing`)), "NOT_A_PACKET");
+  await rejects(
+    openPacketFile(`${url}/page`),
+    "NOT_A_PACKET",
+    /\/page was asked for a range and answered with a page of/,
+  );
   // A server that never stops is not waited for.
   assert.is(await codeOf(() => openPacketFile(`${url}/endless`)), "NOT_A_PACKET");
   server.close();

@@ -49,7 +49,7 @@ const parts = [
     21_700,
   ],
   ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_900],
-  ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 7_900],
+  ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 8_100],
   ['"latentwire/bundle", bundled', await bundle('export * from "latentwire/bundle"'), 6_500],
   ['"latentwire/tables/gaussian64", bundled', await bundle('export * from "latentwire/tables/gaussian64"'), 25_000],
 ];

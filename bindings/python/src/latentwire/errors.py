@@ -45,8 +45,10 @@ def kind_of(data: bytes) -> Optional[str]:
 
 
 def refuse_kind(code: str, data: bytes, wanted: str) -> NoReturn:
-    """Raises an error that says what the bytes are instead of what is wanted."""
-    raise CodecError(code, f"the input is {kind_of(data) or f'no {wanted}'}")
+    """Raises an error that says what the bytes are instead of what is wanted, or how they begin."""
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:16])
+    what = kind_of(data) or f'no {wanted}: it begins with "{text}"'
+    raise CodecError(code, f"the input is {what}")
 
 
 _CENTRES = ("nothing", "the table's medians", "means")
