@@ -23,11 +23,14 @@ def xxh32(data):
     p1, p2, p3, p4, p5 = _P32
     at, h = 0, p5
     if len(data) >= 16:
-        lanes = [(p1 + p2) & _MASK32, p2, 0, -p1 & _MASK32]
-        while at + 16 <= len(data):
-            words = struct.unpack_from("<4I", data, at)
-            lanes = [_rotl((lane + word * p2) & _MASK32, 13, 32) * p1 & _MASK32 for lane, word in zip(lanes, words)]
-            at += 16
+        a, b, c, d = p1 + p2, p2, 0, -p1
+        at = len(data) & ~15
+        # Only the low 32 bits of what is multiplied count, so a rotation leaves the others where they are.
+        for e, f, g, h in struct.iter_unpack("<4I", memoryview(data)[:at]):
+            a, b, c, d = a + e * p2 & _MASK32, b + f * p2 & _MASK32, c + g * p2 & _MASK32, d + h * p2 & _MASK32
+            a, b = (a << 13 | a >> 19) * p1, (b << 13 | b >> 19) * p1
+            c, d = (c << 13 | c >> 19) * p1, (d << 13 | d >> 19) * p1
+        lanes = (lane & _MASK32 for lane in (a, b, c, d))
         h = sum(_rotl(lane, count, 32) for lane, count in zip(lanes, (1, 7, 12, 18))) & _MASK32
     h = (h + len(data)) & _MASK32
     while at + 4 <= len(data):
@@ -70,7 +73,8 @@ def xxh64(data):
     return h ^ h >> 32
 
 
-def _varint(value):
+def varint(value):
+    """A number as a varint: 7 bits a byte, the low ones first."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -89,16 +93,16 @@ def table_bytes(offsets, cdfs, medians=None):
         raise ValueError(f"{len(cdfs)} rows and {len(offsets)} offsets: a table has 1 .. 65535 of each")
     out = bytearray(b"LWT\x01")
     out.append(0 if medians is None else 1)
-    out += _varint(len(cdfs))
+    out += varint(len(cdfs))
     for r, (offset, cdf) in enumerate(zip(offsets, cdfs)):
         if len(cdf) < 2 or cdf[0] != 0 or cdf[-1] != 65536 or any(b <= a for a, b in zip(cdf, cdf[1:])):
             raise ValueError(f"row {r}: a cdf ascends from 0 to 65536")
         if abs(offset) > 2**30:
             raise ValueError(f"row {r}: offset {offset} is beyond 2^30")
-        out += _varint(2 * offset if offset >= 0 else -2 * offset - 1)
-        out += _varint(len(cdf) - 1)
+        out += varint(2 * offset if offset >= 0 else -2 * offset - 1)
+        out += varint(len(cdf) - 1)
         for a, b in zip(cdf[:-1], cdf[1:-1]):
-            out += _varint(b - a - 1)
+            out += varint(b - a - 1)
     if medians is not None:
         if len(medians) != len(cdfs) or not all(math.isfinite(median) for median in medians):
             raise ValueError("medians: a finite number per row")

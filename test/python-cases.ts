@@ -2,13 +2,14 @@
 import { crc32 } from "node:zlib";
 import { type Codec, CodecError, type Prior, type ReaderOptions, type TableJson, type WriterOptions } from "latentwire";
 import { channelGroups, type Family, type Net, type Tensors, variableRate } from "latentwire/onnx";
+import { createPacketFile, type Damage, openPacketFile, StreamError } from "latentwire/packet-file";
 import { type Random, random, type Sample, scaledTable } from "./cases.js";
 import { givenSample, randomNetwork, uselessTable } from "./context-cases.js";
 import { tensorBy } from "./family-cases.js";
 import { type Case, packetCases } from "./fuzz/packet-cases.js";
 import { type Options, writeParts } from "./io.js";
 import { lists, samples } from "./messages.js";
-import { mutate } from "./mutate.js";
+import { damageStream, mutate } from "./mutate.js";
 
 const base64 = (array: ArrayBufferView): string =>
   Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
@@ -147,6 +148,42 @@ function damaged(codec: Codec, each: number): unknown[] {
   });
 }
 
+/** A packet file, damaged ones, and what the JavaScript package reads of each: with and without its index, skipping damage or not. */
+async function damagedFiles(codec: Codec, count: number): Promise<unknown[]> {
+  const rng = random(83);
+  const chunks: Uint8Array[] = [];
+  const writer = await createPacketFile({ write: (bytes) => void chunks.push(bytes) });
+  for (const [i, { packet }] of packetCases(codec).slice(0, 12).entries())
+    await writer.add(packet.subarray(0, 300), i % 5 === 4 ? "" : `latents/Bild ${i} \u00e4\u{1f600}.npy`);
+  await writer.close();
+  const whole = new Uint8Array(Buffer.concat(chunks));
+  const found: unknown[] = [];
+  for (let i = 0; i < count; i++) {
+    const isCut = i % 5 === 4;
+    const file = i === 0 ? whole : isCut ? whole.slice(0, rng(whole.length)) : damageStream(whole, rng).bytes;
+    for (const [index, skips] of [
+      [true, true],
+      [false, i % 2 === 0],
+    ] as const)
+      found.push([base64(file), index, skips, await fileOutcome(file, index, skips)]);
+  }
+  return found;
+}
+
+async function fileOutcome(bytes: Uint8Array, index: boolean, skips: boolean): Promise<unknown> {
+  const damages: unknown[] = [];
+  const onDamage = ({ offset, bytes: lost, code, message }: Damage) => damages.push([offset, lost, code, message]);
+  try {
+    const file = await openPacketFile(bytes, { index, ...(skips && { damaged: "skip", onDamage }) });
+    const records: unknown[] = [];
+    for await (const { number, name, packet } of file.records()) records.push([number, name, crc32(packet)]);
+    return [file.state, file.end, records, damages];
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return [error.code, error instanceof StreamError ? error.offset : null, error.message];
+  }
+}
+
 const TABLE: TableJson = { offsets: [-2, -2], cdfs: Array(2).fill([0, 13000, 26000, 39000, 52000, 65000, 65536]) };
 
 /**
@@ -242,6 +279,7 @@ export const manifestOf = async (codec: Codec, messages: readonly Message[], eac
       })),
     })),
     damaged: damaged(codec, each),
+    packetFiles: await damagedFiles(codec, 100 * each),
     rates: messages
       .filter(({ samples: { length } }) => length === 1)
       .map(({ name, samples: [one] }) => {

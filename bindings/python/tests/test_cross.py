@@ -15,6 +15,7 @@ import pytest
 
 import latentwire
 from latentwire import CodecError, families
+from latentwire.packet_file import open_packet_file
 
 
 def value_of(found):
@@ -176,6 +177,30 @@ def test_damage(codec, cases):
             assert found == snake(expected), f"{case['name']}: {text}"
             codes.add(found.split(":")[0].split(" ")[0])
     assert codes >= {"read", "CORRUPTED", "TRUNCATED", "NOT_A_PACKET", "UNSUPPORTED_VERSION", "WRONG_PRIOR"}
+
+
+def file_outcome(data, index, skips):
+    """What is read of a packet file, as test/python-cases.ts says it of JavaScript."""
+    damages = []
+    options = {"damaged": "skip", "on_damage": damages.append} if skips else {}
+    try:
+        file = open_packet_file(data, index=index, **options)
+        found = [[number, name, zlib.crc32(packet)] for number, name, packet in file]
+        return [file.state, file.end, found, [[one.offset, one.bytes, one.code, one.message] for one in damages]]
+    except CodecError as error:
+        return [error.code, getattr(error, "offset", None), str(error)]
+
+
+def test_damaged_packet_files(cases):
+    states = set()
+    for text, index, skips, expected in cases["packetFiles"]:
+        data = base64.b64decode(text)
+        found = file_outcome(data, index, skips)
+        # Messages name options as each language spells them.
+        spelt = json.dumps(expected).replace("index: false", "index=False").replace('damaged: \\"', 'damaged=\\"')
+        assert found == json.loads(spelt), f"{text} {index} {skips}"
+        states.add(found[0])
+    assert states >= {"indexed", "scanned", "torn", "damaged", "CORRUPTED", "TRUNCATED", "NOT_A_PACKET"}
 
 
 def recorded(answers):
