@@ -167,6 +167,11 @@ def test_refusals(tmp_path, data):
     with pytest.raises(StreamError, match="at most") as caught:
         open_packet_file(large, max_packet_bytes=1, index=False)
     assert caught.value.code == "LIMIT_EXCEEDED"
+    damages = []
+    file = open_packet_file(large, max_packet_bytes=1, damaged="skip", on_damage=damages.append)
+    with pytest.raises(StreamError, match="has 3008 bytes: raise max_packet_bytes"):
+        file[0]
+    assert list(file) == [] and damages[0].code == "LIMIT_EXCEEDED"
     with pytest.raises(TypeError, match="belong together"):
         open_packet_file(data, damaged="skip")
     with pytest.raises(ValueError, match="max_packet_bytes"):

@@ -16,6 +16,7 @@ _FRONT = 64
 _WORK = 64
 _FREE_WORK = 2**20
 _AGAIN, _BAD = -1, -2
+_LONG = "a length has more than five bytes, or is not written in the shortest way"
 
 
 class StreamError(CodecError):
@@ -183,9 +184,9 @@ class FrameReader:
             if byte < 128:
                 break
             if head == 5:
-                return self._bad("CORRUPTED", "a length has more than five bytes")
+                return self._bad("CORRUPTED", _LONG)
         if byte == 0 and head > 1:
-            return self._bad("CORRUPTED", "a length is not written in the shortest way")
+            return self._bad("CORRUPTED", _LONG)
         if length == 0:
             return self._bad("CORRUPTED", "") if self._lost else (0, 0)
         if length > self._max_bytes:

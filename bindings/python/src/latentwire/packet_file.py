@@ -112,8 +112,11 @@ class PacketFile:
     #: Byte behind the last record (docs/format.md 13.3).
     end: int
 
-    def __init__(self, source: _Ranges, found: _Found, on_damage: Optional[Callable[[Damage], None]]) -> None:
+    def __init__(
+        self, source: _Ranges, found: _Found, max_record: int, on_damage: Optional[Callable[[Damage], None]]
+    ) -> None:
         self._source = source
+        self._max_record = max_record
         self._places, self._by_name, self.state, self.end = found
         self._on_damage = on_damage
         numbers = self._places.numbers
@@ -149,11 +152,11 @@ class PacketFile:
         """The record of this number or name.
 
         Raises IndexError or KeyError if there is none; StreamError CORRUPTED if it is damaged or not the one that the
-        index promises; TRUNCATED if the file became shorter; what the file system raises.
+        index promises, LIMIT_EXCEEDED if it has more than max_packet_bytes; TRUNCATED if the file became shorter; what
+        the file system raises.
         """
         i = self._known(key)
-        start, end = self._span(i)
-        return self._record(i, self._source.read(start, end - start))
+        return self._record(i, self._read(i, i + 1))
 
     def __iter__(self) -> Iterator[FileRecord]:
         """All records, in the order of the file, a megabyte read at a time.
@@ -162,12 +165,10 @@ class PacketFile:
         """
         i = 0
         while i < len(self):
-            start, stop = self._span(i)
-            last = i + 1
+            start, last = self._places.offsets[i], i + 1
             while last < len(self) and self._span(last)[1] - start <= _BATCH:
-                stop = self._span(last)[1]
                 last += 1
-            data = self._source.read(start, stop - start)
+            data = self._read(i, last)
             for one in range(i, last):
                 begin, end = self._span(one)
                 try:
@@ -212,15 +213,27 @@ class PacketFile:
         start, length = self._places.offsets[i], self._places.lengths[i]
         return start, start + varint_size(length) + length
 
+    def _read(self, first: int, last: int) -> bytes:
+        """The frames of records [first, last); nothing of a single one that is too long, which `_record` refuses."""
+        if last - first == 1 and self._places.lengths[first] > self._max_record:
+            return b""
+        start = self._places.offsets[first]
+        return self._source.read(start, self._span(last - 1)[1] - start)
+
     def _record(self, i: int, frame: bytes) -> FileRecord:
         """A record from the bytes of its frame."""
         offsets, lengths, numbers, names = self._places
-        length, head = read_varint(frame, 0, len(frame))
-        record = parse_record(frame[head:]) if length == lengths[i] and len(frame) == head + length else None
-        wrong = "is damaged" if record is None else "is not the one that the index names"
+        record, code = None, "CORRUPTED"
+        if lengths[i] > self._max_record:
+            code, wrong = "LIMIT_EXCEEDED", f"has {lengths[i]} bytes: raise max_packet_bytes"
+        else:
+            length, head = read_varint(frame, 0, len(frame))
+            if length == lengths[i] and len(frame) == head + length:
+                record = parse_record(frame[head:])
+            wrong = "is damaged" if record is None else "is not the one that the index names"
         if record is None or record.number != numbers[i] or record.name != names[i]:
             called = f"{numbers[i]} ({names[i]})" if names[i] else f"{numbers[i]}"
-            raise StreamError("CORRUPTED", f"record {called} {wrong}", offsets[i])
+            raise StreamError(code, f"record {called} {wrong}", offsets[i])
         return record
 
 
@@ -248,7 +261,9 @@ def open_packet_file(
         _check_limit(name, limit)
     ranges = _Ranges(source)
     try:
-        return PacketFile(ranges, _find(ranges, on_damage, max_packet_bytes, max_index_bytes, index), on_damage)
+        max_record = max_packet_bytes + RECORD_EXTRA
+        found = _find(ranges, on_damage, max_record, max_index_bytes, index)
+        return PacketFile(ranges, found, max_record, on_damage)
     except BaseException:
         ranges.close()
         raise
@@ -260,7 +275,7 @@ def _check_limit(name: str, limit: int) -> None:
 
 
 def _find(
-    source: _Ranges, on_damage: Optional[Callable[[Damage], None]], max_packet: int, max_index: int, use_index: bool
+    source: _Ranges, on_damage: Optional[Callable[[Damage], None]], max_record: int, max_index: int, use_index: bool
 ) -> _Found:
     """Finds the records of a file."""
     size = source.size
@@ -281,7 +296,7 @@ def _find(
         places = parse_index(source.read(trailer.start, length), trailer)
         if places:
             return _Found(places, _by_name(places.names), "indexed", trailer.start - 1)
-    return _scan(source, trailer, max_packet + RECORD_EXTRA, on_damage)
+    return _scan(source, trailer, max_record, on_damage)
 
 
 def _by_name(names: Sequence[str]) -> Dict[str, int]:
