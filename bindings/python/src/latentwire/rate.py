@@ -165,7 +165,7 @@ def _warning(costs: _Costs) -> Optional[str]:
         return None
     return (
         f"{bits / 8:.0f} bytes, but {own / 8:.0f} under histograms of the latent itself: "
-        "the table was made for other data"
+        "the table does not fit it"
     )
 
 
