@@ -8,22 +8,31 @@ export function escapeHtml(text: string): string {
 /** A number keeps its unit, and "top-1" its 1, when a narrow screen breaks lines. */
 const unbroken = (text: string) => text.replace(/(\d) (%|ms|B)/g, "$1\u00a0$2").replaceAll("top-1", "top\u20111");
 
-/** An HTML table that scrolls sideways where it is wider than the screen. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** An HTML table that scrolls sideways where it is wider than the screen; rows that `isStrong` stand out. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  isStrong: (row: number) => boolean = () => false,
+): string {
   const cells = (row: readonly string[], tag: string) =>
     row.map((cell) => `<${tag}>${escapeHtml(unbroken(cell))}</${tag}>`).join("");
-  const body = rows.map((row) => `<tr>${cells(row, "td")}</tr>`);
+  const body = rows.map((row, r) => `<tr${isStrong(r) ? ' class="strong"' : ""}>${cells(row, "td")}</tr>`);
   return `<div class="scroll"><table><thead><tr>${cells(head, "th")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
 
-/** A few figures side by side, each with its name. */
-export const facts = (list: readonly (readonly [name: string, value: string])[]) =>
-  `<dl class="facts">${list.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(unbroken(value))}</dd></div>`).join("")}</dl>`;
+/** A few figures side by side, each with its name, and what else is to be said of it. */
+export function facts(list: readonly (readonly [name: string, value: string, more?: string])[]): string {
+  const cells = list.map(([name, value, more]) => {
+    const note = more === undefined ? "" : `<small>${escapeHtml(unbroken(more))}</small>`;
+    return `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(unbroken(value))}${note}</dd></div>`;
+  });
+  return `<dl class="facts">${cells.join("")}</dl>`;
+}
 
-/** A page of its own; `main` is its content. */
-export const page = (title: string, main: string) => `<!doctype html>
+/** A page of its own; `main` is its content, `style` what it has beside the style of every page. */
+export const page = (title: string, main: string, style = "") => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><main>
+<title>${escapeHtml(title)}</title><style>${STYLE}${style}</style></head><body><main>
 ${main}
 </main></body></html>
 `;
@@ -52,6 +61,7 @@ p { margin: .4rem 0; max-width: 44rem; }
 .facts div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
 .facts dt { color: var(--soft); font-size: .8125rem; line-height: 1.35; }
 .facts dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.facts small { display: block; color: var(--soft); font-size: .8125rem; font-weight: 400; line-height: 1.35; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; margin: .8rem 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: system-ui, sans-serif; font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }
@@ -66,6 +76,7 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--bg); }
 th { color: var(--soft); font-weight: 500; }
+tr.strong td { font-weight: 600; }
 .quad { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 1rem; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; border-radius: .4rem; background: var(--line); }

@@ -10,10 +10,12 @@ import { normalized, RANGES, rangeOf, readImage } from "../tables/images.js";
 import type { Runtime, Sharp } from "../tables/packages.js";
 import { meets } from "../tables/split/advise.js";
 import { agreementOf, answerOf, bytesAt, metricOf, withInterval } from "../tables/split/agreement.js";
+import { bytesAxis, chart, shareAxis } from "../tables/split/chart.js";
+import type { Row } from "../tables/split/measure.js";
 import { openModel, openSession } from "../tables/split/network.js";
 import { information, rangeBy, rangeByTrying, rangeOfGraph } from "../tables/split/normalize.js";
 import { loadProtobuf, type OnnxValue } from "../tables/split/onnx-file.js";
-import { fewSamples } from "../tables/split/report.js";
+import { comparedWith, fewSamples } from "../tables/split/report.js";
 import { imageInput, imageSamples, usesOf } from "../tables/split/samples.js";
 import type { Study } from "../tables/split/study.js";
 import { random } from "./cases.js";
@@ -260,6 +262,49 @@ test("a study of few samples says how coarse its figures are", () => {
   assert.is(said(60, "top-1"), "only 24 samples are reported on: one of them is 4.2 points; give 200 or more");
   assert.is(said(60, "error"), "only 24 samples are reported on; give 200 or more");
   assert.is(said(200, "top-1"), undefined);
+});
+
+test("a picture codec is compared at the agreement; where no sample differs, at the lower end of the interval", () => {
+  const points = [
+    { bytes: 1000, agreement: 0.5 },
+    { bytes: 4000, agreement: 0.9 },
+    { bytes: 16000, agreement: 0.95 },
+    { bytes: 90000, agreement: 1 },
+  ];
+  const study = { pictures: points.map((point) => ({ format: "WebP", ...point })) } as unknown as Study;
+  const compared = (agreement: number, interval: [number, number]) => {
+    const { bytes, isLeast } = comparedWith(study, "WebP", { agreement, interval } as unknown as Row);
+    return [bytes && Math.round(bytes), isLeast];
+  };
+  assert.equal(compared(0.9, [0.8, 0.95]), [4000, false]);
+  assert.equal(compared(0.925, [0.8, 0.95]), [8000, false]);
+  assert.equal(compared(1, [0.95, 1]), [16000, true]);
+  assert.is(comparedWith(study, "JPEG", { agreement: 1, interval: [0.95, 1] } as unknown as Row).bytes, null);
+});
+
+test("axes hold their values, however small or large, and their last text ends at the edge", () => {
+  for (const values of [
+    [3, 9],
+    [120, 130],
+    [18, 61607],
+    [1000, 1000],
+    [250, 4e7],
+  ]) {
+    const { ticks, show } = bytesAxis(values);
+    assert.ok(ticks.length > 1 && ticks[0]! <= Math.min(...values) && ticks.at(-1)! >= Math.max(...values), `${ticks}`);
+    const texts = ticks.map(show).filter((text) => text !== "");
+    assert.ok(texts.length > 0 && texts.length <= 8 && texts.every((text) => text.length <= 4), `${texts}`);
+  }
+  const marks = [{ x: 1, y: 0.5, title: "<a>" }];
+  const drawn = chart(
+    "title",
+    [{ name: "one", css: "latent", isLine: false, marks }],
+    bytesAxis([1, 9]),
+    shareAxis("share", 0),
+    "best",
+  );
+  assert.match(drawn, /text-anchor="end">10</);
+  assert.ok(drawn.includes("&#60;a&#62;") && !drawn.includes("ring"));
 });
 
 test.run();

@@ -134,6 +134,8 @@ test("every cut and step has its figures, of samples of their own", () => {
     assert.ok(cut.agreement >= 0 && cut.agreement <= 1);
     const [low, high] = cut.agreement95;
     assert.ok(low <= cut.agreement && cut.agreement <= high && high - low > 0.05, JSON.stringify(cut));
+    const [least, most] = cut.webpBytes95;
+    assert.ok(least <= cut.webpBytes && cut.webpBytes <= most, JSON.stringify(cut));
   }
   assert.ok(cuts.some(({ contextBytes }: { contextBytes: number | null }) => contextBytes !== null));
   // A coarser step of the same cut takes fewer bytes.
@@ -159,6 +161,11 @@ test("the recommendation keeps to what was asked for", () => {
   const choosing = `${(100 * recommended.choosingAgreement).toFixed(1)} % on the 30 samples that chose it`;
   assert.ok(page.includes(choosing), choosing);
   assert.not.match(page, /(src|href)=/);
+  // It stands out in both tables, and the ring around it is in both legends.
+  const strong = [...page.matchAll(/<tr class="strong"><td>([^<]*)<\/td>/g)].map(([, name]) => name);
+  assert.equal(strong, [`${recommended.tensor}, recommended`, recommended.tensor]);
+  assert.is(page.split('<i class="round ring"></i>recommended').length, 3);
+  assert.is(page.split('class="ring"><title>').length, 3);
 });
 
 test("the range of pixels is found in the graph, and said", async () => {

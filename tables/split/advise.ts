@@ -42,7 +42,8 @@ export function meets(
   return agreement >= targetAgreement ? bytes : 1e9 * (1 + targetAgreement - agreement);
 }
 
-const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`;
+/** Without digits that say nothing: 40 %, 97.5 %. */
+export const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`;
 
 /** The row that is recommended, chosen by the samples that choose; undefined where nothing was measured. */
 export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: string } | undefined {

@@ -1,6 +1,7 @@
 /** What is printed of cuts: the list without samples, and the study. */
 import { table } from "../cli-files.js";
 import { elementsOf } from "../layout.js";
+import { meets } from "./advise.js";
 import { bytesAt } from "./agreement.js";
 import { type CutCost, costsOfCuts } from "./candidates.js";
 import type { Row } from "./measure.js";
@@ -9,9 +10,9 @@ import type { Format } from "./pictures.js";
 import type { Study } from "./study.js";
 import type { Costs, Shapes } from "./work.js";
 
-const percent = (share: number | null): string => (share === null ? "-" : `${(100 * share).toFixed(1)} %`);
-const nameOf = (tensors: readonly string[]): string => tensors.join(" + ");
-const shapeText = (dims: readonly number[]): string => dims.join("x");
+export const percent = (share: number | null): string => (share === null ? "-" : `${(100 * share).toFixed(1)} %`);
+export const nameOf = (tensors: readonly string[]): string => tensors.join(" + ");
+export const shapeText = (dims: readonly number[]): string => dims.join("x");
 
 const described = ({ cut, elements, workShare, parametersShare }: CutCost, shapes: Shapes) => ({
   tensor: nameOf(cut.tensors),
@@ -58,12 +59,31 @@ export function listingLines({ graph, path }: Opened, shapes: Shapes, costs: Cos
   ];
 }
 
-/** Bytes of a picture codec at the agreement of a row; null where it does not reach that. */
+/** Bytes of a picture codec at an agreement; null where it does not reach that. */
 export const pictureBytes = ({ pictures }: Study, format: Format, agreement: number): number | null =>
   bytesAt(
     pictures.filter((point) => point.format === format),
     agreement,
   );
+
+/** What a row is compared with. */
+export interface Compared {
+  /** Null where the codec does not reach the agreement. */
+  readonly bytes: number | null;
+  readonly agreement: number;
+  /** Whether that is the lower end of the row's interval: the codec takes as many bytes, or more. */
+  readonly isLeast: boolean;
+}
+
+/**
+ * A picture codec at the agreement of a row. If no sample differs, samples cannot tell how near to 1 that is, and a codec would have to be nearly
+ * without loss. Then it is compared at the lower end of the interval.
+ */
+export function comparedWith(study: Study, format: Format, { agreement, interval }: Row): Compared {
+  const isLeast = agreement === 1;
+  const at = isLeast ? interval[0] : agreement;
+  return { bytes: pictureBytes(study, format, at), agreement: at, isLeast };
+}
 
 const rounded = (value: number | null, digits = 0): number | null =>
   value === null ? null : Number(value.toFixed(digits));
@@ -95,6 +115,8 @@ export function rowJson(study: Study, row: Row) {
     encoderMs: rounded(encoderMs, 2),
     webpBytes: rounded(pictureBytes(study, "WebP", agreement), 1),
     jpegBytes: rounded(pictureBytes(study, "JPEG", agreement), 1),
+    webpBytes95: interval.map((end) => rounded(pictureBytes(study, "WebP", end), 1)),
+    jpegBytes95: interval.map((end) => rounded(pictureBytes(study, "JPEG", end), 1)),
   };
 }
 
@@ -119,6 +141,22 @@ export function studyJson(study: Study, model: string) {
   };
 }
 
+/** Of each cut the row that comes nearest to the goal by the samples that choose, and the one that is recommended; in order of work. */
+export function bestOfCuts({ rows, goal, recommended }: Study): Row[] {
+  // Whether a cut has too much work is the same for all of its rows.
+  const score = ({ chosen }: Row) => meets({ ...chosen, workShare: null }, goal, false);
+  const best = new Map<unknown, Row>();
+  for (const row of rows) {
+    const other = best.get(row.candidate);
+    if (other === undefined || score(row) < score(other)) best.set(row.candidate, row);
+  }
+  if (recommended) best.set(recommended.row.candidate, recommended.row);
+  return [...best.values()].sort(byWork);
+}
+
+const byWork = (a: Row, b: Row): number =>
+  (a.candidate.workShare ?? 0) - (b.candidate.workShare ?? 0) || a.setting.coarseness - b.setting.coarseness;
+
 /** Rows that no other one beats in work, bytes and agreement, and those that may be written. */
 function worthShowing(rows: readonly Row[], isAll: boolean): Row[] {
   const sizeOf = ({ bytes }: Row) => bytes;
@@ -133,25 +171,35 @@ function worthShowing(rows: readonly Row[], isAll: boolean): Row[] {
   return rows.filter((row) => isAll || row.made !== undefined || (!isBeaten(row) && row.agreement > 0.8));
 }
 
+/** Bytes of a packet: with context rows where they were trained. */
+export const bytesOf = ({ contextBytes, bytes }: Row): number => contextBytes ?? bytes;
+
 const bytesText = (bytes: number | null): string => (bytes === null ? "-" : bytes.toFixed(0));
 
-/** Head and rows of the table; of all that was tried, or of what another row does not beat. */
-export function studyTable(study: Study, isAll: boolean): { head: string[]; rows: string[][] } {
+const comparedText = ({ bytes, isLeast }: Compared): string =>
+  (isLeast && bytes !== null ? ">=" : "") + bytesText(bytes);
+
+/** A table, and which of its rows is the recommended one; -1 where none is. */
+export interface StudyTable {
+  readonly head: string[];
+  readonly rows: string[][];
+  readonly recommended: number;
+}
+
+/** Of all that was tried, or of what another row does not beat. */
+export function studyTable(study: Study, isAll: boolean): StudyTable {
   const { rows, recommended } = study;
-  const shown = worthShowing(rows, isAll).sort(
-    (a, b) =>
-      (a.candidate.workShare ?? 0) - (b.candidate.workShare ?? 0) || a.setting.coarseness - b.setting.coarseness,
-  );
+  const shown = worthShowing(rows, isAll).sort(byWork);
   const hasContext = rows.some(({ contextBytes }) => contextBytes !== null);
   const hasAccuracy = study.accuracy !== null;
   const formats = study.pictures.length > 0 ? (["WebP", "JPEG"] as const) : [];
   const head = [
-    ...["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : []), "agreement", "95 % of it"],
+    ...["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : []), "agreement", "95 % interval"],
     ...(hasAccuracy ? ["accuracy"] : []),
     ...["ms", ...formats],
   ];
   const lines = shown.map((row) => [
-    `${row === recommended?.row ? "> " : ""}${nameOf(row.candidate.cut.tensors)}`,
+    nameOf(row.candidate.cut.tensors),
     row.candidate.tensors.map(({ store }) => shapeText(store.dims(0).slice(1))).join(" + "),
     percent(row.candidate.workShare),
     row.setting.steps.map((step) => Number(step.toPrecision(4))).join(" + ") + (row.setting.scalings[0] ? " *" : ""),
@@ -161,21 +209,27 @@ export function studyTable(study: Study, isAll: boolean): { head: string[]; rows
     `${(100 * row.interval[0]).toFixed(0)}..${(100 * row.interval[1]).toFixed(0)}`,
     ...(hasAccuracy ? [percent(row.accuracy)] : []),
     row.encoderMs.toFixed(1),
-    ...formats.map((format) => bytesText(pictureBytes(study, format, row.agreement))),
+    ...formats.map((format) => comparedText(comparedWith(study, format, row))),
   ]);
-  return { head, rows: lines };
+  return { head, rows: lines, recommended: recommended ? shown.indexOf(recommended.row) : -1 };
 }
+
+/** What the columns of picture codecs are. */
+export const PICTURES =
+  "WebP, JPEG: their bytes at that agreement; with >= at the lower end of the interval, where no sample differs.";
 
 export function studyLines(study: Study, isAll: boolean): string[] {
   const { recommended, uses, bench, wholeMs } = study;
-  const { head, rows } = studyTable(study, isAll);
+  const { head, rows, recommended: best } = studyTable(study, isAll);
+  const marked = rows.map(([cut, ...cells], r) => [`${r === best ? "> " : ""}${cut}`, ...cells]);
   const kind = bench.metric === "top-1" ? "same highest class as the uncut model" : "1 - relative error of the outputs";
   const hasPictures = study.pictures.length > 0;
   const hasSteps = study.rows.some(({ setting }) => setting.scalings[0] !== undefined);
   return [
-    ...table([head, ...rows], 2),
+    ...table([head, ...marked], 2),
     "",
-    `agreement: ${kind}, ${uses.report.length} samples that nothing was fitted to or chosen by.${hasPictures ? " WebP, JPEG: their bytes at that agreement." : ""}`,
+    `agreement: ${kind}, ${uses.report.length} samples that nothing was fitted to or chosen by.`,
+    ...(hasPictures ? [PICTURES] : []),
     `ms: the device's part here, of ${wholeMs.toFixed(1)} for the whole.${hasSteps ? " *: a step per channel." : ""}`,
     ...(recommended ? ["", ...recommendation(study, recommended)] : []),
   ];
@@ -183,13 +237,25 @@ export function studyLines(study: Study, isAll: boolean): string[] {
 
 /** The recommendation in two sentences. */
 export function recommendation(study: Study, { row, reason }: NonNullable<Study["recommended"]>): string[] {
-  const bytes = row.contextBytes ?? row.bytes;
-  const webp = pictureBytes(study, "WebP", row.agreement);
-  const ratio = webp === null ? "" : `, ${(bytes / webp).toFixed(2)} of WebP's ${webp.toFixed(0)} at that agreement`;
+  const step = row.setting.steps.map((one) => Number(one.toPrecision(6))).join(" + ");
+  const chosen = `${percent(row.chosen.agreement)} on the ${study.uses.choose.length} samples that chose it`;
   return [
-    `recommended: ${nameOf(row.candidate.cut.tensors)}, step ${row.setting.steps.map((step) => Number(step.toPrecision(6))).join(" + ")}: ${reason}`,
-    `${bytes.toFixed(0)} bytes at ${percent(row.agreement)} agreement (${percent(row.chosen.agreement)} on the ${study.uses.choose.length} samples that chose it)${ratio}`,
+    `recommended: ${nameOf(row.candidate.cut.tensors)}, step ${step}: ${reason}`,
+    `${bytesOf(row).toFixed(0)} bytes at ${percent(row.agreement)} agreement (${chosen})${besideWebp(study, row)}`,
   ];
+}
+
+/** The bytes beside WebP's; empty where it does not reach the agreement. */
+function besideWebp(study: Study, row: Row): string {
+  const { bytes, isLeast } = comparedWith(study, "WebP", row);
+  if (bytes === null) return "";
+  const share = (webp: number, whose: string) => `${(bytesOf(row) / webp).toFixed(2)} of ${whose} ${webp.toFixed(0)}`;
+  const [low] = row.interval;
+  const end = `${percent(low)}, the lower end of the interval`;
+  if (isLeast)
+    return `, ${share(bytes, "WebP's")} at ${end}: no sample differs, and ${study.uses.report.length} cannot tell more`;
+  const least = pictureBytes(study, "WebP", low);
+  return `, ${share(bytes, "WebP's")} at that agreement${least === null ? "" : ` and ${share(least, "its")} at ${end}`}`;
 }
 
 /** So many samples are reported on of 200, which docs/split.md advises. */

@@ -56,6 +56,7 @@ export interface Study {
   readonly bench: Bench;
   readonly shapes: Shapes;
   readonly uses: Uses;
+  readonly goal: Goal;
   readonly rows: readonly Row[];
   readonly recommended: { readonly row: Row; readonly reason: string } | undefined;
   readonly pictures: readonly PicturePoint[];
@@ -131,6 +132,7 @@ export async function study(options: StudyOptions): Promise<Study> {
     bench,
     shapes,
     uses,
+    goal: options.goal,
     rows,
     pictures,
     accuracy: right.includes(null) ? null : mean(right as number[]),
