@@ -193,20 +193,42 @@ export function table(rows: readonly (readonly string[])[], left = 1): string[] 
   );
 }
 
+type Progress = (done: number, note?: string) => void;
+
+/**
+ * How far long work has come, on standard error: a bar where that is a terminal, otherwise lines. Call with the number done, and what to say
+ * instead of it.
+ */
+export const progress = (label: string, total: number): Progress =>
+  process.stderr.isTTY ? bar(label, total) : lines(label, total);
+
 /** Clears the rest of a terminal's line. */
 const CLEAR = "\x1b[K";
 
-/** How far long work has come, on standard error where that is a terminal. Call with the number done, and what else to say. */
-export function progress(label: string, total: number): (done: number, note?: string) => void {
-  if (!process.stderr.isTTY) return () => {};
+function bar(label: string, total: number): Progress {
   let drawn = 0;
   return (done, note) => {
     const now = Date.now();
     if (done < total && now - drawn < 100) return;
     drawn = now;
-    const bar = "#".repeat(Math.round((done / total) * 30)).padEnd(30);
+    const filled = "#".repeat(Math.round((done / total) * 30)).padEnd(30);
     // A note may be shorter than the one before it.
     const text = note === undefined ? `${done} of ${total}` : `${note}${CLEAR}`;
-    process.stderr.write(done < total ? `\r${label} [${bar}] ${text}` : `\r${CLEAR}`);
+    process.stderr.write(done < total ? `\r${label} [${filled}] ${text}` : `\r${CLEAR}`);
+  };
+}
+
+/** Milliseconds after which work counts as long, and after which it is mentioned again. */
+const LONG = 2000;
+const AGAIN = 60_000;
+
+/** For logs and pipes: long work is mentioned when it is known to be long, and then every minute. Short work is not. */
+function lines(label: string, total: number): Progress {
+  let next = Date.now() + LONG;
+  return (done, note) => {
+    const now = Date.now();
+    if (done >= total || now < next) return;
+    next = now + AGAIN;
+    remark(`${label}: ${note ?? `${done} of ${total}`}`);
   };
 }

@@ -20,9 +20,9 @@ import { findFiles } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
 import { IMAGE_NAMES, ImageReader, type Normalization, RANGES, rangeOf } from "./images.js";
 import { readLabels } from "./labels.js";
-import { loadAll, loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp } from "./packages.js";
+import { loadAll, loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp, WITHOUT_GPU } from "./packages.js";
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
-import { metricOf } from "./split/agreement.js";
+import { isOneList } from "./split/agreement.js";
 import type { Cut } from "./split/graph.js";
 import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } from "./split/network.js";
 import { GUESS, rangeByTrying, rangeOfGraph } from "./split/normalize.js";
@@ -64,7 +64,7 @@ export const splitCommand: Command = {
   --normalize KIND  what the model takes: 0..1, 0..255, -1..1, imagenet, or MEAN,STD of pixels (of 0..255; of 0..1 where both are at most 1);
                     default: found out, and said
   --labels CSV      columns file and label: accuracy beside agreement
-  --metric KIND     how answers are compared: top-1, or error (relative error of all outputs); default: top-1 of class scores
+  --metric KIND     how answers are compared: top-1, or error (relative error of all outputs); default: found out, and said
   --context [SIZE]  train a context prior for the best cuts, too: fast (default), default or small
   --target-agreement A  least share of answers that stay the same; default ${USUAL_AGREEMENT}
   --target-bytes N  instead: most bytes of a packet
@@ -154,6 +154,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
         threads,
         folder,
         progress: stages(),
+        say: remark,
       });
       const few = fewSamples(result);
       if (few) remark(few);
@@ -197,6 +198,8 @@ function goalOf(values: Values): Goal {
   return { targetAgreement, targetBytes, maxWork: share("max-work") ?? (values.at === undefined ? USUAL_WORK : 1) };
 }
 
+const ONLY_HALVES = "These are the two halves alone: for tables and programs give --images or --inputs.";
+
 /** Without samples: the cuts and their work, or the halves of one. */
 async function withoutSamples(
   values: Values,
@@ -211,8 +214,7 @@ async function withoutSamples(
     if (output === undefined) throw new UsageError("--at needs -o, where the halves go, or --images to measure with");
     const files = await writeHalves(output, runtime, opened, feeds, cut);
     if (flag(values, "json")) await printJson({ model: opened.path, cut: cut.tensors, output, files });
-    else await print(...files.map((file) => join(output, file)));
-    remark("only the two halves were written; with --images or --inputs also tables and programs");
+    else await print(...files.map((file) => join(output, file)), "", ONLY_HALVES);
     return EXIT.ok;
   }
   const shapes = await measureShapes(runtime, opened, feeds);
@@ -227,7 +229,11 @@ const withArrays = (samples: Samples) => ({ samples, said: undefined, image: und
 const writtenLines = (output: string | undefined, files: readonly string[]): string[] =>
   files.length === 0
     ? []
-    : ["", `written to ${output}: ${files.join(", ")}`, `cd ${output} && npm install && npm start`];
+    : [
+        "",
+        `written to ${output}: ${files.join(", ")}`,
+        `cd ${output} && ${[WITHOUT_GPU, "npm install"].filter(Boolean).join(" ")} && npm start`,
+      ];
 
 /** `--dims NAME=D,D,..` */
 function dimsOption(values: Values): Map<string, number[]> {
@@ -296,7 +302,7 @@ async function tried(runtime: Runtime, opened: Opened, samplesOf: (range: Normal
         .then((feeds) => uncut.run(feeds)),
     ),
   );
-  const isClassifier = outputs.length === 1 && first !== undefined && metricOf([first.dims]) === "top-1";
+  const isClassifier = outputs.length === 1 && first !== undefined && isOneList([first.dims]);
   const found = isClassifier ? await rangeByTrying(uncut, path, outputs, samplesOf) : undefined;
   await uncut.release?.();
   return found;
@@ -310,18 +316,20 @@ function sizeOption(values: Values): [number, number] | undefined {
   return [Number(height), Number(width)];
 }
 
-/** A line of progress for each stage, with the time that it still takes. */
+/** Progress of one stage after the other, with the time that each still takes. */
 function stages() {
   let current = "";
-  let began = 0;
+  let began = Date.now();
+  let last = began;
   let draw: ReturnType<typeof progress> = () => {};
   return (stage: string, done: number, total: number): void => {
     if (stage !== current) {
-      current = stage;
-      began = Date.now();
+      // The first call comes when the first step is done: the stage began where the one before it ended.
+      [current, began] = [stage, last];
       draw = progress(stage, total);
     }
-    const left = done === 0 ? 0 : ((Date.now() - began) / done) * (total - done);
+    last = Date.now();
+    const left = done === 0 ? 0 : ((last - began) / done) * (total - done);
     draw(done, `${Math.ceil(left / 1000)} s left`);
   };
 }

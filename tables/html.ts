@@ -24,7 +24,7 @@ export function table(
 export function facts(list: readonly (readonly [name: string, value: string, more?: string])[]): string {
   const cells = list.map(([name, value, more]) => {
     const note = more === undefined ? "" : `<small>${escapeHtml(unbroken(more))}</small>`;
-    return `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(unbroken(value))}${note}</dd></div>`;
+    return `<div><dt>${escapeHtml(name)}${note}</dt><dd>${escapeHtml(unbroken(value))}</dd></div>`;
   });
   return `<dl class="facts">${cells.join("")}</dl>`;
 }
@@ -61,7 +61,7 @@ p { margin: .4rem 0; max-width: 44rem; }
 .facts div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
 .facts dt { color: var(--soft); font-size: .8125rem; line-height: 1.35; }
 .facts dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.facts small { display: block; color: var(--soft); font-size: .8125rem; font-weight: 400; line-height: 1.35; }
+.facts small { display: block; font-size: inherit; opacity: .85; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; margin: .8rem 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: system-ui, sans-serif; font-size: 12px; fill: var(--ink); font-variant-numeric: tabular-nums; }

@@ -18,6 +18,20 @@ export class MissingPackage extends Error {
 }
 
 /**
+ * Before `npm install` on Linux: the install script of onnxruntime-node downloads files for GPUs there, which nothing here uses, and fails
+ * behind many proxies.
+ */
+export const WITHOUT_GPU =
+  process.platform === "linux" && process.arch === "x64" ? "ONNXRUNTIME_NODE_INSTALL=skip" : undefined;
+
+/** The line that installs packages. */
+function installing(names: readonly string[]): string {
+  const line = `npm install ${names.join(" ")}`;
+  const isSmaller = WITHOUT_GPU !== undefined && names.includes("onnxruntime-node");
+  return isSmaller ? `${line} (with ${WITHOUT_GPU} before it no files for GPUs are downloaded)` : line;
+}
+
+/**
  * Loads a package, or a file of one, that stands beside this one, as in a project, or in the folder where the command runs, as with npx.
  *
  * @param why - `to run an encoder over images`
@@ -37,7 +51,7 @@ export async function loadPackage<T>(name: string, why: string): Promise<T> {
       return await import(pathToFileURL(resolved).href);
     } catch (error) {
       judge(error as NodeJS.ErrnoException);
-      throw new MissingPackage(`${own} is needed ${why}: npm install ${own}`, [own]);
+      throw new MissingPackage(`${own} is needed ${why}: ${installing([own])}`, [own]);
     }
   });
   return (found.default ?? found) as T;
@@ -53,7 +67,7 @@ export async function loadAll<T extends readonly unknown[]>(
     one.status === "rejected" && one.reason instanceof MissingPackage ? one.reason.packages : [],
   );
   if (missing.length > 1)
-    throw new MissingPackage(`${missing.join(", ")} are needed ${why}: npm install ${missing.join(" ")}`, missing);
+    throw new MissingPackage(`${missing.join(", ")} are needed ${why}: ${installing(missing)}`, missing);
   return (await Promise.all(loads)) as unknown as T;
 }
 

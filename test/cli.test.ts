@@ -25,7 +25,8 @@ const fitInRoot = (...args: string[]) => runIn(root, ["tables", "fit", ...args])
 function done(args: string[], input?: Uint8Array): Outcome {
   const outcome = run(args, input);
   assert.is(outcome.status, 0, `${args.join(" ")}: ${outcome.error}`);
-  assert.is(outcome.error, "");
+  // A loaded machine takes longer than the two seconds after which progress is said.
+  assert.is(outcome.error.replace(/^latentwire: [\w ]+: (\d+ of \d+|.*s left.*)\n/gm, ""), "");
   return outcome;
 }
 
@@ -564,17 +565,18 @@ test("what an encoder needs is taken from the folder where the command runs; wit
     runIn(cwd, ["tables", "fit", join(root, "bench/photos/chelsea.png"), ...options], { node });
   const missing = where(folder);
   assert.is(missing.status, 1);
+  // What is said behind the line is for machines on which files for GPUs would be downloaded.
+  const gpu = /( \(with ONNXRUNTIME_NODE_INSTALL=skip [^)]+\))?\n$/;
   const line =
-    "latentwire: MISSING_PACKAGE onnxruntime-node, sharp are needed to run an encoder over images: npm install onnxruntime-node sharp\n";
-  assert.is(missing.error, line);
+    "latentwire: MISSING_PACKAGE onnxruntime-node, sharp are needed to run an encoder over images: npm install onnxruntime-node sharp";
+  assert.is(missing.error.replace(gpu, ""), line);
   const splitting = (...args: string[]) => runIn(folder, ["split", at("identity.onnx"), ...args], { node });
-  const needed = (names: string) =>
-    `${names.replaceAll(" ", ", ")} are needed to split a model: npm install ${names}\n`;
+  const needed = (names: string) => `${names.replaceAll(" ", ", ")} are needed to split a model: npm install ${names}`;
   for (const [args, names] of [
     [[], "protobufjs onnxruntime-node"],
     [["--images", folder], "protobufjs onnxruntime-node sharp"],
   ] as const)
-    assert.is(splitting(...args).error, `latentwire: MISSING_PACKAGE ${needed(names)}`);
+    assert.is(splitting(...args).error.replace(gpu, ""), `latentwire: MISSING_PACKAGE ${needed(names)}`);
   const found = where(root);
   assert.is(found.status, 0, found.error);
   assert.is(readBundle(new Uint8Array(found.out)).entries.length, 1);

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { progress } from "../tables/cli-files.js";
 import { cli, runIn, scratchFolder } from "./command.js";
 
 const { folder, at } = scratchFolder("outputs");
@@ -86,6 +87,32 @@ test("standard output: a full device is one line, a closed pipe is none", () => 
   }
   const closed = shell(`(${words}; echo "status $?" >&2) | true`);
   assert.is(closed.stderr, "status 0\n");
+});
+
+test("progress without a terminal: a line for long work, one more each minute, none for short work", () => {
+  const { now } = Date;
+  const { error } = console;
+  const { isTTY } = process.stderr;
+  let time = 0;
+  const said: unknown[] = [];
+  Date.now = () => time;
+  console.error = (line) => said.push(line);
+  process.stderr.isTTY = false;
+  try {
+    const short = progress("reading", 100);
+    for (let done = 1; done <= 100; done++) short(done);
+    const long = progress("training", 200);
+    for (let done = 1; done <= 200; done++) {
+      time += 1000;
+      long(done, done > 100 ? `${200 - done} s left` : undefined);
+    }
+  } finally {
+    Date.now = now;
+    console.error = error;
+    process.stderr.isTTY = isTTY;
+  }
+  const lines = ["2 of 200", "62 of 200", "78 s left", "18 s left"].map((text) => `latentwire: training: ${text}`);
+  assert.equal(said, lines);
 });
 
 test.run();

@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { normalized, RANGES, rangeOf, readImage } from "../tables/images.js";
 import type { Runtime, Sharp } from "../tables/packages.js";
 import { meets } from "../tables/split/advise.js";
-import { agreementOf, answerOf, bytesAt, metricOf, withInterval } from "../tables/split/agreement.js";
+import { agreementOf, answerOf, bytesAt, metricOf, sameClass, withInterval } from "../tables/split/agreement.js";
 import { bytesAxis, chart, shareAxis } from "../tables/split/chart.js";
 import type { Row } from "../tables/split/measure.js";
 import { openModel, openSession } from "../tables/split/network.js";
@@ -202,17 +202,51 @@ test("samples fit, choose or are reported on, never two of these", () => {
   assert.ok(fit.length > 4 && choose.length > 24 && report.length > 20);
 });
 
-test("agreement: classes, or relative error of everything; with an interval", () => {
-  assert.is(metricOf([[1, 1000]]), "top-1");
-  assert.is(metricOf([[1, 1000, 1, 1]]), "top-1");
-  assert.is(metricOf([[1, 21, 64, 64]]), "error");
-  assert.is(
-    metricOf([
-      [1, 10],
-      [1, 4],
-    ]),
-    "error",
+test("how answers are compared follows from what the outputs hold, and is said", () => {
+  const found = (shapes: number[][], values: number[][], name = "y") => {
+    const names = shapes.map((_, i) => `${name}${i}`);
+    const { metric, reason } = metricOf(
+      names,
+      shapes,
+      values.map((one) => Float32Array.from(one)),
+    );
+    return `${metric}: ${reason}`;
+  };
+  const scores = [
+    [3, 1, -2],
+    [0, 9, 1],
+  ];
+  const list = [[1, 3]];
+  assert.match(found(list, scores), /^top-1: its output y0 is taken for scores of classes.*--metric error$/);
+  assert.match(found([[1, 3, 1, 1]], scores), /^top-1: /);
+  const sure = [
+    [0.5, 0.25, 0.25],
+    [0, 1, 0],
+  ];
+  assert.match(found(list, sure), /^top-1: its output y0 holds probabilities$/);
+  const directions = [
+    [0.6, -0.8, 0],
+    [0, 1, 0],
+  ];
+  assert.match(found(list, directions), /^error: its output y0 has the length 1, as an embedding.*--metric top-1$/);
+  assert.match(found(list, scores, "Embedding"), /^error: its output Embedding0 is called so/);
+  const whole = /^error: its outputs are more than one list/;
+  assert.match(found([[1, 3, 64, 64]], []), whole);
+  assert.match(
+    found(
+      [
+        [1, 10],
+        [1, 4],
+      ],
+      [],
+    ),
+    whole,
   );
+  assert.is(sameClass([7, 7, 8]), undefined);
+  assert.match(sameClass([7, 7])!, /all samples have the same highest class, 7/);
+});
+
+test("agreement: classes, or relative error of everything; with an interval", () => {
   const answer = (...values: number[]) =>
     answerOf({ y: { type: "float32", dims: [1, values.length], data: Float32Array.from(values) } }, ["y"]);
   assert.is(agreementOf("top-1", answer(1, 3, 2), answer(0, 9, 8)), 1);

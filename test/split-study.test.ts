@@ -123,7 +123,8 @@ const measured = splitJson(
 );
 
 test("every cut and step has its figures, of samples of their own", () => {
-  const { uses, cuts, metric, images, wholeMs, pictures } = measured;
+  const { uses, cuts, metric, metricReason, images, wholeMs, pictures } = measured;
+  assert.match(metricReason, /^its output scores is taken for scores of classes/);
   assert.equal([images, metric], [COUNT, "top-1"]);
   assert.equal(uses, { fit: 6, choose: 30, report: 24 });
   assert.ok(wholeMs > 0 && cuts.length > 5, String(cuts.length));

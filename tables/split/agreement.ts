@@ -29,12 +29,55 @@ function highest(values: Float32Array): number {
   return best;
 }
 
-/** Class scores are one output with one long dimension; anything else is compared as a whole. */
-export function metricOf(outputs: readonly (readonly number[])[]): Metric {
+/** Whether outputs are one list of numbers: scores of classes, or an embedding. Anything else is compared as a whole. */
+export function isOneList(outputs: readonly (readonly number[])[]): boolean {
   const [only, ...others] = outputs;
-  const long = only?.filter((size) => size > 1) ?? [];
-  return others.length === 0 && long.length === 1 ? "top-1" : "error";
+  return others.length === 0 && only?.filter((size) => size > 1).length === 1;
 }
+
+/** Whether scores are probabilities already, as behind a softmax. */
+export const areProbabilities = (scores: Float32Array): boolean =>
+  Math.abs(scores.reduce((a, b) => a + b, 0) - 1) < 0.01 && scores.every((score) => score >= 0);
+
+const isUnitVector = (values: Float32Array): boolean =>
+  Math.abs(values.reduce((sum, value) => sum + value * value, 0) - 1) < 0.01;
+
+/** Names that exporters give to embeddings. */
+const EMBEDDING = /embed|feature|descriptor|representation/i;
+
+/** How answers are compared, and how that is known. */
+export interface MetricFound {
+  readonly metric: Metric;
+  /** For people. */
+  readonly reason: string;
+}
+
+/** The metric that fits the uncut model's answers, all of which are given: of class scores the highest class counts, of anything else every element. */
+export function metricOf(
+  names: readonly string[],
+  shapes: readonly (readonly number[])[],
+  answers: readonly Float32Array[],
+): MetricFound {
+  if (!isOneList(shapes)) return { metric: "error", reason: "its outputs are more than one list of numbers" };
+  const [name] = names as [string];
+  if (answers.every(areProbabilities)) return { metric: "top-1", reason: `its output ${name} holds probabilities` };
+  const isEmbedding = (why: string): MetricFound => ({
+    metric: "error",
+    reason: `its output ${name} ${why}, as an embedding. If it holds scores of classes, say --metric top-1`,
+  });
+  if (answers.every(isUnitVector)) return isEmbedding("has the length 1");
+  if (EMBEDDING.test(name)) return isEmbedding("is called so");
+  return {
+    metric: "top-1",
+    reason: `its output ${name} is taken for scores of classes. If it is an embedding, say --metric error`,
+  };
+}
+
+/** What is said where all samples have one highest class: then nearly every cut agrees. */
+export const sameClass = (tops: readonly number[]): string | undefined =>
+  tops.every((top) => top === tops[0])
+    ? `all samples have the same highest class, ${tops[0]}: that most cuts agree says little. Give other samples, or --metric error`
+    : undefined;
 
 /** Relative error: the root of the squared differences over the squares. */
 export function relativeError(found: Float32Array, expected: Float32Array): number {

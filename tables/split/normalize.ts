@@ -1,7 +1,7 @@
 /** Which range of pixels a network takes: what its graph says, or which range it answers best in. */
 import { type Normalization, RANGES, type Range } from "../images.js";
 import { type Runtime, refusedAs, type Session } from "../packages.js";
-import { answerOf } from "./agreement.js";
+import { answerOf, areProbabilities } from "./agreement.js";
 import { readsOf } from "./graph.js";
 import { type Opened, openSession, typeOf } from "./network.js";
 import type { OnnxValue } from "./onnx-file.js";
@@ -128,8 +128,7 @@ export async function rangeByTrying(
 
 /** Scores as probabilities: as they are where they are some already, otherwise their softmax. */
 function probabilities(scores: Float32Array): Float64Array {
-  const sum = scores.reduce((a, b) => a + b, 0);
-  if (Math.abs(sum - 1) < 0.01 && scores.every((score) => score >= 0)) return Float64Array.from(scores);
+  if (areProbabilities(scores)) return Float64Array.from(scores);
   const most = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   const powers = Float64Array.from(scores, (score) => Math.exp(score - most));
   const total = powers.reduce((a, b) => a + b, 0);

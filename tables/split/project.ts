@@ -55,6 +55,8 @@ function programs(): Record<string, string> {
       type: "module",
       scripts: { start: "node server/server.mjs" },
       dependencies: { latentwire: version, "onnxruntime-node": "^1.20.0", "onnxruntime-web": "^1.20.0" },
+      // Its script downloads files for GPUs, which the server does not use.
+      allowScripts: { "onnxruntime-node": false },
     }),
   };
 }

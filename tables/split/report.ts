@@ -129,6 +129,7 @@ export function studyJson(study: Study, model: string) {
     images: count,
     uses: { fit: uses.fit.length, choose: uses.choose.length, report: uses.report.length },
     metric: bench.metric,
+    metricReason: study.metricReason,
     ...(accuracy !== null && { accuracy: rounded(accuracy, 4) }),
     wholeMs: rounded(wholeMs, 2),
     cuts: rows.map((row) => rowJson(study, row)),

@@ -4,7 +4,7 @@ import type { ContextSize } from "../context-fit.js";
 import { LEAST_KEPT } from "../fit.js";
 import { type Runtime, refusedAs, type Session, type Sharp } from "../packages.js";
 import { advise, type Goal, type Judged, meets, USUAL_AGREEMENT } from "./advise.js";
-import { type Answer, answerOf, type Metric, metricOf, withInterval } from "./agreement.js";
+import { type Answer, answerOf, type Metric, metricOf, sameClass, withInterval } from "./agreement.js";
 import { costsOfCuts, openCandidates, promising, shortlist, storeTensors } from "./candidates.js";
 import { channelScaling } from "./channels.js";
 import type { Cut } from "./graph.js";
@@ -36,6 +36,7 @@ export interface StudyOptions {
   readonly sharp: Sharp | undefined;
   readonly opened: Opened;
   readonly samples: Samples;
+  /** Undefined: found out, and said. */
   readonly metric: Metric | undefined;
   /** Only this cut. */
   readonly at: Cut | undefined;
@@ -50,6 +51,8 @@ export interface StudyOptions {
   /** For temporary files. */
   readonly folder: string;
   progress(stage: string, done: number, total: number): void;
+  /** Takes remarks for the user. */
+  say(remark: string): void;
 }
 
 export interface Study {
@@ -57,6 +60,8 @@ export interface Study {
   readonly shapes: Shapes;
   readonly uses: Uses;
   readonly goal: Goal;
+  /** How the metric is known. */
+  readonly metricReason: string;
   readonly rows: readonly Row[];
   readonly recommended: { readonly row: Row; readonly reason: string } | undefined;
   readonly pictures: readonly PicturePoint[];
@@ -93,7 +98,7 @@ export async function study(options: StudyOptions): Promise<Study> {
     opened.path,
     threads,
   );
-  const answers = await answersOf(options, uncut, all);
+  const { metricReason, ...answers } = await answersOf(options, uncut, all);
   const feeds = await samples.feeds(0);
   const bench: Bench = { codec, runtime, opened, feeds, threads, outputs: namesOf(opened), ...answers };
 
@@ -109,7 +114,7 @@ export async function study(options: StudyOptions): Promise<Study> {
   );
   const names = [...new Set(near.flatMap(({ cut }) => cut.tensors))];
   const stores = await storeTensors(bench, samples, all, names, shapes, options.folder, (done, total) =>
-    progress("running the model", done, total),
+    progress("keeping what crosses the cuts", done, total),
   );
   const candidates = await openCandidates(bench, near, stores, uses.fit);
 
@@ -133,6 +138,7 @@ export async function study(options: StudyOptions): Promise<Study> {
     shapes,
     uses,
     goal: options.goal,
+    metricReason,
     rows,
     pictures,
     accuracy: right.includes(null) ? null : mean(right as number[]),
@@ -145,25 +151,36 @@ export async function study(options: StudyOptions): Promise<Study> {
 
 const namesOf = ({ graph }: Opened): string[] => graph.model.outputs.map(({ name }) => name);
 
-/** The uncut model's answers to all samples. */
+/** The uncut model's answers to all samples, and how answers are compared. */
 async function answersOf(
-  { samples, opened, folder, progress, metric }: StudyOptions,
+  { samples, opened, folder, progress, metric, say }: StudyOptions,
   uncut: Session,
   all: readonly number[],
 ) {
-  const values = new TensorStore(folder, "answers", -1);
+  const store = new TensorStore(folder, "answers", -1);
+  const names = namesOf(opened);
   const tops: number[] = [];
   let shapes: (readonly number[])[] = [];
   for (const i of all) {
     const outputs = await refusedAs("MODEL", opened.path, uncut.run(await samples.feeds(i)));
-    const answer = answerOf(outputs, namesOf(opened));
-    shapes = namesOf(opened).map((name) => outputs[name]!.dims);
-    values.add({ type: "float32", dims: [answer.values.length], data: answer.values });
+    const answer = answerOf(outputs, names);
+    shapes = names.map((name) => outputs[name]!.dims);
+    store.add({ type: "float32", dims: [answer.values.length], data: answer.values });
     tops.push(answer.top);
-    progress("running the model", i + 1, all.length);
+    progress("running the uncut model", i + 1, all.length);
   }
-  const expected = (i: number): Answer => ({ top: tops[i]!, values: values.read(i) });
-  return { metric: metric ?? metricOf(shapes), expected };
+  const expected = (i: number): Answer => ({ top: tops[i]!, values: store.read(i) });
+  const found = metric
+    ? { metric, reason: "--metric says so" }
+    : metricOf(
+        names,
+        shapes,
+        all.map((i) => store.read(i)),
+      );
+  if (metric === undefined) say(`--metric ${found.metric}: ${found.reason}`);
+  const same = found.metric === "top-1" ? sameClass(tops) : undefined;
+  if (same) say(same);
+  return { metric: found.metric, metricReason: found.reason, expected };
 }
 
 /** Tries steps, from the middle to both sides. */
