@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import { CodecError } from "./errors.js";
 import { begins, refuseKind } from "./kinds.js";
 import type { Memory } from "./memory.js";
-import { isBytes } from "./tensor.js";
+import { elementsOf, isBytes } from "./tensor.js";
 
 /** Loaded parameters. */
 export interface Network {
@@ -68,6 +68,5 @@ export function planesOf(dims: readonly number[], axis: number): Planes {
   const isLast = dims.length > 2 && axis === dims.length - 1;
   const before = isLast ? dims.slice(0, axis - 2) : dims.slice(0, axis);
   const plane = isLast ? dims.slice(axis - 2, axis) : dims.slice(axis + 1);
-  const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
-  return { items: product(before), height: product(plane.slice(0, -1)), width: plane.at(-1) ?? 1, isLast };
+  return { items: elementsOf(before), height: elementsOf(plane.slice(0, -1)), width: plane.at(-1) ?? 1, isLast };
 }

@@ -4,6 +4,7 @@
  */
 import { CodecError, type ErrorCode } from "./errors.js";
 import type { Bytes } from "./types.js";
+import { AGAIN, BAD, readVarint, varintSize, writeVarint } from "./varint.js";
 
 /** What a reader of frames lost, or why it stopped. */
 export interface Damage {
@@ -56,38 +57,6 @@ const FRONT = 64;
 /** The check of a false frame costs its length. So many bytes of such checks are allowed for each byte that came in. */
 const WORK = 64;
 const FREE_WORK = 2 ** 20;
-
-const AGAIN = -1;
-const BAD = -2;
-
-/** Bytes of a number as a varint. */
-export function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
-  return size;
-}
-
-/** Writes a number as a varint. Returns where it ends. */
-export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
-  let end = at;
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes[end++] = (rest % 128) | 128;
-  bytes[end++] = rest;
-  return end;
-}
-
-/** The varint at `at`, which is minimal. -1: it goes on behind `end`. -2: it is none. */
-export function readVarint(bytes: Uint8Array, at: number, end: number): number {
-  let value = 0;
-  let scale = 1;
-  for (let i = at; i < at + 5; i++, scale *= 128) {
-    if (i >= end) return AGAIN;
-    const byte = bytes[i]!;
-    value += (byte & 127) * scale;
-    if (byte < 128) return byte === 0 && i > at ? BAD : value;
-  }
-  return BAD;
-}
 
 /** Bytes as a frame. */
 export function frameOf(content: Uint8Array): Bytes {

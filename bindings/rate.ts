@@ -4,8 +4,9 @@ import { planesOf } from "./context-parameters.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import { axisOf, fillPart, OwnPrior, type PriorSource, shift, TYPES } from "./prior.js";
-import { spanOf } from "./tensor.js";
+import { elementsOf, spanOf } from "./tensor.js";
 import type { Prior, Rate, RateOptions, TableJson, TensorLike, TensorView } from "./types.js";
+import { varintSize } from "./varint.js";
 import { writeElements } from "./writer.js";
 
 interface Cost {
@@ -95,12 +96,8 @@ function keptPart(memory: Memory, record: number, n: number, { offsets, cdfs }: 
   };
 }
 
-/** Bytes of the varint of an escape: docs/format.md sections 1 and 3.3. */
-function escapeBytes([u, max]: readonly [number, number]): number {
-  let bytes = 1;
-  for (let raw = u < 0 ? -2 * u - 1 : 2 * (u - max); raw >= 128; raw = Math.floor(raw / 128)) bytes++;
-  return bytes;
-}
+/** Bytes of an escape: docs/format.md sections 1 and 3.3. */
+const escapeBytes = ([u, max]: readonly [number, number]): number => varintSize(u < 0 ? -2 * u - 1 : 2 * (u - max));
 
 /** Code length of symbols [from, to). */
 function costOf(part: Kept, from: number, to: number): Cost {
@@ -124,7 +121,7 @@ function costOf(part: Kept, from: number, to: number): Cost {
 function costs(part: Kept, dims: readonly number[], axis: number | undefined) {
   if (axis === undefined) return { total: costOf(part, 0, part.n) };
   const count = dims[axis]!;
-  const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const inner = elementsOf(dims.slice(axis + 1));
   const channels = { bits: new Float64Array(count), escapes: new Uint32Array(count) };
   const total = { bits: 0, escapes: 0 };
   for (let from = 0, c = 0; from < part.n; from += inner, c = (c + 1) % count) {
@@ -150,7 +147,7 @@ function contextCosts(
   const channelAxis = axisOf(source, dims);
   const { items, height, width, isLast } = planesOf(dims, channelAxis);
   const cells = height * width;
-  const inner = dims.slice((axis ?? 0) + 1).reduce((a, b) => a * b, 1);
+  const inner = elementsOf(dims.slice((axis ?? 0) + 1));
   const count = dims[axis ?? 0]!;
   const channels = axis === undefined ? undefined : { bits: new Float64Array(count), escapes: new Uint32Array(count) };
   const total = { bits: 0, escapes: 0 };

@@ -9,6 +9,7 @@ import type { Memory } from "./memory.js";
 import { ownValues } from "./options.js";
 import { bytesOf, isBytes, tag } from "./tensor.js";
 import type { Bytes, Table, TableJson, TableSource } from "./types.js";
+import { readVarint, varintSize, writeVarint } from "./varint.js";
 
 const HEADER = [0x4c, 0x57, 0x54, 1];
 const FINGERPRINT_BYTES = 8;
@@ -135,7 +136,7 @@ function tableToBinary(json: TableJson): Uint8Array {
     invalid(`${shown((medians as typeof medians | null)?.length)} medians for ${rows} rows`);
 
   const out = [...HEADER, medians === undefined ? 0 : 1];
-  pushVarint(out, rows);
+  writeVarint(out, out.length, rows);
   for (let r = 0; r < rows; r++) {
     const offset = offsets[r]!;
     const cdf = cdfs[r]!;
@@ -147,14 +148,14 @@ function tableToBinary(json: TableJson): Uint8Array {
       invalid(
         `row ${r}: a cdf goes from 0 to 65536, not ${shown(cdf[0])} to ${shown(cdf[entries])}; cut rows to _cdf_length`,
       );
-    pushVarint(out, offset < 0 ? -2 * offset - 1 : 2 * offset);
-    pushVarint(out, entries);
+    writeVarint(out, out.length, offset < 0 ? -2 * offset - 1 : 2 * offset);
+    writeVarint(out, out.length, entries);
     // Each number is read once: an array may be a Proxy.
     let cum = 0;
     for (let k = 0; k < entries; k++) {
       const next = cdf[k + 1]!;
       if (!Number.isInteger(next) || next <= cum) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
-      if (k < entries - 1) pushVarint(out, next - cum - 1);
+      if (k < entries - 1) writeVarint(out, out.length, next - cum - 1);
       cum = next;
     }
   }
@@ -174,24 +175,13 @@ function tableToBinary(json: TableJson): Uint8Array {
   return bytes;
 }
 
-function pushVarint(target: number[], value: number): void {
-  while (value >= 0x80) {
-    target.push((value % 0x80) | 0x80);
-    value = Math.floor(value / 0x80);
-  }
-  target.push(value);
-}
-
 /** The JSON form of a binary form that has been checked. */
 function tableToJson(bytes: Uint8Array): TableJson {
   let at = HEADER.length + 1;
   const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
+    const value = readVarint(bytes, at, bytes.length);
+    at += varintSize(value);
+    return value;
   };
   const rows = varint();
   const offsets: number[] = [];

@@ -83,6 +83,9 @@ export function checkDims(list: readonly number[]): number {
   return n;
 }
 
+/** Number of elements of a shape that has been checked, or of some dimensions of one. */
+export const elementsOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+
 export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, d) => size === b[d]);
 

@@ -1,4 +1,5 @@
 /** Trained weights as the integers of a context prior, in the binary form of docs/format.md section 10. */
+import { writeVarint } from "../bindings/varint.js";
 import type { ActiveChannel } from "./context-samples.js";
 import type { NetworkSize } from "./context-trainer.js";
 import { xxh64 } from "./xxh64.js";
@@ -28,9 +29,7 @@ class Bytes {
   }
 
   varint(value: number): void {
-    let rest = value;
-    for (; rest >= 128; rest >>>= 7) this.byte(rest | 128);
-    this.byte(rest);
+    writeVarint(this.#bytes, this.#bytes.length, value);
   }
 
   int16(value: number): void {

@@ -90,8 +90,8 @@ export function forRuns(
   visit: (channel: number, start: number, end: number) => void,
 ): void {
   const channels = dims[axis]!;
-  const run = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const outer = dims.slice(0, axis).reduce((a, b) => a * b, 1);
+  const run = elementsOf(dims.slice(axis + 1));
+  const outer = elementsOf(dims.slice(0, axis));
   for (let i = 0; i < outer * channels; i++) visit(i % channels, i * run, (i + 1) * run);
 }
 

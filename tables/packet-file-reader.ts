@@ -1,9 +1,10 @@
 /** Reads a packet file: its index, or a scan where it has none, and records by number and by name. */
 import { CodecError, type ErrorCode } from "../bindings/errors.js";
-import { type Damage, FrameReader, readVarint, StreamError, varintSize } from "../bindings/frames.js";
+import { type Damage, FrameReader, StreamError } from "../bindings/frames.js";
 import { KIND_BYTES, refuseKind } from "../bindings/kinds.js";
 import { checkChoice, checkOptions } from "../bindings/options.js";
 import type { Bytes } from "../bindings/types.js";
+import { readVarint, varintSize } from "../bindings/varint.js";
 import { placeOf } from "./bundle-source.js";
 import {
   FILE_MAGIC,

@@ -4,9 +4,10 @@
  * @module
  */
 import { CodecError } from "../bindings/errors.js";
-import { type Damage, readVarint, StreamError } from "../bindings/frames.js";
+import { type Damage, StreamError } from "../bindings/frames.js";
 import { checkOptions } from "../bindings/options.js";
 import { bytesOf, tag } from "../bindings/tensor.js";
+import { readVarint } from "../bindings/varint.js";
 import type { FileHandle } from "./bundle-source.js";
 import { findRecords, MOST_PACKET, readSettings } from "./packet-file-reader.js";
 import { FILE_MAGIC, formatIndex, formatRecord, nameBytes } from "./packet-record.js";

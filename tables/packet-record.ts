@@ -1,7 +1,8 @@
 /** The bytes of a packet file, docs/format.md section 13: its records and its index. Every field is checked before it is used. */
 import { CodecError } from "../bindings/errors.js";
-import { type Judge, readVarint, varintSize, writeVarint } from "../bindings/frames.js";
+import type { Judge } from "../bindings/frames.js";
 import type { Bytes } from "../bindings/types.js";
+import { readVarint, varintSize, writeVarint } from "../bindings/varint.js";
 import { xxh32 } from "./xxh32.js";
 
 /** The first bytes of a file, the version among them. */

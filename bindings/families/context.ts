@@ -1,7 +1,7 @@
 /** Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive. */
 import { CodecError } from "../errors.js";
 import type { SessionLike } from "../session.js";
-import { channels, checkerboardHalf as colourOf, copyIn, copyOut, sameDims, spanOf } from "../tensor.js";
+import { channels, checkerboardHalf as colourOf, copyIn, copyOut, elementsOf, sameDims, spanOf } from "../tensor.js";
 import type { Latent, SequenceOptions, SequenceWriter, TensorLike, TensorView } from "../types.js";
 import {
   both,
@@ -197,7 +197,7 @@ const rowsOf = ({ table, scaleTable }: ScaleTable): SequenceOptions => ({ table,
 const zeros = (dims: readonly number[]): Latent<Float32Array> => ({
   type: "float32",
   dims: [...dims],
-  data: new Float32Array(dims.reduce((a, b) => a * b, 1)),
+  data: new Float32Array(elementsOf(dims)),
   location: "cpu",
 });
 

@@ -1,4 +1,5 @@
 /** Families in which y is one part: factorized, and scale, mean-scale, recursive, mixture and gain hyperpriors. */
+import { elementsOf } from "../tensor.js";
 import type { Latent, MixtureOptions, Prior, TensorLike, TensorView } from "../types.js";
 import {
   both,
@@ -114,7 +115,7 @@ export const mixture: Family<MixtureModel, MixtureDecoder> = /* @__PURE__ */ fam
 /** (N, K * C, H, W) in the codec's order: component 0 of all images, then component 1. A single image is in this order. */
 function byComponent<T extends TensorLike | undefined>(tensor: T, [n, c, ...size]: readonly number[]): T | TensorView {
   if (tensor === undefined || n === 1) return tensor;
-  const plane = size.reduce((a, b) => a * b, 1);
+  const plane = elementsOf(size);
   const all = tensor.dims[1]!;
   const dims = [all / c!, n!, c! * plane];
   return { ...tensor, dims, strides: [c! * plane, all * plane, 1] };
@@ -176,7 +177,7 @@ function multiplied({ dims, data }: TensorLike, factors: ArrayLike<number>, name
   const [n, c, ...size] = dims;
   if (factors.length !== c)
     throw new RangeError(`${name} has ${factors.length} factors, the latent [${dims}] ${c} channels`);
-  const plane = size.reduce((a, b) => a * b, 1);
+  const plane = elementsOf(size);
   // The float64 product of two float32 is exact, so storing it rounds once.
   const out = new Float32Array(data as Float32Array);
   for (let p = 0; p < n! * c; p++) {

@@ -1,7 +1,7 @@
 /** Runs the user's networks, by the names of their inputs and outputs. What all hyperpriors do with them. */
 import { CodecError } from "../errors.js";
 import { allToCpu, feed, inputType, runToCpu, type SessionLike, type SessionTensor } from "../session.js";
-import { channels, sameDims } from "../tensor.js";
+import { channels, elementsOf, sameDims } from "../tensor.js";
 import type { Prior, TableSource, TensorLike, TensorView } from "../types.js";
 import type { Wire } from "./wire.js";
 
@@ -114,8 +114,7 @@ export function slice(tensor: TensorLike, from: number, to: number): TensorLike 
   const view = channels(tensor, from, to);
   const { type, dims, offset = 0 } = view;
   if (dims[0] !== 1) return view;
-  const length = dims.reduce((a, b) => a * b, 1);
-  return { type, dims, data: (tensor.data as Float32Array).subarray(offset, offset + length) };
+  return { type, dims, data: (tensor.data as Float32Array).subarray(offset, offset + elementsOf(dims)) };
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
