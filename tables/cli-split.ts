@@ -24,13 +24,13 @@ import { loadAll, loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp, W
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
 import { isOneList } from "./split/agreement.js";
 import type { Cut } from "./split/graph.js";
-import { measureShapes, type Opened, openModel, openSession, typeOf, zeros } from "./split/network.js";
+import { measureShapes, type Opened, openModel, openSession, statedShapes, typeOf, zeros } from "./split/network.js";
 import { GUESS, rangeByTrying, rangeOfGraph } from "./split/normalize.js";
 import { loadProtobuf, type Protobuf } from "./split/onnx-file.js";
 import { studyPage } from "./split/page.js";
 import { checkFolder, imageFacts, writeHalves, writeProject } from "./split/project.js";
 import { fewSamples, listingJson, listingLines, studyJson, studyLines } from "./split/report.js";
-import { arraySamples, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
+import { arraySamples, imageDims, imageInput, imageSamples, LEAST_SAMPLES, type Samples } from "./split/samples.js";
 import { study } from "./split/study.js";
 import { costsOf } from "./split/work.js";
 
@@ -131,7 +131,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
 
     const { samples, said, image } = sharp
       ? await readImages(values, runtime, sharp, opened, images)
-      : withArrays(limited(values, arraySamples(runtime, opened.graph.model.inputs, inputs, path!)));
+      : withArrays(limited(values, arraySamples(runtime, opened.graph, inputs, path!)));
     if (samples.count < LEAST_SAMPLES)
       throw new UsageError(`${samples.count} samples are too few: ${LEAST_SAMPLES} at least, best 200`);
     if (said) remark(said);
@@ -208,16 +208,17 @@ async function withoutSamples(
   cut: Cut | undefined,
   output: string | undefined,
 ) {
-  const feeds = zeros(runtime, opened.graph.model.inputs, dimsOption(values));
+  const dims = dimsOption(values);
+  const feeds = () => zeros(runtime, opened.graph.inputs, dims);
   if (cut !== undefined || output !== undefined) {
     if (cut === undefined) throw new UsageError("-o needs --images or --inputs to choose a cut, or --at to name one");
     if (output === undefined) throw new UsageError("--at needs -o, where the halves go, or --images to measure with");
-    const files = await writeHalves(output, runtime, opened, feeds, cut);
+    const files = await writeHalves(output, runtime, opened, feeds(), cut);
     if (flag(values, "json")) await printJson({ model: opened.path, cut: cut.tensors, output, files });
     else await print(...files.map((file) => join(output, file)), "", ONLY_HALVES);
     return EXIT.ok;
   }
-  const shapes = await measureShapes(runtime, opened, feeds);
+  const shapes = statedShapes(opened, dims) ?? (await measureShapes(runtime, opened, feeds()));
   const costs = costsOf(opened.graph, opened.reader, shapes);
   if (flag(values, "json")) await printJson(listingJson(opened, shapes, costs));
   else await print(...listingLines(opened, shapes, costs, flag(values, "all")));
@@ -265,10 +266,11 @@ function limited(values: Values, samples: Samples): Samples {
 
 async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened: Opened, given: readonly string[]) {
   const { graph, path } = opened;
-  const input = imageInput(graph.model.inputs, path);
+  const input = imageInput(graph.inputs, path);
   const [height, width] = sizeOption(values) ?? [input.height, input.width];
   if (height === undefined || width === undefined)
     throw new UsageError(`${path} takes images of any size: say which with --size HEIGHTxWIDTH`);
+  imageDims(input, [height, width]);
   const found = findFiles(given, { extension: IMAGE_NAMES });
   const reader = new ImageReader(sharp, height, width, given);
   const wanted = spread(values, found.length).map((i) => found[i]!);

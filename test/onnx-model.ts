@@ -10,7 +10,7 @@ export interface Node {
   /** Integer attributes, single or lists. */
   attributes?: Record<string, number | number[]>;
   /** Subgraphs. */
-  graphs?: Record<string, Pick<Model, "nodes" | "outputs">>;
+  graphs?: Record<string, Pick<Model, "nodes" | "outputs"> & Partial<Model>>;
 }
 
 /** A free dimension is a name. */
@@ -20,6 +20,8 @@ export interface Model {
   nodes: Node[];
   inputs: Record<string, ValueInfo>;
   outputs: Record<string, ValueInfo>;
+  /** What the file says of tensors between. */
+  values?: Record<string, ValueInfo>;
   weights?: Record<string, Weights>;
   opset?: number;
 }
@@ -31,6 +33,8 @@ interface Weights {
   type?: "float32" | "uint8" | "int64";
   /** The file that has the elements, in the place of `data`. */
   external?: Record<string, string>;
+  /** Writes the elements as a list of floats, not as bytes. */
+  isList?: boolean;
 }
 
 /** `cast` attribute value that makes ONNX Cast produce a type. */
@@ -40,19 +44,20 @@ export function onnxModel({ opset = 17, ...model }: Model): Uint8Array {
   return Uint8Array.from([...int(1, 8), ...field(7, graphProto(model)), ...field(8, int(2, opset))]);
 }
 
-function graphProto({ nodes, inputs, outputs, weights = {} }: Model): number[] {
+function graphProto({ nodes, inputs, outputs, values = {}, weights = {} }: Model): number[] {
   return [
     ...nodes.map((node) => field(1, nodeProto(node))),
     field(2, text("graph")),
     ...Object.entries(weights).map(([name, tensor]) => field(5, tensorProto(name, tensor))),
     ...Object.entries(inputs).map(([name, value]) => field(11, valueInfo(name, value))),
     ...Object.entries(outputs).map(([name, value]) => field(12, valueInfo(name, value))),
+    ...Object.entries(values).map(([name, value]) => field(13, valueInfo(name, value))),
   ].flat();
 }
 
-function tensorProto(name: string, { dims, data, type = "float32", external }: Weights): number[] {
+function tensorProto(name: string, { dims, data, type = "float32", external, isList }: Weights): number[] {
   const head = [...dims.flatMap((d) => int(1, d)), ...int(2, elementTypes[type]), ...field(8, text(name))];
-  if (external === undefined) return [...head, ...field(9, raw(data, type))];
+  if (external === undefined) return [...head, ...field(isList ? 4 : 9, raw(data, type))];
   const places = Object.entries(external).flatMap(([key, value]) =>
     field(13, [...field(1, text(key)), ...field(2, text(value))]),
   );
@@ -72,7 +77,7 @@ function nodeProto({ op, inputs, output, attributes = {}, graphs = {} }: Node): 
       ]),
     ),
     ...Object.entries(graphs).flatMap(([name, graph]) =>
-      field(5, [...field(1, text(name)), ...field(6, graphProto({ ...graph, inputs: {} })), ...int(20, 5)]),
+      field(5, [...field(1, text(name)), ...field(6, graphProto({ inputs: {}, ...graph })), ...int(20, 5)]),
     ),
   ];
 }

@@ -1,5 +1,6 @@
 /** Which of all cuts are measured: those that promise the fewest bytes for the work before them. */
 
+import { CodecError } from "latentwire";
 import { elementsOf } from "../layout.js";
 import { refusedAs, type Session } from "../packages.js";
 import type { Cut } from "./graph.js";
@@ -9,22 +10,26 @@ import { exposed, openSession } from "./network.js";
 import type { Samples } from "./samples.js";
 import type { Costs, Shapes } from "./work.js";
 
-/** Most cuts that are measured, with no more than the wanted work and with more; samples that are looked at to choose them. */
+/** Most cuts that are measured: with no more than the wanted work, and with more. */
 const MOST_WITHIN = 8;
 const MOST_BEYOND = 4;
 const MOST_CANDIDATES = MOST_WITHIN + MOST_BEYOND;
-/** Cuts differ by the logarithm of their bits, and by so many times their work. */
-const WORK_WEIGHT = 4;
+/** Samples that are looked at to choose them. */
 const PROBED = 8;
-/** A cut may hold so many times the elements of the smallest one before it, and take so many times its bits. */
+/** A cut is left out if it has more than so many times the elements of the smallest cut before it. */
 const LARGER = 2;
+/** Or if its tensors take more than so many times the bits of a cut before it. A little more may be chance. */
 const MORE_BITS = 1.15;
-/** A cut with so many times the bits of the best one within the wanted work is of no use. */
+/** Or if they take more than so many times the bits of the best cut within the wanted work: it would never be recommended. */
 const FAR_MORE_BITS = 4;
-/** A cut is left out where one with this much more work takes fewer bits: both are the same to a device. */
+/** Or if a later cut takes fewer bits for so little more work that a device does not feel it. */
 const SAME_WORK = 0.01;
+/** To compare the two: all of the network's work is worth e^4, 55 times the bits. */
+const WORK_WEIGHT = 4;
 /** Bytes of tensors that one run gives at most: others are for the next run. */
 const RUN_BYTES = 2 ** 28;
+/** Bytes of temporary files at most: tensors of all samples at all cuts that are looked at. */
+const MOST_STORED = 2 ** 34;
 
 /** What crosses a cut must be numbers; their types by the names of the runtime. */
 const NUMBERS = /^(float32|float16|float64|u?int(8|16)|int32|int64|bool)$/;
@@ -70,9 +75,12 @@ export async function storeTensors(
   folder: string,
   progress: (done: number, total: number) => void,
 ): Promise<Map<string, TensorStore>> {
+  const promised = tensors.reduce((sum, name) => sum + 4 * elementsOf(shapes.get(name) ?? [0]), 0);
+  checkStored(numbers.length * promised);
   const stores = new Map(tensors.map((name) => [name, new TensorStore(folder, name, fileNumber++)]));
   const runs = inRuns(tensors, shapes);
   let done = 0;
+  let stored = 0;
   for (const names of runs) {
     const session: Session = await openSession(
       bench.runtime,
@@ -84,7 +92,11 @@ export async function storeTensors(
       const outputs = await refusedAs("MODEL", bench.opened.path, session.run(await samples.feeds(i)));
       for (const name of names) {
         const tensor = outputs[name]!;
-        if (NUMBERS.test(tensor.type)) stores.get(name)!.add(tensor);
+        if (!NUMBERS.test(tensor.type)) continue;
+        // Not what was promised where a shape depends on the sample.
+        stored += 4 * tensor.data.length;
+        checkStored(stored);
+        stores.get(name)!.add(tensor);
       }
       progress(++done, runs.length * numbers.length);
     }
@@ -94,6 +106,15 @@ export async function storeTensors(
   return stores;
 }
 let fileNumber = 0;
+
+function checkStored(bytes: number): void {
+  if (bytes > MOST_STORED)
+    throw new CodecError(
+      "LIMIT_EXCEEDED",
+      `the tensors of all samples at the cuts take ${(bytes / 2 ** 30).toFixed(1)} GiB of temporary files, ` +
+        `${MOST_STORED / 2 ** 30} are the most: fewer samples (--limit N), smaller ones (--size), or one cut (--at TENSOR)`,
+    );
+}
 
 function inRuns(tensors: readonly string[], shapes: Shapes): string[][] {
   const runs: string[][] = [];
@@ -124,40 +145,68 @@ export async function shortlist(
   const numbers = Array.from({ length: Math.min(PROBED, samples.count) }, (_, i) => i);
   const names = [...new Set(cuts.flatMap(({ cut }) => cut.tensors))];
   const stores = await storeTensors(bench, samples, numbers, names, shapes, folder, progress);
-  const bits = new Map([...stores].map(([name, store]) => [name, statisticsOf(store, numbers).bits]));
+  const bitsOf = new Map([...stores].map(([name, store]) => [name, statisticsOf(store, numbers).bits]));
   for (const store of stores.values()) store.close();
-  const judged = cuts
-    .filter(({ cut }) => cut.tensors.every((name) => stores.has(name)))
-    .map((cost) => ({ cost, bits: cost.cut.tensors.reduce((sum, name) => sum + bits.get(name)!, 0) }));
-  const work = (one: (typeof judged)[number]) => one.cost.workShare ?? one.cost.parametersShare;
-  const within = judged.filter((one) => work(one) <= maxWork && one.bits > 0).map((one) => one.bits);
-  const most = FAR_MORE_BITS * Math.min(...within);
-  const good = judged.filter((one, k) => {
-    const earlier = judged.slice(0, k);
-    const later = judged.slice(k + 1);
-    return (
-      one.bits > 0 &&
-      one.bits <= most &&
-      earlier.every((other) => one.bits <= MORE_BITS * other.bits || work(other) === 0) &&
-      later.every((other) => work(other) - work(one) > SAME_WORK || other.bits >= one.bits)
-    );
+  const probed = cuts
+    .filter(({ cut }) => cut.tensors.every((name) => bitsOf.has(name)))
+    .map((cost) => ({
+      cost,
+      work: cost.workShare ?? cost.parametersShare,
+      bits: cost.cut.tensors.reduce((sum, name) => sum + bitsOf.get(name)!, 0),
+    }));
+  return chosenOf(probed, maxWork).map(({ cost }) => cost);
+}
+
+/** What is known of a cut once some samples were looked at. */
+export interface ProbedCut {
+  /** Share of the network's work before it. */
+  readonly work: number;
+  /** Bits of its tensors, of one sample. */
+  readonly bits: number;
+}
+
+/** The cuts that are measured, of cuts from input to output: the useful ones, thinned out on both sides of the wanted work. */
+export function chosenOf<T extends ProbedCut>(cuts: readonly T[], maxWork: number): T[] {
+  const useful = usefulOf(cuts, maxWork);
+  const within = useful.filter(({ work }) => work <= maxWork);
+  const beyond = useful.filter(({ work }) => work > maxWork);
+  return [...thinnedOut(within, MOST_WITHIN), ...thinnedOut(beyond, MOST_BEYOND)];
+}
+
+/** Cuts that no other cut makes useless. Both lists of neighbours are in the order of the file: work never falls. */
+function usefulOf<T extends ProbedCut>(cuts: readonly T[], maxWork: number): T[] {
+  let fewestWithin = Number.POSITIVE_INFINITY;
+  for (const { work, bits } of cuts) if (work <= maxWork && bits > 0) fewestWithin = Math.min(fewestWithin, bits);
+  let fewestBefore = Number.POSITIVE_INFINITY;
+  return cuts.filter((cut, k) => {
+    const { work, bits } = cut;
+    const isBeatenBefore = bits > MORE_BITS * fewestBefore;
+    // The input itself is no cut, so what has no work before it beats none.
+    if (work !== 0) fewestBefore = Math.min(fewestBefore, bits);
+    if (bits <= 0 || bits > FAR_MORE_BITS * fewestWithin || isBeatenBefore) return false;
+    for (let later = k + 1; later < cuts.length && cuts[later]!.work - work <= SAME_WORK; later++)
+      if (cuts[later]!.bits < bits) return false;
+    return true;
   });
-  // Too many: those go that differ least from the next one, which does more of the work that is allowed anyway.
-  const thinned = (list: typeof good, most: number) => {
-    const left = [...list];
-    while (left.length > most) {
-      const gains = left.map((one, k) => {
-        const next = left[k + 1];
-        return next
-          ? Math.abs(Math.log(one.bits / next.bits)) + WORK_WEIGHT * (work(next) - work(one))
-          : Number.POSITIVE_INFINITY;
-      });
-      left.splice(gains.indexOf(Math.min(...gains)), 1);
-    }
-    return left;
-  };
-  const [inside, beyond] = [true, false].map((wanted) => good.filter((one) => work(one) <= maxWork === wanted));
-  return [...thinned(inside!, MOST_WITHIN), ...thinned(beyond!, MOST_BEYOND)].map(({ cost }) => cost);
+}
+
+/** At most so many cuts. Again and again the one goes that differs least from the next one, which does more of the work. */
+function thinnedOut<T extends ProbedCut>(cuts: readonly T[], most: number): T[] {
+  const left = [...cuts];
+  const toNext = left.map((cut, place) => differenceOf(cut, left[place + 1]));
+  while (left.length > most) {
+    const least = toNext.reduce((best, difference, place) => (difference < toNext[best]! ? place : best), 0);
+    left.splice(least, 1);
+    toNext.splice(least, 1);
+    if (least > 0) toNext[least - 1] = differenceOf(left[least - 1]!, left[least]);
+  }
+  return left;
+}
+
+/** How far a cut is from the next one, in bits and work; the last one has no next one and stays. */
+function differenceOf({ work, bits }: ProbedCut, next: ProbedCut | undefined): number {
+  if (next === undefined) return Number.POSITIVE_INFINITY;
+  return Math.abs(Math.log(bits / next.bits)) + WORK_WEIGHT * (next.work - work);
 }
 
 /** Opens what measuring a cut takes: its tensors of all samples, their statistics of those that fit, the tail. */

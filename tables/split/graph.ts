@@ -1,6 +1,6 @@
 /** The graph of a model: which tensors follow from constants or shapes alone, and where few tensors cut it in two. */
 import { CodecError } from "latentwire";
-import type { OnnxModel, OnnxNode } from "./onnx-file.js";
+import type { OnnxModel, OnnxNode, OnnxValue } from "./onnx-file.js";
 
 /**
  * - `constant`: follows from weights alone.
@@ -30,6 +30,8 @@ export class Graph {
   readonly makers: ReadonlyMap<string, number>;
   /** Nodes that some output depends on. */
   readonly needed: readonly boolean[];
+  /** Inputs that some output depends on. The others are neither fed nor written into a half. */
+  readonly inputs: readonly OnnxValue[];
 
   /** @param name - of the file, for messages. Throws CodecError `INVALID_FILE`, `UNSUPPORTED_FILE`. */
   constructor(model: OnnxModel, name: string) {
@@ -63,6 +65,11 @@ export class Graph {
     this.kinds = kinds;
     this.makers = makers;
     this.needed = neededOf(model, makers);
+    const read = new Set(model.outputs.map(({ name: output }) => output));
+    model.nodes.forEach((node, i) => {
+      if (this.needed[i]) for (const tensor of readsOf(node)) read.add(tensor);
+    });
+    this.inputs = model.inputs.filter(({ name: input }) => read.has(input));
   }
 
   isLive(tensor: string): boolean {
@@ -127,7 +134,8 @@ export class Graph {
     for (let tensor = pending.pop(); tensor !== undefined; tensor = pending.pop()) {
       if (seen.has(tensor) || known.has(tensor) || !this.isLive(tensor)) continue;
       seen.add(tensor);
-      if (behind.has(tensor)) pending.push(...readsOf(this.model.nodes[this.makers.get(tensor)!]!));
+      if (behind.has(tensor))
+        for (const read of readsOf(this.model.nodes[this.makers.get(tensor)!]!)) pending.push(read);
       else missing.push(tensor);
     }
     return missing;
@@ -166,7 +174,7 @@ function neededOf({ nodes, outputs }: OnnxModel, makers: ReadonlyMap<string, num
     const maker = makers.get(tensor);
     if (maker === undefined || needed[maker]) continue;
     needed[maker] = true;
-    pending.push(...readsOf(nodes[maker]!));
+    for (const read of readsOf(nodes[maker]!)) pending.push(read);
   }
   return needed;
 }

@@ -1,5 +1,5 @@
 /** Tensors of samples at a cut: kept in files, and what is known of their channels. */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { forRuns, mediansOf, type Sample, type SampleSet } from "../fit-samples.js";
 import { elementsOf } from "../layout.js";
@@ -17,11 +17,18 @@ export class TensorStore {
 
   constructor(folder: string, name: string, number: number) {
     this.name = name;
-    this.#file = openSync(join(folder, `${number}.f32`), "w+");
+    const path = join(folder, `${number}.f32`);
+    this.#file = openSync(path, "w+");
+    // Without a name it takes no room once this process has ended, however it ends.
+    rmSync(path);
   }
 
   get count(): number {
     return this.#places.length;
+  }
+
+  get bytes(): number {
+    return this.#end;
   }
 
   add(tensor: RunTensor): void {
@@ -113,12 +120,15 @@ export interface ChannelStatistics {
 
 /** Symbols farther out count as the last ones. */
 const FARTHEST = 64;
+/** A table has no more rows. So a dimension that is longer is not that of the channels. */
+const MOST_CHANNELS = 65_535;
 
 /** The dimension whose channels differ most, so that rows of their own take the fewest bits: the second or the last one. */
 export function statisticsOf(store: TensorStore, numbers: readonly number[]): ChannelStatistics {
   const shapes = numbers.map((i) => store.dims(i));
   const [first] = shapes as [number[]];
-  const isSteady = (axis: number) => shapes.every((dims) => dims.length === first.length && dims[axis] === first[axis]);
+  const isSteady = (axis: number) =>
+    first[axis]! <= MOST_CHANNELS && shapes.every((dims) => dims.length === first.length && dims[axis] === first[axis]);
   const axes = [...new Set(first.length < 2 ? [0] : [1, first.length - 1])].filter(isSteady);
   // Without a dimension that is the same in all samples there are no channels: the batch of one is the only one.
   const found = (axes.length > 0 ? axes : [0]).map((axis) => statisticsAlong(store, numbers, axis));

@@ -1,9 +1,10 @@
 /** Runs a model with the user's onnxruntime-node: as it is, with tensors between as outputs, or a part of it. */
 import { CodecError } from "latentwire";
 import { float16Array, narrow, widen } from "../../bindings/float16.js";
+import { elementsOf } from "../layout.js";
 import { type RunTensor, type Runtime, refusedAs, type Session } from "../packages.js";
-import { Graph } from "./graph.js";
-import { ELEMENT_TYPES, OnnxReader, type OnnxValue, type Protobuf } from "./onnx-file.js";
+import { Graph, readsOf } from "./graph.js";
+import { bytesOf, ELEMENT_TYPES, OnnxReader, type OnnxValue, type Protobuf } from "./onnx-file.js";
 import { type NewTensor, PartWriter } from "./parts.js";
 import type { Shapes } from "./work.js";
 
@@ -36,10 +37,37 @@ const ARRAYS = {
   int16: Int16Array,
   int32: Int32Array,
   uint32: Uint32Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
   bool: Uint8Array,
 } as const;
 
-/** A tensor of the runtime from plain numbers. Throws CodecError `MODEL` for types that cannot be made of them. */
+/** The array of an element type. Throws CodecError `MODEL` for types that cannot be made of numbers. */
+function arrayOf(type: string, name: string) {
+  const Numbers = ARRAYS[type as keyof typeof ARRAYS];
+  if (Numbers === undefined)
+    throw new CodecError("MODEL", `the input ${name} is ${type}: inputs of numbers are fed, but none of this type`);
+  return Numbers;
+}
+
+/** Whole numbers in an array of their type: none is cut to what the type holds. */
+function wholeNumbers(type: string, data: ArrayLike<number>, name: string): RunTensor["data"] {
+  const array = new (arrayOf(type, name))(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i]!;
+    if (Number.isInteger(value))
+      array[i] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(value) : value;
+    if (Number(array[i]) !== value)
+      throw new CodecError("MODEL", `the input ${name} is ${type}, which cannot hold the ${value} of a sample`);
+  }
+  return array;
+}
+
+/**
+ * A tensor of the runtime from plain numbers.
+ *
+ * @throws CodecError `MODEL` for types that cannot be made of them, and for numbers that the type does not have
+ */
 export function tensorOf(
   runtime: Runtime,
   type: string,
@@ -47,20 +75,18 @@ export function tensorOf(
   dims: readonly number[],
   name: string,
 ): RunTensor {
-  if (type === "int64" || type === "uint64") {
-    const BigArray = type === "int64" ? BigInt64Array : BigUint64Array;
-    return new runtime.Tensor(type, BigArray.from(Array.from(data, BigInt)), dims);
-  }
   if (type === "float16") {
     const half = float16Array(narrow(data instanceof Float32Array ? data : Float32Array.from(data)));
     return new runtime.Tensor(type, half as unknown as RunTensor["data"], dims);
   }
-  const Numbers = ARRAYS[type as keyof typeof ARRAYS];
-  if (Numbers === undefined)
-    throw new CodecError("MODEL", `the input ${name} is ${type}: inputs of numbers are fed, but none of this type`);
-  const isReady = data instanceof Numbers;
-  return new runtime.Tensor(type === "double" ? "float64" : type, isReady ? data : Numbers.from(data), dims);
+  if (data instanceof arrayOf(type, name)) return new runtime.Tensor(nameOf(type), data, dims);
+  if (type === "float32") return new runtime.Tensor(type, Float32Array.from(data), dims);
+  if (type === "double") return new runtime.Tensor("float64", Float64Array.from(data), dims);
+  return new runtime.Tensor(type, wholeNumbers(type, data, name), dims);
 }
+
+/** What the runtime calls an element type. */
+const nameOf = (type: string): string => (type === "double" ? "float64" : type);
 
 /** The elements of a tensor as float32; of float16 what their bits mean. */
 export function floatsOf({ type, data }: RunTensor): Float32Array {
@@ -88,22 +114,43 @@ export function dimsOf({ name, dims }: OnnxValue, given: ReadonlyMap<string, rea
   });
 }
 
-const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
-/** Most elements of an input that is made up. */
-const MOST_ELEMENTS = 2 ** 28;
+/** Most bytes of all inputs of one run together. A picture of 4,096 x 4,096 has 192 MiB in float32. */
+const MOST_INPUT_BYTES = 2 ** 28;
 
-/** Inputs of zeros. */
+/**
+ * Refuses inputs that would take too much memory, before any of them is made.
+ *
+ * @param remedy - what to say on the command line
+ * @throws CodecError `LIMIT_EXCEEDED`
+ */
+export function checkInputs(inputs: readonly (readonly [OnnxValue, readonly number[]])[], remedy: string): void {
+  let bytes = 0;
+  for (const [input, dims] of inputs) {
+    bytes += bytesOf(input.type, dims) ?? 0;
+    // Not ">": a product may be NaN.
+    if (!(bytes <= MOST_INPUT_BYTES))
+      throw new CodecError(
+        "LIMIT_EXCEEDED",
+        `with the input ${input.name}, ${typeOf(input)} [${dims}], the inputs take ${bytes} bytes; ` +
+          `${MOST_INPUT_BYTES} are the most: ${remedy}`,
+      );
+  }
+}
+
+/** Inputs of zeros. Throws CodecError `MODEL`, `LIMIT_EXCEEDED`. */
 export function zeros(
   runtime: Runtime,
   inputs: readonly OnnxValue[],
   given: ReadonlyMap<string, readonly number[]>,
 ): Feeds {
+  const shaped = inputs.map((input) => [input, dimsOf(input, given)] as const);
+  checkInputs(shaped, "say a smaller shape with --dims NAME=1,3,224,224");
   return Object.fromEntries(
-    inputs.map((input) => {
-      const dims = dimsOf(input, given);
-      if (product(dims) > MOST_ELEMENTS)
-        throw new CodecError("LIMIT_EXCEEDED", `the input ${input.name} has the shape [${dims}]`);
-      return [input.name, tensorOf(runtime, typeOf(input), new Uint8Array(product(dims)), dims, input.name)];
+    shaped.map(([input, dims]) => {
+      const type = typeOf(input);
+      const count = elementsOf(dims);
+      const data = type === "float16" ? float16Array(new Uint16Array(count)) : new (arrayOf(type, input.name))(count);
+      return [input.name, new runtime.Tensor(nameOf(type), data as unknown as RunTensor["data"], dims)];
     }),
   );
 }
@@ -121,20 +168,65 @@ export const openSession = (runtime: Runtime, model: Uint8Array, what: string, t
 
 /** The model with `tensors` as its outputs. */
 export function exposed({ graph, writer }: Opened, tensors: readonly string[]): Uint8Array {
-  const { inputs } = graph.model;
-  return writer.part([], tensors, { inputs, outputs: tensors.map((name) => ({ name })) });
+  return writer.part([], tensors, { inputs: graph.inputs, outputs: tensors.map((name) => ({ name })) });
 }
 
 /** Operators that make lists and optional values: these have no shape. */
 const NO_TENSORS = /^(Sequence(?!At|Length)|SplitToSequence|Optional(?!GetElement|HasElement))/;
 
-/** Shapes of all tensors that the outputs need, for these inputs: a node `Shape` is put behind each of them. */
+/** Tensors whose shapes are wanted: what is made by nodes that some output needs and that follow from the inputs, and what these read. */
+function tensorsOf(graph: Graph): string[] {
+  const { nodes } = graph.model;
+  const found = new Set<string>();
+  const add = (tensor: string) => {
+    const maker = nodes[graph.makers.get(tensor) ?? -1];
+    if (maker !== undefined && !NO_TENSORS.test(maker.op)) found.add(tensor);
+  };
+  nodes.forEach((node, i) => {
+    if (!graph.needed[i] || !node.outputs.some((tensor) => graph.isLive(tensor))) return;
+    for (const tensor of readsOf(node)) add(tensor);
+    for (const tensor of node.outputs) add(tensor);
+  });
+  return [...found];
+}
+
+/**
+ * Shapes of all tensors that matter, as the file states them. So a list of cuts can be had without running the model.
+ * Undefined where the file leaves one out, or states them for other shapes of the inputs than these.
+ *
+ * @throws CodecError `MODEL` where a dimension of an input is free
+ */
+export function statedShapes({ graph }: Opened, given: ReadonlyMap<string, readonly number[]>): Shapes | undefined {
+  const shapes = new Map<string, readonly number[]>();
+  /** Of dimensions that have a name. */
+  const sizes = new Map<string, number>();
+  for (const input of graph.inputs) {
+    const dims = dimsOf(input, given);
+    shapes.set(input.name, dims);
+    if (input.dims?.length !== dims.length) return undefined;
+    for (const [d, stated] of input.dims.entries()) {
+      if (typeof stated === "string" && !sizes.has(stated)) sizes.set(stated, dims[d]!);
+      const size = typeof stated === "string" ? sizes.get(stated) : (stated ?? dims[d]);
+      if (size !== dims[d]) return undefined;
+    }
+  }
+  const values = new Map([
+    ...graph.model.values,
+    ...graph.model.outputs.map((output) => [output.name, output] as const),
+  ]);
+  for (const tensor of tensorsOf(graph)) {
+    const dims = values.get(tensor)?.dims?.map((stated) => (typeof stated === "string" ? sizes.get(stated) : stated));
+    if (!dims?.every((size) => typeof size === "number") || !Number.isSafeInteger(elementsOf(dims))) return undefined;
+    shapes.set(tensor, dims);
+  }
+  return shapes;
+}
+
+/** Shapes of all tensors that matter, for these inputs: a node `Shape` is put behind each of them. */
 export async function measureShapes(runtime: Runtime, opened: Opened, feeds: Feeds): Promise<Shapes> {
   const { graph, writer, path } = opened;
-  const { nodes, inputs } = graph.model;
-  const wanted = nodes.flatMap(({ op, outputs }, i) =>
-    graph.needed[i] && !NO_TENSORS.test(op) ? outputs.filter((name) => name !== "") : [],
-  );
+  const { inputs } = graph;
+  const wanted = tensorsOf(graph);
   const shapeName = (i: number) => `latentwire shape ${i}`;
   const model = writer.part([], wanted, {
     inputs,

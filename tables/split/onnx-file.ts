@@ -3,6 +3,8 @@
  * records are kept as they are, so that a model that is written again has lost nothing.
  */
 import { CodecError } from "latentwire";
+import { Budget } from "../budget.js";
+import { elementsOf } from "../layout.js";
 import { loadPackage } from "../packages.js";
 
 /** The part of protobufjs that is used. */
@@ -21,6 +23,7 @@ interface WireReader {
 }
 interface WireWriter {
   uint32(value: number): WireWriter;
+  uint64(value: number): WireWriter;
   finish(): Uint8Array;
 }
 
@@ -37,9 +40,7 @@ export interface OnnxTensor {
   readonly type: number;
   readonly dims: readonly number[];
   /** Where its bytes lie, if that is another file. */
-  readonly external:
-    | { readonly location: string; readonly offset: number; readonly length: number | undefined }
-    | undefined;
+  readonly external: { readonly location: string; readonly offset: number } | undefined;
   readonly record: Uint8Array;
 }
 
@@ -92,8 +93,10 @@ export const MODEL_GRAPH = 7;
 const MODEL = { graph: MODEL_GRAPH, opset: 8, metadata: 14 };
 export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, value: 13, sparse: 15 };
 const NODE = { input: 1, output: 2, name: 3, op: 4, attribute: 5, domain: 7 };
-const TENSOR = { dims: 1, type: 2, name: 8, external: 13, location: 14 };
-const ATTRIBUTE = { name: 1, float: 2, integer: 3, text: 4, tensor: 5, graph: 6, integers: 8, graphs: 11 };
+const TENSOR = { dims: 1, type: 2, name: 8, raw: 9, external: 13, location: 14 };
+/** Lists of elements, which a tensor may have in the place of bytes. */
+const TENSOR_LIST = { float: 4, int32: 5, text: 6, int64: 7, double: 10, uint64: 11 };
+const ATTRIBUTE = { name: 1, float: 2, integer: 3, text: 4, tensor: 5, graph: 6, integers: 8, tensors: 10, graphs: 11 };
 
 /** Names of element types, by their number. */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
@@ -113,12 +116,32 @@ export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   16: "bfloat16",
 };
 
+/** Bits of an element, by the number of its type. Text has none. */
+const ELEMENT_BITS: Readonly<Record<number, number>> = {
+  ...{ 1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64 },
+  // Complex numbers, bfloat16, five types of 8 bits, three of 4 bits and two of 2 bits.
+  ...{ 14: 64, 15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 24: 8, 21: 4, 22: 4, 23: 4, 25: 2, 26: 2 },
+};
+const TEXT_TYPE = 8;
+const COMPLEX_TYPES = [14, 15];
+
+/** Bytes of a tensor's elements; undefined where the type is text, or is not known. */
+export function bytesOf(type: number | undefined, dims: readonly number[]): number | undefined {
+  const bits = ELEMENT_BITS[type ?? 0];
+  return bits === undefined ? undefined : Math.ceil((elementsOf(dims) * bits) / 8);
+}
+
 /** The oldest set of operators that is read: before it, broadcasting had other rules. */
 const OLDEST_OPSET = 7;
 /** Most nodes, subgraphs within subgraphs, and dimensions. Far more than any network has. */
 const MOST_NODES = 200_000;
 const DEEPEST = 16;
 const MOST_DIMS = 64;
+/** What a field, a node, a tensor, an input or an output costs of the file's budget: work, bytes. */
+const FIELD_COST = [16, 16] as const;
+const NODE_COST = [64, 512] as const;
+const TENSOR_COST = [64, 384] as const;
+const VALUE_COST = [64, 256] as const;
 
 const LENGTH = 2;
 const text = new TextDecoder();
@@ -133,10 +156,22 @@ type Visit = (id: number, body: Uint8Array | undefined, value: number | undefine
 export class OnnxReader {
   readonly #protobuf: Protobuf;
   readonly #name: string;
+  #budget: Budget;
 
   constructor(protobuf: Protobuf, name: string) {
     this.#protobuf = protobuf;
     this.#name = name;
+    this.#budget = this.#budgetOf(0);
+  }
+
+  #budgetOf(size: number): Budget {
+    return new Budget(size, (message) => {
+      throw new CodecError("LIMIT_EXCEEDED", message);
+    });
+  }
+
+  #charge([work, bytes]: readonly [number, number]): void {
+    this.#budget.charge(this.#name, work, bytes);
   }
 
   /** Throws CodecError `INVALID_FILE`. */
@@ -164,6 +199,7 @@ export class OnnxReader {
       } catch {
         this.refuse("it is no ONNX file, or it is damaged or was cut off");
       }
+      this.#charge(FIELD_COST);
       visit(tag >>> 3, body, value);
     }
   }
@@ -182,11 +218,15 @@ export class OnnxReader {
 
   /** Reads a whole model. Throws CodecError `INVALID_FILE`, `UNSUPPORTED_FILE`, `LIMIT_EXCEEDED`. */
   model(bytes: Uint8Array): OnnxModel {
+    this.#budget = this.#budgetOf(bytes.length);
     let graph: Uint8Array | undefined;
     let opset = 0;
     const metadata = new Map<string, string>();
     this.#walk(bytes, (id, body) => {
-      if (id === MODEL.graph) graph = body;
+      if (id === MODEL.graph) {
+        if (graph !== undefined) this.refuse("it has two graphs");
+        graph = body;
+      }
       if (id === MODEL.opset && body) {
         let domain = "";
         let version = 0;
@@ -249,7 +289,9 @@ export class OnnxReader {
       } else if (id === GRAPH.sparse) {
         let name = "";
         this.#walk(body, (field, part) => {
-          if (field === 1 && part) name = this.tensor(part).name;
+          if (part === undefined || field > 2) return;
+          const { name: found } = this.#inside(part);
+          if (field === 1) name = found;
         });
         sparse.set(name, body);
       } else graphRest.push({ id, body });
@@ -268,6 +310,7 @@ export class OnnxReader {
   }
 
   #node(record: Uint8Array): OnnxNode {
+    this.#charge(NODE_COST);
     const found = { name: "", op: "", domain: "" };
     const inputs: string[] = [];
     const outputs: string[] = [];
@@ -289,7 +332,9 @@ export class OnnxReader {
   /** Adds the names that an attribute's subgraphs read from outside. */
   #capture(attribute: Uint8Array, into: Set<string>, depth: number): void {
     this.#walk(attribute, (id, body) => {
-      if (body === undefined || (id !== ATTRIBUTE.graph && id !== ATTRIBUTE.graphs)) return;
+      if (body === undefined) return;
+      if (id === ATTRIBUTE.tensor || id === ATTRIBUTE.tensors) this.#inside(body);
+      if (id !== ATTRIBUTE.graph && id !== ATTRIBUTE.graphs) return;
       if (depth === DEEPEST) this.#unsupported(`its subgraphs are nested more than ${DEEPEST} levels deep`);
       const own = new Set<string>();
       const read = new Set<string>();
@@ -297,7 +342,7 @@ export class OnnxReader {
         if (part === undefined) return;
         if (field === GRAPH.input) own.add(this.#value(part).name);
         else if (field === GRAPH.output) read.add(this.#value(part).name);
-        else if (field === GRAPH.initializer) own.add(this.tensor(part).name);
+        else if (field === GRAPH.initializer) own.add(this.#inside(part).name);
         else if (field === GRAPH.node)
           this.#walk(part, (kind, name) => {
             if (name === undefined) return;
@@ -310,14 +355,30 @@ export class OnnxReader {
     });
   }
 
-  /** A stored tensor, without its elements. */
+  /** A tensor whose record is copied as it is: its elements must be in it. */
+  #inside(record: Uint8Array): OnnxTensor {
+    const tensor = this.tensor(record);
+    if (tensor.external)
+      this.#unsupported(
+        `the tensor ${tensor.name} of a node, of a subgraph or of a sparse tensor lies in another file; ` +
+          "onnx.save(onnx.load(FILE), COPY) writes one file",
+      );
+    return tensor;
+  }
+
+  /** A stored tensor, without its elements. That they are as many as its shape says is checked. */
   tensor(record: Uint8Array): OnnxTensor {
+    this.#charge(TENSOR_COST);
     const dims: number[] = [];
     let [name, type, isExternal] = ["", 0, false];
+    let raw: number | undefined;
+    let listed = 0;
     const places = new Map<string, string>();
     this.#walk(record, (id, body, value) => {
       if (id === TENSOR.dims) this.#integers(body, value, dims);
       else if (id === TENSOR.type) type = value ?? 0;
+      else if (id === TENSOR.raw && body) raw = body.length;
+      else if (LISTS.includes(id)) listed += listedIn(id, body);
       else if (id === TENSOR.name && body) name = text.decode(body);
       else if (id === TENSOR.location) isExternal = value === 1;
       else if (id === TENSOR.external && body) {
@@ -328,24 +389,44 @@ export class OnnxReader {
         places.set(pair[0]!, pair[1]!);
       }
     });
-    if (dims.length > MOST_DIMS || dims.some((d) => !Number.isSafeInteger(d) || d < 0))
+    if (dims.length > MOST_DIMS || !dims.every(isSize) || !isSize(elementsOf(dims)))
       this.refuse(`the tensor ${name} has the dimensions ${dims.slice(0, 8)}`);
-    if (!isExternal) return { name, type, dims, external: undefined, record };
+    if (!isExternal) {
+      this.#checkElements(name, type, dims, raw, raw === undefined ? listed : undefined);
+      return { name, type, dims, external: undefined, record };
+    }
     const number = (key: string): number | undefined => {
       const given = places.get(key);
       if (given === undefined) return undefined;
       if (!/^\d{1,15}$/.test(given)) this.refuse(`the tensor ${name} lies in another file at ${key} ${given}`);
       return Number(given);
     };
-    const external = {
-      location: places.get("location") ?? "",
-      offset: number("offset") ?? 0,
-      length: number("length"),
-    };
+    const external = { location: places.get("location") ?? "", offset: number("offset") ?? 0 };
+    this.#checkElements(name, type, dims, number("length"), undefined);
     return { name, type, dims, external, record };
   }
 
+  /** Refuses a tensor that has more or fewer elements than its shape says: by their bytes, or by the numbers of a list. */
+  #checkElements(
+    name: string,
+    type: number,
+    dims: readonly number[],
+    bytes: number | undefined,
+    listed: number | undefined,
+  ): void {
+    const wrong = (found: string, wanted: number): never =>
+      this.refuse(`the tensor ${name} has ${found} of data, its shape [${dims}] needs ${wanted}`);
+    const needed = bytesOf(type, dims);
+    if (bytes !== undefined && needed !== undefined && bytes !== needed) wrong(`${bytes} bytes`, needed);
+    if (listed === undefined || (needed === undefined && type !== TEXT_TYPE)) return;
+    // A complex element is two numbers; up to four elements of fewer than 8 bits share one.
+    const perElement = COMPLEX_TYPES.includes(type) ? 2 : Math.min(1, (ELEMENT_BITS[type] ?? 8) / 8);
+    const numbers = Math.ceil(elementsOf(dims) * perElement);
+    if (listed !== numbers) wrong(`${listed} numbers or texts`, numbers);
+  }
+
   #value(record: Uint8Array): OnnxValue {
+    this.#charge(VALUE_COST);
     let name = "";
     let type: number | undefined;
     let dims: (number | string | null)[] | undefined;
@@ -394,8 +475,8 @@ export class OnnxReader {
     return undefined;
   }
 
-  /** A field with bytes, as it stands in a file. */
-  field(id: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  /** A field with bytes, as it stands in a file. A graph has more parts than a call may have arguments. */
+  field(id: number, parts: readonly Uint8Array[]): Uint8Array {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     const head = this.#protobuf.Writer.create()
       .uint32(id * 8 + LENGTH)
@@ -404,11 +485,11 @@ export class OnnxReader {
     return Buffer.concat([head, ...parts]);
   }
 
-  /** A field with an integer from 0 to 2^32 - 1. */
+  /** A field with an integer from 0 to 2^53 - 1. */
   integer(id: number, value: number): Uint8Array {
     return this.#protobuf.Writer.create()
       .uint32(id * 8)
-      .uint32(value)
+      .uint64(value)
       .finish();
   }
 }
@@ -421,3 +502,18 @@ export interface OnnxAttribute {
 
 const integerOf = (value: number | { toNumber(): number }): number =>
   typeof value === "number" ? value : value.toNumber();
+
+const isSize = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+const LISTS = Object.values(TENSOR_LIST);
+
+/** How many numbers or texts a field of a list has: all of a packed one, otherwise one. */
+function listedIn(id: number, body: Uint8Array | undefined): number {
+  if (body === undefined || id === TENSOR_LIST.text) return 1;
+  if (id === TENSOR_LIST.float) return body.length / 4;
+  if (id === TENSOR_LIST.double) return body.length / 8;
+  // The last byte of an integer has no high bit.
+  let count = 0;
+  for (const byte of body) count += Number(byte < 128);
+  return count;
+}

@@ -1,9 +1,9 @@
 /** Writes the parts of a model: the head, which makes the tensors of a cut, and the tail, which goes on with them. */
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { CodecError } from "latentwire";
 import { type Cut, type Graph, readsOf } from "./graph.js";
-import { GRAPH, MODEL_GRAPH, type OnnxReader, type OnnxTensor } from "./onnx-file.js";
+import { bytesOf, GRAPH, MODEL_GRAPH, type OnnxReader, type OnnxTensor } from "./onnx-file.js";
 
 /** A tensor that is written into a part. */
 export interface NewTensor {
@@ -76,7 +76,7 @@ export class PartWriter {
       if (available && !available.has(tensor) && kinds.get(tensor) === "shape") fixed.add(tensor);
       else if (maker !== undefined && !nodes.has(maker)) {
         nodes.add(maker);
-        pending.push(...readsOf(model.nodes[maker]!));
+        for (const read of readsOf(model.nodes[maker]!)) pending.push(read);
       }
     }
     return { nodes: [...nodes].sort((a, b) => a - b), fixed: [...fixed] };
@@ -89,9 +89,12 @@ export class PartWriter {
     const fresh = new Set(ends.constants?.map(({ name }) => name));
     const read = new Set(nodes.flatMap((i) => readsOf(model.nodes[i]!)).concat(wanted));
     const inside = new Set([...read, ...nodes.flatMap((i) => model.nodes[i]!.outputs)]);
-    const field = this.#reader.field.bind(this.#reader);
+    const ended = new Set([...ends.inputs, ...ends.outputs].map(({ name }) => name));
+    const field = (id: number, record: Uint8Array) => this.#reader.field(id, [record]);
     const weights = [...model.initializers.values()].filter(({ name }) => read.has(name) && !fresh.has(name));
-    const stored = weights.map((tensor) => field(GRAPH.initializer, ...this.#inlined(tensor)));
+    // Before they are read: several tensors may name the same bytes of a file.
+    this.#checkSize(weights.reduce((sum, tensor) => sum + sizeOf(tensor), 0));
+    const stored = weights.map((tensor) => field(GRAPH.initializer, this.#inlined(tensor)));
     const body = [
       ...(ends.first ?? []).map((node) => field(GRAPH.node, this.#node(node))),
       ...nodes.map((i) => field(GRAPH.node, model.nodes[i]!.record)),
@@ -103,24 +106,26 @@ export class PartWriter {
       ...ends.inputs.map((value) => field(GRAPH.input, this.#value(value))),
       ...ends.outputs.map((value) => field(GRAPH.output, this.#value(value))),
       ...[...model.values.values()]
-        .filter(({ name }) => inside.has(name) && !isEnd(ends, name))
+        .filter(({ name }) => inside.has(name) && !ended.has(name))
         .map(({ record }) => field(GRAPH.value, record)),
     ];
-    const bytes = body.reduce((sum, { length }) => sum + length, model.before.length + model.behind.length);
+    this.#checkSize(body.reduce((sum, { length }) => sum + length, model.before.length + model.behind.length));
+    return Buffer.concat([model.before, this.#reader.field(MODEL_GRAPH, body), model.behind]);
+  }
+
+  #checkSize(bytes: number): void {
     if (bytes > MOST_BYTES)
       throw new CodecError("LIMIT_EXCEEDED", `${this.#path}: a part of it would have ${bytes} bytes, more than 2 GiB`);
-    return Buffer.concat([model.before, field(MODEL_GRAPH, ...body), model.behind]);
   }
 
   /** The record of a stored tensor, its elements within. */
-  #inlined(tensor: OnnxTensor): Uint8Array[] {
-    if (tensor.external === undefined) return [tensor.record];
-    return [this.#tensor({ ...tensor, data: this.#external(tensor) })];
+  #inlined(tensor: OnnxTensor): Uint8Array {
+    return tensor.external ? this.#tensor({ ...tensor, data: this.#external(tensor) }) : tensor.record;
   }
 
   /** The bytes of a tensor that lie in another file: one in the model's folder, or in a folder of it. */
-  #external({ name, external }: OnnxTensor): Uint8Array {
-    const { location, offset, length } = external!;
+  #external({ name, type, dims, external }: OnnxTensor): Uint8Array {
+    const { location, offset } = external!;
     const refuse = (message: string): never => this.#reader.refuse(`the data of ${name} ${message}`);
     const folder = realpathSync(dirname(this.#path));
     const wanted = join(folder, location);
@@ -130,29 +135,39 @@ export class PartWriter {
     if (!found?.isFile()) return refuse(`lie in ${location}, which is not there: it belongs beside the model`);
     const real = realpathSync(wanted);
     if (isOutside(folder, real)) refuse(`lie in ${location}, a link that leads out of the model's folder`);
-    const bytes = this.#files.get(real) ?? readFileSync(real);
-    this.#files.set(real, bytes);
-    const end = length === undefined ? bytes.length : offset + length;
-    if (end > bytes.length) refuse(`end at byte ${end} of ${location}, which has ${bytes.length}`);
-    return bytes.subarray(offset, end);
+    const needed = bytesOf(type, dims);
+    if (needed === undefined) return refuse(`are of the type ${type}, which cannot lie in another file`);
+    const end = offset + needed;
+    if (end > found.size) refuse(`end at byte ${end} of ${location}, which has ${found.size}`);
+    const data = new Uint8Array(needed);
+    const file = openSync(real, "r");
+    try {
+      for (let done = 0; done < needed; ) {
+        const count = readSync(file, data, done, needed - done, offset + done);
+        if (count === 0) refuse(`were cut off while ${location} was read`);
+        done += count;
+      }
+    } finally {
+      closeSync(file);
+    }
+    return data;
   }
-  readonly #files = new Map<string, Uint8Array>();
 
   #tensor({ name, type, dims, data }: NewTensor): Uint8Array {
     const reader = this.#reader;
     return Buffer.concat([
       ...dims.map((size) => reader.integer(TENSOR.dims, size)),
       reader.integer(TENSOR.type, type),
-      reader.field(TENSOR.name, encoder.encode(name)),
-      reader.field(TENSOR.raw, data),
+      reader.field(TENSOR.name, [encoder.encode(name)]),
+      reader.field(TENSOR.raw, [data]),
     ]);
   }
 
   #node({ op, inputs, output, attributes = {} }: NewNode): Uint8Array {
     const reader = this.#reader;
-    const text = (id: number, value: string) => reader.field(id, encoder.encode(value));
+    const text = (id: number, value: string) => reader.field(id, [encoder.encode(value)]);
     const attribute = ([name, value]: [string, number]) =>
-      reader.field(5, text(1, name), reader.integer(3, value), reader.integer(20, INTEGER_TYPE));
+      reader.field(5, [text(1, name), reader.integer(3, value), reader.integer(20, INTEGER_TYPE)]);
     return Buffer.concat([
       ...inputs.map((name) => text(1, name)),
       text(2, output),
@@ -164,12 +179,17 @@ export class PartWriter {
 
   #value({ name, type, dims }: NewValue): Uint8Array {
     const reader = this.#reader;
-    const title = reader.field(1, encoder.encode(name));
+    const title = reader.field(1, [encoder.encode(name)]);
     if (type === undefined) return title;
     const size = (d: number | string | null) =>
-      typeof d === "number" ? reader.integer(1, d) : d === null ? Buffer.alloc(0) : reader.field(2, encoder.encode(d));
-    const shape = dims === undefined ? [] : [reader.field(2, ...dims.map((d) => reader.field(1, size(d))))];
-    return Buffer.concat([title, reader.field(2, reader.field(1, reader.integer(1, type), ...shape))]);
+      typeof d === "number"
+        ? reader.integer(1, d)
+        : d === null
+          ? Buffer.alloc(0)
+          : reader.field(2, [encoder.encode(d)]);
+    const sizes = dims?.map((d) => reader.field(1, [size(d)]));
+    const shape = sizes === undefined ? [] : [reader.field(2, sizes)];
+    return Buffer.concat([title, reader.field(2, [reader.field(1, [reader.integer(1, type), ...shape])])]);
   }
 
   /** The head and the tail as they are: the tensors of the cut go from one to the other unchanged. */
@@ -199,8 +219,9 @@ export class PartWriter {
   }
 }
 
-const isEnd = ({ inputs, outputs }: PartEnds, name: string): boolean =>
-  [...inputs, ...outputs].some((value) => value.name === name);
+/** Bytes that a tensor adds to a part, about. */
+const sizeOf = ({ type, dims, external, record }: OnnxTensor): number =>
+  external ? (bytesOf(type, dims) ?? 0) : record.length;
 
 function isOutside(folder: string, file: string): boolean {
   const path = relative(folder, file);

@@ -6,7 +6,8 @@ import { coreLatent, readLatent } from "../cli-latent.js";
 import { type Normalization, normalized, readImage } from "../images.js";
 import { elementsOf, type ReadLatent } from "../layout.js";
 import type { Runtime, Sharp } from "../packages.js";
-import { type Feeds, tensorOf, typeOf } from "./network.js";
+import type { Graph } from "./graph.js";
+import { checkInputs, type Feeds, tensorOf, typeOf } from "./network.js";
 import type { OnnxValue } from "./onnx-file.js";
 
 /** Sample inputs, each with a batch of one. */
@@ -79,6 +80,16 @@ export function imageInput(inputs: readonly OnnxValue[], path: string): ImageInp
   return only;
 }
 
+/** The shape of an input of images. Throws CodecError `LIMIT_EXCEEDED`, before any image is read. */
+export function imageDims(
+  { value, channels, isLast }: ImageInput,
+  [height, width]: readonly [number, number],
+): number[] {
+  const dims = isLast ? [1, height, width, channels] : [1, channels, height, width];
+  checkInputs([[value, dims]], "say a smaller --size HEIGHTxWIDTH");
+  return dims;
+}
+
 /** Images as samples. */
 export function imageSamples(
   runtime: Runtime,
@@ -89,12 +100,12 @@ export function imageSamples(
   normalization: Normalization,
 ): Samples {
   const { value, channels, isLast } = input;
-  const dims = isLast ? [1, height, width, channels] : [1, channels, height, width];
+  const dims = imageDims(input, [height, width]);
   const type = typeOf(value);
   const pixels = (i: number) => readImage(sharp, paths[i]!, height, width);
   const feedsOf = (rgb: Uint8Array): Feeds => {
     const planes = normalized(rgb, normalization, channels, isLast);
-    const data = type === "uint8" ? Uint8Array.from(planes, (value) => Math.round(value)) : planes;
+    const data = /^float|^double/.test(type) ? planes : planes.map((value) => Math.round(value));
     return { [value.name]: tensorOf(runtime, type, data, dims, value.name) };
   };
   return {
@@ -106,12 +117,12 @@ export function imageSamples(
 }
 
 /**
- * Arrays as samples: a file per input, `NAME=FILE.npy`, or `FILE.npy` of a model that has one input. The first dimension of each is that of
- * the samples. Throws CodecError `MODEL`, `SHAPE_MISMATCH`, `INVALID_FILE`.
+ * Arrays as samples: a file per input that is needed, `NAME=FILE.npy`, or `FILE.npy` where that is one input. The first dimension of each is
+ * that of the samples. Throws CodecError `MODEL`, `SHAPE_MISMATCH`, `INVALID_FILE`, `LIMIT_EXCEEDED`.
  */
 export function arraySamples(
   runtime: Runtime,
-  inputs: readonly OnnxValue[],
+  { inputs, model }: Graph,
   given: readonly string[],
   path: string,
 ): Samples {
@@ -121,7 +132,7 @@ export function arraySamples(
     const name = named ?? (inputs.length === 1 ? inputs[0]!.name : undefined);
     if (name === undefined)
       throw new CodecError("MODEL", `${path} has several inputs: which is ${text}? Say NAME=${text}`);
-    if (!inputs.some((input) => input.name === name))
+    if (!model.inputs.some((input) => input.name === name))
       throw new CodecError(
         "MODEL",
         `${path} has no input ${name}; it has ${inputs.map((input) => input.name).join(", ")}`,
@@ -140,6 +151,8 @@ export function arraySamples(
     // Open as long as the command runs: a file may be larger than memory.
     return { input, file, latent: coreLatent(readLatent(source, undefined, file), file) };
   });
+  const empty = arrays.find(({ latent }) => elementsOf(latent.dims) === 0);
+  if (empty) throw new CodecError("SHAPE_MISMATCH", `${empty.file} has the shape [${empty.latent.dims}]: no samples`);
   const counts = arrays.map(({ latent }) => latent.dims[0] ?? 0);
   const [count] = counts as [number];
   const other = counts.findIndex((one) => one !== count);
@@ -148,10 +161,16 @@ export function arraySamples(
       "SHAPE_MISMATCH",
       `${arrays[other]!.file} has ${counts[other]} samples, ${arrays[0]!.file} has ${count}`,
     );
-  const feedOf = (i: number, { input, latent }: { input: OnnxValue; latent: ReadLatent<LatentData> }) => {
+  const dimsOf = ({ input, latent }: { input: OnnxValue; latent: ReadLatent<LatentData> }) => {
     // Some inputs have no batch: a state of a recurrent layer, a rate of sampling.
     const hasBatch = input.dims === undefined || input.dims.length >= latent.dims.length;
-    const dims = [...(hasBatch ? [1] : []), ...latent.dims.slice(1)];
+    return [...(hasBatch ? [1] : []), ...latent.dims.slice(1)];
+  };
+  const shaped = arrays.map((array) => [array.input, dimsOf(array)] as const);
+  checkInputs(shaped, "give smaller samples: the first dimension of a file is that of the samples");
+  const feedOf = (i: number, k: number) => {
+    const [input, dims] = shaped[k]!;
+    const { latent } = arrays[k]!;
     const elements = elementsOf(dims);
     const data = latent.read(i * elements, (i + 1) * elements);
     return [input.name, tensorOf(runtime, typeOf(input), data, dims, input.name)] as const;
@@ -159,7 +178,7 @@ export function arraySamples(
   return {
     count,
     names: Array.from({ length: count }, (_, i) => `${basename(arrays[0]!.file)}, sample ${i}`),
-    feeds: async (i) => Object.fromEntries(arrays.map((array) => feedOf(i, array))),
+    feeds: async (i) => Object.fromEntries(arrays.map((_, k) => feedOf(i, k))),
     images: undefined,
   };
 }

@@ -1,4 +1,5 @@
 /** What a network's nodes cost: multiply-adds, and parameters. */
+import { elementsOf as product } from "../layout.js";
 import type { Cut, Graph } from "./graph.js";
 import { readsOf } from "./graph.js";
 import type { OnnxNode, OnnxReader } from "./onnx-file.js";
@@ -20,8 +21,6 @@ export interface Costs {
   share(cut: Cut): Share;
 }
 
-const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
-
 /**
  * Counts multiply-adds of convolutions, matrix products and recurrent layers, for shapes that were measured, and elements of
  * weights. Both are counted where a node first needs them.
@@ -35,30 +34,42 @@ export function costsOf(graph: Graph, reader: OnnxReader, shapes: Shapes): Costs
     tensor === undefined ? undefined : (shapes.get(tensor) ?? initializers.get(tensor)?.dims);
   /** Elements of the weights that a tensor is made of, those that were counted before left out. */
   const weightsOf = (tensor: string): number => {
-    if (counted.has(tensor) || graph.kinds.get(tensor) !== "constant") return 0;
-    counted.add(tensor);
-    const stored = initializers.get(tensor);
-    if (stored !== undefined) return product(stored.dims);
-    const maker = graph.makers.get(tensor);
-    if (maker === undefined) return 0;
-    const node = nodes[maker]!;
-    if (node.op === "Constant") return product(reader.attribute(node, "value")?.tensor?.dims ?? []);
-    return readsOf(node).reduce((sum, read) => sum + weightsOf(read), 0);
+    let elements = 0;
+    // A list, not a recursion: a file may have a chain of any length.
+    const pending = [tensor];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (counted.has(next) || graph.kinds.get(next) !== "constant") continue;
+      counted.add(next);
+      const stored = initializers.get(next);
+      const maker = nodes[graph.makers.get(next) ?? -1];
+      if (stored !== undefined) elements += product(stored.dims);
+      else if (maker?.op === "Constant") elements += product(reader.attribute(maker, "value")?.tensor?.dims ?? []);
+      else if (maker !== undefined) for (const read of readsOf(maker)) pending.push(read);
+    }
+    return elements;
   };
   nodes.forEach((node, i) => {
     if (!graph.needed[i] || !node.outputs.some((tensor) => graph.isLive(tensor))) return;
     work[i] = multiplyAdds(node, dimsOf, (name) => reader.attribute(node, name)?.text);
     for (const tensor of readsOf(node)) parameters[i]! += weightsOf(tensor);
   });
-  const sum = (list: Float64Array, end = list.length) => list.subarray(0, end).reduce((a, b) => a + b, 0);
-  const all = { multiplyAdds: sum(work), parameters: sum(parameters) };
+  const workBefore = sumsBefore(work);
+  const parametersBefore = sumsBefore(parameters);
+  const all = { multiplyAdds: workBefore.at(-1)!, parameters: parametersBefore.at(-1)! };
   return {
     ...all,
     share: ({ position }) => ({
-      work: all.multiplyAdds === 0 ? null : sum(work, position + 1) / all.multiplyAdds,
-      parameters: all.parameters === 0 ? 0 : sum(parameters, position + 1) / all.parameters,
+      work: all.multiplyAdds === 0 ? null : workBefore[position + 1]! / all.multiplyAdds,
+      parameters: all.parameters === 0 ? 0 : parametersBefore[position + 1]! / all.parameters,
     }),
   };
+}
+
+/** Before each element and behind the last one: the sum of all elements before it. */
+function sumsBefore(list: Float64Array): Float64Array {
+  const sums = new Float64Array(list.length + 1);
+  for (let i = 0; i < list.length; i++) sums[i + 1] = sums[i]! + list[i]!;
+  return sums;
 }
 
 /** Where the operands of a product stand among a node's inputs. */
