@@ -3,7 +3,7 @@
 
 import { xxh64 } from "./checksum";
 import { fail, FIELD_CONTEXT, INVALID_CONTEXT, OK, TRUNCATED, UNSUPPORTED_VERSION } from "./codes";
-import { align, keep, PADDING, readVarint, scratch } from "./memory";
+import { align, isSameMemory, keep, PADDING, readVarint, scratch } from "./memory";
 
 // The structure of parameters: u32 each.
 /** Width of the first hidden layer. */
@@ -88,13 +88,34 @@ export function loadContext(source: usize, length: usize): usize {
     return 0;
   }
   for (let known = <usize>load<u32>(lastContext); known != 0; known = <usize>load<u32>(known, CONTEXT_BEFORE)) {
-    if (load<u64>(known, CONTEXT_FINGERPRINT) == load<u64>(context, CONTEXT_FINGERPRINT)) return known;
+    if (isSame(known, context)) return known;
   }
-  const blocks = load<u32>(context, CONTEXT_ACTIVE) * load<u32>(context, CONTEXT_BLOCK_BYTES);
-  keep(<usize>load<u32>(context, CONTEXT_BLOCKS) + blocks - context);
+  keep(<usize>load<u32>(context, CONTEXT_BLOCKS) + blocksOf(context) - context);
   store<u32>(context, load<u32>(lastContext), CONTEXT_BEFORE);
   store<u32>(lastContext, <u32>context);
   return context;
+}
+
+function blocksOf(context: usize): usize {
+  return <usize>load<u32>(context, CONTEXT_ACTIVE) * <usize>load<u32>(context, CONTEXT_BLOCK_BYTES);
+}
+
+// Whether two structures are the same parameters. Equal fingerprints alone do not say so: anybody can make parameters that
+// have the fingerprint of others.
+function isSame(known: usize, context: usize): bool {
+  // Sizes and fingerprint; addresses differ. Then what lies at the addresses.
+  if (!isSameMemory(known, context, CONTEXT_ORDER)) return false;
+  if (load<u32>(known, CONTEXT_CELLS) != load<u32>(context, CONTEXT_CELLS)) return false;
+  if (load<u32>(known, CONTEXT_GIVEN_ROWS) != load<u32>(context, CONTEXT_GIVEN_ROWS)) return false;
+  return (
+    isSameAt(known, context, CONTEXT_ORDER, 4 * <usize>load<u32>(context, CONTEXT_CHANNELS)) &&
+    isSameAt(known, context, CONTEXT_GIVEN, 4 * <usize>load<u32>(context, CONTEXT_GIVEN_ROWS)) &&
+    isSameAt(known, context, CONTEXT_BLOCKS, blocksOf(context))
+  );
+}
+
+function isSameAt(known: usize, context: usize, field: usize, bytes: usize): bool {
+  return isSameMemory(<usize>load<u32>(known + field), <usize>load<u32>(context + field), bytes);
 }
 
 function parse(source: usize, length: usize, context: usize): i32 {

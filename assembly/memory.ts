@@ -104,6 +104,13 @@ export function scratch(bytes: u64): usize {
   return reserve(<u64>address + bytes + PADDING) ? address : 0;
 }
 
+/** Whether so many bytes at two addresses are equal; a multiple of 4. AssemblyScript's memory.compare has 1 KB of code. */
+export function isSameMemory(a: usize, b: usize, bytes: usize): bool {
+  const end = a + bytes;
+  for (; a < end; a += 4, b += 4) if (load<u32>(a) != load<u32>(b)) return false;
+  return true;
+}
+
 // ---- lists of bytes that grow: u32 address, u32 length, u32 capacity
 
 /** Address at which `bytes` more can be written; 0: no memory. The caller raises the list's length. */

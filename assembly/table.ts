@@ -13,7 +13,7 @@
 
 import { xxh64 } from "./checksum";
 import { fail, FIELD_TABLE, INVALID_TABLE, OK, TRUNCATED, UNSUPPORTED_VERSION } from "./codes";
-import { align, keep, PADDING, readVarint, scratch } from "./memory";
+import { align, isSameMemory, keep, PADDING, readVarint, scratch } from "./memory";
 
 export const TABLE_ROWS: usize = 0;
 export const TABLE_FLAGS: usize = 4;
@@ -61,7 +61,7 @@ export function sealTable(source: usize, length: usize): void {
 }
 
 /**
- * Address of the table whose binary form is at `source`: a new table, or the one with the same fingerprint. 0: failed,
+ * Address of the table whose binary form is at `source`: a new table, or the one that has the same content. 0: failed,
  * the fault says why.
  */
 export function loadTable(source: usize, length: usize): usize {
@@ -72,7 +72,7 @@ export function loadTable(source: usize, length: usize): usize {
     return 0;
   }
   for (let known = <usize>load<u32>(lastTable); known != 0; known = <usize>load<u32>(known, TABLE_BEFORE)) {
-    if (load<u64>(known, TABLE_FINGERPRINT) == load<u64>(table, TABLE_FINGERPRINT)) return known;
+    if (isSame(known, table)) return known;
   }
   keep(<usize>load<u32>(table, TABLE_END) - table);
   store<u32>(table, load<u32>(lastTable), TABLE_BEFORE);
@@ -80,15 +80,33 @@ export function loadTable(source: usize, length: usize): usize {
   return table;
 }
 
+// Whether two tables have the same content. Equal fingerprints alone do not say so: anybody can make a table that has the
+// fingerprint of another one.
+function isSame(known: usize, table: usize): bool {
+  const rows = load<u32>(table, TABLE_ROWS);
+  if (
+    load<u64>(known, TABLE_FINGERPRINT) != load<u64>(table, TABLE_FINGERPRINT) ||
+    load<u32>(known, TABLE_ROWS) != rows ||
+    load<u32>(known, TABLE_FLAGS) != load<u32>(table, TABLE_FLAGS)
+  ) return false;
+  // A record but for the address of its entries.
+  const from = table + TABLE_HEADER;
+  for (let at = from; at < from + (<usize>rows << 4); at += 16)
+    if (!isSameMemory(known - table + at + 4, at + 4, 12)) return false;
+  // Entries and medians: as many here as there, now that the records are equal.
+  const entries = from + (<usize>rows << 4);
+  return isSameMemory(known - table + entries, entries, <usize>load<u32>(table, TABLE_END) - entries);
+}
+
 // Parses and validates a binary form, and builds rows and entries at `table`. Returns a code.
 function parseTable(source: usize, length: usize, table: usize): i32 {
   if (length < 5 + 8) return TRUNCATED;
   if (load<u8>(source) != 0x4c || load<u8>(source, 1) != 0x57 || load<u8>(source, 2) != 0x54) return INVALID_TABLE;
   if (load<u8>(source, 3) != 1) return UNSUPPORTED_VERSION;
-  const formFlags = load<u8>(source, 4);
-  if (formFlags > 1) return INVALID_TABLE;
   const fingerprint = load<u64>(source + length - 8, 0, 1);
   if (xxh64(source, length - 8) != fingerprint) return INVALID_TABLE;
+  const formFlags = load<u8>(source, 4);
+  if (formFlags > 1) return UNSUPPORTED_VERSION;
   store<u32>(cursor, <u32>source + 5);
   store<u32>(cursor, <u32>(source + length - 8), 4);
   store<u32>(cursor, 0, 8);
@@ -115,7 +133,8 @@ function parseTable(source: usize, length: usize, table: usize): i32 {
     let largest: u32 = 0;
     for (let k: u32 = 0; k < m; k++) {
       const freq = k + 1 < m ? readVarint(cursor) + 1 : 65536 - cum;
-      if (load<u32>(cursor, 8) || freq == 0 || cum + freq > 65536) return INVALID_TABLE;
+      // Not cum + freq > 65536: that sum wraps.
+      if (load<u32>(cursor, 8) || freq == 0 || freq > 65536 - cum) return INVALID_TABLE;
       storeEntry(entry, freq, cum);
       if (freq > largest && k + 1 < m) {
         largest = freq;
@@ -148,7 +167,7 @@ function parseTable(source: usize, length: usize, table: usize): i32 {
   store<u32>(table, 0, TABLE_DECODE_WINDOWS);
   store<u32>(table, 0, TABLE_ENCODE_WINDOWS);
   store<u32>(table, 0, TABLE_ENCODE_ROWS);
-  store<u32>(table, <u32>((entry + 63) & ~63), TABLE_END);
+  store<u32>(table, <u32>entry, TABLE_END);
   store<u64>(table, fingerprint, TABLE_FINGERPRINT);
   return 0;
 }

@@ -16,6 +16,8 @@ const ATTEMPTS = 3;
 /** A prior as it goes to a worker. */
 export interface QueuedPrior {
   readonly table: Table;
+  /** What the pool calls the table. No other table has this name. */
+  readonly name: string;
   /** The parameters of a context prior, and their name. */
   readonly network?: Network | undefined;
   /** Copies of its arrays, and the memory that they bring. Throws TypeError for memory that is gone. */
@@ -65,7 +67,7 @@ interface Thread {
   readonly messages: Task[][];
   /** The last prior that it has been sent: tasks that share one, one behind the other, send its arrays once. */
   prior?: QueuedPrior;
-  /** Fingerprints of the tables, and names of the networks, that it has been sent. */
+  /** Names of the tables and networks that it has been sent. */
   readonly sent: Set<string>;
 }
 
@@ -187,9 +189,9 @@ export class Queue {
       taken++;
       try {
         const wired = task.prior === thread.prior ? undefined : task.prior.wire();
-        const { table, network } = task.prior;
-        if (!thread.sent.has(table.fingerprint)) tables.push([table.fingerprint, table.bytes()]);
-        thread.sent.add(table.fingerprint);
+        const { table, name, network } = task.prior;
+        if (!thread.sent.has(name)) tables.push([name, table.bytes()]);
+        thread.sent.add(name);
         if (network && !thread.sent.has(network[0])) networks.push(network);
         if (network) thread.sent.add(network[0]);
         thread.prior = task.prior;

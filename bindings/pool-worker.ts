@@ -16,7 +16,7 @@ export type Network = readonly [name: string, parameters: Uint8Array];
 
 /** Every other message. The answer has a {@link Reply} per task. */
 export interface Work {
-  /** Tables that the worker has not had yet, by their fingerprints. */
+  /** Tables that the worker has not had yet, under names that others do not have. */
   readonly tables: readonly (readonly [string, Uint8Array])[];
   /** Parameters of context priors that it has not had yet. */
   readonly networks: readonly Network[];
@@ -32,7 +32,8 @@ export interface WireTask {
 
 export interface WirePrior {
   readonly kind: Prior["kind"];
-  readonly fingerprint: string;
+  /** The name of its table. */
+  readonly table: string;
   /** The name of a context prior's parameters, and its axis where it is over this prior. */
   readonly network?: string | undefined;
   readonly axis?: number | undefined;
@@ -71,8 +72,8 @@ const networks = new Map<string, Uint8Array>();
 let prior: Prior | undefined;
 let refused: unknown;
 
-function priorOf({ kind, fingerprint, network, axis, values, options }: WirePrior): Prior {
-  const table = tables.get(fingerprint) as Table;
+function priorOf({ kind, table: name, network, axis, values, options }: WirePrior): Prior {
+  const table = tables.get(name) as Table;
   if (kind === "factorized") return codec.factorized(table, options);
   const parameters = network === undefined ? undefined : networks.get(network);
   if (kind === "context") return codec.context(parameters!, { ...options, table });
@@ -108,7 +109,7 @@ function receive(data: Start | Work, reply: Port["postMessage"]): void {
     reply("ready", []);
     return;
   }
-  for (const [fingerprint, bytes] of data.tables) tables.set(fingerprint, codec.table(bytes));
+  for (const [name, bytes] of data.tables) tables.set(name, codec.table(bytes));
   for (const [name, parameters] of data.networks) networks.set(name, parameters);
   const replies = data.tasks.map(perform);
   const buffers = replies.flatMap(({ result }) => result && ("data" in result ? result.data : result).buffer);

@@ -63,18 +63,27 @@ interface PoolContext {
 class PoolPriorHandle implements PoolPrior, QueuedPrior {
   readonly kind: PoolPrior["kind"];
   readonly table: Table;
+  readonly name: string;
   readonly #wire: WirePrior;
   readonly #values: Values | undefined;
   readonly #means: Span | undefined;
   readonly network: Network | undefined;
   readonly #context: PoolContext | undefined;
 
-  constructor({ kind, table }: PoolPrior, options: object, values?: Values, means?: Span, context?: PoolContext) {
+  constructor(
+    { kind, table }: PoolPrior,
+    name: string,
+    options: object,
+    values?: Values,
+    means?: Span,
+    context?: PoolContext,
+  ) {
     this.kind = kind;
     this.table = table;
+    this.name = name;
     this.network = context?.network;
     this.#context = context;
-    this.#wire = { kind, fingerprint: table.fingerprint, network: context?.network[0], options: cloned(options) };
+    this.#wire = { kind, table: name, network: context?.network[0], options: cloned(options) };
     this.#values = values;
     this.#means = means;
   }
@@ -130,6 +139,24 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
   const queue = new Queue({ size, maxPending }, start, prelude, worker);
   await queue.open();
 
+  // Names for what workers are sent once. Fingerprints are none: different tables can be made to have the same one. This
+  // codec gives one handle for equal tables.
+  const tables = new Map<Table, string>();
+  const networks: Network[] = [];
+  const prior = (made: PoolPrior, options: object, values?: Values, means?: Span, context?: PoolContext) => {
+    const name = tables.get(made.table) ?? `table ${tables.size}`;
+    tables.set(made.table, name);
+    return new PoolPriorHandle(made, name, options, values, means, context);
+  };
+  const networkOf = (parameters: Uint8Array): Network => {
+    const known = networks.find(
+      ([, own]) => own.length === parameters.length && own.every((b, i) => b === parameters[i]),
+    );
+    const network = known ?? [`context ${networks.length}`, new Uint8Array(parameters)];
+    if (!known) networks.push(network);
+    return network;
+  };
+
   return {
     size,
     maxPending,
@@ -137,7 +164,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return queue.pending;
     },
     table: (source) => codec.table(source),
-    factorized: (table, options = {}) => new PoolPriorHandle(codec.factorized(table, options), options),
+    factorized: (table, options = {}) => prior(codec.factorized(table, options), options),
     context(parameters, options = {} as ContextOptions) {
       const given = checkOptions("context", options as ContextOptions & PoolGivenContextOptions, KNOWN.context);
       const { table: _, over, ...rest } = given;
@@ -145,44 +172,43 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       // In place of the other prior, which only the worker makes.
       const isGiven = below?.kind === "gaussian" || below?.kind === "indexed";
       const stand = below && (isGiven ? codec.indexed(below.table, []) : codec.factorized(below.table));
-      const prior = codec.context(parameters, { ...given, over: stand } as ContextOptions);
-      // The last 8 bytes are the fingerprint.
-      const network: Network = [parameters.slice(-8).join(), new Uint8Array(parameters)];
-      return new PoolPriorHandle(prior, rest, undefined, undefined, { network, over: below, axis: rest.axis });
+      const made = codec.context(parameters, { ...given, over: stand } as ContextOptions);
+      const context = { network: networkOf(parameters), over: below, axis: rest.axis };
+      return prior(made, rest, undefined, undefined, context);
     },
     gaussian(scales, options = {}) {
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
       const centres = means && floatSpan(means, "means");
-      return new PoolPriorHandle({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
+      return prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
     },
     indexed(table, rows, options = {}) {
       const { means, ...rest } = checkOptions("indexed", options, KNOWN.indexed);
       const centres = means && floatSpan(means, "means");
-      return new PoolPriorHandle({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
+      return prior({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
     },
-    async encode(latent, prior, options = {}) {
+    async encode(latent, given, options = {}) {
       const { signal, transfer = false, ...rest } = checkOptions("encode", options, ENCODE);
       const span = spanOf(latent, "latent");
-      const handled = handle(prior);
+      const handled = handle(given);
       return queue.submit(signal, () => {
         const data = own(span.data, transfer);
         const wire = { encode: { latent: { ...span, data }, options: cloned(rest) } };
         return { prior: handled, wire, transfer: buffersOf(data), symbols: span.n * workOf(handled) };
       }) as never;
     },
-    async decode(packet, prior, options = {}) {
+    async decode(packet, given, options = {}) {
       const { out, signal, transfer = false, ...rest } = checkOptions("decode", options, DECODE);
       const bytes = bytesOf(packet, "packet");
       if (out !== undefined && !(ArrayBuffer.isView(out) && (isShared(out) || spansBuffer(out))))
         throw new TypeError("out must be an array that spans its buffer");
-      const handled = handle(prior);
+      const handled = handle(given);
       return queue.submit(signal, () => {
         const data = own(bytes, transfer);
-        const given = out && own(out, true);
-        const wire = { decode: { packet: data, options: given ? { ...cloned(rest), out: given } : cloned(rest) } };
+        const room = out && own(out, true);
+        const wire = { decode: { packet: data, options: room ? { ...cloned(rest), out: room } : cloned(rest) } };
         const symbols = bytes.length * SYMBOLS_PER_BYTE * workOf(handled);
-        return { prior: handled, wire, transfer: buffersOf(data, given), symbols };
+        return { prior: handled, wire, transfer: buffersOf(data, room), symbols };
       }) as never;
     },
     async capacity(options = {}) {

@@ -24,6 +24,11 @@ const invalid = (message: string): never => {
   throw new CodecError("INVALID_TABLE", message);
 };
 
+/** Throws `UNSUPPORTED_VERSION`. */
+const unsupported = (what: string): never => {
+  throw new CodecError("UNSUPPORTED_VERSION", `${what}: update latentwire, or make the table again`);
+};
+
 /** A value of a table's JSON for a message: it may be anything, and have any toString. */
 const shown = (value: unknown): string => (typeof value === "object" ? tag(value) : String(value));
 
@@ -73,7 +78,7 @@ export class Tables {
     this.#memory = memory;
   }
 
-  /** @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is no table. */
+  /** @throws CodecError `INVALID_TABLE`, `UNSUPPORTED_VERSION`, `LIMIT_EXCEEDED`; TypeError for what is no table. */
   load(source: TableSource): TableHandle {
     if (source === null || typeof source !== "object")
       throw new TypeError("table must be a Table, its JSON form or its binary form");
@@ -104,11 +109,8 @@ export class Tables {
       memory.trim(size);
       if (code === abi.INVALID_TABLE && !begins(bytes, "LWT"))
         refuseKind("INVALID_TABLE", bytes, "table in binary form");
-      const reasons: Record<number, string> = {
-        [abi.TRUNCATED]: "ends too early",
-        [abi.UNSUPPORTED_VERSION]: "has another version",
-      };
-      invalid(`the binary form ${reasons[code] ?? "breaks docs/format.md section 5"}`);
+      if (code === abi.UNSUPPORTED_VERSION) unsupported("the table has another version, or flags of a later one");
+      invalid(`the binary form ${code === abi.TRUNCATED ? "ends too early" : "breaks docs/format.md section 5"}`);
     }
     let handle = this.#handles.get(address);
     if (!handle) {
@@ -127,7 +129,8 @@ function tableToBinary(json: TableJson): Uint8Array {
   const { format, version, offsets, cdfs, medians } = ownValues(json, FIELDS);
   if (format !== undefined && format !== "latentwire-tables")
     invalid(`format is ${shown(format)}, not latentwire-tables`);
-  if (version !== undefined && version !== 1) invalid(`table version ${shown(version)}; this release reads 1`);
+  if (version !== undefined && version !== 1)
+    (Number.isInteger(version) ? unsupported : invalid)(`table version ${shown(version)}; this release reads 1`);
   if (!Array.isArray(offsets) || !Array.isArray(cdfs)) invalid("a table needs the arrays offsets and cdfs");
   const rows = cdfs.length;
   if (rows < 1 || rows > MAX_ROWS) invalid(`${rows} rows; a table has 1 .. ${MAX_ROWS}`);

@@ -524,7 +524,7 @@ export interface Codec {
   /**
    * Loads and checks a table. The same bytes are loaded once.
    *
-   * @throws CodecError `INVALID_TABLE`, `LIMIT_EXCEEDED`; TypeError for what is no table.
+   * @throws CodecError `INVALID_TABLE`, `UNSUPPORTED_VERSION`, `LIMIT_EXCEEDED`; TypeError for what is no table.
    */
   table(source: TableSource): Table;
   /**

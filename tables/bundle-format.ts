@@ -115,27 +115,30 @@ const budgetOf = (size: number): Budget =>
 /** Writes a bundle. Equal blobs are stored once. Throws RangeError if the result would be no bundle. */
 export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Bytes {
   const blobs: Uint8Array[] = [];
-  const places = new Map<string, [number, number]>();
+  // By their last bytes, which are the fingerprint where there is one. Equal ones do not say that all bytes are.
+  const places = new Map<string, { bytes: Uint8Array; place: [number, number] }[]>();
   let end = 0;
-  const place = (bytes: Uint8Array | undefined, key: string): [number, number] | undefined => {
+  const place = (bytes: Uint8Array | undefined): [number, number] | undefined => {
     if (bytes === undefined) return undefined;
-    let found = places.get(key);
-    if (found === undefined) {
-      found = [end, bytes.length];
-      places.set(key, found);
-      blobs.push(bytes);
-      end += bytes.length;
-    }
-    return found;
+    const key = lastWord(bytes);
+    const alike = places.get(key) ?? [];
+    places.set(key, alike);
+    const found = alike.find((other) => sameBytes(other.bytes, bytes));
+    if (found) return found.place;
+    const at: [number, number] = [end, bytes.length];
+    alike.push({ bytes, place: at });
+    blobs.push(bytes);
+    end += bytes.length;
+    return at;
   };
   const directory = new TextEncoder().encode(
     JSON.stringify({
       entries: entries.map(({ table, scales, parameters, ...entry }) => ({
         ...entry,
         step: entry.step === 1 ? undefined : entry.step,
-        table: place(table, `table ${entry.fingerprint}`),
-        scales: place(scales, `scales ${scales}`),
-        context: place(parameters, `context ${parameters && peekContext(parameters)?.said.fingerprint}`),
+        table: place(table),
+        scales: place(scales),
+        context: place(parameters),
       })),
       meta,
     }),
@@ -303,6 +306,9 @@ function varint(bytes: Uint8Array, at: number): { value: number; end: number } {
   if (b < 128) return { value: (a & 127) + 128 * b, end: at + 2 };
   return { value: (a & 127) + 128 * (b & 127) + 16384 * (c & 3), end: at + 3 };
 }
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 /** The last eight bytes as a number, 16 hex digits. */
 function lastWord(bytes: Uint8Array): string {

@@ -15,6 +15,7 @@ import { makeTable, random } from "./cases.js";
 import { rejects, sameNumbers, throwMistakes, throwsCode, throwsMistake } from "./expect.js";
 import { mutate, reseal } from "./mutate.js";
 import { xxh32 } from "./reference.js";
+import { twinTables } from "./twin.js";
 
 const codec = await create();
 const channels = codec.table(makeTable(random(1), { rows: 6, entries: 20, flavour: "peaked", medians: true }));
@@ -56,6 +57,16 @@ test("what is written is read: names, kinds, shapes, steps, fingerprints, metada
   assert.is(bundle.scaleTable("hyper"), undefined);
   assert.is(bundle.entry("rows").fingerprint, plain.fingerprint);
   assert.equal(writeBundle(inputs, { model: "m", nested: { list: [1, null] } }), bytes);
+});
+
+test("two tables with one fingerprint stay two, equal ones are stored once", () => {
+  const pair = twinTables(40, (json) => codec.table(json).bytes());
+  const written = writeBundle([0, 1, 0, 1].map((i, k) => ({ name: `${k}`, kind: "factorized", table: pair[i] })));
+  const bundle = readBundle(written);
+  [0, 1, 0, 1].forEach((i, k) => {
+    assert.equal(bundle.table(codec, `${k}`).bytes(), pair[i]);
+  });
+  assert.ok(written.length < 2.5 * pair[0].length + 1000);
 });
 
 test("the bytes are those of docs/tables.md", () => {

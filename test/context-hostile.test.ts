@@ -118,11 +118,7 @@ test("parameters that break a rule of the format", () => {
     assert.is(verdict(codec, bytes), "INVALID_CONTEXT", `case ${i}`);
   assert.is(verdict(codec, edit({ [version]: 2 })), "UNSUPPORTED_VERSION");
   assert.is(verdict(codec, edit({ [version]: 0 })), "UNSUPPORTED_VERSION");
-  throwsCode(
-    () => codec.context(good.slice(1), { table: uselessTable(3) }),
-    "INVALID_CONTEXT",
-    /latentwire tables fit/,
-  );
+  throwsCode(() => codec.context(good.slice(1), { table: uselessTable(3) }), "INVALID_CONTEXT", /context prior/);
   throwsMistake(() => codec.context([...good] as never, { table: uselessTable(3) }), TypeError, "parameters");
   throwsMistake(() => codec.context(good, undefined as never), TypeError, "table is missing: codec.context");
   throwsMistake(() => codec.context(good, {} as never), TypeError, "table is missing");

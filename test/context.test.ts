@@ -16,6 +16,7 @@ import {
 import { sameNumbers, throwsCode, throwsMistake } from "./expect.js";
 import { agree, agreeInContext, writeParts } from "./io.js";
 import { contextBits, contextRow, decodePacket, encodePacket, logistic, parsePacket, xxh32 } from "./reference.js";
+import { twinContexts } from "./twin.js";
 
 const codecs = [...builds.map((build) => build.codec), createSync({ build: javascript })];
 const [codec] = codecs;
@@ -332,6 +333,23 @@ test("trim keeps priors usable, and parameters that are loaded twice take no mem
     sameNumbers(own.encode(sample.latent, prior), packet);
     sameNumbers(own.encode(sample.latent, sample.prior(own)), packet);
   }
+});
+
+test("two contexts with one fingerprint stay two", () => {
+  const sample = contextSample(random(17), [1, 3, 12, 9], {
+    parameters: randomNetwork(random(18), { channels: 3, active: 3, H: 32 }),
+  });
+  const packets = twinContexts(sample.bytes).map((bytes) => {
+    const own = createSync();
+    return [bytes, own.encode(sample.latent, own.context(bytes, { table: sample.table }))] as const;
+  });
+  assert.not.equal(packets[0][1], packets[1][1]);
+  for (const own of codecs)
+    for (const [bytes, packet] of [...packets, ...packets]) {
+      const prior = own.context(bytes, { table: sample.table });
+      assert.equal(own.encode(sample.latent, prior), packet);
+      sameNumbers(own.decode(packet, prior, { type: "int32" }).data, sample.symbols);
+    }
 });
 
 // ---- another prior, another shape

@@ -14,6 +14,7 @@ import { featureMap, random } from "./cases.js";
 import { contextSample, givenSample, randomNetwork } from "./context-cases.js";
 import { sameNumbers } from "./expect.js";
 import { root } from "./pack.js";
+import { twinContexts, twinTables } from "./twin.js";
 
 const sample = featureMap(5, 12, 64, 0.005);
 const { latent, dims, symbols, table } = sample;
@@ -266,17 +267,39 @@ test("the worker's program, from its source: every prior, errors, tasks of anoth
     const refused = await rejection(pool.encode(latent, pool.indexed(table, rows.fill(99))));
     assert.match(refused.message, /99/);
 
-    // What the pool of another release might send: a task that is neither, and the fingerprint of a table that never came.
+    // What the pool of another release might send: a task that is neither, and a table that never came.
     const [thread] = started;
     thread.removeAllListeners("message");
     const heard = new Promise((resolve) => thread.once("message", resolve));
-    const own = { kind: "factorized", fingerprint: codec.table(table).fingerprint, options: {} };
-    const unknown = { prior: { ...own, fingerprint: "none" }, encode: { latent, options: {} } };
+    const own = { kind: "factorized", table: "table 0", options: {} };
+    const unknown = { prior: { ...own, table: "none" }, encode: { latent, options: {} } };
     thread.postMessage({ tables: [], networks: [], tasks: [{ prior: own }, unknown, { encode: unknown.encode }] });
     const [neither, ...others] = (await heard) as { error: Error }[];
     assert.match(neither.error.message, /task of another release/);
     for (const { error } of others) assert.instance(error, TypeError);
     assert.is(others.length, 2);
+  });
+});
+
+test("two tables, and two contexts, with one fingerprint stay two in the workers", async () => {
+  await withPool({ size: 1 }, async (pool) => {
+    const pair = twinTables(40, (json) => codec.table(json).bytes());
+    const data = Float32Array.from({ length: 40 }, (_, i) => i / 3);
+    const latent = { type: "float32", dims: [1, 40], data };
+    for (const bytes of pair) {
+      const own = codec.factorized(bytes);
+      const packet = codec.encode(latent, own);
+      assert.equal(await pool.encode(latent, pool.factorized(bytes)), packet);
+      assert.equal(await pool.decode(packet, pool.factorized(bytes)), codec.decode(packet, own));
+    }
+    const sample = contextSample(random(12), [1, 2, 12, 9], {
+      parameters: randomNetwork(random(13), { channels: 2, active: 2, H: 32 }),
+    });
+    for (const bytes of twinContexts(sample.bytes)) {
+      const own = codec.context(bytes, { table: sample.table });
+      const packet = codec.encode(sample.latent, own);
+      assert.equal(await pool.encode(sample.latent, pool.context(bytes, { table: sample.table })), packet);
+    }
   });
 });
 

@@ -7,9 +7,12 @@ const large = [2 ** 24, 2 ** 24 + 1, 2 ** 28, 2 ** 30, 2 ** 31 - 1, 2 ** 31, 2 *
 
 /** A number near another one, or one at which programs change what they do. */
 export function anyNumber(rng: Random, near: number): number {
-  switch (rng(6)) {
+  switch (rng(7)) {
     case 0:
       return interesting[rng(interesting.length)];
+    case 6:
+      // A number below 0, modulo 2^32: a sum with it wraps.
+      return 2 ** 32 - 1 - rng(Math.min(near, 2 ** 16) + 2);
     case 1:
       return large[rng(large.length)];
     case 2:

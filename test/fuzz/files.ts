@@ -13,7 +13,7 @@ import { floats } from "../../tables/stored-tensor.js";
 import { xxh32 } from "../../tables/xxh32.js";
 import { watchedOf } from "../builds.js";
 import type { Random } from "../cases.js";
-import { xxh64 } from "../reference.js";
+import { tableFromBytes, tableToBytes, xxh64 } from "../reference.js";
 import { mutatePickle, mutateZip } from "./archives.js";
 import { type Input, type Target, WrongSuccess } from "./engine.js";
 import { anyNumber, editVarint, mutateFields, mutateJson, setWord, wordAt } from "./fields.js";
@@ -181,10 +181,25 @@ function tableHash(codec: Codec, bytes: Uint8Array): number {
   const binary = table.bytes();
   // A writer may have put -0 there. JSON has no -0.
   if (table.medians?.some((median) => Object.is(median, -0))) return hashOf(0, binary);
-  // One table has one binary form.
-  const again = codec.table(JSON.parse(JSON.stringify(table))).bytes();
+  // One table has one binary form. Once it has been loaded, nothing of it may be refused: an error here is no refusal of the input.
+  const again = loaded(() => codec.table(JSON.parse(JSON.stringify(table))).bytes());
   if (Buffer.compare(again, binary) !== 0) wrong("its JSON form is another table");
+  if (
+    Buffer.compare(
+      loaded(() => tableToBytes(tableFromBytes(binary))),
+      binary,
+    ) !== 0
+  )
+    wrong("the reference reads another table");
   return hashOf(0, binary);
+}
+
+function loaded<R>(action: () => R): R {
+  try {
+    return action();
+  } catch (error) {
+    return wrong(`a table that was loaded is refused afterwards: ${error}`);
+  }
 }
 
 const readTable: Read = (bytes, { codec }) => {

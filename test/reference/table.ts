@@ -32,6 +32,10 @@ function invalid(message: string): never {
   fail("INVALID_TABLE", message);
 }
 
+function unsupported(message: string): never {
+  fail("UNSUPPORTED_VERSION", message);
+}
+
 function check(table: ReferenceTable): ReferenceTable {
   const { rows, medians } = table;
   if (rows.length < 1 || rows.length > maxRows) invalid(`${rows.length} rows`);
@@ -55,7 +59,7 @@ function check(table: ReferenceTable): ReferenceTable {
 
 export function tableFromJson(json: ReferenceTableJson): ReferenceTable {
   if (json.format !== undefined && json.format !== "latentwire-tables") invalid(`format ${json.format}`);
-  if (json.version !== undefined && json.version !== 1) invalid(`version ${json.version}`);
+  if (json.version !== undefined && json.version !== 1) unsupported(`version ${json.version}`);
   if (json.offsets.length !== json.cdfs.length) invalid(`${json.offsets.length} offsets for ${json.cdfs.length} rows`);
   const rows = json.cdfs.map((cdf, r) => ({ offset: json.offsets[r], cdf: [...cdf] }));
   return check({ rows, medians: json.medians && Float32Array.from(json.medians, (median) => median + 0) });
@@ -91,8 +95,8 @@ export function tableFromBytes(bytes: Uint8Array): ReferenceTable {
   try {
     return check(parse(bytes));
   } catch (error) {
-    // Whatever is wrong with the bytes of a table, the table is what is invalid.
-    if (error instanceof FormatError) invalid(error.message);
+    // Whatever else is wrong with the bytes of a table, the table is what is invalid.
+    if (error instanceof FormatError && error.code !== "UNSUPPORTED_VERSION") invalid(error.message);
     throw error;
   }
 }
@@ -101,8 +105,10 @@ function parse(bytes: Uint8Array): ReferenceTable {
   const body = new Reader(bytes.subarray(0, Math.max(0, bytes.length - 8)));
   const [m0, m1, m2, version, flags] = body.take(5);
   if (m0 !== 0x4c || m1 !== 0x57 || m2 !== 0x54) invalid("not a table");
-  if (version !== 1) invalid(`version ${version}`);
-  if (flags > 1) invalid(`flags ${flags}`);
+  if (version !== 1) unsupported(`version ${version}`);
+  const hash = new Reader(bytes.subarray(bytes.length - 8));
+  if (BigInt(hash.u32()) + (BigInt(hash.u32()) << 32n) !== xxh64(body.bytes)) invalid("fingerprint");
+  if (flags > 1) unsupported(`flags ${flags}`);
   const count = body.varint();
   if (count < 1 || count > maxRows) invalid(`${count} rows`);
   const rows: Row[] = [];
@@ -117,8 +123,6 @@ function parse(bytes: Uint8Array): ReferenceTable {
   }
   const medians = flags & 1 ? body.float32(count) : undefined;
   if (body.left !== 0) invalid("bytes left over");
-  const hash = new Reader(bytes.subarray(bytes.length - 8));
-  if (BigInt(hash.u32()) + (BigInt(hash.u32()) << 32n) !== xxh64(body.bytes)) invalid("fingerprint");
   return { rows, medians };
 }
 

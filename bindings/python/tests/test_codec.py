@@ -1,12 +1,14 @@
 """One tensor: encoding, decoding, what packets say, and what is refused."""
 
 import pickle
+import struct
 
 import numpy as np
 import pytest
 
 import latentwire
 from latentwire import CodecError
+from latentwire.latentwire_bundle import xxh64
 
 
 def code_of(call):
@@ -112,6 +114,11 @@ def test_errors_are_those_of_javascript(codec, table, latent):
     assert code_of(lambda: codec.decode(packet, prior, shape=(1, 4, 60))) == "SHAPE_MISMATCH"
     assert code_of(lambda: codec.table({"offsets": [0], "cdfs": [[0, 5, 5, 65536]]})) == "INVALID_TABLE"
     assert code_of(lambda: codec.table(b"LWB\x01....")) == "INVALID_TABLE"
+    assert code_of(lambda: codec.table({"version": 2, "offsets": [0], "cdfs": [[0, 65536]]})) == "UNSUPPORTED_VERSION"
+    assert code_of(lambda: codec.table(b"LWT\x02" + codec.table(table).bytes()[4:])) == "UNSUPPORTED_VERSION"
+    # Frequencies 30000, 2^32 - 20000, 40000 and what is left: their sums wrap.
+    wrapped = bytes.fromhex("4c57540100 010004 afea01 dfe3feff0f bfb802")
+    assert code_of(lambda: codec.table(wrapped + struct.pack("<Q", xxh64(wrapped)))) == "INVALID_TABLE"
     assert code_of(lambda: codec.context(b"nothing", table=table)) == "INVALID_CONTEXT"
     assert code_of(lambda: codec.quantized_cdf(np.array([-1, 2], np.float32))) == "INVALID_PMF"
     large = np.full((1, 4, 1, 1), 1000, np.int32)

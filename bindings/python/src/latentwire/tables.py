@@ -28,6 +28,11 @@ def invalid(message: str) -> NoReturn:
     raise CodecError("INVALID_TABLE", message)
 
 
+def unsupported(what: str) -> NoReturn:
+    """Raises UNSUPPORTED_VERSION."""
+    raise CodecError("UNSUPPORTED_VERSION", f"{what}: update latentwire, or make the table again")
+
+
 class Rows(NamedTuple):
     """All rows of a table as arrays: entry k of row r is at `first[r] + k`."""
 
@@ -114,7 +119,7 @@ class Tables:
         self._known: Dict[int, Table] = {}
 
     def load(self, source: TableSource) -> Table:
-        """Raises INVALID_TABLE, LIMIT_EXCEEDED; TypeError for what is no table."""
+        """Raises INVALID_TABLE, UNSUPPORTED_VERSION, LIMIT_EXCEEDED; TypeError for what is no table."""
         if isinstance(source, Table):
             return source if source.address_in(self._memory) is not None else self._load(source.bytes())
         if isinstance(source, Mapping):
@@ -137,19 +142,27 @@ class Tables:
             memory.trim(size)
             if code == abi.INVALID_TABLE and form[:3] != b"LWT":
                 refuse_kind("INVALID_TABLE", form, "table in binary form")
-            reasons = {abi.TRUNCATED: "ends too early", abi.UNSUPPORTED_VERSION: "has another version"}
-            invalid(f"the binary form {reasons.get(code, 'breaks docs/format.md section 5')}")
+            if code == abi.UNSUPPORTED_VERSION:
+                unsupported("the table has another version, or flags of a later one")
+            invalid(
+                f"the binary form {'ends too early' if code == abi.TRUNCATED else 'breaks docs/format.md section 5'}"
+            )
         if address not in self._known:
             self._known[address] = Table(memory, address, form)
         return self._known[address]
 
 
 def _binary(json: Mapping[str, Any]) -> bytes:
-    """The binary form. Checks what it cannot express: fractions, cdfs that do not ascend. Raises INVALID_TABLE."""
+    """The binary form. Checks what it cannot express: fractions, cdfs that do not ascend.
+
+    Raises INVALID_TABLE, UNSUPPORTED_VERSION.
+    """
     if json.get("format", "latentwire-tables") != "latentwire-tables":
         invalid(f"format is {json['format']!r}, not latentwire-tables")
-    if json.get("version", 1) != 1:
-        invalid(f"table version {json['version']!r}; this release reads 1")
+    version = json.get("version", 1)
+    if version != 1:
+        said = f"table version {version!r}; this release reads 1"
+        unsupported(said) if isinstance(version, int) else invalid(said)
     if "offsets" not in json or "cdfs" not in json:
         invalid("a table needs the arrays offsets and cdfs")
     medians = json.get("medians")
