@@ -1,3 +1,4 @@
+/** `npm run bench:browser`. */
 import { fileURLToPath } from "node:url";
 import { command, whole } from "../command.js";
 import { serveBrowser } from "./serve.js";

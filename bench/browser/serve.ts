@@ -1,8 +1,7 @@
 /** The server of `bench:browser`: the page, and the files that it asks for. */
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { basename, extname, join, resolve } from "node:path";
+import type { Server } from "node:http";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { page } from "../../tables/html.js";
@@ -11,6 +10,7 @@ import { listImages } from "../images.js";
 import { backboneFiles, pointFolders } from "../offload/networks.js";
 import { SPLIT } from "../pipeline.js";
 import type { BrowserSetup } from "./compare.js";
+import { RUNTIME, serveFiles } from "./files.js";
 
 export interface Sources {
   readonly images: string;
@@ -20,15 +20,6 @@ export interface Sources {
   readonly limit: number;
 }
 
-const TYPES: Record<string, string> = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".json": "application/json",
-  ".wasm": "application/wasm",
-};
-
-const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 const POINT_FILES = ["encoder.onnx", "decoder.onnx", "tables.json"];
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -85,18 +76,17 @@ export async function serveBrowser(sources: Sources, port = 0): Promise<{ server
   files.set("/setup.json", () => JSON.stringify(setup));
   files.set("/", () => html);
 
-  const server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://127.0.0.1").pathname;
+  const read = (path: string) => {
     const found = files.get(path);
-    if (found === undefined) return response.writeHead(404).end();
-    const type = path === "/" ? TYPES[".html"] : (TYPES[extname(path)] ?? "application/octet-stream");
+    return typeof found === "function" ? found() : found === undefined ? undefined : readFileSync(found);
+  };
+  return serveFiles((path) => {
     try {
-      const body = typeof found === "string" ? readFileSync(found) : found();
-      response.writeHead(200, { "Content-Type": type }).end(body);
+      const body = read(path);
+      return body === undefined ? undefined : { body };
     } catch {
-      response.writeHead(404).end();
+      // A file of the user's that went away.
+      return undefined;
     }
-  });
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(port, "127.0.0.1", done));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+  }, port);
 }

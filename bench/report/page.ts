@@ -48,7 +48,7 @@ async function card(picture: Picture, { name, original, packet, sameBytes }: Ima
     const sent = `${format} quality ${quality}: ${number(file.length)} B${smallest}`;
     return answerFigure(format.toLowerCase(), file, verdict(answer), sent);
   });
-  const whole = `<b>${escapeHtml(labelled(original))}</b><br>the whole network's`;
+  const whole = `<b>${escapeHtml(labelled(original))}</b><br>label of the whole network`;
   return (
     `<h3>${escapeHtml(name)}</h3><div class="quad">` +
     answerFigure("png", png, whole, `the original, ${number(png.length)} B as PNG`) +

@@ -2,13 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { RUNTIME, type Served, serveFiles } from "../../bench/browser/files.js";
 import { command, whole } from "../../bench/command.js";
 import { number, percent } from "../../bench/numbers.js";
 import { SPLIT } from "../../bench/pipeline.js";
@@ -19,8 +18,6 @@ import type { PointSetup, Setup } from "./setup.js";
 
 const root = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-
-const RUNTIME = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 
 /** From the most bytes to the fewest. */
 const TRAINED = [
@@ -114,44 +111,26 @@ const listFiles = (folder: string): string[] =>
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
     .sort();
 
-const TYPES: Record<string, string> = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".css": "text/css",
-  ".json": "application/json",
-  ".wasm": "application/wasm",
-  ".png": "image/png",
-  ".txt": "text/plain; charset=utf-8",
-};
-
 /** Serves a built page on 127.0.0.1, compressed as static hosts do it. `sent` counts the bytes of the bodies. */
 export async function serveDemo(folder: string, port = 0) {
-  const files = new Map<string, { body: Buffer; encoding?: string }>(
+  const files = new Map<string, Served>(
     listFiles(folder).map((file) => {
       const body = readFileSync(join(folder, file));
-      const packed = extname(file) === ".png" ? { body } : { body: gzipSync(body), encoding: "gzip" };
-      return [`/${file === "index.html" ? "" : file}`, packed];
+      const path = `/${file.replace(/^index\.html$/, "")}`;
+      // Both ends load the runtime: the second one takes it from the browser's cache.
+      const age = /^\/(ort|networks|photos)\//.test(path) ? "max-age=3600" : "no-cache";
+      const headers = { "cache-control": age };
+      if (extname(file) === ".png") return [path, { body, headers }];
+      return [path, { body: gzipSync(body), headers: { ...headers, "content-encoding": "gzip" } }];
     }),
   );
   const sent = { bytes: 0 };
-  const server: Server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://127.0.0.1").pathname;
+  const served = await serveFiles((path) => {
     const found = files.get(path);
-    if (found === undefined) return response.writeHead(404).end();
-    const type = TYPES[path === "/" ? ".html" : extname(path)] ?? "application/octet-stream";
-    // Both ends load the runtime: the second one takes it from the browser's cache.
-    const age = /^\/(ort|networks|photos)\//.test(path) ? "max-age=3600" : "no-cache";
-    const headers = {
-      "content-type": type,
-      "cache-control": age,
-      ...(found.encoding && { "content-encoding": found.encoding }),
-    };
-    sent.bytes += found.body.length;
-    response.writeHead(200, headers).end(found.body);
-  });
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(port, "127.0.0.1", done));
-  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, sent };
+    sent.bytes += found?.body.length ?? 0;
+    return found;
+  }, port);
+  return { ...served, sent };
 }
 
 const HELP = `npm run demo -- [options]
