@@ -19,7 +19,8 @@ export const inspectCommand: Command = {
 
 A part under a context prior may have static rows: the encoder takes them where they need fewer bits. "static rows" names
 such parts. That another part has a context prior is not in the packet; with --tables it is known, for the steps and axes
-that the bundle says.
+that the bundle says. Scales, means and rows of hyperpriors are not needed for this: only the tables and the context are compared.
+docs/cli.md explains every line of the output.
 
 The exit code is 1 where the checksum does not match, or something of a file of many packets is damaged.
 
@@ -69,9 +70,9 @@ function lines(info: PacketInfo): string[] {
           `symbols      ${elements}, all parts together`,
           `factorized   ${info.shapes.map((shape) => `[${shape.join(", ")}]`).join(", ") || "no parts"}`,
         ]),
-    `corrections  ${info.corrections}`,
-    `row checks   ${info.indexChecks ? "yes" : "no"}`,
-    `escapes      ${escapes ? "yes" : "no"}`,
+    `corrections  ${info.corrections}${info.corrections > 0 ? ": listed by the guard, so that both machines take the same rows" : ""}`,
+    `row checks   ${info.indexChecks ? "yes: a decoder whose networks gave other rows refuses the packet" : "no"}`,
+    `escapes      ${escapes ? "yes: some symbols lie outside their rows" : "no"}`,
     ...(staticParts.length === 0
       ? []
       : [

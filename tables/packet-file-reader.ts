@@ -222,10 +222,8 @@ export async function openPacketFile(source: RangeInput, options: OpenOptions = 
     const place = placeOf(source);
     if (place === undefined || !(error instanceof CodecError)) throw error;
     // A server's refusals name it.
-    const message = error.message.includes(place) ? error.message : `${place}: ${error.message}`;
-    throw error instanceof StreamError
-      ? new StreamError(error.code, message, error.offset)
-      : new CodecError(error.code, message);
+    if (!error.message.includes(place)) error.message = `${place}: ${error.message}`;
+    throw error;
   }
 }
 

@@ -319,6 +319,12 @@ test("a writer that is killed leaves every record that it has flushed", async ()
 
 // ---- damage
 
+test("an error of a file names its path, and the place once", async () => {
+  const path = join(folder, "torn.lws");
+  writeFileSync(path, bytes.subarray(0, 900));
+  await rejects(openPacketFile(path), "TRUNCATED", /torn\.lws: the file is torn: [^(]*\(byte \d+\)$/);
+});
+
 test("every cut is found: nothing is lost in silence, and no index is needed", async () => {
   const small = await fileOf(contents.slice(0, 6));
   const marked = (await openPacketFile(small)).end;
