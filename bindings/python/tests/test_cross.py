@@ -173,8 +173,8 @@ def test_damage(codec, cases):
         priors = [prior_of(codec, part["prior"]) for part in case["parts"]]
         for text, expected in case["packets"]:
             found = outcome_of(codec, priors, case, base64.b64decode(text))
-            # Messages name options as each language spells them.
-            assert found == snake(expected), f"{case['name']}: {text}"
+            # Messages name options as each language spells them; they may also show bytes of the packet.
+            assert snake(found) == snake(expected), f"{case['name']}: {text}"
             codes.add(found.split(":")[0].split(" ")[0])
     assert codes >= {"read", "CORRUPTED", "TRUNCATED", "NOT_A_PACKET", "UNSUPPORTED_VERSION", "WRONG_PRIOR"}
 
