@@ -45,6 +45,12 @@ const hyper = { h_a: "h_a.onnx", h_s: "h_s.onnx" };
 
 export const EXPORTED = [...Object.keys(described), "variable-rate", "slices", "parts"];
 
+/** The gains of `gain`, which the caller passes, from the bundle's metadata. */
+export function gainsOf(bundle: { meta: Readonly<Record<string, unknown>> }) {
+  const { gains, inverse_gains } = bundle.meta.parameters as Record<string, number[][]>;
+  return { gains, inverseGains: inverse_gains };
+}
+
 /** Writes `folder`/NAME for every name of {@link EXPORTED}. */
 export function writeExported(folder: string, codec: Codec): void {
   for (const name of Object.keys(described)) {

@@ -13,7 +13,7 @@ import * as assert from "uvu/assert";
 import { random } from "./cases.js";
 import { randomNetwork, uselessTable } from "./context-cases.js";
 import { rejects } from "./expect.js";
-import { EXPORTED, writeExported } from "./exported.js";
+import { EXPORTED, gainsOf, writeExported } from "./exported.js";
 import { tensorBy as tensor } from "./family-cases.js";
 import { contextToBytes } from "./reference.js";
 
@@ -23,15 +23,11 @@ writeExported(folder, codec);
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 const image = tensor([1, 3, 32, 64], (i) => 128 + 100 * Math.sin(i / 7) + 27 * Math.cos(i / 191));
-const gains = (bundle: { meta: Readonly<Record<string, unknown>> }) => {
-  const { gains, inverse_gains } = bundle.meta.parameters as Record<string, number[][]>;
-  return { gains, inverseGains: inverse_gains };
-};
 
 for (const name of EXPORTED.filter((one) => one !== "parts"))
   test(`${name}: image to packet to image, packet and strings`, async () => {
     const base = join(folder, name);
-    const model = name === "gain" ? gains(readBundle(readFileSync(join(base, "model.lwb")))) : undefined;
+    const model = name === "gain" ? gainsOf(readBundle(readFileSync(join(base, "model.lwb")))) : undefined;
     const encoder = await loadModel(base, { codec, runtime: runtime.InferenceSession, side: "encoder", model });
     const decoder = await loadModel(pathToFileURL(base), { codec, runtime, side: "decoder", model });
     assert.is(encoder.g_s, undefined);
@@ -186,7 +182,7 @@ test("refine sees the group as decoded, the groups before and the support, and w
 });
 
 test("variable rate: (y - mean) in steps of 1 / gain, offsets where a symbol is not 0", async () => {
-  const gainsOf = [0.5, 4];
+  const gains = [0.5, 4];
   const h_s = ({ gain }: Tensors) => {
     const by = (gain!.data as Float32Array)[0]!;
     return {
@@ -195,9 +191,9 @@ test("variable rate: (y - mean) in steps of 1 / gain, offsets where a symbol is 
       offsets: tensor([1, 4, 4, 4], () => -0.125),
     };
   };
-  const model = { prior, h_a, h_s, gains: gainsOf };
+  const model = { prior, h_a, h_s, gains };
   const sizes: number[] = [];
-  for (const [level, gain] of gainsOf.entries()) {
+  for (const [level, gain] of gains.entries()) {
     const { packet, latent } = await variableRate.encode(codec, model, y, { level });
     sizes.push(packet.length);
     const expected = y.data.map((value, i) => {

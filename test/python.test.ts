@@ -1,7 +1,5 @@
 // The Python package (bindings/python): its wheel in an environment of its own, its tests, and packets both ways between it and this package.
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,6 +8,7 @@ import { sameNumbers } from "./expect.js";
 import { readByPackage } from "./io.js";
 import { root } from "./pack.js";
 import { manifestOf, messagesOf } from "./python-cases.js";
+import { wheelFor } from "./python-wheel.js";
 
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
 
@@ -26,39 +25,19 @@ test("the package has the number of package.json and the ABI of assembly/", () =
     );
 });
 
-const made = spawnSync(process.execPath, [join(root, "bindings/python/wheel.mjs"), "--json"], { encoding: "utf8" });
 /** Damaged forms of each packet; `LATENTWIRE_TRIES=300 npm test -- python` takes more. */
 const tries = Number(process.env.LATENTWIRE_TRIES ?? (isFull ? 40 : 4));
 const [codec] = builds.map((build) => build.codec);
 
-if (made.status === 3)
-  console.log(
-    `\n${process.env.LATENTWIRE_REQUIRE_ALL === "1" ? "not required" : "skipped"}: ${made.stderr.trim().split("\n").pop()}`,
-  );
-else {
-  const folder = mkdtempSync(join(tmpdir(), "latentwire-python-"));
+const wheel = wheelFor("python");
+if (wheel !== undefined) {
+  const { folder, pytest, tests } = wheel;
   test.after(() => rmSync(folder, { recursive: true, force: true }));
-  /** Runs pytest on the installed wheel: in an empty folder, where no source lies. */
-  const pytest = (...words: string[]) => {
-    const { python } = JSON.parse(made.stdout);
-    const { status, stdout, stderr } = spawnSync(
-      python,
-      ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, ...words],
-      {
-        cwd: folder,
-        encoding: "utf8",
-        env: { ...process.env, LATENTWIRE_CROSS: folder, PYTHONDONTWRITEBYTECODE: "1" },
-      },
-    );
-    assert.is(status, 0, `${stdout}${stderr}`);
-    return Number(/(\d+) passed/.exec(stdout)?.[1] ?? 0);
-  };
-  const tests = (name: string) => join(root, "bindings/python/tests", name);
 
-  test("the wheel can be built and installed", () => assert.is(made.status, 0, made.stderr));
+  test("the wheel can be built and installed", () => assert.is(wheel.status, 0, wheel.stderr));
 
   test("its own tests pass", () => {
-    const files = readdirSync(tests(".")).filter((name) => /^test_.*\.py$/.test(name) && name !== "test_cross.py");
+    const files = readdirSync(tests(".")).filter((name) => /^test_(?!cross).*\.py$/.test(name));
     assert.ok(pytest(...files.map(tests)) >= 30);
   });
 

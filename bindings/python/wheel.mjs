@@ -2,6 +2,7 @@
 //
 //   npm run python                the wheel into bindings/python/dist, and its path on the screen
 //   node bindings/python/wheel.mjs --json   {"python", "wheel"}: also where the environment's interpreter is
+//   --with onnxruntime            puts this package into the environment, too
 //
 // The environment is made once and kept; the wheel is installed when its bytes have changed. Where Python or its packages
 // cannot be had the command says why in one line, and exits with 3.
@@ -64,6 +65,19 @@ function environment() {
   return { python, home };
 }
 
+/** Installs a package into the environment, once. */
+function add(name) {
+  const stamp = join(home, `with-${name}`);
+  if (existsSync(stamp)) return;
+  let reason = "";
+  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", name];
+  const why = (line) => {
+    reason = line;
+  };
+  if (tried(python, install, why) === undefined) giveUp(`pip cannot install ${name}: ${reason}`);
+  writeFileSync(stamp, "");
+}
+
 /** Waits until no other run is at work, which two tests may start at once. A run that was killed does not count. */
 function alone() {
   const lock = join(cache, "lock");
@@ -97,6 +111,7 @@ function contentHash() {
 
 alone();
 const { python, home } = environment();
+for (const [i, word] of process.argv.entries()) if (word === "--with") add(process.argv[i + 1]);
 const dist = join(folder, "dist");
 const installed = join(home, "installed");
 const wheelIn = () => existsSync(dist) && readdirSync(dist).find((name) => name.endsWith(".whl"));

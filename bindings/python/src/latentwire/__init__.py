@@ -18,6 +18,7 @@ from .codec import Codec
 from .elements import Affine
 from .errors import CodecError
 from .memory import Memory
+from .model import LoadedModel, load_model
 from .module import BUILDS, Instance, compiled
 from .prior import Prior
 from .proof import is_right
@@ -34,6 +35,7 @@ __all__ = [
     "Codec",
     "CodecError",
     "Guard",
+    "LoadedModel",
     "PacketInfo",
     "PartReader",
     "PartWriter",
@@ -46,6 +48,7 @@ __all__ = [
     "checkerboard_half",
     "create",
     "load_bundle",
+    "load_model",
     "read_bundle",
     "write_bundle",
 ]

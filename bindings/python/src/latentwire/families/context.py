@@ -65,7 +65,7 @@ def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], 
 
     def code(k: int, inputs: Tensors, group: Optional[Array]) -> Array:
         nonlocal piece
-        found = network(model.nets[k], f"nets[{k}]", BOTH, ["support"] if refine else [])(inputs)
+        found = network(_at(model.nets, k), f"nets[{k}]", BOTH, ["support"] if refine else [])(inputs)
         # Begun here, because z comes before it.
         if model.one_string and wire.strings and piece is None:
             piece = wire.sequence(*rows_of(model))
@@ -78,7 +78,8 @@ def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], 
         if not refine:
             return coded
         support = {"support": found["support"]} if "support" in found else {}
-        refined = network(refine[k], f"refine[{k}]", ["refined"])({**inputs, "y_group": coded, **support})["refined"]
+        run = network(_at(refine, k), f"refine[{k}]", ["refined"])
+        refined = run({**inputs, "y_group": coded, **support})["refined"]
         check_same_shape("what refine gave", refined, coded)
         return refined
 
@@ -86,6 +87,11 @@ def _channel_groups(wire: Wire, model: ChannelGroupsModel, y: Optional[Floats], 
 
 
 channel_groups: Family[ChannelGroupsModel] = Family(_channel_groups, 1)
+
+
+def _at(nets: Sequence[Net], k: int) -> Optional[Net]:
+    """The network of group k; None where the model has fewer."""
+    return nets[k] if k < len(nets) else None
 
 
 @dataclass

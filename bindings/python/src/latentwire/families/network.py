@@ -17,8 +17,9 @@ from .wire import Wire
 #:
 #: A module or callable gets its inputs by position, in the order of docs/python.md. It returns its outputs in that
 #: order: a tuple, a dict by name, or one tensor. If two outputs are wanted and there is one tensor, its channels are
-#: split in halves, scales first, as in CompressAI. A session's inputs and outputs go by name. A module runs on its own
-#: device, without gradients.
+#: split in halves, scales first, as in CompressAI. A session's inputs and outputs go by name. So do those of a module
+#: or callable with the attributes `inputs` and `outputs`, tuples of names, as the networks of compressai_families.py
+#: have them. A module runs on its own device, without gradients.
 Net = Any
 
 Tensors = Dict[str, Array]
@@ -79,7 +80,33 @@ def network(net: Net, label: str, wanted: Sequence[str], optional: Sequence[str]
     if hasattr(net, "forward") and hasattr(net, "parameters"):
         first = next(iter(net.parameters()), None)
         call = on_torch(net, None if first is None else first.device)
-    return lambda inputs: _named(call(*inputs.values()), label, wanted, optional)
+    own, named = _names(net, "inputs"), _names(net, "outputs")
+
+    def run(inputs: Tensors) -> Tensors:
+        by_name = own is not None and len(own) + len(inputs) > 2
+        found = call(*(_input(inputs, name, label) for name in own or ()) if by_name else inputs.values())
+        if named is not None and isinstance(found, (tuple, list)) and len(named) > 1:
+            if len(found) != len(named):
+                _fail(label, f"it gave {len(found)} outputs, its names are {_quoted(named)}")
+            found = dict(zip(named, found))
+        return _named(found, label, wanted, optional)
+
+    return run
+
+
+def _names(net: Net, attribute: str) -> Optional[Tuple[str, ...]]:
+    """The names of inputs or outputs that a network states."""
+    found = getattr(net, attribute, None)
+    if not isinstance(found, (tuple, list)) or not all(isinstance(name, str) for name in found):
+        return None
+    return tuple(found)
+
+
+def _input(inputs: Tensors, name: str, label: str) -> Array:
+    """The input of a name. Raises MODEL."""
+    if name not in inputs:
+        _fail(label, f'its input "{name}" is none of {_quoted(list(inputs))}')
+    return inputs[name]
 
 
 def _of_session(session: Any, label: str, wanted: Sequence[str]) -> Callable[[Tensors], Tensors]:
@@ -94,9 +121,7 @@ def _of_session(session: Any, label: str, wanted: Sequence[str]) -> Callable[[Te
         feeds: Tensors = {}
         for port in ports:
             only = len(ports) == 1 and len(inputs) == 1
-            if port.name not in inputs and not only:
-                _fail(label, f'its input "{port.name}" is none of {_quoted(list(inputs))}')
-            array = inputs[port.name] if port.name in inputs else next(iter(inputs.values()))
+            array = next(iter(inputs.values())) if only else _input(inputs, port.name, label)
             half = port.type == "tensor(float16)"
             feeds[port.name] = np.ascontiguousarray(array, dtype=np.float16 if half else None)
         found = session.run(outputs if alone else list(wanted), feeds)
