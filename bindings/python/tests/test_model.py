@@ -106,11 +106,11 @@ def test_several_models_in_a_folder(codec, folder, latent):
 def test_fields_of_every_family_reach_its_model(codec, folder):
     hyper = {"h_a": "h_a.onnx", "h_s": "h_s.onnx"}
     nets = {name: object() for name in ("h_a", "h_s", "a", "b")}
-    use = lambda described, given=nets, **more: (
-        load_model(  # noqa: E731
-            folder({"model": {"prior": "z", "rows": "y", **described}}), codec=codec, networks=given, **more
-        ).model
-    )
+
+    def use(described, given=nets, **more):
+        base = folder({"model": {"prior": "z", "rows": "y", **described}})
+        return load_model(base, codec=codec, networks=given, **more).model
+
     elic = use(
         {
             "family": "elic",

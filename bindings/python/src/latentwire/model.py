@@ -203,11 +203,12 @@ class _Networks:
         if self._maker is None:
             raise TypeError(f"networks has no {name!r}: add it, or give runtime, which opens {file}")
         if file not in self._sessions:
+            at = str(self._base / file) if self._read is None else file
             try:
-                source = str(self._base / file) if self._read is None else self._read(file)
+                source = at if self._read is None else self._read(file)
                 self._sessions[file] = self._maker(source, **self._options)
             except Exception as error:  # a runtime raises errors of its own
-                raise CodecError("MODEL", f"{file}: {error}") from error
+                raise CodecError("MODEL", f"{at}: {error}") from error
         return self._sessions[file]
 
     def check_all_known(self) -> None:
