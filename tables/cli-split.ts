@@ -293,7 +293,7 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
 /** The range in which a classifier answers best. */
 async function tried(runtime: Runtime, opened: Opened, samplesOf: (range: Normalization) => Samples) {
   const { graph, path, writer } = opened;
-  const outputs = graph.model.outputs.map(({ name }) => name);
+  const outputs = graph.outputNames;
   const uncut = await openSession(runtime, writer.head(outputs, { outputs: graph.model.outputs }), path);
   const [first] = Object.values(
     await refusedAs(

@@ -65,8 +65,7 @@ async function checkHalves(bytes: Uint8Array, feeds: Record<string, ort.Tensor>,
   const cuts = opened.graph.cuts().filter(({ tensors }) => wanted?.includes(tensors.join(" ")) ?? true);
   for (const cut of cuts) {
     const outputs = opened.graph.model.outputs.map(({ name }) => name);
-    const { fixed } = opened.writer.nodesBetween(cut.tensors, outputs);
-    const constants = await fixedTensors(runtime, opened, feeds as never, fixed);
+    const constants = await fixedTensors(runtime, opened, feeds as never, cut);
     const exposed = await run(
       opened.writer.head(cut.tensors, { outputs: cut.tensors.map((name) => ({ name })) }),
       feeds,

@@ -77,7 +77,7 @@ export async function storeTensors(
 ): Promise<Map<string, TensorStore>> {
   const promised = tensors.reduce((sum, name) => sum + 4 * elementsOf(shapes.get(name) ?? [0]), 0);
   checkStored(numbers.length * promised);
-  const stores = new Map(tensors.map((name) => [name, new TensorStore(folder, name, fileNumber++)]));
+  const stores = new Map(tensors.map((name) => [name, new TensorStore(folder, name)]));
   const runs = inRuns(tensors, shapes);
   let done = 0;
   let stored = 0;
@@ -105,7 +105,6 @@ export async function storeTensors(
   for (const [name, store] of stores) if (store.count === 0) stores.delete(name);
   return stores;
 }
-let fileNumber = 0;
 
 function checkStored(bytes: number): void {
   if (bytes > MOST_STORED)

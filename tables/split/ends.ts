@@ -1,7 +1,7 @@
 /** The halves of a cut as they are written: with nodes at their ends that turn tensors into what the codec rounds, and back. */
 import { elementsOf } from "../layout.js";
 import type { Cut } from "./graph.js";
-import { type CutTensor, RANGES, type Setting } from "./measure.js";
+import { type CutTensor, integerRange, type Setting } from "./measure.js";
 import { type Opened, typeNumber } from "./network.js";
 import type { NewNode, NewTensor } from "./parts.js";
 
@@ -70,7 +70,7 @@ export function halvesOf(
       steps.back.push(["Mul", constant("inverse", dims, inverse)], ["Add", centres]);
     }
     if (!type.startsWith("float")) {
-      const [low, high] = RANGES[type] ?? [-(2 ** 31), 2 ** 31];
+      const [low, high] = integerRange(type);
       if (model.opset >= ROUND_OPSET) steps.back.push(["Round"]);
       else steps.back.push(["Add", constant("half", [], Float32Array.of(0.5))], ["Floor"]);
       steps.back.push(["Max", constant("least", [], Float32Array.of(low))]);
@@ -83,7 +83,6 @@ export function halvesOf(
     first.push(...chain(steps.back, crossing, name, typeNumber(type), (k) => fresh(`back ${k}`)));
     return crossing;
   });
-  const outputs = model.outputs.map(({ name }) => name);
   const values = sent.map((name, t) => ({ name, type: FLOAT, dims: freeBatch(tensors[t]!) }));
   const ofNodes = (nodes: readonly NewNode[]) => {
     const read = new Set(nodes.flatMap(({ inputs }) => inputs));
@@ -91,7 +90,7 @@ export function halvesOf(
   };
   return {
     head: writer.head(cut.tensors, { outputs: values, last, constants: ofNodes(last) }),
-    tail: writer.part(cut.tensors, outputs, {
+    tail: writer.part(cut.tensors, graph.outputNames, {
       inputs: values,
       outputs: model.outputs,
       first,

@@ -72,6 +72,11 @@ export class Graph {
     this.inputs = model.inputs.filter(({ name: input }) => read.has(input));
   }
 
+  /** In the model's order. */
+  get outputNames(): string[] {
+    return this.model.outputs.map(({ name }) => name);
+  }
+
   isLive(tensor: string): boolean {
     return this.kinds.get(tensor) === "live";
   }

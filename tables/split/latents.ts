@@ -11,13 +11,15 @@ export class TensorStore {
   readonly name: string;
   /** Of the elements, as the runtime names it. */
   type = "float32";
+  static #made = 0;
   readonly #file: number;
   readonly #places: { at: number; dims: number[] }[] = [];
   #end = 0;
 
-  constructor(folder: string, name: string, number: number) {
+  constructor(folder: string, name: string) {
     this.name = name;
-    const path = join(folder, `${number}.f32`);
+    // Tensors may have names that are no file names.
+    const path = join(folder, `${TensorStore.#made++}.f32`);
     this.#file = openSync(path, "w+");
     // Without a name it takes no room once this process has ended, however it ends.
     rmSync(path);

@@ -52,10 +52,8 @@ export interface Setting {
 
 /** Opens the tail of a cut. Throws CodecError `MODEL`. */
 export async function openTail({ opened, runtime, feeds, threads }: Bench, cut: Cut, stores: readonly TensorStore[]) {
-  const { writer, graph, path } = opened;
-  const outputs = graph.model.outputs.map(({ name }) => name);
-  const { fixed } = writer.nodesBetween(cut.tensors, outputs);
-  const constants = await fixedTensors(runtime, opened, feeds, fixed);
+  const { writer, path } = opened;
+  const constants = await fixedTensors(runtime, opened, feeds, cut);
   const types = new Map(stores.map(({ name, type }) => [name, typeNumber(type)]));
   const { tail } = writer.plain(cut, types, constants);
   return openSession(runtime, tail, `${path} behind ${cut.tensors.join(", ")}`, threads);
@@ -147,7 +145,7 @@ export async function sendThrough(
         lost += (sent[k]! - original[k]!) ** 2;
         all += (original[k]! - medians[Math.floor(k / run) % medians.length]!) ** 2;
       }
-      feeds[store.name] = tensorOf(runtime, typeName(store.type), whole(store.type, sent), dims, store.name);
+      feeds[store.name] = tensorOf(runtime, store.type, whole(store.type, sent), dims, store.name);
       return latent;
     });
     const answer = answerOf(await refusedAs("MODEL", opened.path, tail.run(feeds)), outputs);
@@ -163,10 +161,7 @@ export async function sendThrough(
   return found;
 }
 
-const typeName = (type: string): string => (type === "float64" ? "double" : type);
-
-/** Of integer types. */
-export const RANGES: Readonly<Record<string, readonly [number, number]>> = {
+const INTEGER_RANGES: Readonly<Record<string, readonly [number, number]>> = {
   uint8: [0, 255],
   int8: [-128, 127],
   uint16: [0, 65535],
@@ -174,10 +169,14 @@ export const RANGES: Readonly<Record<string, readonly [number, number]>> = {
   bool: [0, 1],
 };
 
+/** The least and the greatest number of an integer type; of wider ones those of int32, which is what symbols hold. */
+export const integerRange = (type: string): readonly [number, number] =>
+  INTEGER_RANGES[type] ?? [-(2 ** 31), 2 ** 31 - 1];
+
 /** Whole numbers again, within the range of their type. */
 export function whole(type: string, values: Float32Array): Float32Array {
   if (type.startsWith("float")) return values;
-  const [low, high] = RANGES[type] ?? [-(2 ** 31), 2 ** 31 - 1];
+  const [low, high] = integerRange(type);
   return values.map((value) => Math.max(low, Math.min(high, Math.round(value))));
 }
 

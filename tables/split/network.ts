@@ -3,7 +3,7 @@ import { CodecError } from "latentwire";
 import { float16Array, narrow, widen } from "../../bindings/float16.js";
 import { elementsOf } from "../layout.js";
 import { type RunTensor, type Runtime, refusedAs, type Session } from "../packages.js";
-import { Graph, readsOf } from "./graph.js";
+import { type Cut, Graph, readsOf } from "./graph.js";
 import { bytesOf, ELEMENT_TYPES, OnnxReader, type OnnxValue, type Protobuf } from "./onnx-file.js";
 import { type NewTensor, PartWriter } from "./parts.js";
 import type { Shapes } from "./work.js";
@@ -31,6 +31,7 @@ export function openModel(protobuf: Protobuf, path: string, bytes: Uint8Array): 
 const ARRAYS = {
   float32: Float32Array,
   double: Float64Array,
+  float64: Float64Array,
   uint8: Uint8Array,
   int8: Int8Array,
   uint16: Uint16Array,
@@ -246,22 +247,24 @@ export async function measureShapes(runtime: Runtime, opened: Opened, feeds: Fee
 /** Most bytes of shapes and what follows from them that are written into a part. */
 const MOST_FIXED = 2 ** 26;
 
-/** Tensors that follow from shapes alone, as constants: they are what they are for inputs of this shape. */
+/** What the part behind a cut needs and what follows from shapes alone, as constants: they are what they are for inputs of this shape. */
 export async function fixedTensors(
   runtime: Runtime,
   opened: Opened,
   feeds: Feeds,
-  names: readonly string[],
+  { tensors }: Cut,
 ): Promise<NewTensor[]> {
+  const { graph, writer, path } = opened;
+  const names = writer.nodesBetween(tensors, graph.outputNames).fixed;
   if (names.length === 0) return [];
-  const session = await openSession(runtime, exposed(opened, names), opened.path);
-  const found = await refusedAs("MODEL", opened.path, session.run(feeds));
+  const session = await openSession(runtime, exposed(opened, names), path);
+  const found = await refusedAs("MODEL", path, session.run(feeds));
   await session.release?.();
   return names.map((name) => {
     const { type, dims, data } = found[name]!;
     const view = data as unknown as ArrayBufferView;
     if (!ArrayBuffer.isView(view) || view.byteLength > MOST_FIXED)
-      throw new CodecError("UNSUPPORTED_FILE", `${opened.path}: ${name} follows from shapes and is ${type} [${dims}]`);
+      throw new CodecError("UNSUPPORTED_FILE", `${path}: ${name} follows from shapes and is ${type} [${dims}]`);
     return { name, type: typeNumber(type), dims, data: new Uint8Array(view.buffer, view.byteOffset, view.byteLength) };
   });
 }

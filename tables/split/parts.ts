@@ -198,15 +198,11 @@ export class PartWriter {
     const ends = cut.tensors.map((name) => ({ name, type: types.get(name) }));
     return {
       head: this.head(cut.tensors, { outputs: ends }),
-      tail: this.part(
-        cut.tensors,
-        model.outputs.map(({ name }) => name),
-        {
-          inputs: ends.map((end) => ({ ...end, type: end.type ?? FLOAT_TYPE })),
-          outputs: model.outputs,
-          constants: fixed,
-        },
-      ),
+      tail: this.part(cut.tensors, this.#graph.outputNames, {
+        inputs: ends.map((end) => ({ ...end, type: end.type ?? FLOAT_TYPE })),
+        outputs: model.outputs,
+        constants: fixed,
+      }),
     };
   }
 

@@ -95,7 +95,7 @@ export async function writeProject(
 ): Promise<string[]> {
   const { candidate, setting, made } = row;
   const { cut, tensors } = candidate;
-  const { head, tail, sent } = halvesOf(opened, cut, tensors, setting, await fixedOf(runtime, opened, feeds, cut));
+  const { head, tail, sent } = halvesOf(opened, cut, tensors, setting, await fixedTensors(runtime, opened, feeds, cut));
   const isOne = tensors.length === 1;
   const latents = sent.map((tensor, t) => ({ entry: isOne ? "latent" : `latent${t}`, tensor }));
   const entries = tensors.map((tensor, t): BundleInput => {
@@ -145,18 +145,12 @@ export async function writeHalves(
   cut: Cut,
 ): Promise<string[]> {
   const types = new Map<string, number>();
-  const { head, tail } = opened.writer.plain(cut, types, await fixedOf(runtime, opened, feeds, cut));
+  const { head, tail } = opened.writer.plain(cut, types, await fixedTensors(runtime, opened, feeds, cut));
   return writeAll(folder, {
     "client/head.onnx": head,
     "server/tail.onnx": tail,
     "client/split.json": json({ cut: cut.tensors }),
   });
-}
-
-/** Shapes that the tail needs, as constants. */
-function fixedOf(runtime: Runtime, opened: Opened, feeds: Feeds, cut: Cut) {
-  const outputs = opened.graph.model.outputs.map(({ name }) => name);
-  return fixedTensors(runtime, opened, feeds, opened.writer.nodesBetween(cut.tensors, outputs).fixed);
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;

@@ -94,13 +94,13 @@ export async function study(options: StudyOptions): Promise<Study> {
   const all = Array.from({ length: samples.count }, (_, i) => i);
   const uncut = await openSession(
     runtime,
-    opened.writer.head(namesOf(opened), { outputs: opened.graph.model.outputs }),
+    opened.writer.head(opened.graph.outputNames, { outputs: opened.graph.model.outputs }),
     opened.path,
     threads,
   );
   const { metricReason, ...answers } = await answersOf(options, uncut, all);
   const feeds = await samples.feeds(0);
-  const bench: Bench = { codec, runtime, opened, feeds, threads, outputs: namesOf(opened), ...answers };
+  const bench: Bench = { codec, runtime, opened, feeds, threads, outputs: opened.graph.outputNames, ...answers };
 
   const shapes = await measureShapes(runtime, opened, feeds);
   const costs = costsOf(opened.graph, opened.reader, shapes);
@@ -149,16 +149,14 @@ export async function study(options: StudyOptions): Promise<Study> {
   return study;
 }
 
-const namesOf = ({ graph }: Opened): string[] => graph.model.outputs.map(({ name }) => name);
-
 /** The uncut model's answers to all samples, and how answers are compared. */
 async function answersOf(
   { samples, opened, folder, progress, metric, say }: StudyOptions,
   uncut: Session,
   all: readonly number[],
 ) {
-  const store = new TensorStore(folder, "answers", -1);
-  const names = namesOf(opened);
+  const store = new TensorStore(folder, "answers");
+  const names = opened.graph.outputNames;
   const tops: number[] = [];
   let shapes: (readonly number[])[] = [];
   for (const i of all) {
