@@ -109,7 +109,7 @@ test("tensors of samples have a limit, and take no room once the process has end
     (error) => assert.ok(refusal("LIMIT_EXCEEDED", /24\.0 GiB.*--limit.*--size.*--at/)(error), String(error)),
   );
   // A dimension that is too long for a table is not that of the channels: counts for each of them would take 37 GB.
-  const store = new TensorStore(folder, "a", 1);
+  const store = new TensorStore(folder, "a");
   store.add({ type: "float32", dims: [1, 70_000], data: new Float32Array(70_000).map((_, i) => i % 7) });
   assert.is(statisticsOf(store, [0]).channels, 1);
   store.close();

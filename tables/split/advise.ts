@@ -52,22 +52,25 @@ export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: st
   const [best] = [...made].sort((a, b) => score(a) - score(b));
   if (best === undefined) return undefined;
   const { targetAgreement = USUAL_AGREEMENT, targetBytes, maxWork } = goal;
-  const within = `at most ${percent(maxWork)} of the work`;
+  const within = maxWork < 1 ? ` with at most ${percent(maxWork)} of the work` : "";
   const work = best.candidate.workShare ?? 0;
   if (work > maxWork)
-    return { row: best, reason: `no cut that was measured has ${within}: this one has the least of them` };
+    return {
+      row: best,
+      reason: `no cut that was measured has at most ${percent(maxWork)} of the work: this one has the least of them`,
+    };
   if (targetBytes !== undefined) {
     const bytes = best.contextBytes ?? best.bytes;
     const reason =
       bytes <= targetBytes
-        ? `the best agreement within ${targetBytes} bytes, of cuts with ${within}`
-        : `the fewest bytes of cuts with ${within}; none takes ${targetBytes} bytes`;
+        ? `the best agreement of cuts${within} within ${targetBytes} bytes`
+        : `the fewest bytes of cuts${within}; none takes ${targetBytes} bytes or fewer`;
     return { row: best, reason };
   }
-  const agreed = `agree on ${percent(targetAgreement)} of the samples that choose`;
+  const samples = `on ${percent(targetAgreement)} of the samples that choose`;
   const reason =
     best.chosen.agreement >= targetAgreement
-      ? `the fewest bytes of cuts with ${within} that ${agreed}`
-      : `none with ${within} does ${agreed}: this one comes nearest, ${percent(best.chosen.agreement)}`;
+      ? `the fewest bytes of cuts${within} that agree ${samples}`
+      : `no cut${within} agrees ${samples}: this one comes nearest, ${percent(best.chosen.agreement)}`;
   return { row: best, reason };
 }

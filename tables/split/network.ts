@@ -111,7 +111,8 @@ export function dimsOf({ name, dims }: OnnxValue, given: ReadonlyMap<string, rea
     if (typeof size === "number") return size;
     if (d === 0 && dims !== undefined) return 1;
     const shape = dims?.map((one) => one ?? "?").join(", ") ?? "?";
-    throw new CodecError("MODEL", `the input ${name} has free dimensions, [${shape}]: say --dims ${name}=1,..`);
+    const said = dims?.map((one, at) => (typeof one === "number" ? one : at === 0 ? 1 : "N")).join() ?? "1,..";
+    throw new CodecError("MODEL", `the input ${name} has free dimensions, [${shape}]: say --dims ${name}=${said}`);
   });
 }
 

@@ -84,7 +84,7 @@ export function checkFolder(folder: string, isForced: boolean): void {
     );
 }
 
-/** Writes both folders, and package.json beside them. Returns the files, largest first. */
+/** Writes both folders, and package.json beside them. Returns their names. */
 export async function writeProject(
   folder: string,
   runtime: Runtime,
@@ -176,5 +176,5 @@ async function writeAll(folder: string, files: Readonly<Record<string, string | 
   for (const name of ["client", "server"]) mkdirSync(join(folder, name), { recursive: true });
   for (const [name, content] of Object.entries(files))
     await writeOutput(join(folder, name), typeof content === "string" ? new TextEncoder().encode(content) : content);
-  return Object.keys(files);
+  return Object.keys(files).sort();
 }
