@@ -184,7 +184,7 @@ export const remark = (line: string): void => console.error(`latentwire: ${line}
 
 /** Columns, aligned: the first `left` ones to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[], left = 1): string[] {
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]!.length))) ?? [];
+  const widths = rows[0]?.map((_, i) => rows.reduce((most, row) => Math.max(most, row[i]!.length), 0)) ?? [];
   return rows.map((row) =>
     row
       .map((cell, i) => (i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))

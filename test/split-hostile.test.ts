@@ -4,6 +4,7 @@ import * as ort from "onnxruntime-node";
 import sharp from "sharp";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { table } from "../tables/cli-files.js";
 import type { Runtime } from "../tables/packages.js";
 import { storeTensors } from "../tables/split/candidates.js";
 import { statisticsOf, TensorStore } from "../tables/split/latents.js";
@@ -17,6 +18,7 @@ import {
   tensorOf,
   zeros,
 } from "../tables/split/network.js";
+import { rangeBy } from "../tables/split/normalize.js";
 import { loadProtobuf } from "../tables/split/onnx-file.js";
 import { costsOf } from "../tables/split/work.js";
 import { isFull } from "./builds.js";
@@ -176,6 +178,10 @@ test("graphs of any length are read without recursion, and written", () => {
   const { graph, writer } = open(small({ nodes: [...many, sum] }));
   assert.is(graph.cutAt(["x"], "model").position, -1);
   assert.ok(writer.part([], ["y"], graph.model).length > 10 * many.length);
+  // As many rows of the list, and elements of a mean image.
+  const rows = Array.from({ length: 150_000 }, (_, i) => [`${i}`]);
+  assert.is(table(rows).length, rows.length);
+  assert.is(rangeBy("Sub", [rows.map(() => 120)]), "0..255");
 });
 
 test("a file's budget bounds what reading it takes", () => {

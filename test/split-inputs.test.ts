@@ -10,6 +10,7 @@ import { normalized, RANGES, rangeOf, readImage } from "../tables/images.js";
 import type { Runtime, Sharp } from "../tables/packages.js";
 import { meets } from "../tables/split/advise.js";
 import { agreementOf, answerOf, bytesAt, metricOf, sameClass, withInterval } from "../tables/split/agreement.js";
+import { chosenOf } from "../tables/split/candidates.js";
 import { bytesAxis, chart, shareAxis } from "../tables/split/chart.js";
 import type { Row } from "../tables/split/measure.js";
 import { openModel, openSession } from "../tables/split/network.js";
@@ -288,6 +289,22 @@ test("what meets a goal comes before what misses it, the nearest first", () => {
   const list = [one(0.9, 1, 0.4), one(0.97, 3, 0.5), one(0.96, 2, 0.1), one(1, 4, 0.6), one(0.8, 5, 0.1)];
   assert.equal(order(list, goal), [2, 3, 1, 5, 4]);
   assert.equal(order(list, { ...goal, targetAgreement: undefined, targetBytes: 2 }), [2, 1, 3, 5, 4]);
+});
+
+test("cuts that are measured: none that another one beats, and few on both sides of the wanted work", () => {
+  const cut = (work: number, bits: number) => ({ work, bits });
+  const bitsOf = (...cuts: ReturnType<typeof cut>[]) => chosenOf(cuts, 0.5).map(({ bits }) => bits);
+  // More bits for more work, or for nearly the same work; four times the bits of the best; a little more may be chance.
+  assert.equal(bitsOf(cut(0.1, 100), cut(0.2, 120)), [100]);
+  assert.equal(bitsOf(cut(0.1, 100), cut(0.105, 90)), [90]);
+  assert.equal(bitsOf(cut(0.05, 50), cut(0.4, 10)), [10]);
+  assert.equal(bitsOf(cut(0.1, 100), cut(0.2, 110)), [100, 110]);
+  assert.equal(bitsOf(cut(0, 50), cut(0.2, 110)), [50, 110]);
+  const many = Array.from({ length: 24 }, (_, i) => cut(i / 24, 1000 * 0.9 ** i));
+  const chosen = chosenOf(many, 0.5);
+  assert.is(chosen.filter(({ work }) => work <= 0.5).length, 8);
+  assert.is(chosen.length, 12);
+  assert.ok(chosen.includes(many[12]!) && chosen.includes(many[23]!));
 });
 
 test("a study of few samples says how coarse its figures are", () => {

@@ -97,7 +97,7 @@ export function floatsOf({ type, data }: RunTensor): Float32Array {
 }
 
 /** The name of an input's element type. Throws CodecError `MODEL`. */
-export const typeOf = ({ type }: OnnxValue): string => ELEMENT_TYPES[type ?? 0] ?? "unknown";
+export const typeOf = ({ type }: Pick<OnnxValue, "type">): string => ELEMENT_TYPES[type ?? 0] ?? "unknown";
 
 /**
  * The shape of an input. A first dimension that is free is 1, a batch of one.
@@ -116,6 +116,9 @@ export function dimsOf({ name, dims }: OnnxValue, given: ReadonlyMap<string, rea
   });
 }
 
+/** What is said of an input. */
+type Typed = Pick<OnnxValue, "name" | "type">;
+
 /** Most bytes of all inputs of one run together. A picture of 4,096 x 4,096 has 192 MiB in float32. */
 const MOST_INPUT_BYTES = 2 ** 28;
 
@@ -125,7 +128,7 @@ const MOST_INPUT_BYTES = 2 ** 28;
  * @param remedy - what to say on the command line
  * @throws CodecError `LIMIT_EXCEEDED`
  */
-export function checkInputs(inputs: readonly (readonly [OnnxValue, readonly number[]])[], remedy: string): void {
+export function checkInputs(inputs: readonly (readonly [Typed, readonly number[]])[], remedy: string): void {
   let bytes = 0;
   for (const [input, dims] of inputs) {
     bytes += bytesOf(input.type, dims) ?? 0;

@@ -59,7 +59,7 @@ const show = (values: readonly number[]): string =>
 
 /** The range from the constant that a first node takes. */
 export function rangeBy(op: string, [constants = [], more = [0]]: readonly (readonly number[])[]): Range | undefined {
-  const largest = Math.max(...constants.map(Math.abs));
+  const largest = constants.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   switch (op) {
     case "Sub":
     case "Add":

@@ -122,6 +122,7 @@ const ELEMENT_BITS: Readonly<Record<number, number>> = {
   // Complex numbers, bfloat16, five types of 8 bits, three of 4 bits and two of 2 bits.
   ...{ 14: 64, 15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 24: 8, 21: 4, 22: 4, 23: 4, 25: 2, 26: 2 },
 };
+export const FLOAT_TYPE = 1;
 const TEXT_TYPE = 8;
 const COMPLEX_TYPES = [14, 15];
 

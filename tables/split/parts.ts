@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { CodecError } from "latentwire";
 import { type Cut, type Graph, readsOf } from "./graph.js";
-import { bytesOf, GRAPH, MODEL_GRAPH, type OnnxReader, type OnnxTensor } from "./onnx-file.js";
+import { bytesOf, FLOAT_TYPE, GRAPH, MODEL_GRAPH, type OnnxReader, type OnnxTensor } from "./onnx-file.js";
 
 /** A tensor that is written into a part. */
 export interface NewTensor {
@@ -44,7 +44,6 @@ export interface NewValue {
 /** More does not fit into one protobuf message. */
 const MOST_BYTES = 2 ** 31 - 2 ** 20;
 const TENSOR = { dims: 1, type: 2, name: 8, raw: 9, external: 13, location: 14 };
-const FLOAT_TYPE = 1;
 const INTEGER_TYPE = 2;
 
 const encoder = new TextEncoder();

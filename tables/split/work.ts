@@ -4,7 +4,7 @@ import type { Cut, Graph } from "./graph.js";
 import { readsOf } from "./graph.js";
 import type { OnnxNode, OnnxReader } from "./onnx-file.js";
 
-/** Shapes of tensors by name, as a run has measured them. */
+/** Shapes of tensors by name, as a run has measured them, or as the file states them. */
 export type Shapes = ReadonlyMap<string, readonly number[]>;
 
 /** Shares of the whole network, from 0 to 1. */
@@ -22,7 +22,7 @@ export interface Costs {
 }
 
 /**
- * Counts multiply-adds of convolutions, matrix products and recurrent layers, for shapes that were measured, and elements of
+ * Counts multiply-adds of convolutions, matrix products and recurrent layers, for shapes that were measured or stated, and elements of
  * weights. Both are counted where a node first needs them.
  */
 export function costsOf(graph: Graph, reader: OnnxReader, shapes: Shapes): Costs {
