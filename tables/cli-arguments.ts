@@ -7,6 +7,23 @@ export const EXIT = { ok: 0, data: 1, usage: 2 } as const;
 /** The caller's mistake: exit code 2. */
 export class UsageError extends Error {}
 
+/**
+ * Calls the library with what was typed. A TypeError or RangeError of its arguments is then a mistake of the command line. Anywhere else
+ * such an error is a fault of this program, and is shown as one.
+ */
+export function typed<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError) || isMemory(error)) throw error;
+    throw new UsageError(error.message, { cause: error });
+  }
+}
+
+/** V8 has no code for it. What a file promises is checked before: so it is the machine that has too little. */
+export const isMemory = (error: unknown): boolean =>
+  error instanceof RangeError && /allocation failed|Invalid (typed )?array length/i.test(error.message);
+
 /** Values of a command's options, as strings; flags are true. */
 export type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 

@@ -2,7 +2,7 @@
 import { type Codec, create, type Latent, type Prior } from "latentwire";
 import { Pieces } from "../bindings/tensor.js";
 import type { ByteSource } from "./byte-source.js";
-import { choice, flag, list, UsageError, type Values, whole } from "./cli-arguments.js";
+import { choice, flag, list, typed, UsageError, type Values, whole } from "./cli-arguments.js";
 import { affineOf, ELEMENT_TYPES, readLatent } from "./cli-latent.js";
 import { makePrior, refuseIdleAxis } from "./cli-prior.js";
 import { arrange, naming } from "./layout.js";
@@ -40,7 +40,7 @@ export async function makeEncoder(values: Values, isMany = false): Promise<Encod
       const latent = readLatent(source, described, name);
       const dims = layout ? arrange(latent.dims, layout, name).dims : latent.dims;
       const pieces = () => codec.encode(new Pieces(latent.type, dims, latent.read), prior, { ...options, affine });
-      return { packet: naming(name, pieces), dims };
+      return { packet: naming(name, () => typed(pieces)), dims };
     },
   };
 }
@@ -69,9 +69,8 @@ export async function makeDecoder(values: Values): Promise<Decoder> {
     // A whole packet says how many dimensions its latent has.
     const shape = given && header === "packet" ? codec.inspect(packet).dims : layout?.shape;
     const dims = given && layout ? arrange(given, { ...layout, shape }, name).dims : given;
-    return codec.decode(packet, prior, {
-      ...{ type, stream, header, affine, checksum, dims, maxElements, maxContextElements },
-    });
+    const options = { type, stream, header, affine, checksum, dims, maxElements, maxContextElements };
+    return typed(() => codec.decode(packet, prior, options));
   };
   return { decode: (packet, name) => naming(name, () => decoded(packet, name)) };
 }

@@ -2,7 +2,18 @@
 import { basename } from "node:path";
 import { type Codec, create } from "latentwire";
 import { type BundleInput, writeBundle } from "latentwire/bundle";
-import { type Command, EXIT, flag, list, positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
+import {
+  type Command,
+  EXIT,
+  flag,
+  list,
+  positive,
+  text,
+  typed,
+  UsageError,
+  type Values,
+  whole,
+} from "./cli-arguments.js";
 import {
   addContext,
   contextHelp,
@@ -113,11 +124,12 @@ function fitted(codec: Codec, set: SampleSet, values: Values, axis: number | und
   const step = positive(values, "step");
   const targetBytes = positive(values, "target-bytes");
   const fitting = progress("fitting", 100);
-  const result = fit(codec, set, {
+  const options = {
     ...(step !== undefined && { step }),
     ...(targetBytes !== undefined && { targetBytes }),
-    progress: (done, total) => fitting(Math.round((100 * done) / total)),
-  });
+    progress: (done: number, total: number) => fitting(Math.round((100 * done) / total)),
+  };
+  const result = typed(() => fit(codec, set, options));
   const input: BundleInput = {
     name: text(values, "name") ?? "latent",
     kind: "factorized",
@@ -149,7 +161,7 @@ async function readLatents(values: Values, paths: string[]) {
     encoder,
     images,
     {
-      ...(normalize !== undefined && { normalization: rangeOf(normalize) }),
+      ...(normalize !== undefined && { normalization: typed(() => rangeOf(normalize)) }),
       named: paths,
       say: remark,
       ...(size !== undefined && { size: [size[0]!, size[1]!] }),

@@ -3,7 +3,7 @@ import { type Codec, CodecError, type Prior, type TableJson } from "latentwire";
 import { type Bundle, type BundleKind, readBundle, writeBundle } from "latentwire/bundle";
 import { begins, kindOf } from "../bindings/kinds.js";
 import { budgetOf } from "./byte-source.js";
-import { positive, text, UsageError, type Values, whole } from "./cli-arguments.js";
+import { positive, text, typed, UsageError, type Values, whole } from "./cli-arguments.js";
 import { readInput, withInput } from "./cli-files.js";
 import { readFloats, readRows } from "./cli-latent.js";
 import { isRecord, parseJson } from "./json.js";
@@ -77,12 +77,12 @@ export async function makePrior(codec: Codec, values: Values): Promise<ChosenPri
   if (tables === undefined) {
     if (!perSymbol) throw new UsageError("--tables is needed: a bundle, or a table as JSON");
     if (chosen !== undefined) throw new UsageError("--table needs --tables");
-    return bare(codec.gaussian(perSymbol, common));
+    return bare(typed(() => codec.gaussian(perSymbol, common)));
   }
   const bytes = await readInput(tables);
   const bundle = naming(tables, () => openTables(codec, bytes, kind));
   const name = chooseTable(bundle, kind, chosen);
-  if (perSymbol) return bare(bundle.gaussian(codec, name, perSymbol, common));
+  if (perSymbol) return bare(typed(() => bundle.gaussian(codec, name, perSymbol, common)));
   const entry = bundle.entry(name);
   if (rows !== undefined) {
     const numbers = await withInput(rows, (source) => readRows(source, rows));
@@ -92,11 +92,11 @@ export async function makePrior(codec: Codec, values: Values): Promise<ChosenPri
         "INVALID_FILE",
         `${rows}: there is no row ${wrong}, the table has rows 0 .. ${entry.rows - 1}`,
       );
-    return bare(bundle.indexed(codec, name, numbers, common));
+    return bare(typed(() => bundle.indexed(codec, name, numbers, common)));
   }
   const axis = whole(values, "axis", 0, 6) ?? entry.axis;
   return {
-    prior: bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) }),
+    prior: typed(() => bundle.factorized(codec, name, { ...common, ...(axis !== undefined && { axis }) })),
     layout: { axis, shape: entry.shape, channels: entry.rows },
   };
 }

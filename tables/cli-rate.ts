@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { type Affine, type Codec, create, type Prior, type Rate } from "latentwire";
 import { Pieces } from "../bindings/tensor.js";
-import { type Command, EXIT, flag, text, UsageError, whole } from "./cli-arguments.js";
+import { type Command, EXIT, flag, text, typed, UsageError, whole } from "./cli-arguments.js";
 import { print, printJson, progress, remark, table, withInput } from "./cli-files.js";
 import { affineOf, readLatent } from "./cli-latent.js";
 import { makePrior, priorHelp, priorOptions } from "./cli-prior.js";
@@ -47,11 +47,11 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
         const { dims, axis } = arrange(latent.dims, layout, file);
         // A row or a scale per symbol belongs to one place of the whole.
         const isSliced = axis > 0 && (prior.kind === "factorized" || prior.kind === "context");
-        return naming(file, () =>
+        const rated = () =>
           isSliced
             ? ratedInSlices(codec, { ...latent, dims }, prior, { axis, affine })
-            : codec.rate(new Pieces(latent.type, dims, latent.read), prior, { axis, affine }),
-        );
+            : codec.rate(new Pieces(latent.type, dims, latent.read), prior, { axis, affine });
+        return naming(file, () => typed(rated));
       });
       rates.push({ file, ...rate });
       done(rates.length);

@@ -11,6 +11,7 @@ import {
   positive,
   text,
   texts,
+  typed,
   UsageError,
   type Values,
   whole,
@@ -221,7 +222,7 @@ async function withoutSamples(
   const shapes = statedShapes(opened, dims) ?? (await measureShapes(runtime, opened, feeds()));
   const costs = costsOf(opened.graph, opened.reader, shapes);
   if (flag(values, "json")) await printJson(listingJson(opened, shapes, costs));
-  else await print(...listingLines(opened, shapes, costs, flag(values, "all")));
+  else await print(listingLines(opened, shapes, costs, flag(values, "all")).join("\n"));
   return EXIT.ok;
 }
 
@@ -284,7 +285,11 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
     image: imageFacts(input, typeOf(input.value), [height, width], range),
   });
   const chosen = text(values, "normalize");
-  if (chosen !== undefined) return ready(rangeOf(chosen), undefined);
+  if (chosen !== undefined)
+    return ready(
+      typed(() => rangeOf(chosen)),
+      undefined,
+    );
   const { range, reason } =
     (await rangeOfGraph(runtime, opened, input.value)) ?? (await tried(runtime, opened, samplesOf)) ?? GUESS;
   return ready(RANGES[range], `--normalize ${range}: ${reason}`);

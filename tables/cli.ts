@@ -2,7 +2,7 @@
 /** The command line: `npx latentwire`. */
 import { readFile } from "node:fs/promises";
 import { CodecError } from "latentwire";
-import { type Command, EXIT, parseCommand, suggestion, UsageError } from "./cli-arguments.js";
+import { type Command, EXIT, isMemory, parseCommand, suggestion, UsageError } from "./cli-arguments.js";
 import { decodeCommand } from "./cli-decode.js";
 import { encodeCommand } from "./cli-encode.js";
 import { print, refuseInputAsOutput } from "./cli-files.js";
@@ -86,21 +86,18 @@ function fail(error: unknown): number {
     return exit;
   };
   if (error instanceof CodecError) return say(error.code, EXIT.data);
-  if (error instanceof UsageError) return say("USAGE", EXIT.usage);
+  if (error instanceof UsageError) {
+    if (process.env.LATENTWIRE_DEBUG && error.cause) console.error((error.cause as Error).stack);
+    return say("USAGE", EXIT.usage);
+  }
   if (error instanceof MissingPackage) return say(error.code, EXIT.data);
   if (typeof code === "string" && "syscall" in (error as object)) {
     console.error(`latentwire: ${code} ${message.replace(/^[A-Z]+: /, "")}`);
     return EXIT.data;
   }
-  // V8 has no code for it. What a file promises is checked before: so it is the machine that has too little.
-  if (error instanceof RangeError && /allocation failed|Invalid (typed )?array length/i.test(message))
-    return say("LIMIT_EXCEEDED", EXIT.data);
-  // A wrong argument of the library came from the command line.
-  if (error instanceof RangeError || error instanceof TypeError) {
-    if (process.env.LATENTWIRE_DEBUG) console.error(stack);
-    return say("USAGE", EXIT.usage);
-  }
+  if (isMemory(error)) return say("LIMIT_EXCEEDED", EXIT.data);
   console.error(stack ?? String(error));
+  console.error("latentwire: INTERNAL a fault of latentwire. Please report it with these lines: npm bugs latentwire");
   return EXIT.data;
 }
 

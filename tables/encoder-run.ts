@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { CodecError, type LatentData } from "latentwire";
+import { UsageError } from "./cli-arguments.js";
 import { ImageReader, type Normalization, normalized, RANGES } from "./images.js";
 import { inMemory, type ReadLatent } from "./layout.js";
 import {
@@ -16,9 +17,9 @@ import {
   type Session,
   type Sharp,
 } from "./packages.js";
-import { openModel } from "./split/network.js";
+import { checkInputs, openModel } from "./split/network.js";
 import { type Found, GUESS, rangeOfGraph } from "./split/normalize.js";
-import { loadProtobuf } from "./split/onnx-file.js";
+import { FLOAT_TYPE, loadProtobuf } from "./split/onnx-file.js";
 
 /** How an image becomes the encoder's input: [1, 3, height, width], RGB. */
 export interface ImageOptions {
@@ -39,7 +40,7 @@ const WHY = "to run an encoder over images";
 /**
  * Runs the encoder over each image.
  *
- * @throws MissingPackage; TypeError for an encoder that does not take images or has no such output; CodecError `MODEL` where the
+ * @throws MissingPackage; UsageError for an encoder of any size or without such an output; CodecError `MODEL` where the
  * runtime refuses the file or the input, `INVALID_FILE` for a named image that cannot be read, or where none can
  */
 export async function encodeImages(
@@ -56,8 +57,9 @@ export async function encodeImages(
   const [input] = session.inputNames;
   const output = options.output ?? session.outputNames[0];
   if (input === undefined || output === undefined || !session.outputNames.includes(output))
-    throw new TypeError(`the encoder has the outputs ${session.outputNames.join(", ")}, not ${output}`);
+    throw new UsageError(`the encoder has the outputs ${session.outputNames.join(", ")}, not ${output}`);
   const [height, width] = options.size ?? declaredSize(session);
+  checkInputs([[{ name: input, type: FLOAT_TYPE }, [1, 3, height, width]]], "say a smaller --size HEIGHTxWIDTH");
   const range = options.normalization ? undefined : await rangeFound(encoder);
   const normalization = options.normalization ?? RANGES[range!.range];
   const found: { name: string; latent: ReadLatent<LatentData> }[] = [];
@@ -68,7 +70,8 @@ export async function encodeImages(
     const planes = normalized(pixels, normalization);
     const feeds = { [input]: new Tensor("float32", planes, [1, 3, height, width]) };
     const { dims, data } = (await refusedAs("MODEL", `${encoder}, given ${path}`, session.run(feeds)))[output]!;
-    if (!(data instanceof Float32Array)) throw new TypeError(`the encoder's output ${output} is not float32`);
+    if (!(data instanceof Float32Array))
+      throw new CodecError("MODEL", `${encoder}: its output ${output} is not float32`);
     found.push({ name: path, latent: inMemory("float32", [...dims], data) });
     progress(i + 1);
     // Not before an image could be read and was taken: an error is one line.
@@ -94,5 +97,5 @@ async function rangeFound(encoder: string): Promise<Found> {
 function declaredSize({ inputMetadata }: Session): [number, number] {
   const [, , height, width] = inputMetadata?.[0]?.shape ?? [];
   if (typeof height === "number" && typeof width === "number" && height > 0 && width > 0) return [height, width];
-  throw new TypeError("the encoder takes any size of image: say which with --size HEIGHTxWIDTH");
+  throw new UsageError("the encoder takes any size of image: say which with --size HEIGHTxWIDTH");
 }

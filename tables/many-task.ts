@@ -101,8 +101,7 @@ function lineOf(error: unknown, path: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof CodecError) return `${code} ${message}`;
   // The options do not fit this file: a zero point for floats, raw elements without a shape.
-  if (error instanceof UsageError || error instanceof RangeError || error instanceof TypeError)
-    return `USAGE ${message.includes(path) ? message : `${path}: ${message}`}`;
+  if (error instanceof UsageError) return `USAGE ${message.includes(path) ? message : `${path}: ${message}`}`;
   if (typeof code === "string" && "syscall" in (error as object)) {
     // A full disk is no fault of the input.
     if (["ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"].includes(code)) throw error;

@@ -624,6 +624,15 @@ test("help, for all and for each", () => {
   assert.is(run([]).status, 2);
 });
 
+test("a fault of the program is called one: not the command line's, not the data's", () => {
+  const broken = "data:text/javascript,JSON.parse = () => { return undefined.nothing; }";
+  const { status, error } = runIn(folder, ["encode", "y.npy", "--tables", "table.json"], {
+    node: ["--import", broken],
+  });
+  assert.is(status, 1);
+  assert.match(error, /^TypeError: .*undefined.*\n {4}at .*\nlatentwire: INTERNAL .*npm bugs latentwire\n$/s);
+});
+
 test("exit code 2: the command line is at fault", () => {
   for (const [line, message] of [
     ["no-such", /USAGE there is no command no-such/],
