@@ -3,7 +3,7 @@ import * as abi from "./abi.js";
 import { type Distribution, factorizedRows, quantizedCdf, scaleRows, stockScales } from "./cdfs.js";
 import { loadNetwork, type Network } from "./context-parameters.js";
 import { checkType, coreOf } from "./elements.js";
-import { CodecError, type ErrorCode } from "./errors.js";
+import { CodecError, type ErrorCode, shown } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
 import { agreed, checkOptions, type Form, NONE, writtenForm } from "./options.js";
@@ -122,7 +122,7 @@ class CodecImplementation implements Codec {
   quantizedCdf(pmf: Float32Array, precision = 16): Uint32Array {
     const probabilities = checkFloats(pmf, "pmf");
     if (!Number.isInteger(precision) || precision < 1 || precision > 16)
-      throw new RangeError(`precision must be 1 .. 16, not ${precision}`);
+      throw new RangeError(`precision must be 1 .. 16, not ${shown(precision)}`);
     return quantizedCdf(this.#memory, probabilities, precision);
   }
 
@@ -386,7 +386,7 @@ class CodecImplementation implements Codec {
   quantize(latent: TensorLike | TensorView, prior: Prior, options: QuantizeOptions = {}): Latent<LatentData> {
     const { type = "int32", out } = checkOptions("quantize", options, KNOWN.quantize);
     if (!["int32", "int16", "int8"].includes(type))
-      throw new TypeError(`type must be int32, int16 or int8, not ${String(type)}`);
+      throw new TypeError(`type must be int32, int16 or int8, not ${shown(type)}`);
     return this.#convert(spanOf(latent, "latent"), prior, type, out);
   }
 
@@ -456,7 +456,7 @@ class CodecImplementation implements Codec {
 
 function checkAxis(axis: number | undefined): void {
   if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < 7))
-    throw new RangeError(`axis must be a dimension from 0 to 6, not ${axis}`);
+    throw new RangeError(`axis must be a dimension from 0 to 6, not ${shown(axis)}`);
 }
 
 /** A codec over an instance of a build. */

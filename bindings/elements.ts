@@ -2,7 +2,7 @@
  * Element types: what a tensor may hold. The kernels know four of them. Elements of the others become float32 or int32 on
  * their way in and come back on their way out, here and nowhere else. docs/guide.md has the rule.
  */
-import { CodecError } from "./errors.js";
+import { CodecError, shown } from "./errors.js";
 import { narrow, widen } from "./float16.js";
 import { checkOptions } from "./options.js";
 import type { Affine, ElementData, ElementType, LatentType } from "./types.js";
@@ -30,7 +30,7 @@ export const isElementType = (type: unknown): type is ElementType =>
 /** Throws TypeError for a type that is none. `name`: what messages call it. */
 export function checkType(type: unknown, name = "type"): ElementType {
   if (Object.hasOwn(ARRAYS, type as string)) return type as ElementType;
-  throw new TypeError(`${name} must be ${Object.keys(ARRAYS).join(", ")}, not ${String(type)}`);
+  throw new TypeError(`${name} must be ${Object.keys(ARRAYS).join(", ")}, not ${shown(type)}`);
 }
 
 /** The type of the kernels in which elements are coded. */
@@ -43,11 +43,8 @@ export function coreOf(type: ElementType, zeroPoint = 0): LatentType {
 const wordsOf = (type: ElementType, { buffer, byteOffset, length }: ElementData): Int32Array | undefined =>
   type.endsWith("nt64") ? new Int32Array(buffer, byteOffset, 2 * length) : undefined;
 
-function refuse(at: number, value: unknown, type: string): never {
-  throw new CodecError(
-    "OUT_OF_RANGE",
-    `element ${at} is ${value}, which ${type} cannot hold; take a wider type or scale`,
-  );
+function refuse(at: number, value: unknown, type: string, remedy = "take a wider type"): never {
+  throw new CodecError("OUT_OF_RANGE", `element ${at} is ${value}, which ${type} cannot hold; ${remedy}`);
 }
 
 const mostOf = (type: ElementType): number => (type === "bool" ? 1 : 0x7fffffff);
@@ -80,7 +77,9 @@ export function toCore(
     const value = target[i]!;
     if (value >= least && value <= most && (!words || words[2 * i + 1] === value >> 31)) continue;
     // The kernels refuse what is no finite number.
-    if (!isFloat || Number.isFinite(data[i])) refuse(first + i, data[i], type === "bool" ? type : coreOf(type));
+    if (isFloat && !Number.isFinite(data[i])) continue;
+    if (type === "bool") refuse(first + i, data[i], type);
+    refuse(first + i, data[i], coreOf(type), "subtract an offset or scale");
   }
 }
 
@@ -125,8 +124,8 @@ export function fromCore(
 export function zeroPointOf(affine: Affine | undefined, type: ElementType, step: number, isCentred: boolean): number {
   if (affine === undefined) return 0;
   const { scale, zeroPoint = 0 } = checkOptions("affine", affine, ["scale", "zeroPoint"]);
-  if (Math.fround(scale) !== step || isCentred)
-    throw new RangeError(`affine: the prior must have step ${scale} and subtract nothing; its step is ${step}`);
+  if (typeof scale !== "number" || Math.fround(scale) !== step || isCentred)
+    throw new RangeError(`affine: the prior must have step ${shown(scale)} and subtract nothing; its step is ${step}`);
   // Decoded to float32, symbol times step is the value.
   if (type === "float32") return 0;
   if (!/^u?int(8|16)$/.test(type) || ARRAYS[type as "int8"].of(zeroPoint)[0] !== zeroPoint)

@@ -49,6 +49,16 @@ export type ErrorCode =
   | "BUILD_MISSING"
   | "BIG_ENDIAN";
 
+/** What a value calls itself, of any realm. */
+export const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
+
+/** A value that was refused, as messages show it: "8" is no 8. It may be anything, and have any toString. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  return Object(value) === value ? tag(value) : String(value);
+}
+
 /** Thrown for data that cannot be coded or decoded. A caller's mistake is a TypeError or RangeError that names the argument. */
 export class CodecError extends Error {
   override readonly name = "CodecError";

@@ -1,11 +1,11 @@
 /** Chooses a build of the codec, compiles it and makes an instance of it. */
 import { ABI_VERSION, type Exports } from "./abi.js";
 import { codecOver } from "./codec.js";
-import { CodecError } from "./errors.js";
+import { CodecError, shown, tag } from "./errors.js";
 import { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import { isRight } from "./proof.js";
-import { tag } from "./tensor.js";
+
 import type { Build, BuildName, Codec, CreateOptions } from "./types.js";
 
 /** What an entry of the package brings: the build inside it, and how it loads the others. */
@@ -98,7 +98,7 @@ function chosen(call: string, { own }: Builds, options: CreateOptions): Source |
   if (isBuild(build)) return build;
   if (typeof build !== "string" || !NAMES.includes(build))
     throw new TypeError(
-      `build must be "simd", "scalar", "javascript" or what latentwire/scalar exports, not ${JSON.stringify(build)}`,
+      `build must be "simd", "scalar", "javascript" or what latentwire/scalar exports, not ${shown(build)}`,
     );
   return build === "simd" ? own : build;
 }

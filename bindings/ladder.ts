@@ -1,5 +1,5 @@
 /** A ladder: several priors for one latent, from fine to coarse, so that a packet fits a number of bytes. */
-import { CodecError } from "./errors.js";
+import { CodecError, shown } from "./errors.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Latent, Prior, TensorLike, TensorView } from "./types.js";
 
 type Ladder = readonly Prior[];
@@ -26,7 +26,8 @@ export function encodeWithin(
   out: Uint8Array | undefined,
 ): Bytes {
   // Not "< 0": NaN would switch the limit off.
-  if (!(maxBytes >= 0)) throw new RangeError(`maxBytes must be a number of bytes, not ${maxBytes}`);
+  if (!(typeof maxBytes === "number" && maxBytes >= 0))
+    throw new RangeError(`maxBytes must be a number of bytes, not ${shown(maxBytes)}`);
   const ladder = isLadder(prior) ? prior : [prior];
   if (ladder === prior) checkLadder(ladder, options);
   const front = ladder === prior && options.header === "compact" ? 1 : 0;

@@ -1,5 +1,7 @@
 /** Options as callers give them: their names, their choices, and what they mean to the codec. */
+
 import * as abi from "./abi.js";
+import { shown } from "./errors.js";
 import type { Lanes } from "./types.js";
 
 /** No options. Not an object literal, which inherits from Object.prototype. */
@@ -30,7 +32,7 @@ export function ownValues<T extends object>(values: T, names: readonly string[])
  */
 export function checkOptions<T extends object>(call: string, options: T, known: readonly string[]): T {
   if (typeof options !== "object" || options === null)
-    throw new TypeError(`${call}: options must be an object, not ${String(options)}`);
+    throw new TypeError(`${call}: options must be an object, not ${shown(options)}`);
   // Nothing can have been added to it, so nothing need be looked for: a fifth of the encoding of a small latent.
   if ((options as object) === NONE) return options;
   for (const name in options)
@@ -42,9 +44,7 @@ export function checkOptions<T extends object>(call: string, options: T, known: 
 /** Throws TypeError for a value that is none of the choices. */
 export function checkChoice(name: string, value: string, choices: readonly string[]): void {
   if (!choices.includes(value))
-    throw new TypeError(
-      `${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${JSON.stringify(value)}`,
-    );
+    throw new TypeError(`${name} must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${shown(value)}`);
 }
 
 const HEADERS = ["packet", "compact", "none"];
@@ -86,7 +86,7 @@ function checkBytes(header: string, checksum: boolean | number | undefined): num
   if (checksum === false || header === "none") return 0;
   if (checksum === undefined || checksum === true || checksum === 4) return 4;
   if (checksum === 2 && header === "compact") return 2;
-  throw new TypeError(`checksum must be true, false or 4, or 2 with header: "compact", not ${String(checksum)}`);
+  throw new TypeError(`checksum must be true, false or 4, or 2 with header: "compact", not ${shown(checksum)}`);
 }
 
 /** What `encode` and `writer` share. Throws TypeError, RangeError. */
@@ -98,7 +98,7 @@ export function writtenForm(
   fingerprint = true,
 ): Form {
   if (lanes !== "auto" && !LANES.includes(lanes))
-    throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${lanes}`);
+    throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${shown(lanes)}`);
   const [form, check] = agreed(header, stream, checksum);
   return { form, check, lanes: lanes === "auto" ? 0 : lanes, fingerprint, compressai: stream === "compressai" };
 }

@@ -109,11 +109,16 @@ export class Queue {
     this.#option = option;
   }
 
+  /** Throws `CLOSED`, or what has closed the pool. */
+  checkOpen(): void {
+    if (this.#closed) throw this.#closed;
+  }
+
   // ---- places
 
   /** `make` copies or takes the input, so it is called when there is a place for the task. */
   submit(signal: AbortSignal | undefined, make: () => Body): Promise<Uint8Array | Latent> {
-    if (this.#closed) throw this.#closed;
+    this.checkOpen();
     signal?.throwIfAborted();
     const [caller] = this.#promised;
     if (!caller && this.pending >= this.#maxPending)
@@ -134,7 +139,7 @@ export class Queue {
 
   /** Resolves when there is a place, and keeps it until the next timer runs. */
   async capacity(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closed) throw this.#closed;
+    this.checkOpen();
     signal?.throwIfAborted();
     const caller = new Deferred<void>(signal, () => this.#callers.delete(caller));
     this.#callers.add(caller);

@@ -1,5 +1,5 @@
 /** Starts workers and listens to them: those of browsers, Deno and Bun, and those of Node. */
-import type { PoolOptions, WorkerLike } from "./pool-types.js";
+import { PoolError, type PoolOptions, type WorkerLike } from "./pool-types.js";
 
 /** A worker of Node. Its events differ from those of a web worker. */
 interface NodeWorker extends WorkerLike {
@@ -23,6 +23,15 @@ function nodeModule<N extends keyof NodeModules>(name: N): NodeModules[N] | unde
 export const processors = (): number =>
   globalThis.navigator?.hardwareConcurrency ?? nodeModule("node:os")?.availableParallelism() ?? 1;
 
+/** Throws `WORKER_LOST` where there are no workers, unless the caller starts them. */
+export function checkThreads(option: PoolOptions["worker"]): void {
+  if (typeof option === "function" || typeof Worker === "function" || nodeModule("node:worker_threads")) return;
+  throw new PoolError(
+    "WORKER_LOST",
+    "there are no workers here, as at the edge: create() of latentwire codes without them",
+  );
+}
+
 /** Starts a worker: what `option` says, or the program that the pool has as text, behind `prelude`. */
 export async function startWorker(option: PoolOptions["worker"], prelude: string): Promise<WorkerLike> {
   if (typeof option === "function") return option();
@@ -31,8 +40,7 @@ export async function startWorker(option: PoolOptions["worker"], prelude: string
     // A module, because Deno has no other workers.
     return new Worker(option ?? blobOf(program as string), { type: "module" });
   }
-  const threads = nodeModule("node:worker_threads");
-  if (!threads) throw new Error("there is no Worker here, and no Node from 20.16 on");
+  const threads = nodeModule("node:worker_threads")!;
   // Flags of the process (--import of a compiler, --input-type) are not for this program.
   return new threads.Worker(program, { eval: option === undefined, execArgv: [] });
 }

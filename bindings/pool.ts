@@ -3,15 +3,17 @@
  *
  * @module
  */
+
 import { builds } from "./builds.js";
 import { KNOWN } from "./codec.js";
+import { shown, tag } from "./errors.js";
 import { codecOf, readyFrom } from "./instantiate.js";
 import { checkOptions } from "./options.js";
 import { Queue, type QueuedPrior } from "./pool-queue.js";
-import { processors } from "./pool-threads.js";
+import { checkThreads, processors } from "./pool-threads.js";
 import type { Pool, PoolGivenContextOptions, PoolOptions, PoolPrior } from "./pool-types.js";
 import type { Network, Start, WirePrior } from "./pool-worker.js";
-import { bytesOf, floatSpan, type Span, spanOf, tag } from "./tensor.js";
+import { bytesOf, floatSpan, type Span, spanOf } from "./tensor.js";
 import type { Build, ContextOptions, Table } from "./types.js";
 
 export { CodecError, type ErrorCode } from "./errors.js";
@@ -106,7 +108,8 @@ class PoolPriorHandle implements PoolPrior, QueuedPrior {
 
 function handle(prior: PoolPrior): PoolPriorHandle {
   if (prior instanceof PoolPriorHandle) return prior;
-  throw new TypeError("prior must come from factorized(), context(), gaussian() or indexed() of a pool");
+  const given = Object(prior).table ? "a codec's" : shown(prior);
+  throw new TypeError(`prior must come from factorized(), context(), gaussian() or indexed() of a pool, not ${given}`);
 }
 
 // ---- the pool
@@ -123,21 +126,28 @@ const DECODE = [...KNOWN.decode, "signal", "transfer"];
 /**
  * Starts workers, each with a codec of its own. WebAssembly is compiled once, here.
  *
- * @throws PoolError `WORKER_LOST` where a worker cannot be started; RangeError for `size` or `maxPending`; what `create` throws.
+ * @throws PoolError `WORKER_LOST` where a worker cannot be started, or there are no workers at all (Cloudflare, edge routes); RangeError for `size` or `maxPending`; what `create` throws.
  */
 export async function createPool(options: PoolOptions = {}): Promise<Pool> {
   const names = ["size", "maxPending", "worker", "build", "module"];
   const { size: wanted, maxPending: limit, worker, ...build } = checkOptions("createPool", options, names);
   const size = atLeastOne(wanted ?? processors(), "size");
   const maxPending = atLeastOne(limit ?? 32 * size, "maxPending");
+  // Before the codec: where no code may be compiled, there are mostly no workers either, and they are what is missing.
+  checkThreads(worker);
   const ready = await readyFrom(builds, build);
-  const codec = codecOf(ready);
+  const first = codecOf(ready);
   // The build in plain JavaScript cannot be sent. Its text runs before the worker's program.
   const { instantiate } = ready as Build;
   const prelude = instantiate ? `globalThis.latentwireJavascript=${instantiate};` : "";
   const start: Start = instantiate ? {} : { module: ready as WebAssembly.Module };
   const queue = new Queue({ size, maxPending }, start, prelude, worker);
   await queue.open();
+  /** What makes tables and priors. */
+  const codecOfOpen = () => {
+    queue.checkOpen();
+    return first;
+  };
 
   // Names for what workers are sent once. Fingerprints are none: different tables can be made to have the same one. This
   // codec gives one handle for equal tables.
@@ -163,9 +173,10 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     get pending() {
       return queue.pending;
     },
-    table: (source) => codec.table(source),
-    factorized: (table, options = {}) => prior(codec.factorized(table, options), options),
+    table: (source) => codecOfOpen().table(source),
+    factorized: (table, options = {}) => prior(codecOfOpen().factorized(table, options), options),
     context(parameters, options = {} as ContextOptions) {
+      const codec = codecOfOpen();
       const given = checkOptions("context", options as ContextOptions & PoolGivenContextOptions, KNOWN.context);
       const { table: _, over, ...rest } = given;
       const below = over && handle(over);
@@ -177,12 +188,14 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return prior(made, rest, undefined, undefined, context);
     },
     gaussian(scales, options = {}) {
+      const codec = codecOfOpen();
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
       const centres = means && floatSpan(means, "means");
       return prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
     },
     indexed(table, rows, options = {}) {
+      const codec = codecOfOpen();
       const { means, ...rest } = checkOptions("indexed", options, KNOWN.indexed);
       const centres = means && floatSpan(means, "means");
       return prior({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
@@ -224,5 +237,5 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
 
 function atLeastOne(value: number, name: string): number {
   if (Number.isInteger(value) && value >= 1) return value;
-  throw new RangeError(`${name} must be a whole number from 1, not ${value}`);
+  throw new RangeError(`${name} must be a whole number from 1, not ${shown(value)}`);
 }

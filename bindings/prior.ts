@@ -3,12 +3,22 @@ import * as abi from "./abi.js";
 import { DISTRIBUTIONS, stockScales } from "./cdfs.js";
 import type { Network } from "./context-parameters.js";
 import { coreOf, zeroPointOf } from "./elements.js";
-import { CodecError } from "./errors.js";
+import { CodecError, shown } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import type { TableHandle } from "./tables.js";
 import { checkDims, floatSpan, isArrayOf, isBytes, ownDims, type Span, shapesAgree } from "./tensor.js";
-import type { Affine, ElementType, LatentType, MixtureOptions, MixtureParameters, Prior, Table } from "./types.js";
+import type {
+  Affine,
+  ElementType,
+  LatentType,
+  MixtureOptions,
+  MixtureParameters,
+  Prior,
+  Table,
+  TableJson,
+  TensorLike,
+} from "./types.js";
 
 const mismatch = (message: string): never => {
   throw new CodecError("SHAPE_MISMATCH", message);
@@ -73,8 +83,17 @@ export class OwnPrior implements Prior {
   static sourceOf(prior: Prior, memory: Memory): PriorSource {
     if (#memory in Object(prior) && (prior as OwnPrior).#memory === memory) return (prior as OwnPrior).#source;
     throw new TypeError(
-      "prior must come from factorized(), gaussian(), indexed(), mixture() or context() of this codec",
+      `prior must come from factorized(), gaussian(), indexed(), mixture() or context() of this codec, not ${OwnPrior.#named(prior)}`,
     );
+  }
+
+  /** What a caller gave instead of a prior. */
+  static #named(value: unknown): string {
+    const { bytes, cdfs, table, type } = Object(value) as Partial<Table & TableJson & Prior & TensorLike>;
+    if (#memory in Object(value)) return "another codec's: make it with this one";
+    if (bytes || cdfs) return "a table: codec.factorized(table) makes one";
+    if (table) return "a pool's, or another copy's of this package";
+    return `${type ? "a tensor" : shown(value)}; it is the second argument`;
   }
 }
 
@@ -217,10 +236,9 @@ export function mixtureSource(
   const read = checkOptions("mixture", options, ["components", "kind", "support", "dims"]);
   const { components = 1, kind = "gaussian", support = [-128, 127], dims: shape } = read;
   if (!(Number.isInteger(components) && components >= 1 && components <= 16))
-    throw new RangeError(`components must be 1 .. 16, not ${components}`);
+    throw new RangeError(`components must be 1 .. 16, not ${shown(components)}`);
   const distribution = DISTRIBUTIONS.indexOf(kind);
-  if (distribution < 0)
-    throw new TypeError(`kind must be one of ${DISTRIBUTIONS.join(", ")}, not ${JSON.stringify(kind)}`);
+  if (distribution < 0) throw new TypeError(`kind must be one of ${DISTRIBUTIONS.join(", ")}, not ${shown(kind)}`);
   const [low, high] = support;
   if (!(Number.isInteger(low) && Number.isInteger(high) && low >= -32768 && low <= high && high <= 32767))
     throw new RangeError(`support must be two ascending int16 numbers, not [${[low, high]}]`);
@@ -306,8 +324,8 @@ function badRow(position: number, row: unknown, limit: number): never {
 /** A positive finite float32. Throws RangeError. */
 export function checkStep(step: number | undefined): number {
   const rounded = Math.fround(step ?? 1);
-  if (!(rounded > 0 && rounded < Number.POSITIVE_INFINITY))
-    throw new RangeError(`step must be a positive number, not ${step}`);
+  if (!(typeof (step ?? 1) === "number" && rounded > 0 && rounded < Number.POSITIVE_INFINITY))
+    throw new RangeError(`step must be a positive number, not ${shown(step)}`);
   return rounded;
 }
 

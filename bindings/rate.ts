@@ -1,6 +1,8 @@
 /** What a latent costs, without coding it. These figures are for people: no packet depends on them. */
+
 import * as abi from "./abi.js";
 import { planesOf } from "./context-parameters.js";
+import { shown } from "./errors.js";
 import type { Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import { axisOf, fillPart, OwnPrior, type PriorSource, shift, TYPES } from "./prior.js";
@@ -23,7 +25,7 @@ export function rateOf(memory: Memory, latent: TensorLike | TensorView, prior: P
   shift(span, source, affine);
   const { dims, n } = span;
   if (axis !== undefined && !(Number.isInteger(axis) && axis >= 0 && axis < dims.length))
-    throw new RangeError(`axis must be a dimension of [${dims}], not ${axis}`);
+    throw new RangeError(`axis must be a dimension of [${dims}], not ${shown(axis)}`);
   fillPart(memory, part, source, dims, n, span.core);
   const writer = memory.address(wasm.newWriter(1));
   try {

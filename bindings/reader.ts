@@ -4,7 +4,7 @@
  */
 import * as abi from "./abi.js";
 import { checkType, coreOf } from "./elements.js";
-import { CodecError, type ErrorCode } from "./errors.js";
+import { CodecError, type ErrorCode, shown } from "./errors.js";
 import { codeOf } from "./faults.js";
 import { refuseKind } from "./kinds.js";
 import { type Memory, PIECE } from "./memory.js";
@@ -63,7 +63,7 @@ export function openPacket(memory: Memory, packet: Uint8Array, opening: Opening)
 function checkLimit(name: string, limit: number): number {
   // Not "< 0": NaN would switch the limit off.
   if (!(typeof limit === "number" && limit >= 0))
-    throw new RangeError(`${name} must be a number of elements, not ${limit}`);
+    throw new RangeError(`${name} must be a number of elements, not ${shown(limit)}`);
   return Math.min(Math.floor(limit), 0xffffffff);
 }
 
@@ -293,7 +293,7 @@ export class Reader implements PartReader {
   }
 
   #ready(): void {
-    if (this.#closed) throw new TypeError("the reader is closed");
+    if (this.#closed) throw new TypeError("the reader is closed: open another with codec.reader()");
     this.#sequence?.end();
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CodecError } from "./errors.js";
+import { CodecError, shown } from "./errors.js";
 import { type Damage, FrameReader, frameOf, type Judge } from "./frames.js";
 import { kindOf } from "./kinds.js";
 import { checkChoice, checkOptions } from "./options.js";
@@ -51,7 +51,7 @@ const READ = [...WRITE, "damaged", "onDamage"];
 
 function checkLimit(limit = MOST_BYTES): number {
   if (Number.isInteger(limit) && limit >= 1 && limit < 2 ** 31) return limit;
-  throw new RangeError(`maxPacketBytes must be a whole number from 1 to 2^31 - 1, not ${limit}`);
+  throw new RangeError(`maxPacketBytes must be a whole number from 1 to 2^31 - 1, not ${shown(limit)}`);
 }
 
 /** The magic and the checksum of full packets, as the codec knows them. */

@@ -3,11 +3,11 @@
  * binary form.
  */
 import * as abi from "./abi.js";
-import { CodecError } from "./errors.js";
+import { CodecError, shown, tag } from "./errors.js";
 import { begins, refuseKind } from "./kinds.js";
 import type { Memory } from "./memory.js";
 import { ownValues } from "./options.js";
-import { bytesOf, isBytes, tag } from "./tensor.js";
+import { bytesOf, isBytes } from "./tensor.js";
 import type { Bytes, Table, TableJson, TableSource } from "./types.js";
 import { readVarint, varintSize, writeVarint } from "./varint.js";
 
@@ -28,9 +28,6 @@ const invalid = (message: string): never => {
 const unsupported = (what: string): never => {
   throw new CodecError("UNSUPPORTED_VERSION", `${what}: update latentwire, or make the table again`);
 };
-
-/** A value of a table's JSON for a message: it may be anything, and have any toString. */
-const shown = (value: unknown): string => (typeof value === "object" ? tag(value) : String(value));
 
 /** A loaded table, as the caller has it. */
 export class TableHandle implements Table {
@@ -157,7 +154,8 @@ function tableToBinary(json: TableJson): Uint8Array {
     let cum = 0;
     for (let k = 0; k < entries; k++) {
       const next = cdf[k + 1]!;
-      if (!Number.isInteger(next) || next <= cum) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
+      if (!Number.isInteger(next)) invalid(`row ${r}: cdf[${k + 1}] is ${shown(next)}, which is no whole number`);
+      if (next <= cum) invalid(`row ${r}: cdf[${k}] and cdf[${k + 1}] do not ascend`);
       if (k < entries - 1) writeVarint(out, out.length, next - cum - 1);
       cum = next;
     }

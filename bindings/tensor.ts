@@ -1,6 +1,6 @@
 /** What the codec accepts as a tensor. It looks at the structure, never at a runtime's class. */
 import { ARRAYS, checkType, coreOf, fromCore, toCore } from "./elements.js";
-import { CodecError } from "./errors.js";
+import { CodecError, shown, tag } from "./errors.js";
 import { float16Array } from "./float16.js";
 import { ownValues } from "./options.js";
 import type { ElementData, ElementType, Latent, LatentData, LatentType, TensorLike, TensorView } from "./types.js";
@@ -43,9 +43,6 @@ export function bytesOf(value: unknown, name: string): Uint8Array {
     return new Uint8Array(new DataView(value as ArrayBuffer).buffer);
   throw new TypeError(`${name} must be a Uint8Array or an ArrayBuffer, not ${kind}`);
 }
-
-/** What a value calls itself, of any realm. */
-export const tag = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /** Whether `data` is the typed array of `type`, of any realm. */
 export function isArrayOf<T extends ElementType>(type: T, data: unknown): data is InstanceType<(typeof ARRAYS)[T]> {
@@ -98,11 +95,14 @@ export function shapesAgree(a: readonly number[], b: readonly number[]): boolean
   return x.length < 2 || y.length < 2 || x.join() === y.join();
 }
 
+/** What messages call what {@link checkFloats} and {@link floatSpan} take. */
+const FLOATS = "a Float32Array or a float32 tensor";
+
 /** A Float32Array, or the data of a float32 tensor. */
 export function checkFloats(value: Float32Array | TensorLike, name: string): Float32Array {
   const data = isArrayOf("float32", value) ? value : (value as TensorLike | null)?.data;
   if (isArrayOf("float32", data)) return plain(data, Float32Array);
-  throw new TypeError(`${name} must be a Float32Array or a float32 tensor`);
+  throw new TypeError(`${name} must be ${FLOATS}, not ${shown(value)}`);
 }
 
 /** The array that takes n elements of `type`: `out`, or a new one. Of float16 the bits. */
@@ -173,11 +173,12 @@ const OPTIONAL = ["strides", "offset"];
 /**
  * Checks a tensor or view. `name` is what messages call the argument. Throws TypeError, RangeError or SHAPE_MISMATCH.
  */
-export function spanOf(tensor: TensorLike | TensorView, name: string): Span {
+export function spanOf(tensor: TensorLike | TensorView, name: string, wanted = "a tensor {type, dims, data}"): Span {
   if (tensor instanceof Pieces) return tensor;
-  if (tensor === null || typeof tensor !== "object") throw new TypeError(`${name} must be a tensor {type, dims, data}`);
-  const { data, dims: shape } = tensor as TensorView;
-  const type = checkType((tensor as TensorView).type, `${name}.type`);
+  const { data, dims: shape, type: given } = Object(tensor) as TensorView;
+  // A bare array, most of the time.
+  if (given === undefined) throw new TypeError(`${name} must be ${wanted}, not ${shown(tensor)}`);
+  const type = checkType(given, `${name}.type`);
   const { strides: steps, offset = 0 } = ownValues(tensor as TensorView, OPTIONAL);
   if (!isArrayOf(type, data))
     throw new TypeError(`${name}.data must be a ${ARRAYS[type].name} for type ${type}, not ${tag(data)}`);
@@ -223,6 +224,7 @@ export function floatSpan(value: Float32Array | TensorLike | TensorView, name: s
   const span = spanOf(
     isArrayOf("float32", value) ? { type: "float32", data: value, dims: [lengthOf(value)] } : (value as TensorLike),
     name,
+    FLOATS,
   );
   if (span.core !== "float32") throw new TypeError(`${name} must be float32, not ${span.type}`);
   return span;
@@ -444,7 +446,7 @@ export function checkerboardHalf(tensor: TensorLike | TensorView, parity: 0 | 1)
   const [height = 1, width = 1] = view.dims.slice(-2);
   if (rank < 2 || rank > 6 || height % 2 !== 0 || width % 2 !== 0)
     throw new RangeError(`the shape [${view.dims}] does not end with two even dimensions; pad the image`);
-  if (parity !== 0 && parity !== 1) throw new RangeError(`parity must be 0 or 1, not ${parity}`);
+  if (parity !== 0 && parity !== 1) throw new RangeError(`parity must be 0 or 1, not ${shown(parity)}`);
   const [down = 0, right = 0] = view.strides.slice(-2);
   return {
     ...view,

@@ -542,7 +542,8 @@ export interface Codec {
   context(parameters: Uint8Array, options: ContextOptions | GivenContextOptions): Prior;
   /**
    * A row per symbol, chosen by its scale: scale and mean-scale hyperpriors. A scale below the lowest of the table, also
-   * one below 0, takes the lowest row, as CompressAI's bound does. A NaN is `NON_FINITE` when a latent is coded.
+   * one below 0, takes the lowest row, as CompressAI's bound does; one above the highest takes the highest row. Minus
+   * infinity and infinity do the same. A NaN is `NON_FINITE` when a latent is coded.
    */
   gaussian(scales: Float32Array | TensorLike | TensorView, options?: GaussianOptions): Prior;
   /**

@@ -1,5 +1,7 @@
 /** Collects parts and writes them as one packet (docs/format.md section 8), or as CompressAI's strings. */
+
 import * as abi from "./abi.js";
+import { shown } from "./errors.js";
 import type { Memory } from "./memory.js";
 import { checkChoice, checkOptions, type Form, STRINGS, writtenForm } from "./options.js";
 import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, shift } from "./prior.js";
@@ -140,7 +142,7 @@ export class Writer implements PartWriter {
   #corrections = 0;
 
   #ready(): void {
-    if (this.#finished) throw new TypeError("the writer is finished");
+    if (this.#finished) throw new TypeError("the writer is finished: begin another with codec.writer()");
     this.#sequence?.end();
   }
 
@@ -359,7 +361,7 @@ function marginsOf(guard: number | Guard | undefined): Margins | undefined {
     ["absolute", absolute],
   ] as const)
     if (!(typeof value === "number" && value >= 0 && value < 1))
-      throw new RangeError(`guard.${name} must be at least 0 and below 1, not ${value}`);
+      throw new RangeError(`guard.${name} must be at least 0 and below 1, not ${shown(value)}`);
   return relative === 0 && absolute === 0 ? undefined : { relative, absolute };
 }
 

@@ -1,6 +1,6 @@
 /** Where the bytes of a bundle come from: memory, a file, the network. */
-import { CodecError } from "../bindings/errors.js";
-import { isBytes, tag } from "../bindings/tensor.js";
+import { CodecError, tag } from "../bindings/errors.js";
+import { isBytes } from "../bindings/tensor.js";
 
 /**
  * What {@link loadBundle} takes: bytes, a `Blob` or a `File`, a `Response`, a URL, or text. Text is a URL in browsers; in Node, Deno

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { CodecError } from "../bindings/errors.js";
+import { CodecError, shown } from "../bindings/errors.js";
 import { checkOptions } from "../bindings/options.js";
 import { isBytes } from "../bindings/tensor.js";
 import type {
@@ -214,7 +214,7 @@ export class Bundle {
     isOver = false,
   ): ((options: Options) => P) | undefined {
     if (context !== undefined && typeof context !== "boolean")
-      throw new TypeError(`context must be true or false, not ${String(context)}`);
+      throw new TypeError(`context must be true or false, not ${shown(context)}`);
     const { parameters, kind } = this.#found[this.#index(name)]!;
     const own = isOver && kind === "factorized" ? undefined : parameters;
     if (context && own === undefined)
@@ -304,7 +304,7 @@ function plain(input: BundleInput, i: number): PlainEntry {
     throw new RangeError(`entries[${i}].${what}`);
   };
   if (typeof name !== "string" || !isName(name)) wrong("name must have 1 to 255 characters and no control characters");
-  if (!isKind(kind)) wrong(`kind must be factorized, gaussian or indexed, not ${JSON.stringify(kind)}`);
+  if (!isKind(kind)) wrong(`kind must be factorized, gaussian or indexed, not ${shown(kind)}`);
   const bytes = isBytes(table) ? table : table.bytes();
   const found = peekTable(bytes) ?? wrong("table is not the binary form of a table");
   if (rebuild && kind !== "gaussian") wrong("rebuild is for gaussian tables");
@@ -312,7 +312,7 @@ function plain(input: BundleInput, i: number): PlainEntry {
     wrong(`scaleTable must be one scale per row of a gaussian table`);
   if (context !== undefined && !(isBytes(context) && fitsContext(peekContext(context), kind, found.rows)))
     wrong(`context must be parameters of a context prior for a ${kind} table of ${found.rows} rows`);
-  if (!isStep(step)) wrong(`step must be a positive number, not ${step}`);
+  if (!isStep(step)) wrong(`step must be a positive number, not ${shown(step)}`);
   if (shape !== undefined && !isShape(shape)) wrong("shape must be 1 to 7 dimensions or nulls");
   return {
     name,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { CodecError } from "../bindings/errors.js";
+import { CodecError, shown } from "../bindings/errors.js";
 import { kindOf } from "../bindings/kinds.js";
 import {
   autoregressive,
@@ -192,7 +192,7 @@ class Folder {
     if (typeof this.#maker?.create !== "function")
       throw new TypeError("runtime must be an ONNX runtime, or its InferenceSession");
     if (side !== undefined && side !== "encoder" && side !== "decoder")
-      throw new RangeError(`side must be "encoder" or "decoder", not ${side}`);
+      throw new RangeError(`side must be "encoder" or "decoder", not ${shown(side)}`);
     this.#skipped = side === "encoder" ? DECODER : side === "decoder" ? ENCODER : [];
   }
 
@@ -268,7 +268,7 @@ function describedIn(bundle: Bundle, part: string | undefined): Description {
     );
   const name = part ?? (names.length === 1 ? names[0]! : undefined);
   if (name === undefined || !names.includes(name))
-    throw new RangeError(`part must be one of ${names.join(", ")}, not ${part}`);
+    throw new RangeError(`part must be one of ${names.join(", ")}, not ${shown(part)}`);
   const found = models![name]!;
   const isName = (value: unknown) => typeof value === "string";
   const priors = Array.isArray(found?.prior) ? found.prior : [found?.prior];

@@ -1,5 +1,5 @@
 /** Reads a packet file: its index, or a scan where it has none, and records by number and by name. */
-import { CodecError, type ErrorCode } from "../bindings/errors.js";
+import { CodecError, type ErrorCode, shown } from "../bindings/errors.js";
 import { type Damage, FrameReader, StreamError } from "../bindings/frames.js";
 import { KIND_BYTES, refuseKind } from "../bindings/kinds.js";
 import { checkChoice, checkOptions } from "../bindings/options.js";
@@ -244,7 +244,7 @@ export function readSettings(options: OpenOptions): Settings {
   for (const [name, limit] of Object.entries({ maxPacketBytes, maxIndexBytes }))
     if (!(Number.isInteger(limit) && limit >= 1 && limit < 2 ** 31 - RECORD_EXTRA))
       throw new RangeError(
-        `${name} must be a whole number of bytes from 1 to 2^31 - ${RECORD_EXTRA + 1}, not ${limit}`,
+        `${name} must be a whole number of bytes from 1 to 2^31 - ${RECORD_EXTRA + 1}, not ${shown(limit)}`,
       );
   return { onDamage, maxRecord: maxPacketBytes + RECORD_EXTRA, maxIndex: maxIndexBytes, useIndex: index !== false };
 }

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { CodecError } from "../bindings/errors.js";
+import { CodecError, shown, tag } from "../bindings/errors.js";
 import { type Damage, StreamError } from "../bindings/frames.js";
 import { checkOptions } from "../bindings/options.js";
-import { bytesOf, tag } from "../bindings/tensor.js";
+import { bytesOf } from "../bindings/tensor.js";
 import { readVarint } from "../bindings/varint.js";
 import type { FileHandle } from "./bundle-source.js";
 import { findRecords, MOST_PACKET, readSettings } from "./packet-file-reader.js";
@@ -149,7 +149,7 @@ export class PacketFileWriter {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#isClosed) throw new TypeError("the writer is closed");
+    if (this.#isClosed) throw new TypeError("the writer is closed: appendPacketFile goes on with the file");
   }
 
   #put(bytes: Uint8Array): void {
@@ -188,7 +188,7 @@ function writerSettings(call: string, options: FileWriterOptions): Required<File
   const read = checkOptions(call, options, ["bufferBytes", "maxPacketBytes"]);
   const { bufferBytes = 2 ** 18, maxPacketBytes = MOST_PACKET } = read;
   if (!(Number.isInteger(bufferBytes) && bufferBytes >= 0))
-    throw new RangeError(`bufferBytes must be a whole number, not ${bufferBytes}`);
+    throw new RangeError(`bufferBytes must be a whole number, not ${shown(bufferBytes)}`);
   readSettings({ maxPacketBytes });
   return { bufferBytes, maxPacketBytes };
 }

@@ -1,7 +1,7 @@
 /** Bytes that are read in ranges, wherever they are: memory, a Blob, an open file, a server. Any engine. */
-import { CodecError } from "../bindings/errors.js";
+import { CodecError, tag } from "../bindings/errors.js";
 import { begins, kindOf } from "../bindings/kinds.js";
-import { isBytes, tag } from "../bindings/tensor.js";
+import { isBytes } from "../bindings/tensor.js";
 import { type FileHandle, fileOf, fileSystem, readBody } from "./bundle-source.js";
 
 /** Something of your own that is read in ranges. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { shown } from "../bindings/errors.js";
 import { type Bundle, readBundle, writeBundle } from "./bundle.js";
 
 /** Names of the bundles that come with the package. */
@@ -22,6 +23,7 @@ const stock: Record<StockName, () => Promise<Bundle>> = {
  * @param name - `gaussian64`: CompressAI's 64 Gaussian scales, as `gaussian_conditional`.
  */
 export async function stockBundle(name: StockName): Promise<Bundle> {
-  if (!Object.hasOwn(stock, name)) throw new RangeError(`name must be ${Object.keys(stock).join(" or ")}, not ${name}`);
+  if (!Object.hasOwn(stock, name))
+    throw new RangeError(`name must be ${Object.keys(stock).join(" or ")}, not ${shown(name)}`);
   return stock[name]();
 }

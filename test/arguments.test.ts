@@ -5,7 +5,7 @@ import { loadBundle, readBundle, writeBundle } from "latentwire/bundle";
 import { factorized, splitDecoder, splitEncoder } from "latentwire/onnx";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { both, builds } from "./builds.js";
+import { both, builds, made } from "./builds.js";
 import { featureMap, indexedSample, makeTable, random } from "./cases.js";
 import { rejects, sameNumbers, throwMistakes, throwsCode, throwsMistake } from "./expect.js";
 
@@ -263,6 +263,68 @@ test("a table of one codec can be given to another", () => {
   const moved = indexedSample(random(5), codec.table(json).toJSON(), [500]);
   const packet = other.encode(moved.latent, other.indexed(codec.table(json), moved.coding.index));
   assert.equal(codec.decode(packet, moved.prior(codec), { type: "int32" }).data, moved.symbols);
+});
+
+given("a value that is refused is shown as what it is", (codec, prior, packet) => {
+  const spec = { offsets: [-1], cdfs: [[0, 20000, 45000, 65000, 65536]] };
+  throwMistakes([
+    [RangeError, 'not "8"', () => codec.encode(latent, prior, { lanes: "8" as never })],
+    [RangeError, "not 8n", () => codec.encode(latent, prior, { lanes: 8n as never })],
+    [RangeError, "not Array", () => codec.encode(latent, prior, { lanes: [8] as never })],
+    [RangeError, 'not "400"', () => codec.encode(latent, prior, { maxBytes: "400" as never })],
+    [RangeError, 'step must be a positive number, not "2"', () => codec.factorized(spec, { step: "2" as never })],
+    [RangeError, 'not "2"', () => codec.gaussian(new Float32Array(4), { step: "2" as never })],
+    [
+      RangeError,
+      'maxElements must be a number of elements, not "9"',
+      () => codec.decode(packet, prior, { maxElements: "9" as never }),
+    ],
+    [RangeError, 'step "1"', () => codec.encode(four as never, prior, { affine: { scale: "1" as never } })],
+    [TypeError, 'not "yes"', () => codec.encode(latent, prior, { checksum: "yes" as never })],
+  ]);
+  throwsCode(
+    () => codec.factorized({ offsets: [0], cdfs: [[0, 5.5, 65536]] }),
+    "INVALID_TABLE",
+    /cdf\[1\] is 5\.5, which is no whole/,
+  );
+  throwsCode(
+    () => codec.factorized({ offsets: [0], cdfs: [[0, "5", 65536]] } as never),
+    "INVALID_TABLE",
+    /cdf\[1\] is "5"/,
+  );
+  const wide = { type: "int64", dims: [1], data: BigInt64Array.of(2n ** 40n) } as const;
+  throwsCode(
+    () => codec.encode(wide, codec.factorized(spec)),
+    "OUT_OF_RANGE",
+    /int32 cannot hold; subtract an offset or scale/,
+  );
+});
+
+given("what was given instead of a tensor or a prior is named", (codec, prior, packet) => {
+  const spec = { offsets: [-1], cdfs: [[0, 20000, 45000, 65000, 65536]] };
+  const encode = (other: unknown) => () => codec.encode(latent, other as never);
+  throwMistakes([
+    [
+      TypeError,
+      "latent must be a tensor {type, dims, data}, not Float32Array",
+      () => codec.encode(new Float32Array(4) as never, prior),
+    ],
+    [TypeError, "scales must be a Float32Array or a float32 tensor, not Array", () => codec.gaussian([1, 2] as never)],
+    [TypeError, "a float32 tensor, not Array", () => codec.gaussianTable([1, 2] as never)],
+    [TypeError, "not undefined; it is the second argument", encode(undefined)],
+    [TypeError, "not a table: codec.factorized(table)", encode(spec)],
+    [TypeError, "not a table: codec.factorized(table)", encode(prior.table)],
+    [TypeError, "not another codec's", encode(made(codec.simd ? "scalar" : "simd").factorized(spec))],
+    [TypeError, "not a pool's, or another", encode({ kind: "factorized", table: prior.table })],
+    [TypeError, "not a tensor; it is the second argument", () => codec.encode(prior as never, latent as never)],
+    [TypeError, "not Uint8Array; it is the second argument", () => codec.decode(prior as never, packet as never)],
+  ]);
+  const writer = codec.writer();
+  writer.close();
+  throwsMistake(() => writer.finish(), TypeError, "codec.writer()");
+  const reader = codec.reader(packet);
+  reader.close();
+  throwsMistake(() => reader.read(prior), TypeError, "codec.reader()");
 });
 
 test.run();

@@ -631,6 +631,16 @@ test("workers that cannot start", async () => {
   });
 });
 
+function throwsClosed(make: () => unknown): void {
+  let error: unknown;
+  try {
+    make();
+  } catch (thrown) {
+    error = thrown;
+  }
+  assert.is((error as PoolError).code, "CLOSED");
+}
+
 test("close drains; close with abort does not; then nothing is accepted", async () => {
   const pool = await createPool({ size: 1 });
   const pooled = pool.factorized(table);
@@ -641,6 +651,14 @@ test("close drains; close with abort does not; then nothing is accepted", async 
   for (const result of await Promise.all(pending)) assert.equal(result, packet);
   await closing;
   await pool.close();
+  for (const make of [
+    () => pool.table(table),
+    () => pool.factorized(table),
+    () => pool.gaussian(new Float32Array(4)),
+    () => pool.indexed(table, [0]),
+    () => pool.context(new Uint8Array(9), { table }),
+  ])
+    throwsClosed(make);
 
   const other = await createPool({ size: 1, maxPending: 20 });
   const cut = Array.from({ length: 20 }, () => later(other.encode(big, other.factorized(table))));
@@ -650,6 +668,18 @@ test("close drains; close with abort does not; then nothing is accepted", async 
   await draining;
   for (const error of await Promise.all([...cut, waiting])) assert.is(error.code, "CLOSED");
   assert.is(other.pending, 0);
+});
+
+test("a host without workers is told so, whatever else it forbids", () => {
+  const script = `import { createPool } from "latentwire/pool";
+    process.getBuiltinModule = undefined;
+    WebAssembly.compile = async () => { throw new WebAssembly.CompileError("forbidden"); };
+    await createPool().catch(({ code, message }) => console.log(code, message));`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.match(stdout, /^WORKER_LOST there are no workers here/);
 });
 
 test("an idle pool does not keep the process alive, a busy one does", () => {

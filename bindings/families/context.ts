@@ -1,5 +1,5 @@
 /** Families that use decoded parts of y for the next part: checkerboard, channel groups, ELIC, autoregressive. */
-import { CodecError } from "../errors.js";
+import { CodecError, shown } from "../errors.js";
 import type { SessionLike } from "../session.js";
 import { channels, checkerboardHalf as colourOf, copyIn, copyOut, elementsOf, sameDims, spanOf } from "../tensor.js";
 import type { Latent, SequenceOptions, SequenceWriter, TensorLike, TensorView } from "../types.js";
@@ -268,7 +268,7 @@ export async function codePixels(
   rule: PixelRule = plainPixels,
 ): Promise<Latent<Float32Array>> {
   const { channels: c, kernel: k = 5 } = model;
-  if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${k}`);
+  if (k % 2 !== 1) throw new RangeError(`kernel must be odd, not ${shown(k)}`);
   const [n, p, h, w] = psi.dims as [number, number, number, number];
   const known = zeros([n, c, h, w]);
   if (y && !sameDims(y.dims, known.dims))

@@ -2,7 +2,7 @@
  * What all families share. A recipe is one function for both ends, which codes part after part: the encoder writes a
  * part, the decoder reads it, and both get what the decoder sees. So the ends cannot disagree about an order.
  */
-import { CodecError } from "../errors.js";
+import { CodecError, shown } from "../errors.js";
 import { checkCodec, type SessionTensor, toCpu } from "../session.js";
 import type {
   Bytes,
@@ -215,7 +215,7 @@ function fromCompressAI<T>(s: readonly T[], hyper: number): T[] {
 export function codeLevel(wire: Wire, count: number, encodes: boolean, given: number | undefined): number {
   const told = wire.format === "packet";
   if ((encodes || !told) && !(Number.isInteger(given) && given! >= 0 && given! < count))
-    throw new RangeError(`level must be one of 0 .. ${count - 1}, not ${given}`);
+    throw new RangeError(`level must be one of 0 .. ${count - 1}, not ${shown(given)}`);
   return told ? wire.codeNumber(count, given) : given!;
 }
 
