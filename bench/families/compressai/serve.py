@@ -23,26 +23,6 @@ import classes  # noqa: E402
 import compressai_export  # noqa: E402
 import latentwire  # noqa: E402
 from compressai_families import recipes_of  # noqa: E402
-from latentwire import families  # noqa: E402
-
-NAMES = {
-    "meanScale": "mean_scale",
-    "channelGroups": "channel_groups",
-    "variableRate": "variable_rate",
-}
-KINDS = {
-    "factorized": families.FactorizedModel,
-    "scale": families.HyperModel,
-    "meanScale": families.HyperModel,
-    "recursive": families.RecursiveModel,
-    "autoregressive": families.AutoregressiveModel,
-    "checkerboard": families.CheckerboardModel,
-    "channelGroups": families.ChannelGroupsModel,
-    "elic": families.ElicModel,
-    "gain": families.GainModel,
-    "variableRate": families.VariableRateModel,
-}
-
 
 def gains_of(channels):
     """Gains of a model that leaves them to its caller: factors of a channel around each level."""
@@ -65,11 +45,11 @@ class End:
         self.recipe = recipes_of(self.model, self.image)[0]
         self.networks = dict(self.recipe.networks())
         self.codec = latentwire.create()
-        self.bundle = latentwire.load_bundle(os.path.join(folder, "model.lwb"))
         self.folder = folder
         self.parts = self.model.img_hyperprior if hasattr(self.model, "img_hyperprior") else None
         self.gains = self.gain_values()
-        self.kind = self.python_model()
+        part = self.recipe.name or None
+        self.loaded = latentwire.load_model(folder, codec=self.codec, networks=self.networks, part=part, model=self.gains)
 
     def image_of(self, folder, k):
         data = np.fromfile(os.path.join(folder, f"image{k}.f32"), np.float32)
@@ -80,27 +60,6 @@ class End:
             return None
         y, z = (gains_of(count) for count in (320, 192))
         return {"gains": y, "inverse_gains": [1 / one for one in y], "z_gains": z, "inverse_z_gains": [1 / one for one in z]}
-
-    def python_model(self):
-        """The model of the package's family, from the recipe."""
-        fields = {key: value for key, value in self.recipe.model.items() if key not in ("oneString", "anchors")}
-        if "groups" in fields and isinstance(fields["groups"][0], dict):
-            fields["groups"] = [families.ElicGroup(**group) for group in fields["groups"]]
-        if "anchors" in self.recipe.model:
-            fields["anchors"] = self.recipe.model["anchors"]
-        if self.recipe.family == "variableRate":
-            fields["outputs"] = (fields.get("pixel") or fields["h_s"]).outputs
-        names = self.recipe.tables.get("levels", self.recipe.tables["prior"])
-        make = lambda name: self.bundle.factorized(self.codec, name)  # noqa: E731
-        fields["prior"] = make(names) if isinstance(names, str) else [make(name) for name in names]
-        if self.recipe.tables["rows"]:
-            rows = self.recipe.tables["rows"][0]
-            fields.update(table=self.bundle.table(self.codec, rows), scale_table=self.bundle.entry(rows).scale_table)
-        return KINDS[self.recipe.family](**fields, **(self.gains or {}))
-
-    @property
-    def family(self):
-        return getattr(families, NAMES.get(self.recipe.family, self.recipe.family))
 
     def with_level(self):
         return {"level": self.level} if self.level is not None else {}
@@ -127,11 +86,11 @@ class End:
 
     def encode(self, guard, tensors, **_):
         guard = latentwire.Guard(*guard) if guard else None
-        encoded = self.family.encode(self.codec, self.kind, tensors[0].numpy(), guard=guard, **self.with_level())
+        encoded = self.loaded.family.encode(self.codec, self.loaded.model, tensors[0].numpy(), guard=guard, **self.with_level())
         return {"packet": encoded.packet.hex()}, [torch.from_numpy(np.ascontiguousarray(encoded.latent))]
 
     def decode(self, packet, **_):
-        latent = self.family.decode(self.codec, self.kind, bytes.fromhex(packet))
+        latent = self.loaded.family.decode(self.codec, self.loaded.model, bytes.fromhex(packet))
         return {}, [torch.from_numpy(np.ascontiguousarray(latent))]
 
     def compress(self, k, **_):

@@ -1,6 +1,10 @@
 """The server in Python: takes packets, runs the tail, answers with what the model says.
 
-pip install latentwire onnxruntime, then: python server/server.py [PORT]
+    pip install latentwire onnxruntime
+    python server/server.py [PORT]
+
+Before the release of latentwire for Python, give pip its wheel in place of the name: docs/python.md of its repository
+says how to build that.
 """
 
 import json
