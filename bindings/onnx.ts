@@ -7,7 +7,18 @@
 import { isElementType } from "./elements.js";
 import { CodecError } from "./errors.js";
 import { checkOptions } from "./options.js";
-import { checkCodec, checkImage, checkSession, feed, inputType, pick, runToCpu, type SessionLike } from "./session.js";
+import {
+  checkCodec,
+  checkImage,
+  checkSession,
+  checkShape,
+  feed,
+  inputType,
+  pick,
+  runSession,
+  runToCpu,
+  type SessionLike,
+} from "./session.js";
 import type { Bytes, Codec, DecodeOptions, EncodeOptions, Prior, TensorLike } from "./types.js";
 
 export {
@@ -70,8 +81,8 @@ export interface SplitDecoderOptions<S extends SessionLike = SessionLike> {
  * not disposed.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several and none is named. The function
- * throws `MODEL` for an image of another shape than the session says that it takes, `MODEL` for a latent of another
- * type, and whatever `codec.encode` throws.
+ * throws `MODEL` for an image of another shape or type than the session says that it takes, for a latent of another
+ * type, and where the session fails (`cause` has its error), and whatever `codec.encode` throws.
  */
 export function splitEncoder(
   options: SplitEncoderOptions & { encode?: EncodeOptions & { out?: never } },
@@ -112,7 +123,8 @@ export function splitEncoder(options: SplitEncoderOptions): (image: TensorLike) 
  * `decode.type` says. Without it: the type that the session says its input has, otherwise float32.
  *
  * @throws CodecError `MODEL` where the session lacks an input or output, or has several inputs and none is named. The
- * function throws TypeError where no prior is given, and whatever `codec.decode` throws.
+ * function throws TypeError where no prior is given, `SHAPE_MISMATCH` for a packet of another shape than the session says
+ * that it takes, `MODEL` where the session fails (`cause` has its error), and whatever `codec.decode` throws.
  */
 export function splitDecoder<S extends SessionLike>(
   options: SplitDecoderOptions<S>,
@@ -133,7 +145,8 @@ export function splitDecoder<S extends SessionLike>(
   const decode = async (packet: Uint8Array | ArrayBuffer, prior = usual) => {
     if (prior === undefined) throw new TypeError("prior: neither splitDecoder nor this call was given one");
     const latent = codec.decode(packet, prior, { ...decoding, type });
-    return session.run({ [input]: feed(latent, float16) }, wanted);
+    checkShape("SHAPE_MISMATCH", session, input, "packet's latent", latent.dims);
+    return runSession(session, { [input]: feed(latent, float16) }, wanted);
   };
   return decode as (packet: Uint8Array | ArrayBuffer, prior?: Prior) => ReturnType<S["run"]>;
 }

@@ -57,13 +57,27 @@ export function pick(kind: "input" | "output", names: readonly string[], wanted:
   return only;
 }
 
+/** Runs the session. Its own error is the `cause` of a `MODEL`. */
+export async function runSession<S extends SessionLike>(
+  session: S,
+  feeds: Record<string, unknown>,
+  wanted: readonly string[],
+): Promise<Awaited<ReturnType<S["run"]>>> {
+  try {
+    return (await session.run(feeds, wanted)) as Awaited<ReturnType<S["run"]>>;
+  } catch (cause) {
+    if (cause instanceof CodecError) throw cause;
+    throw new CodecError("MODEL", `the session failed: ${(cause as Error | null)?.message ?? cause}`, { cause });
+  }
+}
+
 /** Runs the session and returns the outputs `wanted`, as {@link allToCpu}. */
 export async function runToCpu(
   session: SessionLike,
   feeds: Record<string, unknown>,
   wanted: readonly string[],
 ): Promise<Record<string, TensorLike>> {
-  const results = await session.run(feeds, wanted);
+  const results = await runSession(session, feeds, wanted);
   const found = wanted.map((name): [string, SessionTensor] => {
     const tensor = results?.[name];
     if (tensor === undefined) throw new CodecError("MODEL", `the session returned no "${name}"`);
@@ -85,22 +99,40 @@ export async function allToCpu(found: [string, SessionTensor][]): Promise<Record
   return outputs;
 }
 
-/** Refuses an image that the session would refuse, with the remedy for the usual mistake. Throws MODEL. */
+const declared = (session: SessionLike, input: string) => session.inputMetadata?.find(({ name }) => name === input);
+
+/** Refuses an image that the session would refuse, with the remedy for the usual mistakes. Throws MODEL. */
 export function checkImage(session: SessionLike, input: string, image: TensorLike): void {
-  const dims = image?.dims;
-  if (!Array.isArray(dims)) throw new TypeError(`the image must be a tensor {type, dims, data}${awaited(image)}`);
-  const shape = session.inputMetadata?.find(({ name }) => name === input)?.shape ?? [];
+  if (!Array.isArray(image?.dims))
+    throw new TypeError(`the image must be a tensor {type, dims, data}${awaited(image)}`);
+  const { dims, type } = image;
+  const isRgba = declared(session, input)?.shape?.[1] === 3 && dims[1] === 4;
+  const remedy = isRgba ? '. Tensor.fromImage(bitmap, { tensorFormat: "RGB" }) makes 3 channels of an ImageBitmap' : "";
+  checkShape("MODEL", session, input, "image", dims, remedy);
+  const wanted = inputType(session, input);
+  if (wanted !== undefined && wanted !== type)
+    throw new CodecError("MODEL", `the session's "${input}" is ${wanted}, the image is ${type}: convert its elements`);
+}
+
+/** Refuses a shape that the session would refuse. `what`: "image". Throws `code`. */
+export function checkShape(
+  code: "MODEL" | "SHAPE_MISMATCH",
+  session: SessionLike,
+  input: string,
+  what: string,
+  dims: readonly number[],
+  remedy = "",
+): void {
+  const shape = declared(session, input)?.shape ?? [];
   // Without metadata and where the rank is not known there is no size; one that may be anything has a name, or none.
   const differs = shape.some((size, d) => typeof size === "number" && size > 0 && size !== dims[d]);
   if (shape.length === 0 || (shape.length === dims.length && !differs)) return;
-  const isRgba = shape[1] === 3 && dims[1] === 4;
-  const remedy = isRgba ? '. Tensor.fromImage(bitmap, { tensorFormat: "RGB" }) makes 3 channels of an ImageBitmap' : "";
-  throw new CodecError("MODEL", `the session's "${input}" is [${shape}], the image is [${dims}]${remedy}`);
+  throw new CodecError(code, `the session's "${input}" is [${shape}], the ${what} is [${dims}]${remedy}`);
 }
 
 /** The type of elements that the session says its input has (ONNX Runtime 1.21 and later do). */
 export function inputType(session: SessionLike, input: string): ElementType | undefined {
-  const type = session.inputMetadata?.find(({ name }) => name === input)?.type;
+  const type = declared(session, input)?.type;
   return isElementType(type) ? type : undefined;
 }
 

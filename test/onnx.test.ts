@@ -110,6 +110,52 @@ for (const [name, ort] of Object.entries(runtimes)) {
   });
 }
 
+for (const [name, ort] of Object.entries(runtimes))
+  test(`${name}: a packet or an image that the session does not take`, async () => {
+    const session = await ort.InferenceSession.create(decoderModel());
+    const decode = splitDecoder({ session, codec, prior });
+    const of = (dims: number[]) =>
+      codec.encode({ type: "int8", dims, data: new Int8Array(dims.reduce((a, b) => a * b)) }, prior);
+    const other = /the session's "latent" is \[.*\], the packet's latent is \[/;
+    for (const dims of [
+      [1, 4],
+      [1, 4, 2],
+      [1, 4, 2, 3, 1],
+    ])
+      await rejects(decode(of(dims)), "SHAPE_MISMATCH", other);
+    // What has a name in the model may be of any size.
+    assert.ok(await decode(of([3, 4, 5, 2])));
+
+    const encoder = await ort.InferenceSession.create(encoderModel);
+    const encode = splitEncoder({ session: encoder, codec, prior });
+    const image = testImage();
+    const bytes = { type: "uint8", dims: image.dims, data: new Uint8Array(image.data.length) } as const;
+    await rejects(encode(bytes), "MODEL", /"image" is float32, the image is uint8/);
+  });
+
+test("the error of a session is the cause of a MODEL", async () => {
+  const reason = new Error("device lost");
+  const session = {
+    inputNames: ["a"],
+    outputNames: ["b"],
+    run: async () => {
+      throw reason;
+    },
+  };
+  const image = testImage();
+  const calls = [
+    splitEncoder({ session, codec, prior })(image),
+    splitDecoder({ session, codec, prior })(
+      codec.encode({ type: "int8", dims: [1, 4, 1], data: new Int8Array(4) }, prior),
+    ),
+    meanScale.encode(codec, { prior, h_a: session, h_s: session as never }, image),
+  ];
+  for (const call of calls) {
+    await rejects(call, "MODEL", /device lost/);
+    await call.catch((error) => assert.is(error.cause, reason));
+  }
+});
+
 test("the two runtimes produce the same packets and outputs, whatever the latent's type", async () => {
   const node = await splitOutcomes(ortNode);
   assert.equal(node, await splitOutcomes(ortWeb));

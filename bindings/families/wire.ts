@@ -56,7 +56,7 @@ export interface Family<Model, Decoder, Extra = unknown> {
    * Encodes a latent.
    *
    * @param y - (N, C, H, W) as the encoder network gave it, on the CPU or not.
-   * @throws CodecError `MODEL` where a network lacks an input or output, `SHAPE_MISMATCH` where shapes do not fit
+   * @throws CodecError `MODEL` where a network lacks an input or output, or fails (`cause` has its error), `SHAPE_MISMATCH` where shapes do not fit
    * together, and whatever `PartWriter.write` throws; TypeError or RangeError for a wrong argument.
    */
   encode<F extends Format = "packet">(
