@@ -1,4 +1,5 @@
 // The table of cases: what each project installs, the files it has, and how each case builds and shows its digests.
+import { readFileSync } from "node:fs";
 
 /** A folder .cache/bundlers/NAME with node_modules of its own. */
 export interface Project {
@@ -47,9 +48,10 @@ export const common = {
   "codec.test.js": `${imports()}test("latentwire", async () => console.log("digests:", ${digests}));\n`,
 };
 
-const dist = "./node_modules/latentwire/dist/bindings";
+const manual = readFileSync(new URL("../../docs/bundlers.md", import.meta.url), "utf8");
+const [, importMap] = /## Without a bundler\n\n```json\n(.*?)```/s.exec(manual)!;
 const importMapPage = `<!doctype html><title>latentwire</title>
-<script type="importmap">{ "imports": { "latentwire": "${dist}/index.js", "latentwire/pool": "${dist}/pool.js" } }</script>
+<script type="importmap">${importMap}</script>
 <script type="module" src="./page.js"></script>
 `;
 
