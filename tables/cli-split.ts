@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { create } from "latentwire";
+import { CodecError, create } from "latentwire";
 import {
   type Command,
   choice,
@@ -20,7 +20,7 @@ import { print, printJson, progress, readInput, remark, writeOutput } from "./cl
 import { findFiles } from "./cli-samples.js";
 import { CONTEXT_SIZES, type ContextSize } from "./context-fit.js";
 import { IMAGE_NAMES, ImageReader, type Normalization, RANGES, rangeOf } from "./images.js";
-import { readLabels } from "./labels.js";
+import { readLabelColumn, readLabels } from "./labels.js";
 import { loadAll, loadRuntime, loadSharp, type Runtime, refusedAs, type Sharp, WITHOUT_GPU } from "./packages.js";
 import { type Goal, USUAL_AGREEMENT, USUAL_WORK } from "./split/advise.js";
 import { isOneList } from "./split/agreement.js";
@@ -64,7 +64,7 @@ export const splitCommand: Command = {
   --size HxW        of the images, where the model takes any
   --normalize KIND  what the model takes: 0..1, 0..255, -1..1, imagenet, or MEAN,STD of pixels (of 0..255; of 0..1 where both are at most 1);
                     default: found out, and said
-  --labels CSV      columns file and label: accuracy beside agreement
+  --labels CSV      accuracy beside agreement: columns file and label, or with --inputs a column label and a line for each sample
   --metric KIND     how answers are compared: top-1, or error (relative error of all outputs); default: found out, and said
   --context [SIZE]  train a context prior for the best cuts, too: fast (default), default or small
   --target-agreement A  least share of answers that stay the same; default ${USUAL_AGREEMENT}
@@ -73,7 +73,7 @@ export const splitCommand: Command = {
   --at TENSOR,..    only this cut: one tensor, or several that go together
   --step S          with --at: only this quantization step
   -o, --output DIR  write client/ and server/ there; without samples --at has to say the cut
-  --force           overwrite programs in DIR that were changed since they were written
+  --force           overwrite what was changed in DIR since it was written
   --html FILE       the report as a page
   --dims NAME=D,D,..  without samples: shape of an input whose dimensions are free; may be repeated
   --all             list every cut; default: those that send no more than any before them
@@ -127,17 +127,15 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
     const at = text(values, "at")?.split(",");
     const cut = at && opened.graph.cutAt(at, path!);
     const output = text(values, "output");
-    if (output !== undefined) checkFolder(output, flag(values, "force"));
+    if (output !== undefined) checkFolder(output, hasSamples, flag(values, "force"));
     if (!hasSamples) return withoutSamples(values, runtime, opened, cut, output);
 
-    const { samples, said, image } = sharp
+    const { samples, said, image, classes } = sharp
       ? await readImages(values, runtime, sharp, opened, images)
-      : withArrays(limited(values, arraySamples(runtime, opened.graph, inputs, path!)));
+      : readArrays(values, arraySamples(runtime, opened.graph, inputs, path!));
     if (samples.count < LEAST_SAMPLES)
       throw new UsageError(`${samples.count} samples are too few: ${LEAST_SAMPLES} at least, best 200`);
     if (said) remark(said);
-    const labels = text(values, "labels");
-    const labelOf = labels === undefined ? () => undefined : readLabels(labels);
     const folder = mkdtempSync(join(tmpdir(), "latentwire-split-"));
     try {
       const result = await study({
@@ -151,7 +149,7 @@ model: one of ten samples fits, five choose, four are reported on. Needs protobu
         step: positive(values, "step"),
         goal,
         context,
-        label: (name) => labelOf(basename(name)),
+        classes,
         threads,
         folder,
         progress: stages(),
@@ -226,8 +224,6 @@ async function withoutSamples(
   return EXIT.ok;
 }
 
-const withArrays = (samples: Samples) => ({ samples, said: undefined, image: undefined });
-
 const writtenLines = (output: string | undefined, files: readonly string[]): string[] =>
   files.length === 0
     ? []
@@ -255,14 +251,41 @@ function spread(values: Values, count: number): number[] {
   return Array.from({ length: used }, (_, i) => Math.floor((i * count) / used));
 }
 
-function limited(values: Values, samples: Samples): Samples {
-  const numbers = spread(values, samples.count);
-  return {
-    ...samples,
+/** At most `--limit` samples of arrays, with their classes. */
+function readArrays(values: Values, all: Samples) {
+  const numbers = spread(values, all.count);
+  const labels = text(values, "labels");
+  const given = labels === undefined ? undefined : readLabelColumn(labels);
+  if (given && given.length !== all.count)
+    throw new CodecError(
+      "SHAPE_MISMATCH",
+      `${labels} has ${given.length} labels for ${all.count} samples: give a line for each`,
+    );
+  const samples: Samples = {
+    ...all,
     count: numbers.length,
-    names: numbers.map((i) => samples.names[i]!),
-    feeds: (i) => samples.feeds(numbers[i]!),
+    names: numbers.map((i) => all.names[i]!),
+    feeds: (i) => all.feeds(numbers[i]!),
   };
+  return { samples, said: undefined, image: undefined, classes: given && numbers.map((i) => given[i]!) };
+}
+
+/** The classes of images by their names; undefined where they are not known, which is said. Throws CodecError `INVALID_FILE`. */
+function classesOf(values: Values, files: readonly string[]): number[] | undefined {
+  const labels = text(values, "labels");
+  if (labels === undefined) return undefined;
+  const labelOf = readLabels(labels);
+  const classes = files.map((file) => labelOf(basename(file)));
+  const missing = files.filter((_, i) => classes[i] === undefined);
+  if (missing.length === 0) return classes as number[];
+  const without = `${missing.length} of ${files.length} images, such as ${basename(missing[0]!)}`;
+  if (missing.length === files.length)
+    throw new CodecError(
+      "INVALID_FILE",
+      `${labels} has no label for ${without}: its column file must have their names`,
+    );
+  remark(`${labels} has no label for ${without}: no accuracy is reported`);
+  return undefined;
 }
 
 async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened: Opened, given: readonly string[]) {
@@ -278,10 +301,12 @@ async function readImages(values: Values, runtime: Runtime, sharp: Sharp, opened
   const files: string[] = [];
   for (const path of wanted) if ((await reader.read(path)) !== undefined) files.push(path);
   reader.finish(wanted.length, remark);
+  const classes = classesOf(values, files);
   const samplesOf = (range: Normalization) => imageSamples(runtime, sharp, input, files, [height, width], range);
   const ready = (range: Normalization, said: string | undefined) => ({
     samples: samplesOf(range),
     said,
+    classes,
     image: imageFacts(input, typeOf(input.value), [height, width], range),
   });
   const chosen = text(values, "normalize");

@@ -40,6 +40,19 @@ export const IMAGE_NAMES = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i;
 /** An image so little larger than the input was prepared for it (256 for 224). It is cut and not scaled, which would blur it. */
 const PREPARED = 256 / 224;
 
+/** What {@link readImage} does, for those who do the same elsewhere. */
+export const PREPARATION = {
+  upright: "by EXIF orientation",
+  fit: "cover",
+  crop: "centre",
+  /** Of sharp. */
+  filter: "lanczos3",
+  /** An image that covers the input and is at most so many times as large is cut and not scaled. */
+  unscaledUpTo: PREPARED,
+  background: "white",
+  colours: "sRGB",
+} as const;
+
 /** RGB bytes of an image, upright, its middle in the wanted shape, scaled unless it was prepared. Throws CodecError `INVALID_FILE`. */
 export async function readImage(sharp: Sharp, path: string, height: number, width: number): Promise<Uint8Array> {
   const {
@@ -54,8 +67,8 @@ export async function readImage(sharp: Sharp, path: string, height: number, widt
   const image =
     larger >= 1 && larger <= PREPARED
       ? upright.extract({ left: (across - width) >> 1, top: (down - height) >> 1, width, height })
-      : upright.resize({ width, height, fit: "cover" });
-  const whole = image.flatten({ background: "white" }).removeAlpha().toColourspace("srgb").raw();
+      : upright.resize({ width, height, fit: PREPARATION.fit, kernel: PREPARATION.filter });
+  const whole = image.flatten({ background: PREPARATION.background }).removeAlpha().toColourspace("srgb").raw();
   const pixels = await refusedAs("INVALID_FILE", path, whole.toBuffer());
   if (pixels.length !== 3 * height * width)
     throw new CodecError("INVALID_FILE", `${path}: it has ${pixels.length / (height * width)} channels, not 3`);

@@ -129,7 +129,7 @@ export interface SharpImage {
   /** Without an angle: upright, as its EXIF data say. */
   rotate(): SharpImage;
   flatten(options: { background: string }): SharpImage;
-  resize(options: { width: number; height: number; fit: "cover" | "fill" }): SharpImage;
+  resize(options: { width: number; height: number; fit: "cover" | "fill"; kernel?: "lanczos3" }): SharpImage;
   removeAlpha(): SharpImage;
   toColourspace(space: "srgb" | "b-w"): SharpImage;
   jpeg(options: { quality: number }): SharpImage;

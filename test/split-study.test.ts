@@ -1,5 +1,5 @@
 // latentwire split with samples: what it measures and recommends, and that what it writes runs as it is: a page, a server for Node, one for Python.
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   cpSync,
@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +18,11 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import sharp from "sharp";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { readImage } from "../tables/images.js";
 import { writeNpy } from "../tables/npy.js";
+import type { Row } from "../tables/split/measure.js";
+import { besideRival } from "../tables/split/report.js";
+import type { Study } from "../tables/split/study.js";
 import { random } from "./cases.js";
 import { closeChromium, executablePath, visit } from "./chromium.js";
 import { type Model, onnxModel } from "./onnx-model.js";
@@ -92,13 +97,11 @@ interface Outcome {
 function split(...args: string[]): Outcome {
   // Not the project's copy: its lines would not count for coverage.
   const cli = join(root, "dist/tables/cli.js");
-  try {
-    const out = execFileSync(process.execPath, [cli, "split", ...args], { cwd: at(), encoding: "utf8", stdio: "pipe" });
-    return { out, error: "", status: 0 };
-  } catch (error) {
-    const { stdout, stderr, status } = error as { stdout: string; stderr: string; status: number };
-    return { out: stdout, error: stderr, status };
-  }
+  const { stdout, stderr, status } = spawnSync(process.execPath, [cli, "split", ...args], {
+    cwd: at(),
+    encoding: "utf8",
+  });
+  return { out: stdout, error: stderr, status: status ?? -1 };
 }
 
 function splitJson(...args: string[]) {
@@ -128,7 +131,13 @@ test("every cut and step has its figures, of samples of their own", () => {
   assert.equal([images, metric], [COUNT, "top-1"]);
   assert.equal(uses, { fit: 6, choose: 30, report: 24 });
   assert.ok(wholeMs > 0 && cuts.length > 5, String(cuts.length));
+  // Which samples these were, by name.
+  const { samples } = measured;
+  assert.equal([samples.fit.length, samples.choose.length, samples.report.length], [6, 30, 24]);
+  const all = [...samples.fit, ...samples.choose, ...samples.report].map((name: string) => name.replace(/^.*\//, ""));
+  assert.equal(all.sort(), Array.from({ length: COUNT }, (_, i) => `${i}.png`).sort());
   for (const cut of cuts) {
+    assert.ok(cut.choosingAgreement >= 0 && cut.choosingAgreement <= 1, JSON.stringify(cut));
     assert.ok(cut.bytes > 0 && cut.step > 0 && cut.encoderMs > 0, JSON.stringify(cut));
     assert.ok(cut.workShare > 0 && cut.workShare <= 1 && cut.parametersShare > 0);
     assert.is(cut.float32Bytes, 4 * cut.dims.reduce((a: number, b: number) => a * b));
@@ -173,8 +182,35 @@ test("the range of pixels is found in the graph, and said", async () => {
   const { out, error, status } = split("model.onnx", "--images", "images", "--at", "d", "--step", "0.5");
   assert.is(status, 0, error);
   assert.match(out, /d +8x8x8 +.* 0\.5 /);
+  assert.match(out, /^cut .* bytes +choosing +agreement /m);
+  assert.match(out, /^choosing: agreement on the 30 samples that choose\. /m);
   const facts = JSON.parse(readFileSync(at("out/client/split.json"), "utf8"));
   assert.equal(facts.image.std, [1 / 255, 1 / 255, 1 / 255]);
+  // What sharp does to a picture by itself is what is written for others.
+  const { fit, filter, crop } = facts.image.preparation;
+  const [file, size] = [at("images/3.png"), { width: 16, height: 12 }];
+  const named = await sharp(file)
+    .resize({ ...size, fit, kernel: filter, position: crop })
+    .raw()
+    .toBuffer();
+  assert.equal([...(await readImage(sharp as never, file, 12, 16))], [...named]);
+});
+
+test("images without a label are named, and nothing is said of accuracy", () => {
+  const options = ["model.onnx", "--images", "images", "--at", "d", "--step", "0.5", "--labels", "labels.csv"];
+  const write = (count: number, name = (i: number) => `${i}.png`) =>
+    writeFileSync(
+      at("labels.csv"),
+      `file,label\n${Array.from({ length: count }, (_, i) => `${name(i)},1`).join("\n")}`,
+    );
+  write(COUNT);
+  assert.match(split(...options).out, /^cut .* accuracy /m);
+  write(COUNT - 1);
+  const { out, error } = split(...options);
+  assert.match(error, /labels\.csv has no label for 1 of 60 images, such as 59\.png: no accuracy is reported/);
+  assert.not.match(out, /accuracy/);
+  write(COUNT, (i) => `other-${i}.png`);
+  assert.match(split(...options).error, /INVALID_FILE labels\.csv has no label for 60 of 60 images, such as .*\.png: /);
 });
 
 test("an image of the folder that cannot be read is skipped; a folder of such images is an error", () => {
@@ -233,23 +269,87 @@ test("a folder is written again; what the user changed in it only with --force",
   const files = () =>
     readdirSync(at("again"), { recursive: true, encoding: "utf8" }).map((name) => name.replaceAll("\\", "/"));
   cpSync(at("out"), at("again"), { recursive: true });
+  for (const name of ["node_modules", "package-lock.json"]) rmSync(at("again", name), { recursive: true, force: true });
   writeFileSync(at("again/client/own.css"), "mine");
   // Results of another cut do not stay beside the new ones, nor does one of the user's images.
   const halves = ["model.onnx", "--at", "b", "-o", "again"];
-  assert.is(split(...halves).status, 0);
-  const own = ["client", "client/head.onnx", "client/own.css", "client/split.json", "server", "server/tail.onnx"];
+  assert.match(
+    split(...halves).error,
+    /removed, of an earlier run: client\/bundle\.lwb, .*package\.json, .*server\.py/,
+  );
+  const own = [
+    ...["client", "client/head.onnx", "client/own.css", "client/split.json", "server", "server/tail.onnx"],
+    "written.json",
+  ];
   assert.equal(files().sort(), own);
+  // A program of the user's own in the place of one that went away is neither replaced nor removed by halves.
+  writeFileSync(at("again/server/server.mjs"), "// mine");
+  assert.is(split(...halves, "--force").status, 0);
+  assert.is(readFileSync(at("again/server/server.mjs"), "utf8"), "// mine");
+  const study = ["model.onnx", "--images", "images", "--at", "d", "--step", "0.5", "-o", "again"];
+  assert.match(split(...study).error, /USAGE -o would overwrite what was changed, again.server.server\.mjs: /);
+  rmSync(at("again/server/server.mjs"));
 
   cpSync(at("out"), at("again"), { recursive: true });
   for (const name of ["package.json", "server/server.py"]) appendFileSync(at("again", name), "\n");
   const { status, error } = split(...halves);
   assert.is(status, 2);
-  const [first, second] = [join("again", "server/server.py"), join("again", "package.json")];
+  const [first, second] = [join("again", "package.json"), join("again", "server/server.py")];
   assert.ok(error.includes(`USAGE -o would overwrite what was changed, ${first}, ${second}: `), error);
   assert.match(error, /--force$/m);
-  assert.is(files().length, 15);
+  assert.is(files().length, 16);
   assert.is(split(...halves, "--force").status, 0);
   assert.equal(files().sort(), own);
+  // A half that the user has made smaller, say, is not lost without a word either.
+  appendFileSync(at("again/client/head.onnx"), "x");
+  assert.match(split(...halves).error, /changed, again.client.head\.onnx: /);
+  assert.is(split(...halves, "--force").status, 0);
+  // No name that the list of files may hold is touched outside of the folder.
+  writeFileSync(at("precious"), "mine");
+  writeFileSync(at("again/written.json"), JSON.stringify({ sha256: { "../precious": "" } }));
+  split(...halves, "--force");
+  assert.is(readFileSync(at("precious"), "utf8"), "mine");
+  // A list that cannot be read is no list.
+  writeFileSync(at("again/written.json"), "{");
+  assert.match(split(...halves, "--force").error, /USAGE -o again has other files in it/);
+});
+
+test("after a second run the folder is of that run alone, programs included", () => {
+  const read = (name: string) => readFileSync(at("twice", name));
+  const study = (cut: string) =>
+    split("model.onnx", "--images", "images", "--at", cut, "--step", "0.5", "-o", "twice").error;
+  study("b");
+  const before = read("server/tail.onnx");
+  assert.not.match(study("d"), /removed/);
+  assert.not.equal([...read("server/tail.onnx")], [...before]);
+  assert.equal([...read("client/bundle.lwb")], [...read("server/bundle.lwb")]);
+  for (const side of ["client", "server"]) assert.equal(JSON.parse(String(read(`${side}/split.json`))).cut, ["d"]);
+  const { sha256 } = JSON.parse(String(read("written.json")));
+  const files = readdirSync(at("twice"), { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+  assert.is(Object.keys(sha256).length, files.length - 1);
+});
+
+test("another row with fewer bytes and no lower agreement is named, and not chosen", () => {
+  const row = (name: string, bytes: number, contextBytes: number | null, agreement: number, workShare = 0.3) =>
+    ({
+      candidate: { cut: { tensors: [name] }, workShare },
+      setting: { steps: [0.5] },
+      chosen: { agreement: 0.97, bytes: 1300 },
+      bytes,
+      contextBytes,
+      agreement,
+    }) as unknown as Row;
+  const goal = { targetAgreement: undefined, targetBytes: undefined, maxWork: 0.5 };
+  const said = (best: Row, ...others: Row[]) =>
+    besideRival({ rows: [best, ...others], goal } as unknown as Study, best);
+  const best = row("v59", 1738, 1500, 0.917);
+  assert.is(said(best, row("a", 1800, null, 1), row("b", 900, null, 0.9), row("c", 900, null, 1, 0.6)), undefined);
+  const text = said(best, row("d", 1600, null, 1), row("e", 1193, null, 0.958));
+  assert.match(text!, /^e, step 0\.5, takes fewer bytes here, 1193 of 1738 with static rows, at 95\.8 % agreement\. /);
+  assert.match(text!, /On the samples that choose it had 97\.0 % and 1300 bytes\..* --at e$/);
+  assert.match(said(best, row("f", 1700, 1400, 1))!, /f, .* 1400 of 1500, at/);
+  // Nothing is within the limits where the recommended row is not.
+  assert.is(said(row("g", 900, null, 1, 0.9), row("h", 800, null, 1)), undefined);
 });
 
 /** What both servers answer to anything that is no packet of this model. */
@@ -274,11 +374,15 @@ async function refusals(url: string, packet: Uint8Array<ArrayBuffer>) {
 }
 
 /** Starts a server and gives its address. */
-async function serving<T>(command: string, args: readonly string[], work: (url: string) => Promise<T>): Promise<T> {
+async function serving<T>(
+  command: string,
+  args: readonly string[],
+  work: (url: string, printed: () => string) => Promise<T>,
+): Promise<T> {
   const server: ChildProcess = spawn(command, [...args, "0"], { cwd: at("out") });
+  let printed = "";
   try {
     const url = await new Promise<string>((resolve, reject) => {
-      let printed = "";
       const take = (chunk: unknown) => {
         printed += chunk;
         const [found] = /http:\S+(?=\s)/.exec(printed) ?? [];
@@ -288,22 +392,40 @@ async function serving<T>(command: string, args: readonly string[], work: (url: 
       server.stderr?.on("data", take);
       server.on("exit", () => reject(new Error(`${command} has ended: ${printed}`)));
     });
-    return await work(url);
+    return await work(url, () => printed);
   } finally {
     server.kill();
   }
 }
 
 test("the server for Node answers the page in Chromium, both as they were written", async () => {
-  await serving(process.execPath, ["server/server.mjs"], async (url) => {
+  await serving(process.execPath, ["server/server.mjs"], async (url, printed) => {
     const { packet, answer } = await throughFiles();
     const response = await fetch(`${url}/answer`, { method: "POST", body: packet });
     const { outputs } = await response.json();
     assert.is(outputs.scores.highest[0].index, top(answer));
     assert.ok(Math.abs(outputs.scores.highest[0].value - Math.max(...answer)) < 1e-4);
     await refusals(url, packet);
-    for (const path of ["/..%2fpackage.json", "/latentwire/..%2f..%2f..%2fpackage.json", "/nothing"])
+    const missing = [
+      "/..%2fpackage.json",
+      "/latentwire/..%2f..%2f..%2fpackage.json",
+      "/nothing",
+      "/%",
+      "/a%00",
+      "/%0a",
+    ];
+    for (const path of [...missing, "/latentwire/dist", `/${"a".repeat(5000)}`, "/toString/a", "/constructor"])
       assert.is((await fetch(`${url}${path}`)).status, 404, path);
+    // What fails otherwise is no missing file: a loop of links cannot be read.
+    symlinkSync("loop.json", at("out/client/loop.json"));
+    const failed = await fetch(`${url}/loop.json`);
+    assert.equal([failed.status, await failed.text()], [500, "the server failed, and has said why"]);
+    assert.match(printed(), /GET \/loop\.json .*ELOOP/);
+    rmSync(at("out/client/loop.json"));
+    // A second server cannot have the port, and says how to take another one.
+    const { port } = new URL(url);
+    const second = spawnSync(process.execPath, ["server/server.mjs", port], { cwd: at("out"), encoding: "utf8" });
+    assert.equal([second.status, second.stderr], [1, `port ${port} is taken: npm start -- ${Number(port) + 1}\n`]);
     if (executablePath === undefined) return console.log("skipped: no chromium");
     await visit(url, async (page) => {
       const text = async (wanted: RegExp) => {
@@ -311,6 +433,7 @@ test("the server for Node answers the page in Chromium, both as they were writte
         return String(await page.textContent("pre"));
       };
       await text(/^ready$/);
+      assert.match(String(await page.textContent("p")), /number of a class/);
       await page.click("button");
       const sample = JSON.parse(await text(/highest/));
       assert.is(sample.outputs.scores.highest[0].index, top(answer));
@@ -391,6 +514,18 @@ test("arrays as samples, several inputs, tensors that cross as they are", () => 
     facts.latents.map(({ entry }: { entry: string }) => entry),
     ["latent0", "latent1"],
   );
+  // A label for each sample, which have no names.
+  writeFileSync(at("classes.csv"), `label\n${Array.from({ length: count }, (_, i) => i % 3).join("\n")}\n`);
+  const labelled = (...args: string[]) =>
+    split("tokens.onnx", ...inputs, "--at", "mask,b", "--labels", "classes.csv", "--step", "1", "--metric", ...args);
+  assert.match(labelled("top-1").out, / accuracy /);
+  writeFileSync(at("classes.csv"), "label\n1\n2\n");
+  assert.match(
+    labelled("top-1").error,
+    /SHAPE_MISMATCH classes\.csv has 2 labels for 40 samples: give a line for each/,
+  );
+  writeFileSync(at("classes.csv"), "file\na\n");
+  assert.match(labelled("top-1").error, /INVALID_FILE classes\.csv: a column "label" is wanted/);
   assert.match(split("tokens.onnx", "--inputs", "tokens=tokens.npy").error, /MODEL tokens\.onnx needs samples of mask/);
   assert.match(split("tokens.onnx", "--images", "images").error, /MODEL tokens\.onnx does not take one image/);
 });

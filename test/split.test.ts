@@ -87,6 +87,14 @@ test("single tensors that cut a graph, and sets where none does", () => {
   assert.equal(cutsOf(open(onnxModel(residual))), ["a", "b", "b c", "b d", "e"]);
 });
 
+test("a tensor that nothing behind the others reads does not cross with them", () => {
+  const { graph } = open(onnxModel(residual));
+  assert.equal(graph.cutAt(["b", "b"], "model").tensors, ["b"]);
+  assert.equal(graph.cutAt(["b", "d"], "model").tensors, ["b", "d"]);
+  assert.throws(() => graph.cutAt(["a", "e"], "model"), /model: nothing behind e reads a\. Say --at e$/);
+  assert.throws(() => graph.cutAt(["d", "b", "a"], "model"), /nothing behind d,b reads a/);
+});
+
 test("multiply-adds and parameters, for the shapes of a run", async () => {
   const opened = open(onnxModel(residual));
   const shapes = await measureShapes(runtime, opened, zeros(runtime, opened.graph.model.inputs, new Map()));

@@ -74,3 +74,31 @@ export function advise(rows: readonly Row[], goal: Goal): { row: Row; reason: st
       : `no cut${within} agrees ${samples}: this one comes nearest, ${percent(best.chosen.agreement)}`;
   return { row: best, reason };
 }
+
+/** A row that looks better than the recommended one by the samples that are reported on. */
+export interface Rival {
+  readonly row: Row;
+  readonly bytes: number;
+  /** The recommended row's bytes, of the same kind. */
+  readonly than: number;
+  /** Whether that is with static rows although the recommended one has a context. */
+  readonly isStatic: boolean;
+}
+
+/**
+ * Of all rows within the limits that take fewer bytes than the recommended one and agree no less, on the samples that are reported on, the one
+ * with the fewest; undefined where there is none. It is not recommended: nothing may be chosen by these samples.
+ */
+export function rivalOf(rows: readonly Row[], best: Row, { maxWork }: Goal): Rival | undefined {
+  const isWithin = ({ candidate }: Row) => (candidate.workShare ?? 0) <= maxWork;
+  if (!isWithin(best)) return undefined;
+  const rivals = rows
+    .filter((row) => row !== best && isWithin(row) && row.agreement >= best.agreement)
+    .map((row): Rival => {
+      const isStatic = row.contextBytes === null || best.contextBytes === null;
+      const bytesOf = ({ bytes, contextBytes }: Row) => (isStatic ? bytes : contextBytes!);
+      return { row, bytes: bytesOf(row), than: bytesOf(best), isStatic: isStatic && best.contextBytes !== null };
+    })
+    .filter(({ bytes, than }) => bytes < than);
+  return rivals.sort((a, b) => a.bytes / a.than - b.bytes / b.than)[0];
+}

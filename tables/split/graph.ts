@@ -110,7 +110,8 @@ export class Graph {
   }
 
   /** The cut at tensors that the user names. Throws CodecError `MODEL`. */
-  cutAt(tensors: readonly string[], name: string): Cut {
+  cutAt(given: readonly string[], name: string): Cut {
+    const tensors = [...new Set(given)];
     for (const tensor of tensors) {
       if (!this.kinds.has(tensor))
         throw new CodecError("MODEL", `${name} has no tensor ${tensor}: latentwire split ${name} lists them`);
@@ -123,8 +124,29 @@ export class Graph {
         "MODEL",
         `${tensors.join(",")} does not cut ${name} in two: ${missing.slice(0, 4).join(", ")} would have to cross as well`,
       );
+    const unread = this.unread(tensors);
+    if (unread.length > 0) {
+      const rest = tensors.filter((tensor) => !unread.includes(tensor)).join(",");
+      throw new CodecError("MODEL", `${name}: nothing behind ${rest} reads ${unread.join(", ")}. Say --at ${rest}`);
+    }
     const position = Math.max(...tensors.map((tensor) => this.makers.get(tensor) ?? -1));
-    return { tensors: [...tensors], position };
+    return { tensors, position };
+  }
+
+  /** Those of the tensors of a cut that the part behind it does not read: they would cross for nothing. */
+  unread(tensors: readonly string[]): string[] {
+    const known = this.knownBehind(tensors);
+    const seen = new Set<string>();
+    const pending = this.outputNames;
+    for (let tensor = pending.pop(); tensor !== undefined; tensor = pending.pop()) {
+      if (seen.has(tensor)) continue;
+      seen.add(tensor);
+      const maker = tensors.includes(tensor) ? undefined : this.makers.get(tensor);
+      // A shape that cannot be computed behind the cut becomes a constant.
+      if (maker === undefined || (this.kinds.get(tensor) === "shape" && !known.has(tensor))) continue;
+      for (const read of readsOf(this.model.nodes[maker]!)) pending.push(read);
+    }
+    return tensors.filter((tensor) => !seen.has(tensor));
   }
 
   /** Live tensors that the part behind `tensors` needs beside them: none where they cut the graph. */

@@ -9,7 +9,9 @@ import { mean, type Row } from "./measure.js";
 import {
   bestOfCuts,
   bytesOf,
+  CONTEXTS,
   type Compared,
+  choosingLegend,
   comparedWith,
   nameOf,
   PICTURES,
@@ -121,6 +123,7 @@ function charts(study: Study): string {
 function cutTable(study: Study): string {
   const rows = bestOfCuts(study);
   const hasPictures = study.pictures.length > 0;
+  const hasContext = study.rows.some(({ contextBytes }) => contextBytes !== null);
   const isRecommended = (row: Row) => row === study.recommended?.row;
   const head = ["cut", "work", "bytes", "agreement", ...(hasPictures ? ["WebP"] : [])];
   const cells = rows.map((row) => {
@@ -129,7 +132,9 @@ function cutTable(study: Study): string {
     return [
       `${nameOf(row.candidate.cut.tensors)}${isRecommended(row) ? ", recommended" : ""}`,
       percent(row.candidate.workShare),
-      row.contextBytes === null ? whole(row.bytes) : `${whole(row.contextBytes)} (static ${whole(row.bytes)})`,
+      row.contextBytes === null
+        ? `${whole(row.bytes)}${hasContext ? " static" : ""}`
+        : `${whole(row.contextBytes)} (static ${whole(row.bytes)})`,
       `${percent(row.agreement)} (${low}..${high})`,
       ...(hasPictures ? [webp === null ? "-" : `${isLeast ? "≥\u00a0" : ""}${whole(webp)}`] : []),
     ];
@@ -176,6 +181,7 @@ ${charts(study)}
 ${cutTable(study)}
 <p class="rules">Of ${count} samples ${uses.fit.length} made the first tables, ${uses.choose.length} chose, and ${uses.report.length} are reported on: nothing was fitted to them or chosen by them. Bytes are of packets with a context prior where one was trained, otherwise with static rows. Behind the agreement its 95 % interval. ${study.pictures.length > 0 ? escapeHtml(PICTURES.replaceAll(">=", "≥")) : ""}</p>
 <details><summary>All ${all.length} cuts and steps that were tried</summary>
+<p class="rules">${escapeHtml(choosingLegend(study))}${all.some(({ contextBytes }) => contextBytes !== null) ? ` ${escapeHtml(CONTEXTS)}` : ""}</p>
 <p class="soft more">The table is wider than this screen: move it sideways.</p>
 ${table(everything.head, everything.rows, (r) => everything.recommended === r)}
 </details>

@@ -1,10 +1,11 @@
 /** Writes a cut as two folders that run: client/ for the device, server/ for the other end. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type BundleInput, writeBundle } from "latentwire/bundle";
 import { UsageError } from "../cli-arguments.js";
-import { writeOutput } from "../cli-files.js";
-import type { Normalization } from "../images.js";
+import { remark, writeOutput } from "../cli-files.js";
+import { type Normalization, PREPARATION } from "../images.js";
 import type { Runtime } from "../packages.js";
 import { freeBatch, halvesOf, mostElements } from "./ends.js";
 import type { Cut } from "./graph.js";
@@ -21,6 +22,8 @@ export interface ImageFacts extends Normalization {
   readonly width: number;
   readonly channels: number;
   readonly channelsLast: boolean;
+  /** From a picture file to its pixels. */
+  readonly preparation: typeof PREPARATION;
 }
 
 export const imageFacts = (
@@ -38,6 +41,7 @@ export const imageFacts = (
   channelsLast: isLast,
   mean,
   std,
+  preparation: PREPARATION,
 });
 
 /** A file of this package. */
@@ -61,23 +65,46 @@ function programs(): Record<string, string> {
   };
 }
 
-/** This file marks a folder that split has written. */
-const MARK = "client/split.json";
-/** What it writes there beside the programs: results, which a new run replaces. */
-const RESULTS = [
-  ...["client/head.onnx", "client/bundle.lwb", "client/sample.json", MARK],
-  ...["server/tail.onnx", "server/bundle.lwb", "server/split.json"],
+/** Lists what split has written into a folder, with hashes. So a new run knows the folder, and what was changed in it. */
+const MANIFEST = "written.json";
+/** Without these no program runs. They go first and come last: what is between is of two runs. */
+const FACTS = ["client/split.json", "server/split.json"];
+const HALVES = ["client/head.onnx", "server/tail.onnx", "client/split.json"];
+/** Everything that a run may write, in the order of the list that is printed. */
+const ALL = [
+  ...["client/bundle.lwb", "client/client.mjs", "client/head.onnx", "client/index.html", "client/sample.json"],
+  ...["client/split.json", "package.json", "server/bundle.lwb", "server/server.mjs", "server/server.py"],
+  ...["server/split.json", "server/tail.onnx"],
 ];
+/** New files, until they take the place of those of an earlier run. */
+const STAGED = ".split-new";
 
-/** Refuses a folder with other things in it, and one whose programs the user has changed unless `isForced`. Throws UsageError. */
-export function checkFolder(folder: string, isForced: boolean): void {
-  if (!existsSync(folder) || readdirSync(folder).length === 0) return;
-  const inFolder = (name: string) => join(folder, name);
-  if (!existsSync(inFolder(MARK)))
+const hashOf = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
+
+/** Hashes of what an earlier run has written, by name; undefined where there was none. */
+function writtenBefore(folder: string): ReadonlyMap<string, unknown> | undefined {
+  try {
+    const { sha256 } = JSON.parse(readFileSync(join(folder, MANIFEST), "utf8"));
+    // No other name counts, whatever the file says: what is listed may be removed.
+    return new Map(Object.entries(sha256).filter(([name]) => ALL.includes(name)));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Refuses a folder with other things in it, and unless `isForced` one where the user has changed what is to be replaced: all files with
+ * programs, or the halves alone (`isWhole` false). Throws UsageError.
+ */
+export function checkFolder(folder: string, isWhole: boolean, isForced: boolean): void {
+  if (!existsSync(folder) || readdirSync(folder).every((name) => name === STAGED)) return;
+  const before = writtenBefore(folder);
+  if (before === undefined)
     throw new UsageError(`-o ${folder} has other files in it: name a new folder, or one that split has written`);
-  const changed = Object.entries(programs())
-    .filter(([name, text]) => existsSync(inFolder(name)) && readFileSync(inFolder(name), "utf8") !== text)
-    .map(([name]) => inFolder(name));
+  const replaced = ALL.filter((name) => isWhole || HALVES.includes(name) || before.has(name));
+  const changed = replaced
+    .filter((name) => existsSync(join(folder, name)) && hashOf(readFileSync(join(folder, name))) !== before.get(name))
+    .map((name) => join(folder, name));
   if (changed.length > 0 && !isForced)
     throw new UsageError(
       `-o would overwrite what was changed, ${changed.join(", ")}: name a new folder, or add --force`,
@@ -169,12 +196,25 @@ function sampleOf(feeds: Feeds) {
   );
 }
 
+/** Writes files, and removes those of an earlier run that this one does not have: they are of another cut, or a sample of the user's. */
 async function writeAll(folder: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<string[]> {
-  // What an earlier run wrote and this one does not is of another cut, and sample.json is one of the user's images.
-  for (const name of [...RESULTS, ...Object.keys(programs())])
-    if (!(name in files)) rmSync(join(folder, name), { force: true });
-  for (const name of ["client", "server"]) mkdirSync(join(folder, name), { recursive: true });
-  for (const [name, content] of Object.entries(files))
-    await writeOutput(join(folder, name), typeof content === "string" ? new TextEncoder().encode(content) : content);
-  return Object.keys(files).sort();
+  const names = Object.keys(files).sort((a, b) => Number(FACTS.includes(a)) - Number(FACTS.includes(b)));
+  const sha256 = Object.fromEntries(ALL.flatMap((name) => (files[name] ? [[name, hashOf(files[name])]] : [])));
+  const manifest = json({ note: "written by latentwire split, which finds by it what was changed since", sha256 });
+  const staged = join(folder, STAGED);
+  const gone = [...(writtenBefore(folder)?.keys() ?? [])].filter(
+    (name) => !(name in files) && existsSync(join(folder, name)),
+  );
+  try {
+    for (const name of ["client", "server"]) mkdirSync(join(staged, name), { recursive: true });
+    for (const [name, content] of Object.entries({ ...files, [MANIFEST]: manifest }))
+      await writeOutput(join(staged, name), typeof content === "string" ? new TextEncoder().encode(content) : content);
+    for (const name of [...FACTS, ...gone]) rmSync(join(folder, name), { force: true });
+    for (const name of ["client", "server"]) mkdirSync(join(folder, name), { recursive: true });
+    for (const name of [MANIFEST, ...names]) renameSync(join(staged, name), join(folder, name));
+  } finally {
+    rmSync(staged, { recursive: true, force: true });
+  }
+  if (gone.length > 0) remark(`removed, of an earlier run: ${gone.join(", ")}`);
+  return names.sort();
 }

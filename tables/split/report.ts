@@ -1,7 +1,7 @@
 /** What is printed of cuts: the list without samples, and the study. */
 import { table } from "../cli-files.js";
 import { elementsOf } from "../layout.js";
-import { meets } from "./advise.js";
+import { meets, rivalOf } from "./advise.js";
 import { bytesAt } from "./agreement.js";
 import { type CutCost, costsOfCuts } from "./candidates.js";
 import type { Row } from "./measure.js";
@@ -109,6 +109,7 @@ export function rowJson(study: Study, row: Row) {
     }),
     bytes: rounded(bytes, 1),
     contextBytes: rounded(contextBytes, 1),
+    choosingAgreement: rounded(row.chosen.agreement, 4),
     agreement: rounded(agreement, 4),
     agreement95: interval.map((bound) => rounded(bound, 4)),
     ...(accuracy !== null && { accuracy: rounded(accuracy, 4) }),
@@ -122,12 +123,15 @@ export function rowJson(study: Study, row: Row) {
 
 /** The study for machines. */
 export function studyJson(study: Study, model: string) {
-  const { rows, uses, recommended, bench, pictures, accuracy, wholeMs } = study;
+  const { rows, uses, names, recommended, bench, pictures, accuracy, wholeMs } = study;
+  const named = (numbers: readonly number[]) => numbers.map((i) => names[i]);
   const count = uses.fit.length + uses.choose.length + uses.report.length;
+  const remark = recommended && besideRival(study, recommended.row);
   return {
     model,
     images: count,
     uses: { fit: uses.fit.length, choose: uses.choose.length, report: uses.report.length },
+    samples: { fit: named(uses.fit), choose: named(uses.choose), report: named(uses.report) },
     metric: bench.metric,
     metricReason: study.metricReason,
     ...(accuracy !== null && { accuracy: rounded(accuracy, 4) }),
@@ -136,8 +140,8 @@ export function studyJson(study: Study, model: string) {
     pictures,
     recommended: recommended && {
       ...rowJson(study, recommended.row),
-      choosingAgreement: rounded(recommended.row.chosen.agreement, 4),
       reason: recommended.reason,
+      ...(remark && { remark }),
     },
   };
 }
@@ -195,7 +199,8 @@ export function studyTable(study: Study, isAll: boolean): StudyTable {
   const hasAccuracy = study.accuracy !== null;
   const formats = study.pictures.length > 0 ? (["WebP", "JPEG"] as const) : [];
   const head = [
-    ...["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : []), "agreement", "95 % interval"],
+    ...["cut", "shape", "work", "step", "bytes", ...(hasContext ? ["context"] : [])],
+    ...["choosing", "agreement", "95 % interval"],
     ...(hasAccuracy ? ["accuracy"] : []),
     ...["ms", ...formats],
   ];
@@ -205,7 +210,8 @@ export function studyTable(study: Study, isAll: boolean): StudyTable {
     percent(row.candidate.workShare),
     row.setting.steps.map((step) => Number(step.toPrecision(4))).join(" + ") + (row.setting.scalings[0] ? " *" : ""),
     bytesText(row.bytes),
-    ...(hasContext ? [bytesText(row.contextBytes)] : []),
+    ...(hasContext ? [row.contextBytes === null ? "not trained" : bytesText(row.contextBytes)] : []),
+    percent(row.chosen.agreement),
     percent(row.agreement),
     `${(100 * row.interval[0]).toFixed(0)}..${(100 * row.interval[1]).toFixed(0)}`,
     ...(hasAccuracy ? [percent(row.accuracy)] : []),
@@ -219,6 +225,14 @@ export function studyTable(study: Study, isAll: boolean): StudyTable {
 export const PICTURES =
   "WebP, JPEG: their bytes at that agreement; with >= at the lower end of the interval, where no sample differs.";
 
+/** What the column is by which the recommendation goes. */
+export const choosingLegend = ({ uses }: Study): string =>
+  `choosing: agreement on the ${uses.choose.length} samples that choose. The recommendation goes by it.`;
+
+/** What the column of context priors is. */
+export const CONTEXTS =
+  "context: bytes with a context prior. Where none was trained, compare bytes with bytes: a context would save there, too.";
+
 export function studyLines(study: Study, isAll: boolean): string[] {
   const { recommended, uses, bench, wholeMs } = study;
   const { head, rows, recommended: best } = studyTable(study, isAll);
@@ -230,20 +244,38 @@ export function studyLines(study: Study, isAll: boolean): string[] {
     ...table([head, ...marked], 2),
     "",
     `agreement: ${kind}, ${uses.report.length} samples that nothing was fitted to or chosen by.`,
+    choosingLegend(study),
+    ...(study.rows.some(({ contextBytes }) => contextBytes !== null) ? [CONTEXTS] : []),
     ...(hasPictures ? [PICTURES] : []),
     `ms: the device's part here, of ${wholeMs.toFixed(1)} for the whole.${hasSteps ? " *: a step per channel." : ""}`,
     ...(recommended ? ["", ...recommendation(study, recommended)] : []),
   ];
 }
 
-/** The recommendation in two sentences. */
+/** The recommendation in two sentences, and a third where another row looks better. */
 export function recommendation(study: Study, { row, reason }: NonNullable<Study["recommended"]>): string[] {
   const step = row.setting.steps.map((one) => Number(one.toPrecision(6))).join(" + ");
   const chosen = `${percent(row.chosen.agreement)} on the ${study.uses.choose.length} samples that chose it`;
   return [
     `recommended: ${nameOf(row.candidate.cut.tensors)}, step ${step}: ${reason}`,
     `${bytesOf(row).toFixed(0)} bytes at ${percent(row.agreement)} agreement (${chosen})${besideWebp(study, row)}`,
+    ...[besideRival(study, row)].filter((line) => line !== undefined),
   ];
+}
+
+/** What is said where another row has fewer bytes and agrees no less, on the samples that are reported on. */
+export function besideRival({ rows, goal }: Study, row: Row): string | undefined {
+  const rival = rivalOf(rows, row, goal);
+  if (rival === undefined) return undefined;
+  const { candidate, setting, chosen } = rival.row;
+  const step = setting.steps.map((one) => Number(one.toPrecision(4))).join(" + ");
+  const kind = rival.isStatic ? " with static rows" : "";
+  const at = candidate.cut.tensors.join(",");
+  return [
+    `${nameOf(candidate.cut.tensors)}, step ${step}, takes fewer bytes here, ${rival.bytes.toFixed(0)} of ${rival.than.toFixed(0)}${kind}, at ${percent(rival.row.agreement)} agreement.`,
+    `On the samples that choose it had ${percent(chosen.agreement)} and ${chosen.bytes.toFixed(0)} bytes.`,
+    `So few samples cannot tell the two apart: give more, or measure that cut alone with --at ${at}`,
+  ].join(" ");
 }
 
 /** The bytes beside WebP's; empty where it does not reach the agreement. */

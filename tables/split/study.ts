@@ -15,7 +15,6 @@ import {
   type Contexts,
   contextsOf,
   mean,
-  type Outcome,
   packetBytes,
   priorsOf,
   type Row,
@@ -24,7 +23,7 @@ import {
   tablesOf,
   uniform,
 } from "./measure.js";
-import { type Feeds, measureShapes, type Opened, openSession } from "./network.js";
+import { measureShapes, type Opened, openSession } from "./network.js";
 import { type PicturePoint, picturePoints } from "./pictures.js";
 import { type Samples, type Uses, usesOf } from "./samples.js";
 import { costsOf, type Shapes } from "./work.js";
@@ -45,8 +44,8 @@ export interface StudyOptions {
   readonly goal: Goal;
   /** Train context rows of this size for the best cuts. */
   readonly context: ContextSize | undefined;
-  /** The class of a sample; undefined where there is none. */
-  label(name: string): number | undefined;
+  /** The class of each sample; undefined where they are not known. */
+  readonly classes: readonly number[] | undefined;
   readonly threads: number;
   /** For temporary files. */
   readonly folder: string;
@@ -59,6 +58,8 @@ export interface Study {
   readonly bench: Bench;
   readonly shapes: Shapes;
   readonly uses: Uses;
+  /** Names of the samples, which `uses` numbers. */
+  readonly names: readonly string[];
   readonly goal: Goal;
   /** How the metric is known. */
   readonly metricReason: string;
@@ -86,7 +87,9 @@ const NEAR = 1.5;
 /** Steps per channel must save so much. They are tried with so many times the common step. */
 const PAYS = 0.97;
 const COARSER = [0.85, 1, 1.2, 1.44];
-const TIMED_RUNS = 10;
+/** Timed runs of each head, and of the whole: so many turns of so many runs, after one that warms up. */
+const TURNS = 4;
+const TURN_RUNS = 3;
 
 export async function study(options: StudyOptions): Promise<Study> {
   const { codec, runtime, opened, samples, threads, progress } = options;
@@ -112,8 +115,8 @@ export async function study(options: StudyOptions): Promise<Study> {
   const near = await shortlist(bench, samples, wanted, options.goal.maxWork, shapes, options.folder, (done, total) =>
     progress("looking at cuts", done, total),
   );
-  const names = [...new Set(near.flatMap(({ cut }) => cut.tensors))];
-  const stores = await storeTensors(bench, samples, all, names, shapes, options.folder, (done, total) =>
+  const crossing = [...new Set(near.flatMap(({ cut }) => cut.tensors))];
+  const stores = await storeTensors(bench, samples, all, crossing, shapes, options.folder, (done, total) =>
     progress("keeping what crosses the cuts", done, total),
   );
   const candidates = await openCandidates(bench, near, stores, uses.fit);
@@ -124,24 +127,28 @@ export async function study(options: StudyOptions): Promise<Study> {
     progress("trying steps", k + 1, candidates.length);
   }
   const finalists = await finalistsOf(bench, options, judged, uses);
-  const rows = await report(bench, options, uses, judged, finalists);
+  const { wholeMs, encoderMs } = await timesOf(bench, samples, uncut, candidates, uses);
+  const rows = await report(bench, options, uses, judged, finalists, encoderMs);
   const pictures =
     options.sharp && samples.images
       ? await picturePoints(bench, options.sharp, samples, uncut, uses.report, (done, total) =>
           progress("JPEG and WebP", done, total),
         )
       : [];
-  const wholeMs = await timed(uncut, await feedsOf(samples, uses.report));
-  const right = uses.report.map((i) => rightOf(options, i, bench.expected(i).top));
   const study = {
     bench,
     shapes,
     uses,
+    names: samples.names,
     goal: options.goal,
     metricReason,
     rows,
     pictures,
-    accuracy: right.includes(null) ? null : mean(right as number[]),
+    accuracy: accuracyOf(
+      options,
+      uses.report.map((i) => bench.expected(i).top),
+      uses,
+    ),
     wholeMs,
     recommended: advise(rows, options.goal),
   };
@@ -306,8 +313,8 @@ async function report(
   uses: Uses,
   judged: readonly Judged<Candidate, Setting>[],
   finalists: readonly Finalist[],
+  encoderMs: ReadonlyMap<Candidate, number>,
 ) {
-  const timesOf = new Map<Candidate, number>();
   const rows: Row[] = [];
   for (const [k, one] of judged.entries()) {
     const { candidate, setting } = one;
@@ -315,7 +322,6 @@ async function report(
     const tables = finalist?.tables ?? tablesOf(bench, candidate, setting, uses.fit, 1);
     const priors = priorsOf(bench, candidate, setting, tables);
     const outcome = await sendThrough(bench, candidate, setting, priors, uses.report);
-    if (!timesOf.has(candidate)) timesOf.set(candidate, await encoderMs(bench, options.samples, candidate, uses));
     const contexts = finalist?.contexts;
     const contextBytes = contexts && mean(packetBytes(bench, candidate, setting, contexts.priors, uses.report));
     const { mean: agreement, interval } = withInterval(bench.metric, outcome.agreements);
@@ -327,8 +333,8 @@ async function report(
       contextBytes: contextBytes ?? null,
       agreement,
       interval,
-      accuracy: accuracyOf(options, outcome, uses),
-      encoderMs: timesOf.get(candidate)!,
+      accuracy: accuracyOf(options, outcome.tops, uses),
+      encoderMs: encoderMs.get(candidate)!,
       made: finalist && { tables, contexts, priors: contexts?.priors ?? priors },
     });
     options.progress("reporting", k + 1, judged.length);
@@ -336,37 +342,41 @@ async function report(
   return rows;
 }
 
-const rightOf = ({ samples, label }: StudyOptions, i: number, top: number): number | null => {
-  const wanted = label(samples.names[i]!);
-  return wanted === undefined ? null : Number(top === wanted);
-};
+/** Share of right answers to the samples that are reported on; null without classes. */
+const accuracyOf = ({ classes }: StudyOptions, tops: readonly number[], { report }: Uses): number | null =>
+  classes === undefined ? null : mean(report.map((i, k) => Number(tops[k] === classes[i])));
 
-function accuracyOf(options: StudyOptions, { tops }: Outcome, uses: Uses): number | null {
-  const right = uses.report.map((i, k) => rightOf(options, i, tops[k]!));
-  return right.includes(null) ? null : mean(right as number[]);
-}
-
-const feedsOf = (samples: Samples, numbers: readonly number[]): Promise<Feeds[]> =>
-  Promise.all(numbers.slice(0, TIMED_RUNS).map((i) => samples.feeds(i)));
-
-async function encoderMs({ runtime, opened, threads }: Bench, samples: Samples, { cut }: Candidate, uses: Uses) {
-  const head = opened.writer.head(cut.tensors, { outputs: cut.tensors.map((name) => ({ name })) });
-  const session = await openSession(runtime, head, opened.path, threads);
-  const feeds = await feedsOf(samples, uses.report);
-  const time = await timed(session, feeds);
-  await session.release?.();
-  return time;
-}
-
-/** The median of some runs, after two that warm up. */
-async function timed(session: Session, feeds: readonly Feeds[]): Promise<number> {
-  const times: number[] = [];
-  for (const one of [...feeds.slice(0, 2), ...feeds]) {
-    const own = Object.fromEntries(session.inputNames.map((name) => [name, one[name]]));
-    const began = performance.now();
-    await session.run(own);
-    times.push(performance.now() - began);
+/**
+ * Milliseconds of the whole model and of each head, for one sample: the lower quartile of some runs. They take turns, so that what else the
+ * machine does meets all of them.
+ */
+async function timesOf(
+  { runtime, opened, threads }: Bench,
+  samples: Samples,
+  uncut: Session,
+  candidates: readonly Candidate[],
+  { report }: Uses,
+) {
+  const heads: Session[] = [];
+  for (const { cut } of candidates) {
+    const head = opened.writer.head(cut.tensors, { outputs: cut.tensors.map((name) => ({ name })) });
+    heads.push(await openSession(runtime, head, opened.path, threads));
   }
-  const sorted = times.slice(2).sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? 0;
+  const timed = [uncut, ...heads].map((session) => ({ session, times: [] as number[] }));
+  for (let turn = 0; turn < TURNS; turn++) {
+    const first = TURN_RUNS * turn;
+    const feeds = await Promise.all(
+      Array.from({ length: TURN_RUNS }, (_, r) => samples.feeds(report[(first + r) % report.length]!)),
+    );
+    for (const { session, times } of timed)
+      for (const [r, one] of [feeds[0]!, ...feeds].entries()) {
+        const own = Object.fromEntries(session.inputNames.map((name) => [name, one[name]]));
+        const began = performance.now();
+        await session.run(own);
+        if (r > 0) times.push(performance.now() - began);
+      }
+  }
+  for (const head of heads) await head.release?.();
+  const [wholeMs, ...headMs] = timed.map(({ times }) => times.sort((a, b) => a - b)[times.length >> 2]!);
+  return { wholeMs: wholeMs!, encoderMs: new Map(candidates.map((candidate, k) => [candidate, headMs[k]!])) };
 }

@@ -14,12 +14,16 @@ const server = new URLSearchParams(location.search).get("server") ?? "/answer";
 /** The inputs of a photograph: its middle, in the size and range that the model takes. */
 export async function imageOf(file) {
   if (!split.image) throw new Error("this model takes no photograph");
-  const { name, type, dims, height, width, channels, channelsLast, mean, std } = split.image;
+  const { name, type, dims, height, width, channels, channelsLast, mean, std, preparation } = split.image;
   const bitmap = await createImageBitmap(file);
-  const scale = Math.max(width / bitmap.width, height / bitmap.height);
+  const cover = Math.max(width / bitmap.width, height / bitmap.height);
+  // What is little larger was prepared for the model: it is cut and not scaled.
+  const scale = cover <= 1 && 1 <= cover * preparation.unscaledUpTo ? 1 : cover;
   const [w, h] = [scale * bitmap.width, scale * bitmap.height];
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.imageSmoothingQuality = "high";
+  context.fillStyle = preparation.background;
+  context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
   const { data } = context.getImageData(0, 0, width, height);
   const count = width * height;

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { extname } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { CodecError, create } from "latentwire";
 import { loadBundle } from "latentwire/bundle";
 import * as ort from "onnxruntime-node";
@@ -76,18 +76,28 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
+/** The file that an address means, of client/ or of one of the packages; undefined where it means none. */
+function fileOf(address) {
+  try {
+    const path = decodeURIComponent(new URL(address, "http://localhost").pathname);
+    const [, first, rest] = /^\/([^/]*)\/?(.*)$/.exec(path);
+    const root = Object.hasOwn(FOLDERS, first) ? FOLDERS[first] : here("../client/");
+    const file = new URL(`./${Object.hasOwn(FOLDERS, first) ? rest : first || "index.html"}`, root);
+    return file.href.startsWith(root.href) ? fileURLToPath(file) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Sends a file of client/ or of one of the packages, and nothing else. */
 async function sendFile(request, response) {
+  const file = fileOf(request.url);
   try {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    const [, first, rest] = /^\/([^/]*)\/?(.*)$/.exec(path);
-    const root = FOLDERS[first] ?? here("../client/");
-    const file = new URL(`./${FOLDERS[first] ? rest : first || "index.html"}`, root);
-    if (!file.href.startsWith(root.href)) throw new Error("outside");
+    if (file === undefined) return response.writeHead(404).end("not found");
     const bytes = await readFile(file);
-    const type = TYPES[extname(file.pathname)] ?? "application/octet-stream";
-    response.writeHead(200, { "content-type": type }).end(bytes);
-  } catch {
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" }).end(bytes);
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ERR_INVALID_ARG_VALUE"].includes(error.code)) throw error;
     response.writeHead(404).end("not found");
   }
 }
@@ -96,8 +106,14 @@ const server = createServer(async (request, response) => {
   try {
     await (request.method === "POST" ? answer : sendFile)(request, response);
   } catch (error) {
-    console.error(error);
-    response.writeHead(500).end("the model failed");
+    console.error(request.method, request.url, error);
+    const failed = request.method === "POST" ? "the model failed" : "the server failed, and has said why";
+    response.writeHead(500).end(failed);
   }
 });
-server.listen(Number(process.argv[2] ?? 8080), () => console.log(`http://localhost:${server.address().port}`));
+const port = Number(process.argv[2] ?? 8080);
+server.on("error", (error) => {
+  console.error(error.code === "EADDRINUSE" ? `port ${port} is taken: npm start -- ${port + 1}` : error.message);
+  process.exit(1);
+});
+server.listen(port, () => console.log(`http://localhost:${server.address().port}`));

@@ -7,6 +7,7 @@ Before the release of latentwire for Python, give pip its wheel in place of the 
 says how to build that.
 """
 
+import errno
 import json
 import sys
 import traceback
@@ -78,8 +79,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = HTTPServer(("", int(sys.argv[1]) if len(sys.argv) > 1 else 8090), Handler)
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8090
+    try:
+        server = HTTPServer(("", port), Handler)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"port {port} is taken: python server/server.py {port + 1}")
     url = f"http://127.0.0.1:{server.server_port}"
-    print(f"{url} answers packets. The page of server.mjs sends them here: http://localhost:8080/?server={url}")
+    print(f"{url} answers packets. For them to come from the page, put this behind its address: /?server={url}")
     sys.stdout.flush()
     server.serve_forever()
