@@ -107,7 +107,7 @@ function abi() {
     "table",
     "context-parameters",
   ].flatMap((name) =>
-    [...source(name).matchAll(/^export const ([A-Z]\w+): (?:u32|i32|usize) = (\w+);/gm)].map(([, key, value]) => [
+    [...source(name).matchAll(/^export const ([A-Z]\w+): (?:u8|u32|i32|usize) = (\w+);/gm)].map(([, key, value]) => [
       key,
       value,
     ]),

@@ -39,6 +39,10 @@ export const SECTION_SEVERAL: u32 = 16;
 export const SHAPE_BATCH_OF_ONE: u32 = 8;
 export const SHAPE_FOLLOWS: u32 = 16;
 export const MOST_ELEMENTS: u32 = 0x7fffffff;
+/** So the length of a packet is bounded by its number of symbols, whatever its parts are: docs/format.md section 2.6. */
+export const MOST_PARTS: u32 = 65536;
+/** Bytes of the file hashes: 255 of them. */
+const MOST_HASHES: u32 = 255 * 9;
 
 // The structure of a reader, docs/abi.md: u32 each. What the host fills in:
 export const READER_FORM: usize = 0;
@@ -166,8 +170,7 @@ export function judgePacket(bytes: u32, from: u32, length: u32, form: u32, limit
 function checkCount(reader: usize): i32 {
   const n = load<u32>(reader, READER_COUNT);
   if (n > load<u32>(reader, READER_LIMIT)) return failAt(LIMIT_EXCEEDED, FIELD_COUNT, n, 0);
-  const parts = min<u32>(load<u32>(reader, READER_PARTS), 65536);
-  const most = 65536 + <u64>n * (load<u32>(reader, READER_CORRECTIONS) ? 56 : 8) + 40 * parts;
+  const most = 65536 + <u64>n * (load<u32>(reader, READER_CORRECTIONS) ? 56 : 8) + 40 * <u64>load<u32>(reader, READER_PARTS);
   const length = load<u32>(reader, READER_LENGTH);
   return <u64>length > most ? failAt(CORRUPTED, FIELD_COUNT, n, length) : OK;
 }
@@ -283,7 +286,7 @@ function readFront(reader: usize, flags: u32, third: u32): u32 {
   store<u32>(reader, u32(several), READER_SEVERAL);
   if (several) {
     const parts = compact || c == 7 ? number(reader, FIELD_PARTS) : c;
-    require(reader, compact || c < 7 || parts >= 7, FIELD_PARTS);
+    require(reader, (compact || c < 7 || parts >= 7) && parts <= MOST_PARTS, FIELD_PARTS);
     store<u32>(reader, parts, READER_PARTS);
     store<u32>(reader, number(reader, FIELD_COUNT), READER_COUNT);
   } else if (!compact) store<u32>(reader, readDims(reader, c, (flags & BATCH_OF_ONE) != 0), READER_COUNT);
@@ -318,7 +321,7 @@ function readHeader(reader: usize, flags: u32, third: u32): void {
   }
   if (sections & SECTION_HASHES) {
     const hashes = number(reader, FIELD_FILE_HASHES);
-    require(reader, hashes != 0 && hashes % 9 == 0, FIELD_FILE_HASHES);
+    require(reader, hashes != 0 && hashes % 9 == 0 && hashes <= MOST_HASHES, FIELD_FILE_HASHES);
     skip(reader, hashes, FIELD_FILE_HASHES);
   }
   store<u32>(reader, load<u32>(reader, READER_CURSOR) - load<u32>(reader, READER_START), READER_HEADER_BYTES);

@@ -3,7 +3,7 @@
 
 import { xxh32 } from "./checksum";
 import { contextRecords } from "./context-part";
-import { AGAIN, fail, faultCode, FIELD_COUNT, LIMIT_EXCEEDED, OK } from "./codes";
+import { AGAIN, fail, faultCode, FIELD_COUNT, FIELD_PARTS, LIMIT_EXCEEDED, OK } from "./codes";
 import {
   checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_LIST, GUARD_NEXT, isGuarded,
   NO_CORRECTION, restoreGuard, saveGuard,
@@ -13,7 +13,7 @@ import { align, allocate, PADDING, release, room, scratch, writeVarint } from ".
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
   BATCH_OF_ONE, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT, HAS_SECTIONS, HAS_SHAPES,
-  MAGIC_0, MAGIC_1, MOST_ELEMENTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SECTION_STATIC, SEVERAL, SHAPE_BATCH_OF_ONE,
+  MAGIC_0, MAGIC_1, MOST_ELEMENTS, MOST_PARTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SECTION_STATIC, SEVERAL, SHAPE_BATCH_OF_ONE,
   SHAPE_FOLLOWS, VERSION,
 } from "./packet-header";
 import {
@@ -166,6 +166,7 @@ export function openPart(writer: usize, part: usize, capacity: u32): i32 {
   store<u32>(part, <u32>(mixture || isGuarded(guard) || load<u32>(guard, GUARD_HASHED) ? guard : 0), PART_GUARD);
   store<u32>(guard, 0, GUARD_HASH);
   saveGuard(guard, writer + WRITER_SAVED);
+  if (load<u32>(writer, WRITER_PARTS) == MOST_PARTS) return fail(LIMIT_EXCEEDED, FIELD_PARTS);
   return growRecord(writer, part, capacity);
 }
 

@@ -13,8 +13,8 @@ export const SCALES_COUNT: usize = 0;
 const SCALES_SINGLE: usize = 4;
 export const SCALES_HASH: usize = 8;
 const SCALES_BINS: usize = 64;
-/** Offset of the scales, float32. */
-export const SCALES_VALUES: usize = SCALES_BINS + 32768;
+/** Offset of the scales, float32: behind the bins, of 8 bytes each. */
+export const SCALES_VALUES: usize = 32832;
 
 /**
  * Memory for `count` scales; 0: there is none. The host puts them at SCALES_VALUES and then calls buildScales.

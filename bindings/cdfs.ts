@@ -32,7 +32,12 @@ function cdfAt(memory: Memory, pmf: number, n: number, precision = 16): Uint32Ar
   const cdf = pmf + 4 * n + PADDING;
   const code = memory.wasm.quantizedCdf(pmf, n, precision, cdf);
   if (code === NON_FINITE) throw new CodecError("INVALID_PMF", "a probability is negative, NaN or infinite");
-  if (code !== 0) throw new CodecError("INVALID_PMF", `${n} probabilities do not fit ${2 ** precision}`);
+  const most = 2 ** precision;
+  if (code !== 0)
+    throw new CodecError(
+      "INVALID_PMF",
+      `${n} probabilities ${n > most ? `do not fit ${most}` : "are all 0, or far above 1"}`,
+    );
   return memory.u32.slice(cdf / 4, cdf / 4 + n + 1);
 }
 

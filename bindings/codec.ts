@@ -282,13 +282,30 @@ class CodecImplementation implements Codec {
     shift(span, source, affine);
     // Symbols under a context are coded when all are known. CompressAI's stream has static rows.
     const whole = source.mixture || (source.network && !form.compressai);
-    const packet = whole ? this.#encodeKept(span, prior, form, affine) : this.#encodeInChunks(span, source, form);
+    const packet = whole
+      ? this.#encodeKept(span, prior, form, affine)
+      : this.#encodeChunked(span, prior, source, form, affine);
     if (room === undefined) return packet.slice();
     if (room.length < packet.length)
       throw new RangeError(`out has ${room.length} bytes, the packet needs ${packet.length}`);
     room.set(packet);
     // With `out` the interface says Uint8Array only: its memory may be shared.
     return room.subarray(0, packet.length) as Bytes;
+  }
+
+  /** Coding meets the last element first. So after a fault the first one is looked for, by a writer, which begins with it. */
+  #encodeChunked(span: Span, prior: Prior, source: PriorSource, form: Form, affine: Affine | undefined): Uint8Array {
+    try {
+      return this.#encodeInChunks(span, source, form);
+    } catch (error) {
+      const isElement = (fault: unknown) => /^(NON_F|OUT_OF_R)/.test((fault as CodecError).code);
+      try {
+        if (isElement(error)) this.#encodeKept(span, prior, form, affine);
+      } catch (first) {
+        if (isElement(first)) throw first;
+      }
+      throw error;
+    }
   }
 
   /** A view of the packet, valid until the next call. */

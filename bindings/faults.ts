@@ -119,6 +119,7 @@ function messageOf(
         return position
           ? `${position} symbols under a context are more than maxContextElements allows (${count} are left); raise it if your model makes so many`
           : `a context of this shape takes the memory of ${count} symbols, more than maxContextElements allows; raise it if your model makes such`;
+      if (field === abi.FIELD_PARTS) return "a packet has at most 65,536 parts: write several";
       return field === abi.FIELD_COUNT
         ? position
           ? `${position} elements are more than maxElements; raise it if your model makes so many`

@@ -53,6 +53,7 @@ export function encodeWithin(
 export function decodeOf(codec: Codec, packet: Uint8Array, ladder: Ladder, options: DecodeOptions): Latent {
   checkLadder(ladder, { header: options.header });
   if (options.header === "compact") {
+    if (packet.length === 0) throw new CodecError("TRUNCATED", "the packet is empty");
     const rung = ladder[packet[0]!];
     if (rung) return codec.decode(packet.subarray(1), rung, options);
   } else if (codec.inspect(packet).fingerprint !== undefined) {

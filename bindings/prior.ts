@@ -7,7 +7,7 @@ import { CodecError, shown } from "./errors.js";
 import { CHUNK, type Memory } from "./memory.js";
 import { checkOptions } from "./options.js";
 import type { TableHandle } from "./tables.js";
-import { checkDims, floatSpan, isArrayOf, isBytes, ownDims, type Span, shapesAgree } from "./tensor.js";
+import { checkApart, checkDims, floatSpan, isArrayOf, isBytes, ownDims, type Span, shapesAgree } from "./tensor.js";
 import type {
   Affine,
   ElementType,
@@ -26,8 +26,6 @@ const mismatch = (message: string): never => {
 
 /** Types of elements by number: TYPE_* of assembly/part.ts. */
 export const TYPES: readonly LatentType[] = ["float32", "int32", "int16", "int8"];
-/** Where the scales begin behind the address that newScales gives: SCALES_VALUES of assembly/rows.ts. */
-const SCALES_VALUES = 64 + 32768;
 
 /** What a prior consists of. Addresses are in the memory of its codec. */
 export interface PriorSource {
@@ -194,6 +192,13 @@ export function placeParameters(memory: Memory, part: number, source: PriorSourc
   if (mixture.weights) memory.place(mixture.weights, memory.word(part, abi.PART_AT_WEIGHTS), k * from, k * to);
 }
 
+/** Throws RangeError where writing elements to `out` piece by piece would change parameters that are still to be read. */
+export function checkOut(out: Span, { sigmas, means, mixture }: PriorSource): void {
+  checkApart(out, sigmas, "the scales");
+  checkApart(out, means ?? mixture?.centres, "the means");
+  checkApart(out, mixture?.weights, "the weights");
+}
+
 /**
  * How many of n elements are in Wasm memory at once. A mixture's are all there, because its parameters are stored
  * component by component; those under a context are, because each depends on the ones before it.
@@ -218,7 +223,7 @@ export class Scales {
         return known.address;
     }
     const address = this.#memory.address(this.#memory.wasm.newScales(values.length));
-    this.#memory.f32.set(values, (address + SCALES_VALUES) / 4);
+    this.#memory.f32.set(values, (address + abi.SCALES_VALUES) / 4);
     this.#memory.wasm.buildScales(address);
     this.#known.push({ values: values.slice(), address });
     return address;
@@ -321,11 +326,14 @@ function badRow(position: number, row: unknown, limit: number): never {
   throw new RangeError(`rows[${position}] is ${row}, the table has rows 0 .. ${limit - 1}`);
 }
 
-/** A positive finite float32. Throws RangeError. */
+/** The largest step: docs/format.md section 6. */
+const MOST_STEP = 2 ** 94;
+
+/** A positive float32 of at most 2^94. Throws RangeError. */
 export function checkStep(step: number | undefined): number {
   const rounded = Math.fround(step ?? 1);
-  if (!(typeof (step ?? 1) === "number" && rounded > 0 && rounded < Number.POSITIVE_INFINITY))
-    throw new RangeError(`step must be a positive number, not ${shown(step)}`);
+  if (!(typeof (step ?? 1) === "number" && rounded > 0 && rounded <= MOST_STEP))
+    throw new RangeError(`step must be a positive number of at most 2^94, not ${shown(step)}`);
   return rounded;
 }
 

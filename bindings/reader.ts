@@ -9,7 +9,7 @@ import { codeOf } from "./faults.js";
 import { refuseKind } from "./kinds.js";
 import { type Memory, PIECE } from "./memory.js";
 import { agreed, checkOptions } from "./options.js";
-import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, zeroPointFor } from "./prior.js";
+import { checkOut, chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, zeroPointFor } from "./prior.js";
 import { hex } from "./tables.js";
 import { bytesOf, checkDims, isArrayOf, lengthOf, ownDims, type Span, sameDims, targetOf } from "./tensor.js";
 import type {
@@ -206,6 +206,7 @@ function infoOf(memory: Memory, packet: Uint8Array): PacketInfo {
 export function readElements(memory: Memory, reader: number, source: PriorSource, span: Span): void {
   const { wasm, part } = memory;
   const { n, type } = span;
+  checkOut(span, source);
   const chunk = memory.word(reader, abi.READER_CHECKED) ? n : chunkOf(source, n);
   memory.check(wasm.stageRead(reader, part, chunk, 0));
   for (let from = 0; from < n; from += chunk) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MAGIC_0 } from "./abi.js";
 import { CodecError, shown } from "./errors.js";
 import { type Damage, FrameReader, frameOf, type Judge } from "./frames.js";
 import { kindOf } from "./kinds.js";
@@ -56,7 +57,7 @@ function checkLimit(limit = MOST_BYTES): number {
 
 /** The magic and the checksum of full packets, as the codec knows them. */
 const judgeOf = (codec: Pick<Codec, "judge">): Judge => ({
-  first: 0x6c, // docs/format.md 2.1
+  first: MAGIC_0,
   otherwise: "no full packet begins here: damage, or a compact packet, which is read without the option codec",
   refused: "a packet is damaged, of another version or without a checksum",
   kind: kindOf,

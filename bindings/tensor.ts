@@ -202,16 +202,58 @@ export function spanOf(tensor: TensorLike | TensorView, name: string, wanted = "
   if (strides.length !== dims.length || !strides.every(Number.isSafeInteger))
     throw new TypeError(`${name}.strides must be ${dims.length} integers`);
   if (!Number.isSafeInteger(offset)) throw new TypeError(`${name}.offset must be an integer`);
-  let low = offset;
-  let high = offset;
-  for (let d = 0; d < dims.length; d++) {
-    const reach = (dims[d]! - 1) * strides[d]!;
-    if (reach < 0) low += reach;
-    else high += reach;
-  }
+  const [low, high] = reachOf(span);
   if (n > 0 && !(low >= 0 && high < length))
     throw new CodecError("SHAPE_MISMATCH", `${name} reaches from element ${low} to ${high}, its data has ${length}`);
   return span;
+}
+
+/** The lowest and the highest element that a view reaches. */
+function reachOf({ dims, strides, offset, n }: Span): [number, number] {
+  let [low, high] = [offset, offset + (strides ? 0 : n - 1)];
+  strides?.forEach((stride, d) => {
+    const reach = (dims[d]! - 1) * stride;
+    if (reach < 0) low += reach;
+    else high += reach;
+  });
+  return [low, high];
+}
+
+/** Calls `visit` for each element with its number from 1, and the byte of its buffer at which it begins. */
+function eachPlace(span: Span, visit: (number: number, byte: number) => void): void {
+  const { data, n, strides } = span;
+  const view = strides ? span : { ...span, dims: [n], strides: [1] };
+  eachStretch(view as Strided, 0, n, (at, from, count, stride) => {
+    for (let i = 0; i < count; i++) visit(at + i + 1, data.byteOffset + (from + i * stride) * data.BYTES_PER_ELEMENT);
+  });
+}
+
+/**
+ * Throws RangeError where writing `out` piece by piece would change elements of `input` that are still to be read: they share memory, and not
+ * each element its own place.
+ */
+export function checkApart(out: Span, input: Span | undefined, name: string): void {
+  if (!input || out.data.buffer !== input.data.buffer || out.n === 0 || input.n === 0) return;
+  const [[low, high], [from, to]] = [out, input].map((span) => {
+    const { byteOffset, BYTES_PER_ELEMENT: size } = span.data;
+    const [first, last] = reachOf(span);
+    return [byteOffset + first * size, byteOffset + (last + 1) * size];
+  }) as [[number, number], [number, number]];
+  const [size, width] = [out, input].map(({ data }) => data.BYTES_PER_ELEMENT) as [number, number];
+  const isAlike = size === width && out.n === input.n;
+  if (high <= from || to <= low || (isAlike && low === from && !out.strides && !input.strides)) return;
+  // The number of the element that is written at each byte. This takes time, but only where two arrays overlap in one buffer.
+  const written = new Uint32Array(high - low);
+  let isTwice = !isAlike;
+  eachPlace(out, (number, byte) => {
+    isTwice ||= written[byte - low] !== 0;
+    written.fill(number, byte - low, byte - low + size);
+  });
+  eachPlace(input, (number, byte) => {
+    for (let b = byte - low; b < byte - low + width; b++)
+      if (written[b] && (isTwice || written[b] !== number))
+        throw new RangeError(`out overlaps ${name}: give it memory of its own`);
+  });
 }
 
 /** Throws TypeError where an array has become shorter since it was checked. */

@@ -127,7 +127,7 @@ export type TableSource = Table | TableJson | Uint8Array | ArrayBuffer;
 export interface FactorizedOptions {
   /** The dimension that selects the row, 0 to 6. Default 1 (NCHW); 0 where the rank is 1. */
   axis?: number | undefined;
-  /** Quantization step, a positive float32. Default 1. */
+  /** Quantization step, a positive float32 of at most 2^94. Default 1. */
   step?: number | undefined;
 }
 
@@ -149,7 +149,7 @@ export interface GivenContextOptions {
 export interface IndexedOptions {
   /** The mean of every element, as many as the latent has. Default: none is subtracted. */
   means?: Float32Array | TensorLike | TensorView | undefined;
-  /** Quantization step, a positive float32. Default 1. */
+  /** Quantization step, a positive float32 of at most 2^94. Default 1. */
   step?: number | undefined;
 }
 
@@ -169,7 +169,7 @@ export interface Prior {
   readonly kind: "factorized" | "gaussian" | "indexed" | "mixture" | "context";
   /** The rows. A mixture has none; its table is that of the 64 scales to which its scales are rounded. */
   readonly table: Table;
-  /** Quantization step: a positive float32. */
+  /** Quantization step: a positive float32 of at most 2^94. */
   readonly step: number;
 }
 
@@ -213,7 +213,10 @@ export interface EncodeOptions {
 export interface DecodeOptions<T extends ElementType = ElementType> {
   /** `float32` (default), `float16` and `float64` dequantize; an integer type or `bool` returns the symbols. */
   type?: T | undefined;
-  /** Takes the elements; it must have room for them. After an error it holds anything. */
+  /**
+   * Takes the elements; it must have room for them, and share no memory with scales, means or weights except each element at its own
+   * place (RangeError). After an error it holds anything.
+   */
   out?: ElementData | undefined;
   /** As the encoder was given. With the latent's own `type` the same elements come back. */
   affine?: Affine | undefined;
@@ -376,7 +379,10 @@ export type PartTarget = Float32Array | TensorView;
 export interface WriteOptions {
   /** Returns the dequantized part as a new tensor. Default false. */
   dequantize?: boolean | undefined;
-  /** Takes the dequantized part, and implies `dequantize`. May be the latent's own memory. */
+  /**
+   * Takes the dequantized part, and implies `dequantize`. May be the latent's own memory, each element at its own place; RangeError
+   * where it shares memory with latent, scales, means or weights in another way.
+   */
   out?: PartTarget | undefined;
   /** As of {@link EncodeOptions}. */
   affine?: Affine | undefined;

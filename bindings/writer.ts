@@ -4,8 +4,8 @@ import * as abi from "./abi.js";
 import { shown } from "./errors.js";
 import type { Memory } from "./memory.js";
 import { checkChoice, checkOptions, type Form, STRINGS, writtenForm } from "./options.js";
-import { chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, shift } from "./prior.js";
-import { isArrayOf, lengthOf, type Span, spanOf, targetOf } from "./tensor.js";
+import { checkOut, chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, shift } from "./prior.js";
+import { checkApart, isArrayOf, lengthOf, type Span, spanOf, targetOf } from "./tensor.js";
 import type {
   Bytes,
   Guard,
@@ -167,6 +167,10 @@ export class Writer implements PartWriter {
     const span = spanOf(latent, "latent");
     shift(span, source, affine);
     const target = room?.(span.dims, span.n);
+    if (target) {
+      checkApart(target.span, span, "the latent");
+      checkOut(target.span, source);
+    }
     if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
     if (source.table) memory.address(memory.wasm.prepareTable(source.table, 1));
     fillPart(memory, part, source, span.dims, span.n, span.core);

@@ -331,8 +331,8 @@ export const isName = (name: string): boolean => name.length >= 1 && name.length
 export const isKind = (kind: unknown): kind is BundleKind =>
   kind === "factorized" || kind === "gaussian" || kind === "indexed";
 
-/** Whether it is a positive finite float32. */
-export const isStep = (step: number): boolean => Math.fround(step) > 0 && Math.fround(step) < Number.POSITIVE_INFINITY;
+/** Whether it is a positive float32 of at most 2^94: docs/format.md section 6. */
+export const isStep = (step: number): boolean => Math.fround(step) > 0 && Math.fround(step) <= 2 ** 94;
 
 export const isShape = (shape: unknown): shape is (number | null)[] =>
   Array.isArray(shape) &&

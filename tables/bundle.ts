@@ -312,7 +312,7 @@ function plain(input: BundleInput, i: number): PlainEntry {
     wrong(`scaleTable must be one scale per row of a gaussian table`);
   if (context !== undefined && !(isBytes(context) && fitsContext(peekContext(context), kind, found.rows)))
     wrong(`context must be parameters of a context prior for a ${kind} table of ${found.rows} rows`);
-  if (!isStep(step)) wrong(`step must be a positive number, not ${shown(step)}`);
+  if (!isStep(step)) wrong(`step must be a positive number of at most 2^94, not ${shown(step)}`);
   if (shape !== undefined && !isShape(shape)) wrong("shape must be 1 to 7 dimensions or nulls");
   return {
     name,

@@ -16,6 +16,12 @@ const latent = {
 const steps = [0.5, 1, 2, 4];
 const ladder: Prior[] = steps.map((step) => codec.factorized(table, { step }));
 
+test("an empty packet is TRUNCATED, with a ladder as without", () => {
+  for (const prior of [ladder, ladder[0]])
+    for (const how of [{}, { header: "compact", dims }] as const)
+      throwsCode(() => codec.decode(new Uint8Array(), prior, how), "TRUNCATED");
+});
+
 for (const header of ["packet", "compact"] as const) {
   const front = header === "compact" ? 1 : 0;
   const lengths = ladder.map((prior) => codec.encode(latent, prior, { header }).length + front);

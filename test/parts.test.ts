@@ -32,6 +32,29 @@ const withHeader = (packet: Uint8Array, change: Partial<Header>) =>
 const checkedPacket = (codec: Codec) =>
   writeParts(codec, parts, { lanes: 8, checksum: false, guard: { absolute: 5e-4 } });
 
+both("65,536 parts are the most, and the packet is one that every reader takes", (codec) => {
+  const prior = codec.factorized({ offsets: [0], cdfs: [[0, 65535, 65536]] }, { axis: 0 });
+  const most = 2 ** 31 - 1;
+  const empty = { type: "int8", dims: [1, most, most, most, most, most, 0], data: new Int8Array() };
+  const writer = codec.writer({ indexChecks: true });
+  for (let p = 0; p < 65536; p++) writer.write(empty, prior);
+  for (const more of [() => writer.write(empty, prior), () => writer.sequence()])
+    throwsCode(more, "LIMIT_EXCEEDED", /65,536 parts.*several/);
+  const packet = writer.finish();
+  assert.ok(packet.length > 65536 * 29);
+  assert.is(codec.judge(packet), undefined);
+  const reader = codec.reader(packet);
+  for (let p = 0; p < 65536; p++) reader.read(prior);
+  reader.finish();
+  const parsed = parsePacket(packet);
+  assert.is(parsed.parts, 65536);
+  const checks = [...parsed.indexChecks!, parsed.indexChecks![0]];
+  const longer = writePacket({ ...parsed, parts: 65537, indexChecks: checks }, 0);
+  throwsCode(() => parsePacket(longer), "CORRUPTED");
+  throwsCode(() => codec.reader(longer), "CORRUPTED", /number of parts/);
+  assert.is(codec.judge(longer), "CORRUPTED");
+});
+
 /** A reader that has read the first parts. */
 function openAt(codec: Codec, count: number, packet = writeParts(codec, parts)): PartReader {
   const reader = codec.reader(packet);

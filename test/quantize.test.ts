@@ -22,6 +22,70 @@ function symbolsOf(codec: Codec, y: Float32Array | number[], options = {}): numb
   return [...(codec.quantize(float(y), bare(codec, y.length, options)).data as Int32Array)];
 }
 
+both(
+  "a finite latent never decodes to infinity: the largest step is 2^94, and every larger one is refused",
+  (codec) => {
+    const rng = random(94);
+    const largest = (2 - 2 ** -23) * 2 ** 127;
+    const near = (limit: number) => Math.fround((1 - rng.unit() * 2 ** -rng(24)) * limit * (rng(2) ? 1 : -1));
+    let coded = 0;
+    for (let i = 0; i < 4000; i++) {
+      const step = Math.fround(2 ** 94 * (1 - rng.unit() * rng(2)));
+      const y = Float32Array.from({ length: 32 }, () => near(largest));
+      // So far from y that the symbol is just an int32.
+      const means = y.map((value) =>
+        Math.fround(value - Math.sign(value) * step * 2 ** 31 * (1 - 2 ** -rng(8) * rng.unit())),
+      );
+      const prior = bare(codec, 32, { step, means });
+      try {
+        const symbols = codec.quantize(float(y), prior);
+        assert.ok(codec.dequantize(symbols, prior).data.every(Number.isFinite));
+        coded++;
+      } catch (error) {
+        if (!(error instanceof CodecError && error.code === "OUT_OF_RANGE")) throw error;
+      }
+    }
+    assert.ok(coded > 1000, `${coded} coded`);
+    for (const step of [2 ** 94 * (1 + 2 ** -23), 7.5e37, Number.POSITIVE_INFINITY, 0, -1, Number.NaN])
+      for (const make of [
+        () => bare(codec, 1, { step }),
+        () => codec.factorized(plain, { step }),
+        () => codec.gaussian(Float32Array.of(1), { step }),
+        () => codec.writer().sequence({ step }),
+      ])
+        throwsMistake(make, RangeError, "2^94");
+  },
+);
+
+both("the first element that cannot be coded is named, wherever others are", (codec) => {
+  const prior = codec.factorized(plain, { axis: 0 });
+  for (const [n, bad] of [
+    [200_000, [3, 150_000]],
+    [200_000, [70_000, 199_999]],
+    [5000, [3, 4900]],
+  ] as const) {
+    for (const lanes of [1, 32] as const) {
+      const y = new Float32Array(n);
+      y[bad[0]] = Number.NaN;
+      y[bad[1]] = Number.POSITIVE_INFINITY;
+      throwsCode(
+        () => codec.encode(float(y, [1, n]), prior, { lanes }),
+        "NON_FINITE",
+        new RegExp(`element ${bad[0]} `),
+      );
+      y[bad[0]] = 1e30;
+      throwsCode(
+        () => codec.encode(float(y, [1, n]), prior, { lanes }),
+        "OUT_OF_RANGE",
+        new RegExp(`element ${bad[0]} `),
+      );
+      const wide = Float64Array.from(y, (_, i) => ((bad as readonly number[]).includes(i) ? 1e300 : 0));
+      const latent = { type: "float64", dims: [1, n], data: wide };
+      throwsCode(() => codec.encode(latent, prior, { lanes }), "OUT_OF_RANGE", new RegExp(`element ${bad[0]} `));
+    }
+  }
+});
+
 /** Ordinary values, ties, neighbours of ties, subnormals, the edges of float32's integers. */
 function awkwardFloats(rng: Random, n: number, limit: number): Float32Array {
   return Float32Array.from({ length: n }, () => {

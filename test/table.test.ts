@@ -293,7 +293,9 @@ both("quantizedCdf refuses what CompressAI refuses", (codec) => {
   for (const pmf of [[Number.NaN, 1], [-0.5, 1], [Number.POSITIVE_INFINITY], [0, 0], [1e-9, 1e-9], []]) {
     throwsCode(() => codec.quantizedCdf(Float32Array.from(pmf)), "INVALID_PMF");
   }
-  throwsCode(() => codec.quantizedCdf(new Float32Array(5).fill(0.2), 2), "INVALID_PMF");
+  throwsCode(() => codec.quantizedCdf(new Float32Array(5).fill(0.2), 2), "INVALID_PMF", /5 probabilities do not fit 4/);
+  throwsCode(() => codec.quantizedCdf(new Float32Array(3)), "INVALID_PMF", /are all 0/);
+  throwsCode(() => codec.quantizedCdf(Float32Array.of(1e30, 1)), "INVALID_PMF", /far above 1/);
   throwsMistake(() => codec.quantizedCdf(Float32Array.of(1), 0), RangeError, "precision");
   throwsMistake(() => codec.quantizedCdf(Float32Array.of(1), 17), RangeError, "precision");
   throwsMistake(() => codec.quantizedCdf([0.5, 0.5] as never), TypeError, "pmf");

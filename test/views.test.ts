@@ -268,4 +268,53 @@ both("grids of blocks, rows and columns at any distances, longer than what passe
   }
 });
 
+both("out may be an input's own memory, each element at its place; another overlap is refused", (codec) => {
+  const count = 150_000;
+  const cdf = [0, 8000, 16000, 30000, 40000, 57000, 65535, 65536];
+  const prior = codec.factorized({ offsets: [-3], cdfs: [cdf] }, { axis: 0, step: 0.5 });
+  const values = Float32Array.from({ length: count }, (_, i) => (((i * 7919) % 7) - 3) * 0.5 + 0.1);
+  for (const Buffer of [ArrayBuffer, SharedArrayBuffer]) {
+    const room = new Float32Array(new Buffer(4 * (count + 70_000)) as ArrayBuffer);
+    const at = (from: number) => ({ type: "float32", dims: [1, count], data: room.subarray(from, from + count) });
+    const view = (offset: number, strides = [count, 1]) => ({
+      type: "float32",
+      dims: [1, count],
+      data: room,
+      strides,
+      offset,
+    });
+    room.set(values, 0);
+    const write = (from: TensorLike | TensorView, out: TensorView) => {
+      const writer = codec.writer();
+      writer.write(from, prior, { out });
+      return writer.finish();
+    };
+    const expected = codec.decode(codec.encode({ type: "float32", dims: [1, count], data: values }, prior), prior).data;
+    for (const out of [view(66_000), view(1), view(count - 1, [1, -1])])
+      throwsMistake(() => write(at(0), out), RangeError, "the latent");
+    // Every element at one place.
+    throwsMistake(() => write(view(0, [0, 0]), view(0, [0, 0])), RangeError, "the latent");
+    sameNumbers(codec.decode(write(at(0), view(0)), prior).data, expected);
+    sameNumbers(room.subarray(0, count), expected);
+
+    // Halves of one array lie between each other, and share nothing.
+    const pairs = (offset: number) => ({ ...view(offset, [2 * 70_000, 2]), dims: [1, 70_000] });
+    for (let i = 0; i < 70_000; i++) room[2 * i + 1] = values[i];
+    const packet = write(pairs(1), pairs(0));
+    sameNumbers(codec.decode(packet, prior).data, expected.slice(0, 70_000));
+
+    // A reader's means, of which later ones are still to be read.
+    const rows = new Uint16Array(count);
+    room.set(values, 0);
+    const centred = (means: TensorLike | TensorView) =>
+      codec.indexed({ offsets: [-3], cdfs: [cdf] }, rows, { means: means as TensorLike, step: 0.5 });
+    const coded = codec.encode({ type: "float32", dims: [1, count], data: values.map((v) => v + 1) }, centred(at(0)));
+    const right = codec.decode(coded, centred({ type: "float32", dims: [1, count], data: values })).data;
+    const shifted = room.subarray(1, count + 1);
+    throwsMistake(() => codec.decode(coded, centred(at(0)), { out: shifted }), RangeError, "the means");
+    throwsMistake(() => codec.reader(coded).read(centred(at(0)), { out: shifted }), RangeError, "the means");
+    sameNumbers(codec.decode(coded, centred(at(0)), { out: room.subarray(0, count) }).data, right);
+  }
+});
+
 test.run();

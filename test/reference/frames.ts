@@ -86,7 +86,7 @@ export function isGoodPacket(content: Uint8Array): boolean {
   if (content.length < 8 || content[0] !== 0x6c || (content[1] & 0xf9) !== 0x71 || (content[2] & 7) !== 1) return false;
   if (xxh32(content.subarray(0, -4)) !== new Reader(content.slice(-4)).u32()) return false;
   const { n = 0, parts, corrections } = parsePacket(content);
-  return content.length <= 65536 + (corrections.length > 0 ? 56 : 8) * n + 40 * Math.min(parts, 65536);
+  return content.length <= 65536 + (corrections.length > 0 ? 56 : 8) * n + 40 * parts;
 }
 
 // ---- section 13

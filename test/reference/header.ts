@@ -10,7 +10,7 @@ export type StreamKind = "native" | "compressai";
 /** Bytes of the check. A full packet has 0 or 4. */
 export type CheckSize = 0 | 2 | 4;
 
-/** An entry of the file hashes, section 11.2. */
+/** An entry of the file hashes, section 11. */
 export interface FileHash {
   /** 0: the table bundle, 1: the decoder network, 2: the rest of the network. */
   readonly file: number;
@@ -65,6 +65,9 @@ const shape = { rank: 7, batchOfOne: 8, another: 16, reserved: 0xe0 };
 /** In the third byte: the number of parts follows. */
 const countFollows = 7;
 const fileHashSize = 8;
+/** Parts of a packet, and bytes of its file hashes. */
+const mostParts = 65536;
+const mostFileBytes = 2295;
 
 /** The first dimension is left out where it is 1; a bit elsewhere says so. */
 function writtenDims(dims: readonly number[]): readonly number[] {
@@ -185,7 +188,7 @@ function readIndexChecks(reader: Reader, parts: number): number[] {
 }
 
 function readFiles(reader: Reader): FileHash[] {
-  const length = reader.varint();
+  const length = reader.varint(mostFileBytes);
   if (length === 0 || length % (1 + fileHashSize) !== 0) corrupted(`${length} bytes of file hashes`);
   const entries = new Reader(reader.take(length));
   const files: FileHash[] = [];
@@ -261,7 +264,7 @@ function readParts(
     return { parts: 1, dims, n: dims && productOf(dims) };
   }
   const isStored = !prefix || prefix.count === countFollows;
-  const parts = isStored ? reader.varint() : prefix.count;
+  const parts = isStored ? reader.varint(mostParts) : prefix.count;
   // A compact packet says 1 for a lone sequence, whose length its reader does not know.
   if (prefix && (parts === 1 || (isStored && parts < countFollows))) corrupted(`${parts} parts`);
   return { parts, dims: undefined, n: reader.varint() };

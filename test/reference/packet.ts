@@ -46,7 +46,7 @@ export interface PacketOptions extends Agreement {
   readonly indexChecks?: boolean;
   /** The only part is one whose length the reader of a compact packet does not know, section 2.4. */
   readonly sequence?: boolean;
-  /** Section 11.2; none are written where left out. */
+  /** Section 11; none are written where left out. */
   readonly files?: readonly FileHash[];
 }
 

@@ -42,6 +42,8 @@ export type PartPrior =
 const kinds: readonly PartPrior["kind"][] = ["channels", "rows", "scales", "mixture"];
 const P1 = 0x9e3779b1;
 const P2 = 0x85ebca77;
+/** Section 6. */
+const mostStep = 2 ** 94;
 
 export function productOf(dims: readonly number[]): number {
   return dims.reduce((a, b) => a * b, 1);
@@ -84,6 +86,7 @@ function centreOf(prior: PartPrior): Centre {
 export function partFingerprint(prior: PartPrior): number {
   const axis = prior.kind === "mixture" ? 0 : (prior.axis ?? 0);
   const step = prior.kind === "mixture" ? 1 : (prior.step ?? 1);
+  if (!(step > 0 && step <= mostStep)) throw new RangeError(`a step of ${step}`);
   const a = kinds.indexOf(prior.kind) + 4 * centres.indexOf(centreOf(prior)) + 16 * axis;
   return (tableHash(prior) ^ rowsHash(prior) ^ Math.imul(bitsOf(step) ^ Math.imul(a, P2), P1)) >>> 0;
 }

@@ -48,7 +48,8 @@ def _cdf_at(memory: Memory, pmf: int, n: int, precision: int = 16) -> npt.NDArra
     if code == abi.NON_FINITE:
         raise CodecError("INVALID_PMF", "a probability is negative, NaN or infinite")
     if code != 0:
-        raise CodecError("INVALID_PMF", f"{n} probabilities do not fit {2**precision}")
+        why = f"do not fit {2**precision}" if n > 2**precision else "are all 0, or far above 1"
+        raise CodecError("INVALID_PMF", f"{n} probabilities {why}")
     return memory.copy(cdf, n + 1, "uint32")
 
 

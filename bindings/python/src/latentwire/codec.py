@@ -490,7 +490,9 @@ class Codec:
     def _decode_of(self, packet: npt.NDArray[np.uint8], ladder: List[Prior], how: _Decoding, header: str) -> Array:
         _check_ladder(ladder, header, True)
         if header == "compact":
-            if packet.size and packet[0] < len(ladder):
+            if packet.size == 0:
+                raise CodecError("TRUNCATED", "the packet is empty")
+            if packet[0] < len(ladder):
                 return self._decode(packet[1:], ladder[packet[0]], how)
         elif inspect_packet(self._memory, packet).fingerprint is not None:
             for rung in ladder:

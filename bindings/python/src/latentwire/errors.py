@@ -109,6 +109,8 @@ def _message(code: int, field: int, position: int, value: float, count: int, dty
                 f"{position} symbols under a context are more than max_context_elements allows ({count} are left); "
                 "raise it if your model makes so many"
             )
+        if field == abi.FIELD_PARTS:
+            return "a packet has at most 65,536 parts: write several"
         if field != abi.FIELD_COUNT:
             return "there is not enough Wasm memory"
         if position:

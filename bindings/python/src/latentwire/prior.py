@@ -348,13 +348,13 @@ def check_rows(rows: Any, limit: int) -> npt.NDArray[np.uint16]:
 
 
 def check_step(step: Any) -> float:
-    """A positive finite float32. Raises TypeError, ValueError."""
+    """A positive float32 of at most 2^94 (docs/format.md section 6). Raises TypeError, ValueError."""
     if isinstance(step, bool) or not isinstance(step, (int, float, np.floating, np.integer)):
         raise TypeError(f"step must be a number, not {step!r}")
     with np.errstate(over="ignore"):
         rounded = float(np.float32(step))
-    if not 0 < rounded < float("inf"):
-        raise ValueError(f"step must be a positive number, not {step}")
+    if not 0 < rounded <= 2**94:
+        raise ValueError(f"step must be a positive number of at most 2^94, not {step}")
     return rounded
 
 
