@@ -219,41 +219,25 @@ function reachOf({ dims, strides, offset, n }: Span): [number, number] {
   return [low, high];
 }
 
-/** Calls `visit` for each element with its number from 1, and the byte of its buffer at which it begins. */
-function eachPlace(span: Span, visit: (number: number, byte: number) => void): void {
-  const { data, n, strides } = span;
-  const view = strides ? span : { ...span, dims: [n], strides: [1] };
-  eachStretch(view as Strided, 0, n, (at, from, count, stride) => {
-    for (let i = 0; i < count; i++) visit(at + i + 1, data.byteOffset + (from + i * stride) * data.BYTES_PER_ELEMENT);
-  });
-}
+/** First byte, end, bytes of an element, number of elements, their order. */
+type Place = readonly [number, number, number, number, string];
 
 /**
- * Throws RangeError where writing `out` piece by piece would change elements of `input` that are still to be read: they share memory, and not
- * each element its own place.
+ * Throws RangeError where `out`, which is written piece by piece, and `input`, of which later pieces are still to be read, reach into one stretch of
+ * memory, unless each element has the same place in both.
  */
 export function checkApart(out: Span, input: Span | undefined, name: string): void {
-  if (!input || out.data.buffer !== input.data.buffer || out.n === 0 || input.n === 0) return;
-  const [[low, high], [from, to]] = [out, input].map((span) => {
+  if (!input || out.data.buffer !== input.data.buffer || out.n === 0) return;
+  const [a, b] = [out, input].map((span) => {
     const { byteOffset, BYTES_PER_ELEMENT: size } = span.data;
-    const [first, last] = reachOf(span);
-    return [byteOffset + first * size, byteOffset + (last + 1) * size];
-  }) as [[number, number], [number, number]];
-  const [size, width] = [out, input].map(({ data }) => data.BYTES_PER_ELEMENT) as [number, number];
-  const isAlike = size === width && out.n === input.n;
-  if (high <= from || to <= low || (isAlike && low === from && !out.strides && !input.strides)) return;
-  // The number of the element that is written at each byte. This takes time, but only where two arrays overlap in one buffer.
-  const written = new Uint32Array(high - low);
-  let isTwice = !isAlike;
-  eachPlace(out, (number, byte) => {
-    isTwice ||= written[byte - low] !== 0;
-    written.fill(number, byte - low, byte - low + size);
-  });
-  eachPlace(input, (number, byte) => {
-    for (let b = byte - low; b < byte - low + width; b++)
-      if (written[b] && (isTwice || written[b] !== number))
-        throw new RangeError(`out overlaps ${name}: give it memory of its own`);
-  });
+    const [low, high] = reachOf(span);
+    const [from, to] = [byteOffset + low * size, byteOffset + (high + 1) * size];
+    const { sizes, steps } = merged((span.strides ? span : { dims: [span.n], strides: [1] }) as Strided);
+    return [from, to, size, span.n, `${sizes};${steps}`] as const;
+  }) as [Place, Place];
+  // Where several elements are at one place, there are fewer bytes than elements need.
+  const isSame = a.join() === b.join() && a[1] - a[0] >= a[2] * a[3];
+  if (a[0] < b[1] && b[0] < a[1] && !isSame) throw new RangeError(`out overlaps ${name}: give it memory of its own`);
 }
 
 /** Throws TypeError where an array has become shorter since it was checked. */

@@ -272,7 +272,11 @@ given("a value that is refused is shown as what it is", (codec, prior, packet) =
     [RangeError, "not 8n", () => codec.encode(latent, prior, { lanes: 8n as never })],
     [RangeError, "not Array", () => codec.encode(latent, prior, { lanes: [8] as never })],
     [RangeError, 'not "400"', () => codec.encode(latent, prior, { maxBytes: "400" as never })],
-    [RangeError, 'step must be a positive number, not "2"', () => codec.factorized(spec, { step: "2" as never })],
+    [
+      RangeError,
+      'step must be a positive number of at most 2^94, not "2"',
+      () => codec.factorized(spec, { step: "2" as never }),
+    ],
     [RangeError, 'not "2"', () => codec.gaussian(new Float32Array(4), { step: "2" as never })],
     [
       RangeError,

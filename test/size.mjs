@@ -46,7 +46,7 @@ const parts = [
   [
     'the same program as text in "latentwire/pool"',
     await bundle('export * from "./dist/bindings/pool-source.js"'),
-    21_700,
+    22_300,
   ],
   ['"latentwire/stream", bundled', await bundle('export * from "latentwire/stream"'), 3_900],
   ['"latentwire/packet-file", bundled', await bundle('export * from "latentwire/packet-file"'), 8_100],
