@@ -6,10 +6,10 @@ import {
   CONTEXT_SECOND_WEIGHTS, CONTEXT_THIRD_WEIGHTS,
 } from "./context-parameters";
 
-/** Results of `infer`: mu (Q8) and l (sixteenths of an octave). */
+/** Results of `infer`: mu (Q8) and l (sixteenths of an octave). They hold until `infer` runs for the next symbol. */
 export const distribution: usize = memory.data(8, 16);
 
-/** Hidden units of a layer, int16. */
+/** Hidden units of a layer, int16. Only `infer` and what it calls use them. */
 const units: usize = memory.data(256, 16);
 
 // The two int16 products of a pair, added: what i32x4.dot_i16x8_s does in a lane.

@@ -20,7 +20,8 @@ import { TABLE_RECORDS } from "./table";
 /** Most positions of a plane, so that sums of |p| fit 32 bits. A constant of the format. */
 const MOST_CELLS: u64 = 1 << 22;
 
-// The shape of a part, as its context sees it.
+// The shape of a part, as its context sees it. Each exported function here begins with `readShape`, which sets these
+// variables. They hold until that function returns; nothing else sets or reads them.
 let items: u32 = 0;
 let height: u32 = 0;
 let width: u32 = 0;
@@ -29,7 +30,7 @@ let cells: u32 = 0;
 let channels: u32 = 0;
 let active: u32 = 0;
 /** From one position to the next in row-major order: 1, or the channels where they come last. */
-let step: u32 = 0;
+let stride: u32 = 0;
 /** Whether the prior under the context gives each symbol its row. */
 let given: bool = false;
 
@@ -58,7 +59,7 @@ function readShape(part: usize): i32 {
   width = cells ? (end > first ? load<u32>(dims + (<usize>(end - 1) << 2)) : 1) : 0;
   height = cells ? cells / width : 0;
   items = cells ? <u32>before : 0;
-  step = last ? channels : 1;
+  stride = last ? channels : 1;
   return OK;
 }
 
@@ -94,13 +95,13 @@ function reorder(part: usize, symbols: usize, ordered: usize, from: u32, to: u32
   for (let item = from / size; item < items && item * size < to; item++) {
     for (let k: u32 = 0; k < channels; k++) {
       const c = load<u32>(order + (<usize>k << 2));
-      const first = item * size + (step == 1 ? c * cells : c);
+      const first = item * size + (stride == 1 ? c * cells : c);
       // Positions of this channel that lie in [from, to).
-      let p: u32 = first < from ? (from - first + step - 1) / step : 0;
-      const end = first < to ? min<u32>(cells, (to - first + step - 1) / step) : 0;
-      let inside = symbols + (<usize>(first + p * step - from) << shift);
+      let p: u32 = first < from ? (from - first + stride - 1) / stride : 0;
+      const end = first < to ? min<u32>(cells, (to - first + stride - 1) / stride) : 0;
+      let inside = symbols + (<usize>(first + p * stride - from) << shift);
       let at = ordered + (<usize>(orderedAt(item, k) + p) << shift);
-      for (; p < end; p++, at += <usize>1 << shift, inside += <usize>step << shift) {
+      for (; p < end; p++, at += <usize>1 << shift, inside += <usize>stride << shift) {
         if (shift == 1) store<u16>(at, load<u16>(inside));
         else if (back) store<i32>(inside, load<i32>(at));
         else store<i32>(at, load<i32>(inside));
@@ -146,7 +147,8 @@ function fillGroup(group: usize, part: usize, kind: u32, count: u32, symbols: us
 
 // ---- writing
 
-// Code length: the product of the frequencies as mantissa (32 bits) and exponent.
+// Code length: the product of the frequencies as mantissa (32 bits) and exponent. `makeEntries` begins both anew for
+// each of its two sums, and reads them at its end.
 let mantissa: u64 = 0;
 let exponent: u64 = 0;
 

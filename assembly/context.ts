@@ -14,6 +14,8 @@ const FEATURE_LIMIT: i32 = 511;
 /** Empty cells around a plane. */
 const MARGIN: u32 = 3;
 
+// The walk of the part that is coded now. `beginWalk` fills it in, `contextEntry` and `contextValue` move it on by one
+// symbol each. It ends with the call of the host that began it; the next `beginWalk` writes it anew.
 const walk: usize = memory.data(128, 16);
 const WALK_CONTEXT: usize = 0;
 /** Address of the symbols in the order of coding. */
@@ -65,27 +67,24 @@ export function walkBytes(context: usize, height: u32, width: u32): u32 {
 function layout(context: usize, base: u32, height: u32, width: u32): u32 {
   const bytes = load<u32>(context, CONTEXT_HIDDEN) << 2;
   const rows = height + 2 * MARGIN;
-  end = base;
   // One channel has no other before it.
-  place(WALK_STATE, load<u32>(context, CONTEXT_ACTIVE) > 1 ? height * width * bytes : bytes);
-  place(WALK_ROW, width * bytes);
-  place(WALK_BIAS, 2 * bytes);
-  place(WALK_PLANE, 4 * rows * (width + 2 * MARGIN));
-  place(WALK_BEFORE, 4 * rows * (width + 2 * MARGIN));
-  place(WALK_BITS, rows * bitsRow(width));
-  place(WALK_BITS_BEFORE, rows * bitsRow(width));
-  place(WALK_RINGS, 4 * height * width);
-  place(WALK_SUMS, 8 * (height + 4) * width);
-  place(WALK_OFFSETS, 4 * <u32>(OWN_PAIRS + NEXT_PAIRS));
-  return end;
+  let end = place(WALK_STATE, base, load<u32>(context, CONTEXT_ACTIVE) > 1 ? height * width * bytes : bytes);
+  end = place(WALK_ROW, end, width * bytes);
+  end = place(WALK_BIAS, end, 2 * bytes);
+  end = place(WALK_PLANE, end, 4 * rows * (width + 2 * MARGIN));
+  end = place(WALK_BEFORE, end, 4 * rows * (width + 2 * MARGIN));
+  end = place(WALK_BITS, end, rows * bitsRow(width));
+  end = place(WALK_BITS_BEFORE, end, rows * bitsRow(width));
+  end = place(WALK_RINGS, end, 4 * height * width);
+  end = place(WALK_SUMS, end, 8 * (height + 4) * width);
+  return place(WALK_OFFSETS, end, 4 * <u32>(OWN_PAIRS + NEXT_PAIRS));
 }
 
-let end: u32 = 0;
-
-function place(field: usize, bytes: u32): void {
-  store<u32>(walk + field, end);
+// Stores the address of an array in its field of the walk. Returns the end of the array.
+function place(field: usize, at: u32, bytes: u32): u32 {
+  store<u32>(walk + field, at);
   // Vectors may end behind an array.
-  end = (end + bytes + 79) & ~63;
+  return (at + bytes + 79) & ~63;
 }
 
 /**
@@ -136,8 +135,11 @@ function cellAt(plane: usize, y: u32, x: u32): usize {
   return plane + (((y + MARGIN) * (load<u32>(walk, WALK_WIDTH) + 2 * MARGIN) + x + MARGIN) << 2);
 }
 
-/** Moves to the next symbol and computes its distribution. The symbol before it must be in place. */
-function step(): void {
+/**
+ * Moves to the next symbol and computes its distribution, to `distribution` of context-network.ts. The symbol before it
+ * must be in place.
+ */
+function predictNext(): void {
   const index = load<u32>(walk, WALK_INDEX);
   store<u32>(walk, index + 1, WALK_INDEX);
   if (index) take(load<i32>(<usize>load<u32>(walk, WALK_SYMBOLS) + (<usize>(index - 1) << 2)));
@@ -316,7 +318,8 @@ function beginRow(context: usize, y: u32): void {
 const mantissas: usize = memory.data<u16>([
   1024, 1069, 1117, 1166, 1218, 1272, 1328, 1387, 1448, 1512, 1579, 1649, 1722, 1798, 1878, 1961,
 ]);
-const STEPS: i32 = 1536;
+/** The table of the logistic function goes from -LOGISTIC_END to LOGISTIC_END, in units of 1/128. */
+const LOGISTIC_END: i32 = 1536;
 const FAR: i32 = 1 << 19;
 // min(65535, nearest(65536 * sigmoid(i / 128))) for i = -1536 .. 1536, u16. Made when it is first needed. No value comes
 // nearer than 0.0003 to where it would round the other way.
@@ -324,10 +327,10 @@ const logistic: usize = memory.data(6160, 16);
 
 /** Builds the table of the logistic function. Call it before the first walk. */
 export function buildLogistic(): void {
-  if (load<u16>(logistic + (2 * STEPS << 1))) return;
-  for (let i = -STEPS; i <= STEPS; i++) {
+  if (load<u16>(logistic + (2 * LOGISTIC_END << 1))) return;
+  for (let i = -LOGISTIC_END; i <= LOGISTIC_END; i++) {
     const value = floor<f64>(65536 * sigmoid(<f64>i / 128) + 0.5);
-    store<u16>(logistic + (<usize>(i + STEPS) << 1), <u16>min<f64>(value, 65535));
+    store<u16>(logistic + (<usize>(i + LOGISTIC_END) << 1), <u16>min<f64>(value, 65535));
   }
 }
 
@@ -341,26 +344,29 @@ function cumAt(v: i32): u32 {
   const l = load<i32>(distribution, 4);
   const mantissa = <i32>load<u16>(mantissas + (<usize>(l & 15) << 1));
   const d = max<i32>(-FAR, min<i32>(FAR, (v << 8) - load<i32>(distribution) - 128));
-  const u = max<i32>(-STEPS, min<i32>(STEPS, (d * mantissa) >> (11 - (l >> 4))));
-  const mass = <u32>load<u16>(logistic + (<usize>(u + STEPS) << 1));
+  const u = max<i32>(-LOGISTIC_END, min<i32>(LOGISTIC_END, (d * mantissa) >> (11 - (l >> 4))));
+  const mass = <u32>load<u16>(logistic + (<usize>(u + LOGISTIC_END) << 1));
   return ((mass * <u32>(65534 - (high - low))) >> 16) + <u32>(v - low);
 }
 
 /** The entry (freq | cum << 16) of a symbol's value. For an escape that of the escape. */
 export function contextEntry(value: i32): u32 {
-  step();
+  predictNext();
   const block = <usize>load<u32>(walk, WALK_BLOCK);
   if (value < load<i32>(block, BLOCK_LOW) || value > load<i32>(block, BLOCK_HIGH)) return 1 | (ESCAPE_CUM << 16);
   const cum = cumAt(value);
   return (cumAt(value + 1) - cum) | (cum << 16);
 }
 
-/** Entry (freq | cum << 16) of the value that `contextValue` has found. */
+/**
+ * Entry (freq | cum << 16) of the value that `contextValue` has found. Only `contextValue` sets it. Its caller reads it
+ * at once: the next symbol overwrites it.
+ */
 export let contextFound: u32 = 0;
 
 /** The value of the next symbol from its slot. For an escape the value has no meaning. */
 export function contextValue(slot: u32): i32 {
-  step();
+  predictNext();
   if (slot == ESCAPE_CUM) {
     contextFound = 1 | (ESCAPE_CUM << 16);
     return 0;
@@ -371,27 +377,27 @@ export function contextValue(slot: u32): i32 {
   let value = max<i32>(low, min<i32>(high, (load<i32>(distribution) + 128) >> 8));
   let cum = cumAt(value);
   let next = cumAt(value + 1);
-  // Outward from the centre in steps that double, then by halves: a damaged packet or hostile parameters cost no more
+  // Outward from the centre, over distances that double, then by halves: a damaged packet or hostile parameters cost no more
   // than 24 of them.
   if (slot < cum || slot >= next) {
     let from = value;
     let to = value + 1;
-    let stride = 1;
+    let distance = 1;
     if (slot < cum) {
       while (slot < cum) {
         to = from;
         next = cum;
-        from = max<i32>(low, from - stride);
+        from = max<i32>(low, from - distance);
         cum = cumAt(from);
-        stride <<= 1;
+        distance <<= 1;
       }
     } else {
       while (slot >= next) {
         from = to;
         cum = next;
-        to = min<i32>(high + 1, to + stride);
+        to = min<i32>(high + 1, to + distance);
         next = cumAt(to);
-        stride <<= 1;
+        distance <<= 1;
       }
     }
     while (to - from > 1) {
