@@ -17,8 +17,11 @@ export const GUARD_FIRST: usize = 24;
 export const GUARD_COUNT: usize = 28;
 /** One more than the last correction that was written or read. */
 export const GUARD_POSITION: usize = 32;
-/** Writer: list of bytes (memory.ts). Reader: cursor. */
-export const GUARD_LIST: usize = 36;
+// The corrections themselves. A writer and a reader have different things at the same place:
+/** Writer: those written, a list of bytes (memory.ts). */
+export const GUARD_WRITTEN: usize = 36;
+/** Reader: those left to read, a cursor (memory.ts). */
+export const GUARD_UNREAD: usize = 36;
 /** 1: the list could not grow. */
 export const GUARD_FULL: usize = 48;
 /** Reader: the next correction. NO_CORRECTION behind the last one, and in a writer. */
@@ -35,14 +38,14 @@ export function isGuarded(guard: usize): bool {
 export function saveGuard(guard: usize, saved: usize): void {
   store<u32>(saved, load<u32>(guard, GUARD_COUNT));
   store<u32>(saved, load<u32>(guard, GUARD_POSITION), 4);
-  store<u32>(saved, load<u32>(guard, GUARD_LIST + 4), 8);
+  store<u32>(saved, load<u32>(guard, GUARD_WRITTEN + 4), 8);
   store<u32>(saved, load<u32>(guard, GUARD_HASH), 12);
 }
 
 export function restoreGuard(guard: usize, saved: usize): void {
   store<u32>(guard, load<u32>(saved), GUARD_COUNT);
   store<u32>(guard, load<u32>(saved, 4), GUARD_POSITION);
-  store<u32>(guard, load<u32>(saved, 8), GUARD_LIST + 4);
+  store<u32>(guard, load<u32>(saved, 8), GUARD_WRITTEN + 4);
   store<u32>(guard, load<u32>(saved, 12), GUARD_HASH);
   store<u32>(guard, 0, GUARD_FULL);
 }
@@ -51,13 +54,13 @@ export function restoreGuard(guard: usize, saved: usize): void {
 export function recordCorrection(guard: usize, position: u32): void {
   const value = load<u32>(guard, GUARD_FIRST) + position;
   const delta = value - load<u32>(guard, GUARD_POSITION);
-  const at = room(guard + GUARD_LIST, 5);
+  const at = room(guard + GUARD_WRITTEN, 5);
   if (at == 0) {
     store<u32>(guard, 1, GUARD_FULL);
     return;
   }
   writeVarint(at, delta);
-  store<u32>(guard, load<u32>(guard, GUARD_LIST + 4) + varintLength(delta), GUARD_LIST + 4);
+  store<u32>(guard, load<u32>(guard, GUARD_WRITTEN + 4) + varintLength(delta), GUARD_WRITTEN + 4);
   store<u32>(guard, load<u32>(guard, GUARD_COUNT) + 1, GUARD_COUNT);
   store<u32>(guard, value + 1, GUARD_POSITION);
 }
@@ -77,7 +80,7 @@ export function nextCorrection(guard: usize): void {
   const left = load<u32>(guard, GUARD_COUNT);
   let next = NO_CORRECTION;
   if (left) {
-    next = load<u32>(guard, GUARD_POSITION) + readVarint(guard + GUARD_LIST);
+    next = load<u32>(guard, GUARD_POSITION) + readVarint(guard + GUARD_UNREAD);
     store<u32>(guard, left - 1, GUARD_COUNT);
     store<u32>(guard, next + 1, GUARD_POSITION);
   }

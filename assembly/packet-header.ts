@@ -7,7 +7,7 @@ import {
   FIELD_FILE_HASHES, FIELD_FINGERPRINT, FIELD_HEADER, FIELD_INDEX_CHECKS, FIELD_PARTS, FIELD_SECTIONS, FIELD_SHAPE,
   FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, NOT_A_PACKET, OK, TRUNCATED, UNSUPPORTED_VERSION,
 } from "./codes";
-import { GUARD_COUNT, GUARD_LIST, GUARD_NEXT, nextCorrection, NO_CORRECTION } from "./guard";
+import { GUARD_COUNT, GUARD_NEXT, GUARD_UNREAD, nextCorrection, NO_CORRECTION } from "./guard";
 import { TAIL_UNIT } from "./interleaved";
 import { allocate, piece, readVarint, release, room, scratch } from "./memory";
 import { openSingle } from "./single";
@@ -367,12 +367,12 @@ function readCorrections(reader: usize): void {
   const count = number(reader, FIELD_CORRECTIONS);
   // Each one takes at least a byte.
   require(reader, count != 0 && count <= left(reader), FIELD_CORRECTIONS);
-  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_LIST);
+  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_UNREAD);
   let last: u64 = 0;
   for (let i: u32 = 0; i < count && load<i32>(reader, READER_ERROR) == OK; i++)
     last += <u64>number(reader, FIELD_CORRECTIONS) + 1;
   require(reader, last < NO_CORRECTION, FIELD_CORRECTIONS);
-  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_LIST + 4);
+  store<u32>(guard, load<u32>(reader, READER_CURSOR), GUARD_UNREAD + 4);
   store<u32>(guard, count, GUARD_COUNT);
   store<u32>(reader, count, READER_CORRECTIONS);
   if (load<i32>(reader, READER_ERROR) == OK) nextCorrection(guard);

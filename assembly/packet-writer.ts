@@ -5,7 +5,7 @@ import { xxh32 } from "./checksum";
 import { contextRecords } from "./context-part";
 import { AGAIN, fail, faultCode, FIELD_COUNT, FIELD_PARTS, LIMIT_EXCEEDED, OK } from "./codes";
 import {
-  checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_LIST, GUARD_NEXT, isGuarded,
+  checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_NEXT, GUARD_WRITTEN, isGuarded,
   NO_CORRECTION, restoreGuard, saveGuard,
 } from "./guard";
 import { encodeInterleaved, endTail, TAIL_UNIT } from "./interleaved";
@@ -89,7 +89,7 @@ export function freeWriter(writer: usize): void {
   release(<usize>load<u32>(writer, WRITER_SHAPES));
   release(<usize>load<u32>(writer, WRITER_CHECKS));
   release(<usize>load<u32>(writer, WRITER_STATIC));
-  release(<usize>load<u32>(writer + WRITER_GUARD, GUARD_LIST));
+  release(<usize>load<u32>(writer + WRITER_GUARD, GUARD_WRITTEN));
   release(<usize>load<u32>(writer, WRITER_STAGE));
   release(writer);
 }
@@ -388,7 +388,7 @@ export function endEncode(writer: usize): i32 {
 
 // Writes the header, except for escapes and tail in its control byte. Called twice: once to learn its length.
 function headroom(writer: usize): u64 {
-  const corrections = load<u32>(writer + WRITER_GUARD, GUARD_LIST + 4);
+  const corrections = load<u32>(writer + WRITER_GUARD, GUARD_WRITTEN + 4);
   const flags = load<u32>(writer, WRITER_PARTS) >> 3;
   const lists = <u64>load<u32>(writer, WRITER_SHAPES + 4) + load<u32>(writer, WRITER_CHECKS + 4) + flags + corrections;
   // Numbers and dimensions. The states, at most 144 bytes, use the same room.
@@ -534,7 +534,7 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
   if (full && several) p = writeList(p, writer + WRITER_SHAPES);
   if (corrections) {
     p = writeVarint(p, corrections);
-    p = writeList(p, guard + GUARD_LIST);
+    p = writeList(p, guard + GUARD_WRITTEN);
   }
   p = writeList(p, writer + WRITER_CHECKS);
   if (statics) p = writeStatic(p, writer + WRITER_STATIC, (parts + 7) >> 3);
