@@ -19,8 +19,27 @@ import {
   TABLE_ENCODE_WINDOWS, TABLE_FLAGS, TABLE_RECORDS, TABLE_ROWS, WINDOW_BYTES, WINDOW_PAYS,
 } from "./table";
 
-/** A constant of the format: the tail is a multiple of 32 symbols. */
+// Tail codes, constants of the format. The tail is a multiple of 32 symbols, at most 64 * 32 with a code of its own.
 export const TAIL_UNIT: u32 = 32;
+/** The code of a longer tail: the header says its length. */
+export const LONG_TAIL: u32 = 15;
+/** The longest tail with a code of its own, in units. */
+export const MOST_CODED_TAIL: u32 = 64;
+/** For each code but LONG_TAIL the length of the tail, in units. */
+const tailLengths: usize = memory.data<u8>([0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64]);
+const NO_TAIL_CODE: u32 = 16;
+
+/** The code of a tail of so many units; NO_TAIL_CODE: there is none. */
+export function tailCodeOf(units: u32): u32 {
+  if (units > MOST_CODED_TAIL) return LONG_TAIL;
+  for (let code: u32 = 0; code < LONG_TAIL; code++) if (tailLengthOf(code) == units) return code;
+  return NO_TAIL_CODE;
+}
+
+/** The units of a tail from its code, which is not LONG_TAIL. */
+export function tailLengthOf(code: u32): u32 {
+  return load<u8>(tailLengths + <usize>code);
+}
 const MAX_LANES: u32 = 32;
 
 // How the entries of a tile are given. Rows (u16): one per symbol, or one for all.
@@ -30,12 +49,6 @@ const ONE: usize = 0;
 const ENTRY: usize = 4;
 // No rows: entries that are made while decoding, from the number of the symbol.
 const MADE: usize = 1;
-
-/** Whether there is a tail code for t: constants of the format. */
-export function hasTailCode(t: u32): bool {
-  if (t <= 16) return (t & 1) == 0;
-  return t > 64 || (t <= 24 ? (t & 3) == 0 : (t & 7) == 0 && t != 56);
-}
 
 /**
  * Whether the lanes restart with lane 0 at each run of a part: a constant of the format. Shorter runs would leave too
@@ -139,7 +152,7 @@ export function endTail(stream: usize): i32 {
   const words = <usize>load<u32>(stream, STREAM_WORDS);
   const end = <usize>load<u32>(stream, STREAM_END);
   const seedsStart = end - seedBytes(lanes);
-  if (words > seedsStart || !hasTailCode(coded / TAIL_UNIT))
+  if (words > seedsStart || tailCodeOf(coded / TAIL_UNIT) == NO_TAIL_CODE)
     return coded + TAIL_UNIT >= load<u32>(stream, STREAM_COUNT) ? -1 : 0;
   statesFromSeeds(stream, seedsStart, lanes);
   // Words that became seeds leave the stream: the words that the tail emitted beyond them close the gap.

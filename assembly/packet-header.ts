@@ -8,7 +8,7 @@ import {
   FIELD_STREAM, FIELD_TAIL, LIMIT_EXCEEDED, NOT_A_PACKET, OK, TRUNCATED, UNSUPPORTED_VERSION,
 } from "./codes";
 import { GUARD_COUNT, GUARD_NEXT, GUARD_UNREAD, nextCorrection, NO_CORRECTION } from "./guard";
-import { TAIL_UNIT } from "./interleaved";
+import { LONG_TAIL, MOST_CODED_TAIL, TAIL_UNIT, tailLengthOf } from "./interleaved";
 import { allocate, piece, readVarint, release, room, scratch } from "./memory";
 import { openSingle } from "./single";
 import {
@@ -385,12 +385,10 @@ function readControl(reader: usize, control: u32): void {
   store<u32>(reader, lanes, READER_LANES);
   if (lanes == 1) store<u32>(reader, code, READER_COMPRESSAI);
   else {
-    let t: u32 = code <= 8 ? 2 * code : code <= 10 ? 4 * (code - 4) : code <= 13 ? 8 * (code - 7) : 64;
-    if (code == 15) {
-      t = number(reader, FIELD_TAIL);
-      require(reader, t > 64, FIELD_TAIL);
-    }
-    store<u32>(reader, t, READER_TAIL);
+    const long = code == LONG_TAIL;
+    const units = long ? number(reader, FIELD_TAIL) : tailLengthOf(code);
+    require(reader, !long || units > MOST_CODED_TAIL, FIELD_TAIL);
+    store<u32>(reader, units, READER_TAIL);
   }
   if (control & HAS_ESCAPES) {
     const bytes = number(reader, FIELD_ESCAPES);

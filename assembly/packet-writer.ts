@@ -8,7 +8,7 @@ import {
   checkOfHash, GUARD_COUNT, GUARD_FIRST, GUARD_FULL, GUARD_HASH, GUARD_HASHED, GUARD_NEXT, GUARD_WRITTEN, isGuarded,
   NO_CORRECTION, restoreGuard, saveGuard,
 } from "./guard";
-import { encodeInterleaved, endTail, TAIL_UNIT } from "./interleaved";
+import { encodeInterleaved, endTail, LONG_TAIL, TAIL_UNIT, tailCodeOf } from "./interleaved";
 import { align, allocate, PADDING, release, room, scratch, writeVarint } from "./memory";
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
@@ -476,12 +476,6 @@ function endPayload(writer: usize): i32 {
   return OK;
 }
 
-function tailCode(t: u32): u32 {
-  if (t <= 16) return t >> 1;
-  if (t <= 24) return 4 + (t >> 2);
-  return t == 64 ? 14 : t > 64 ? 15 : 7 + (t >> 3);
-}
-
 // Whether the header holds the numbers of parts and symbols: for several parts, and in compact form for a sequence,
 // whose length its reader does not know.
 function storesNumbers(writer: usize): bool {
@@ -514,7 +508,7 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
     p += 3;
   }
   const t = load<u32>(stream, STREAM_TAIL) / TAIL_UNIT;
-  const code = lanes > 1 ? tailCode(t) : load<u32>(writer, WRITER_COMPRESSAI) ? 1 : 0;
+  const code = lanes > 1 ? tailCodeOf(t) : load<u32>(writer, WRITER_COMPRESSAI) ? 1 : 0;
   const numbers = several && !full ? SECTION_SEVERAL : 0;
   const statics = load<u32>(writer, WRITER_STATIC_PARTS) ? SECTION_STATIC : 0;
   const sections = (corrections ? SECTION_CORRECTIONS : 0) | (checks ? SECTION_CHECKS : 0) | statics | numbers;
@@ -538,7 +532,7 @@ function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usi
   }
   p = writeList(p, writer + WRITER_CHECKS);
   if (statics) p = writeStatic(p, writer + WRITER_STATIC, (parts + 7) >> 3);
-  if (lanes > 1 && code == 15) p = writeVarint(p, t);
+  if (lanes > 1 && code == LONG_TAIL) p = writeVarint(p, t);
   return escapeBytes ? writeVarint(p, escapeBytes) : p;
 }
 
