@@ -16,7 +16,7 @@ import {
   STREAM_WORDS, unpackStates,
 } from "./stream";
 
-// Constants of the format.
+// Constants of the format. Bits of the first bytes are in the order of docs/format.md sections 2.1 to 2.3.
 export const FORM_FULL: u32 = 0;
 export const FORM_COMPACT: u32 = 1;
 /** CompressAI's stream alone. */
@@ -27,10 +27,16 @@ export const HAS_CHECK: u32 = 1;
 export const HAS_FINGERPRINT: u32 = 2;
 export const BATCH_OF_ONE: u32 = 4;
 export const VERSION: u32 = 1;
+/** Where the third byte has the rank, or the number of parts. */
+export const COUNT_SHIFT: u32 = 3;
+/** In place of a number of parts: it is at least 7 and follows. */
+export const PARTS_FOLLOW: u32 = 7;
 export const SEVERAL: u32 = 64;
 export const HAS_SHAPES: u32 = 128;
 export const HAS_SECTIONS: u32 = 4;
 export const HAS_ESCAPES: u32 = 8;
+/** Where the control byte has the tail code, or with one lane which stream it is. */
+export const STREAM_CODE_SHIFT: u32 = 4;
 export const SECTION_CORRECTIONS: u32 = 1;
 export const SECTION_CHECKS: u32 = 2;
 export const SECTION_STATIC: u32 = 4;
@@ -264,11 +270,11 @@ function checkStart(reader: usize, start: usize, length: u32): i32 {
 // compact one. Returns the control byte, above it the sections byte.
 function readFront(reader: usize, flags: u32, third: u32): u32 {
   const compact = third == 0;
-  const c = (third >> 3) & 7;
+  const c = (third >> COUNT_SHIFT) & 7;
   const valid = third & SEVERAL ? !(flags & BATCH_OF_ONE) && c != 1 : c != 0 && !(third & HAS_SHAPES);
   require(reader, compact || valid, FIELD_HEADER);
   const control = <u32>load<u8>(skip(reader, 1, FIELD_CONTROL));
-  const code = control >> 4;
+  const code = control >> STREAM_CODE_SHIFT;
   require(reader, control & 3 ? code != 0 : code <= (control & HAS_ESCAPES ? 0 : 1), FIELD_CONTROL);
   let sections: u32 = 0;
   if (control & HAS_SECTIONS) {
@@ -285,8 +291,8 @@ function readFront(reader: usize, flags: u32, third: u32): u32 {
   }
   store<u32>(reader, u32(several), READER_SEVERAL);
   if (several) {
-    const parts = compact || c == 7 ? number(reader, FIELD_PARTS) : c;
-    require(reader, (compact || c < 7 || parts >= 7) && parts <= MOST_PARTS, FIELD_PARTS);
+    const parts = compact || c == PARTS_FOLLOW ? number(reader, FIELD_PARTS) : c;
+    require(reader, (compact || c < PARTS_FOLLOW || parts >= PARTS_FOLLOW) && parts <= MOST_PARTS, FIELD_PARTS);
     store<u32>(reader, parts, READER_PARTS);
     store<u32>(reader, number(reader, FIELD_COUNT), READER_COUNT);
   } else if (!compact) store<u32>(reader, readDims(reader, c, (flags & BATCH_OF_ONE) != 0), READER_COUNT);
@@ -381,7 +387,7 @@ function readCorrections(reader: usize): void {
 // Reads the control byte, and t and E, which come after all sections.
 function readControl(reader: usize, control: u32): void {
   const lanes: u32 = (control & 3) == 0 ? 1 : 4 << (control & 3);
-  const code = control >> 4;
+  const code = control >> STREAM_CODE_SHIFT;
   store<u32>(reader, lanes, READER_LANES);
   if (lanes == 1) store<u32>(reader, code, READER_COMPRESSAI);
   else {

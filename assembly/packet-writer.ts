@@ -12,9 +12,10 @@ import { encodeInterleaved, endTail, LONG_TAIL, TAIL_UNIT, tailCodeOf } from "./
 import { align, allocate, PADDING, release, room, scratch, writeVarint } from "./memory";
 import { mixtureEntries, quantizeMixture } from "./mixture";
 import {
-  BATCH_OF_ONE, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT, HAS_SECTIONS, HAS_SHAPES,
-  MAGIC_0, MAGIC_1, MOST_ELEMENTS, MOST_PARTS, SECTION_CHECKS, SECTION_CORRECTIONS, SECTION_SEVERAL, SECTION_STATIC, SEVERAL, SHAPE_BATCH_OF_ONE,
-  SHAPE_FOLLOWS, VERSION,
+  BATCH_OF_ONE, COUNT_SHIFT, FORM_COMPACT, FORM_FULL, FORM_STRING, HAS_CHECK, HAS_ESCAPES, HAS_FINGERPRINT,
+  HAS_SECTIONS, HAS_SHAPES, MAGIC_0, MAGIC_1, MOST_ELEMENTS, MOST_PARTS, PARTS_FOLLOW, SECTION_CHECKS,
+  SECTION_CORRECTIONS, SECTION_SEVERAL, SECTION_STATIC, SEVERAL, SHAPE_BATCH_OF_ONE, SHAPE_FOLLOWS, STREAM_CODE_SHIFT,
+  VERSION,
 } from "./packet-header";
 import {
   chain, dequantizePart, elementBytes, KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf,
@@ -386,7 +387,7 @@ export function endEncode(writer: usize): i32 {
 
 // ---- header, stream and check
 
-// Writes the header, except for escapes and tail in its control byte. Called twice: once to learn its length.
+// The most bytes that the header and what goes before the words can take.
 function headroom(writer: usize): u64 {
   const corrections = load<u32>(writer + WRITER_GUARD, GUARD_WRITTEN + 4);
   const flags = load<u32>(writer, WRITER_PARTS) >> 3;
@@ -485,55 +486,70 @@ function storesNumbers(writer: usize): bool {
   );
 }
 
+// Writes the header, all that is before the stream: docs/format.md section 2, in the order of its table. Returns its end.
 function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usize {
   const form = load<u32>(writer, WRITER_FORM);
   if (form == FORM_STRING) return p;
+  const full = form == FORM_FULL;
   const guard = writer + WRITER_GUARD;
   const parts = load<u32>(writer, WRITER_PARTS);
   const rank = load<u32>(writer, WRITER_RANK);
-  const shapes = load<u32>(writer, WRITER_SHAPES + 4);
-  const corrections = load<u32>(guard, GUARD_COUNT);
-  const checks = load<u32>(writer, WRITER_CHECKS + 4);
-  const full = form == FORM_FULL;
-  const several = storesNumbers(writer);
-  const batchOfOne: u32 = !several && load<u32>(writer, WRITER_DIMS) == 1 ? 1 : 0;
+  const numbered = storesNumbers(writer);
+  const batchOfOne = !numbered && load<u32>(writer, WRITER_DIMS) == 1;
   const fingerprinted = full && load<u32>(writer, WRITER_FINGERPRINT) != 0;
   if (full) {
-    const third = several ? min<u32>(parts, 7) << 3 | SEVERAL | (shapes ? HAS_SHAPES : 0) : rank << 3;
+    let second: u32 = MAGIC_1;
+    if (load<u32>(writer, WRITER_CHECK)) second |= HAS_CHECK;
+    if (fingerprinted) second |= HAS_FINGERPRINT;
+    if (batchOfOne) second |= BATCH_OF_ONE;
+    let third = VERSION;
+    if (numbered) third |= SEVERAL | (min<u32>(parts, PARTS_FOLLOW) << COUNT_SHIFT);
+    else third |= rank << COUNT_SHIFT;
+    if (numbered && load<u32>(writer, WRITER_SHAPES + 4)) third |= HAS_SHAPES;
     store<u8>(p, MAGIC_0);
-    const check = load<u32>(writer, WRITER_CHECK) ? HAS_CHECK : 0;
-    const flags = check | (fingerprinted ? HAS_FINGERPRINT : 0) | (batchOfOne ? BATCH_OF_ONE : 0);
-    store<u8>(p, MAGIC_1 | <u8>flags, 1);
-    store<u8>(p, <u8>(VERSION | third), 2);
+    store<u8>(p, <u8>second, 1);
+    store<u8>(p, <u8>third, 2);
     p += 3;
   }
-  const t = load<u32>(stream, STREAM_TAIL) / TAIL_UNIT;
-  const code = lanes > 1 ? tailCodeOf(t) : load<u32>(writer, WRITER_COMPRESSAI) ? 1 : 0;
-  const numbers = several && !full ? SECTION_SEVERAL : 0;
-  const statics = load<u32>(writer, WRITER_STATIC_PARTS) ? SECTION_STATIC : 0;
-  const sections = (corrections ? SECTION_CORRECTIONS : 0) | (checks ? SECTION_CHECKS : 0) | statics | numbers;
-  const flags = (sections ? HAS_SECTIONS : 0) | (escapeBytes ? HAS_ESCAPES : 0);
-  store<u8>(p++, <u8>((lanes == 1 ? 0 : ctz(lanes) - 2) | flags | (code << 4)));
+
+  const corrections = load<u32>(guard, GUARD_COUNT);
+  const hasStatic = load<u32>(writer, WRITER_STATIC_PARTS) != 0;
+  let sections: u32 = 0;
+  if (corrections) sections |= SECTION_CORRECTIONS;
+  if (load<u32>(writer, WRITER_CHECKS + 4)) sections |= SECTION_CHECKS;
+  if (hasStatic) sections |= SECTION_STATIC;
+  if (numbered && !full) sections |= SECTION_SEVERAL;
+
+  const tail = load<u32>(stream, STREAM_TAIL) / TAIL_UNIT;
+  const streamCode = lanes > 1 ? tailCodeOf(tail) : load<u32>(writer, WRITER_COMPRESSAI) ? 1 : 0;
+  // 8, 16 and 32 lanes are 1, 2 and 3.
+  let control = lanes > 1 ? ctz(lanes) - 2 : 0;
+  if (sections) control |= HAS_SECTIONS;
+  if (escapeBytes) control |= HAS_ESCAPES;
+  control |= streamCode << STREAM_CODE_SHIFT;
+  store<u8>(p++, <u8>control);
   if (sections) store<u8>(p++, <u8>sections);
+
   if (fingerprinted) {
     store<u32>(p, load<u32>(writer, WRITER_HASH), 0, 1);
     p += 4;
   }
-  if (several) {
-    if (!full || parts >= 7) p = writeVarint(p, parts);
+  if (numbered) {
+    if (!full || parts >= PARTS_FOLLOW) p = writeVarint(p, parts);
     p = writeVarint(p, load<u32>(writer, WRITER_COUNT));
+    if (full) p = writeList(p, writer + WRITER_SHAPES);
   } else if (full) {
-    p = writeDims(p, writer + WRITER_DIMS, batchOfOne, rank);
+    p = writeDims(p, writer + WRITER_DIMS, batchOfOne ? 1 : 0, rank);
   }
-  if (full && several) p = writeList(p, writer + WRITER_SHAPES);
   if (corrections) {
     p = writeVarint(p, corrections);
     p = writeList(p, guard + GUARD_WRITTEN);
   }
   p = writeList(p, writer + WRITER_CHECKS);
-  if (statics) p = writeStatic(p, writer + WRITER_STATIC, (parts + 7) >> 3);
-  if (lanes > 1 && code == LONG_TAIL) p = writeVarint(p, t);
-  return escapeBytes ? writeVarint(p, escapeBytes) : p;
+  if (hasStatic) p = writeStatic(p, writer + WRITER_STATIC, (parts + 7) >> 3);
+  if (lanes > 1 && streamCode == LONG_TAIL) p = writeVarint(p, tail);
+  if (escapeBytes) p = writeVarint(p, escapeBytes);
+  return p;
 }
 
 // Parts behind the last one with a context have no byte in the list.
