@@ -42,12 +42,15 @@ export function tailLengthOf(code: u32): u32 {
 }
 const MAX_LANES: u32 = 32;
 
-// How the entries of a tile are given. Rows (u16): one per symbol, or one for all.
+// How the entries of a tile are given. The functions that code a tile have two parameters for it: what symbol i takes
+// its entry from is `source + i * stride`. The stride says what that is:
+/** The address of the symbol's row (u16). */
 const EACH: usize = 2;
+/** The address of the one row (u16) of all symbols. */
 const ONE: usize = 0;
-// Entries (freq | cum << 16), made at run time: one per symbol.
+/** The address of the symbol's entry (freq | cum << 16), made before it is encoded. */
 const ENTRY: usize = 4;
-// No rows: entries that are made while decoding, from the number of the symbol.
+/** No address, but the number of the symbol in its part: its entry is made while it is decoded. */
 const MADE: usize = 1;
 
 /**
@@ -126,12 +129,12 @@ export function encodeInterleaved(stream: usize, part: usize, from: u32, to: u32
     const symbols = readSymbols(part, low, to);
     if (symbols == 0) return load<i32>(faultCode);
     if (inTail || run == 0) {
-      const rows = kind == KIND_ENTRIES ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : readRows(part, low, to);
-      if (rows == 0) return load<i32>(faultCode);
+      const source = kind == KIND_ENTRIES ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : readRows(part, low, to);
+      if (source == 0) return load<i32>(faultCode);
       const stride = kind == KIND_ENTRIES ? ENTRY : EACH;
       // Mask 0: every symbol of the tail on lane 0.
-      if (inTail) encodeScalar(stream, part, symbols, rows, stride, 0, count, 0, 0);
-      else encodeTile(stream, part, symbols, rows, stride, 0, count, low - first, lanes);
+      if (inTail) encodeScalar(stream, part, symbols, source, stride, 0, count, 0, 0);
+      else encodeTile(stream, part, symbols, source, stride, 0, count, low - first, lanes);
     } else {
       const window = ASC_FEATURE_SIMD ? windowOf(table, TABLE_ENCODE_WINDOWS, row, lanes) : 0;
       if (ASC_FEATURE_SIMD && window == 0) spreadRow(row, count);
@@ -166,41 +169,41 @@ export function endTail(stream: usize): i32 {
 // Codes a tile of the body. Its first symbol is number `origin` of its part or run. Symbols that do not fill all lanes
 // go to kernels of half the width, and what is left below the narrowest kernel to the scalar loop.
 function encodeTile(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32,
+  stream: usize, part: usize, symbols: usize, source: usize, stride: usize, window: usize, count: u32, origin: u32,
   lanes: u32,
 ): void {
   const phase = origin & (lanes - 1);
   // The symbols before the first one that is on lane 0. Coding is backward, so they come last.
   const head = phase ? min<u32>(lanes - phase, count) : 0;
   if (head < count)
-    encodeAligned(stream, part, symbols + (<usize>head << 2), rows + <usize>head * stride, stride, window, count - head, lanes);
-  if (head) encodeScalar(stream, part, symbols, rows, stride, 0, head, phase, lanes - 1);
+    encodeAligned(stream, part, symbols + (<usize>head << 2), source + <usize>head * stride, stride, window, count - head, lanes);
+  if (head) encodeScalar(stream, part, symbols, source, stride, 0, head, phase, lanes - 1);
 }
 
 // @ts-ignore: decorator
 @inline
 function encodeAligned(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, lanes: u32,
+  stream: usize, part: usize, symbols: usize, source: usize, stride: usize, window: usize, count: u32, lanes: u32,
 ): void {
   const narrowest = ASC_FEATURE_SIMD ? narrowestKernel(part, stride, window) : 0;
   const full = narrowest ? count & ~(lanes - 1) : 0;
   // The rest. In symbol order the widest group comes first, so backward the narrowest.
   let to = narrowest ? full + ((count - full) & ~(narrowest - 1)) : 0;
-  encodeScalar(stream, part, symbols, rows, stride, to, count, 0 - full, lanes - 1);
+  encodeScalar(stream, part, symbols, source, stride, to, count, 0 - full, lanes - 1);
   if (ASC_FEATURE_SIMD) {
     if (narrowest == 0) return;
     for (let width = narrowest; width < lanes; width <<= 1) {
       if (((to - full) & width) == 0) continue;
       to -= width;
-      encodeKernel(stream, part, symbols + (<usize>to << 2), rows + <usize>to * stride, stride, window, width, width, to - full);
+      encodeKernel(stream, part, symbols + (<usize>to << 2), source + <usize>to * stride, stride, window, width, width, to - full);
     }
-    if (full) encodeKernel(stream, part, symbols, rows, stride, window, full, lanes, 0);
+    if (full) encodeKernel(stream, part, symbols, source, stride, window, full, lanes, 0);
   }
 }
 
 // `count` symbols, a multiple of `width`, whose lanes begin with number `lane`.
 function encodeKernel(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32,
+  stream: usize, part: usize, symbols: usize, source: usize, stride: usize, window: usize, count: u32, width: u32,
   lane: u32,
 ): void {
   const states = stream + STREAM_STATES + (<usize>lane << 2);
@@ -209,13 +212,13 @@ function encodeKernel(
     const words = <usize>load<u32>(stream, STREAM_WORDS);
     const next = window
       ? encodeWindow(symbols, to, width, window, words, stream, states)
-      : encodeRows(symbols, rows, to, width, table, words, stream, states);
+      : encodeRows(symbols, source, to, width, table, words, stream, states);
     store<u32>(stream, <u32>next, STREAM_WORDS);
     to -= load<u32>(stream, STREAM_CODED);
     if (to == 0) return;
     // The kernels return early at a group that has a symbol for the slow path.
     const from = to - (window ? 16 : 8);
-    encodeScalar(stream, part, symbols, rows, stride, from, to, 0, width - 1, lane);
+    encodeScalar(stream, part, symbols, source, stride, from, to, 0, width - 1, lane);
     to = from;
   }
 }
@@ -223,7 +226,7 @@ function encodeKernel(
 // Codes symbols [from, to) backward, symbol i on lane `base + ((i + origin) & mask)`: C(x) with renormalisation. An
 // entry's reciprocal gives floor(x / freq), or one less (docs/math.md 3).
 function encodeScalar(
-  stream: usize, part: usize, symbols: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
+  stream: usize, part: usize, symbols: usize, source: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
   base: u32 = 0,
 ): void {
   const records: usize = stride == ENTRY ? 0 : <usize>load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_RECORDS);
@@ -232,7 +235,7 @@ function encodeScalar(
   for (let i = to; i > from; ) {
     i--;
     const value = load<i32>(symbols + (<usize>i << 2));
-    const at = rows + <usize>i * stride;
+    const at = source + <usize>i * stride;
     let entry: u64;
     if (records) {
       const record = records + (<usize>load<u16>(at) << 4);
@@ -297,9 +300,9 @@ export function decodeInterleaved(stream: usize, part: usize, from: u32, to: u32
     if (!inBody) code = beginTail(stream);
     if (code) return code;
     if (kind == KIND_MIXTURE || kind == KIND_CONTEXT) {
-      // In place of rows the kernels get the number of the first symbol.
-      if (inBody) decodeTile(stream, part, out, from, MADE, 0, count, from - first, lanes);
-      else decodeTail(stream, part, out, from, MADE, count);
+      const source = <usize>from;
+      if (inBody) decodeTile(stream, part, out, source, MADE, 0, count, from - first, lanes);
+      else decodeTail(stream, part, out, source, MADE, count);
     } else if (run == 0 || !inBody) {
       const rows = readRows(part, from, high);
       if (rows == 0) return load<i32>(faultCode);
@@ -366,19 +369,19 @@ function searchSymbol(stream: usize, lane: usize, record: usize): i32 {
 
 // See encodeTile.
 function decodeTile(
-  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, origin: u32, lanes: u32,
+  stream: usize, part: usize, out: usize, source: usize, stride: usize, window: usize, count: u32, origin: u32, lanes: u32,
 ): void {
   const phase = origin & (lanes - 1);
   const head = phase ? min<u32>(lanes - phase, count) : 0;
-  if (head) decodeScalar(stream, part, out, rows, stride, 0, head, phase, lanes - 1);
+  if (head) decodeScalar(stream, part, out, source, stride, 0, head, phase, lanes - 1);
   if (head < count)
-    decodeAligned(stream, part, out + (<usize>head << 2), rows + <usize>head * stride, stride, window, count - head, lanes);
+    decodeAligned(stream, part, out + (<usize>head << 2), source + <usize>head * stride, stride, window, count - head, lanes);
 }
 
 // @ts-ignore: decorator
 @inline
 function decodeAligned(
-  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, lanes: u32,
+  stream: usize, part: usize, out: usize, source: usize, stride: usize, window: usize, count: u32, lanes: u32,
 ): void {
   const end = load<u32>(stream, STREAM_END);
   let full: u32 = 0;
@@ -387,11 +390,11 @@ function decodeAligned(
     const narrowest = narrowestKernel(part, stride, window);
     if (narrowest) {
       full = count & ~(lanes - 1);
-      if (full) decodeKernel(stream, part, out, rows, stride, window, full, lanes, 0);
+      if (full) decodeKernel(stream, part, out, source, stride, window, full, lanes, 0);
       from = full;
       for (let width = lanes >> 1; width >= narrowest; width >>= 1) {
         if (((count - full) & width) == 0) continue;
-        decodeKernel(stream, part, out + (<usize>from << 2), rows + <usize>from * stride, stride, window, width, width, from - full);
+        decodeKernel(stream, part, out + (<usize>from << 2), source + <usize>from * stride, stride, window, width, width, from - full);
         from += width;
       }
     }
@@ -399,19 +402,19 @@ function decodeAligned(
   // In blocks: a damaged stream is found before the word pointer can leave the padding behind `end`.
   while (from < count && load<u32>(stream, STREAM_WORDS) <= end) {
     const to = min<u32>(from + MAX_LANES, count);
-    decodeScalar(stream, part, out, rows, stride, from, to, 0 - full, lanes - 1);
+    decodeScalar(stream, part, out, source, stride, from, to, 0 - full, lanes - 1);
     from = to;
   }
 }
 
 function decodeKernel(
-  stream: usize, part: usize, out: usize, rows: usize, stride: usize, window: usize, count: u32, width: u32, lane: u32,
+  stream: usize, part: usize, out: usize, source: usize, stride: usize, window: usize, count: u32, width: u32, lane: u32,
 ): void {
   const states = stream + STREAM_STATES + (<usize>lane << 2);
   const end = <usize>load<u32>(stream, STREAM_END);
   let words = <usize>load<u32>(stream, STREAM_WORDS);
   if (window == 0) {
-    const next = decodeGroups(out, rows, count, width, <usize>load<u32>(part, PART_TABLE), words, end, stream, states);
+    const next = decodeGroups(out, source, count, width, <usize>load<u32>(part, PART_TABLE), words, end, stream, states);
     store<u32>(stream, <u32>next, STREAM_WORDS);
     return;
   }
@@ -420,14 +423,14 @@ function decodeKernel(
     store<u32>(stream, <u32>words, STREAM_WORDS);
     at += load<u32>(stream, STREAM_CODED);
     if (at >= count || words > end) return;
-    decodeScalar(stream, part, out, rows, ONE, at, at + width, 0, width - 1, lane);
+    decodeScalar(stream, part, out, source, ONE, at, at + width, 0, width - 1, lane);
     words = <usize>load<u32>(stream, STREAM_WORDS);
   }
 }
 
 // Decodes symbols [from, to); see encodeScalar. May read 2 bytes a symbol behind the words: the caller checks.
 function decodeScalar(
-  stream: usize, part: usize, out: usize, rows: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
+  stream: usize, part: usize, out: usize, source: usize, stride: usize, from: u32, to: u32, origin: u32, mask: u32,
   base: u32 = 0,
 ): void {
   const table: usize = stride == MADE ? 0 : <usize>load<u32>(part, PART_TABLE);
@@ -435,7 +438,7 @@ function decodeScalar(
   let words = <usize>load<u32>(stream, STREAM_WORDS);
   for (let i = from; i < to; i++) {
     const lane = states + (<usize>((i + origin) & mask) << 2);
-    const at = rows + <usize>i * stride;
+    const at = source + <usize>i * stride;
     const symbol = table
       ? takeSymbol(stream, table, lane, <usize>load<u16>(at))
       : takeMade(stream, part, lane, <u32>at);
@@ -450,11 +453,11 @@ function decodeScalar(
 }
 
 // Decodes the tail, on lane 0 alone.
-function decodeTail(stream: usize, part: usize, out: usize, rows: usize, stride: usize, count: u32): void {
+function decodeTail(stream: usize, part: usize, out: usize, source: usize, stride: usize, count: u32): void {
   const table: usize = stride == MADE ? 0 : <usize>load<u32>(part, PART_TABLE);
   const lane = stream + STREAM_STATES;
   for (let i: usize = 0; i < <usize>count; i++) {
-    const at = rows + i * stride;
+    const at = source + i * stride;
     store<i32>(out + (i << 2), table ? takeSymbol(stream, table, lane, <usize>load<u16>(at)) : takeMade(stream, part, lane, <u32>at));
     refillTail(stream);
   }
