@@ -6,7 +6,7 @@ import { erfc, exp, GAUSSIAN, LAPLACE, sigmoid } from "./cdf";
 import { failAt, FIELD_MEAN, FIELD_SCALE, FIELD_WEIGHT, GUARD_TOO_WIDE, NON_FINITE, OK } from "./codes";
 import { GUARD_ABSOLUTE, GUARD_HASH, GUARD_RELATIVE, guardedRow, recordCorrection, takeCorrection } from "./guard";
 import {
-  COMPONENT_BYTES, PART_AT_CENTRES, PART_AT_ROWS, PART_AT_WEIGHTS, PART_COMPONENTS, PART_DISTRIBUTION, PART_ENTRY_CUM,
+  COMPONENT_BYTES, PART_AT_CENTRES, PART_AT_ROWS_OR_SCALES, PART_AT_WEIGHTS, PART_COMPONENTS, PART_DISTRIBUTION, PART_ENTRY_CUM,
   PART_ENTRY_FREQ, PART_GUARD, PART_LOW, PART_PARAMETERS, PART_SCALES, PART_SIZE, PART_WEIGHTED, tileRows,
 } from "./part";
 import { SCALES_VALUES, scaleToRow } from "./rows";
@@ -48,7 +48,7 @@ export function quantizeMixture(part: usize, n: u32): i32 {
   const scales = <usize>load<u32>(part, PART_SCALES);
   const weights = load<u32>(part, PART_WEIGHTED) ? <usize>load<u32>(part, PART_AT_WEIGHTS) : 0;
   const means = <usize>load<u32>(part, PART_AT_CENTRES);
-  const sigmas = <usize>load<u32>(part, PART_AT_ROWS);
+  const sigmas = <usize>load<u32>(part, PART_AT_ROWS_OR_SCALES);
   let quantized = <usize>load<u32>(part, PART_PARAMETERS);
   let h = load<u32>(guard, GUARD_HASH);
   let position: u32 = 0;

@@ -19,7 +19,7 @@ import {
 } from "./packet-header";
 import {
   chain, dequantizePart, elementBytes, KIND_CHANNELS, KIND_ENTRIES, KIND_MIXTURE, KIND_ROWS, KIND_SCALES, parametersOf,
-  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS, PART_BEFORE, PART_BYTES, PART_CAPACITY, PART_CONTEXT, PART_COUNT, PART_DIMS,
+  PART_AT_ELEMENTS, PART_AT_OUT, PART_AT_ROWS_OR_SCALES, PART_BEFORE, PART_BYTES, PART_CAPACITY, PART_CONTEXT, PART_COUNT, PART_DIMS,
   PART_ELEMENTS, PART_GUARD, PART_KIND, PART_RANK, PART_ROWS, PART_TYPE, PART_WORK_BYTES, partFingerprint, placeChunk, quantizePart,
   readRows, readSymbols, seedOfPart, stageBytes, stageElements, TILE, TYPE_FLOAT32, TYPE_INT32,
 } from "./part";
@@ -216,7 +216,7 @@ export function stagePart(writer: usize, part: usize, count: u32, keep: bool): i
   const code = stageElements(part, count, true, keep || isGuarded(writer + WRITER_GUARD) ? writer + WRITER_STAGE : 0, 0);
   if (code) return code;
   store<u32>(part, load<u32>(record, PART_ELEMENTS) + have * elementBytes(load<u32>(part, PART_TYPE)), PART_AT_ELEMENTS);
-  if (load<u32>(part, PART_KIND) == KIND_ROWS) store<u32>(part, load<u32>(record, PART_ROWS) + have * 2, PART_AT_ROWS);
+  if (load<u32>(part, PART_KIND) == KIND_ROWS) store<u32>(part, load<u32>(record, PART_ROWS) + have * 2, PART_AT_ROWS_OR_SCALES);
   return OK;
 }
 

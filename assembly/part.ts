@@ -38,10 +38,11 @@ export const PART_DISTRIBUTION: usize = 72;
 export const PART_LOW: usize = 76; // i32
 export const PART_SIZE: usize = 80;
 export const PART_WEIGHTED: usize = 84;
-// Addresses at which the host puts or finds the next elements, and their scales, means and rows:
+// Addresses at which the host puts the next elements, and what goes with them; or finds the elements:
 export const PART_AT_ELEMENTS: usize = 88;
 export const PART_AT_MEANS: usize = 92;
-export const PART_AT_ROWS: usize = 96;
+/** Given rows (u16), scales (f32), or of a mixture K scales (f32) per element: as the kind says. */
+export const PART_AT_ROWS_OR_SCALES: usize = 96;
 export const PART_AT_WEIGHTS: usize = 100;
 export const PART_AT_CENTRES: usize = 104;
 export const PART_AT_OUT: usize = 108;
@@ -49,6 +50,7 @@ export const PART_AT_OUT: usize = 108;
 // memory, that of element 0 can be below 0.
 export const PART_ELEMENTS: usize = 112;
 export const PART_MEANS: usize = 116;
+/** Of what `PART_AT_ROWS_OR_SCALES` holds; of a mixture that a writer keeps its entries (u32). */
 export const PART_ROWS: usize = 120;
 export const PART_GUARD: usize = 124;
 export const PART_PARAMETERS: usize = 128;
@@ -274,10 +276,10 @@ function layout(target: usize, part: usize, base: u64, count: u32, stored: bool)
   const components = <u64>load<u32>(part, PART_COMPONENTS) * count;
   let end = base;
   if (load<u32>(part, PART_CENTRE) == CENTRE_MEANS) end = place(target, PART_AT_MEANS, end, 4 * <u64>count);
-  if (kind == KIND_SCALES) end = place(target, PART_AT_ROWS, end, 4 * <u64>count);
-  if (kind == KIND_ROWS && !stored) end = place(target, PART_AT_ROWS, end, 2 * <u64>count);
+  if (kind == KIND_SCALES) end = place(target, PART_AT_ROWS_OR_SCALES, end, 4 * <u64>count);
+  if (kind == KIND_ROWS && !stored) end = place(target, PART_AT_ROWS_OR_SCALES, end, 2 * <u64>count);
   if (kind == KIND_MIXTURE) {
-    end = place(target, PART_AT_ROWS, end, 4 * components);
+    end = place(target, PART_AT_ROWS_OR_SCALES, end, 4 * components);
     if (load<u32>(part, PART_WEIGHTED)) end = place(target, PART_AT_WEIGHTS, end, 4 * components);
     end = place(target, PART_AT_CENTRES, end, 4 * components);
     end = place(target, PART_PARAMETERS, end, COMPONENT_BYTES * components);
@@ -298,7 +300,7 @@ export function placeChunk(part: usize, from: u32): void {
   const rowBytes: u32 = load<u32>(part, PART_KIND) == KIND_SCALES ? 4 : 2;
   store<u32>(part, load<u32>(part, PART_AT_ELEMENTS) - from * elementBytes(load<u32>(part, PART_TYPE)), PART_ELEMENTS);
   store<u32>(part, load<u32>(part, PART_AT_MEANS) - from * 4, PART_MEANS);
-  store<u32>(part, load<u32>(part, PART_AT_ROWS) - from * rowBytes, PART_ROWS);
+  store<u32>(part, load<u32>(part, PART_AT_ROWS_OR_SCALES) - from * rowBytes, PART_ROWS);
 }
 
 const single: usize = memory.data(192, 16);

@@ -63,17 +63,17 @@ export function encodeSingle(stream: usize, part: usize, from: u32, to: u32): i3
     const low = max<u32>(from, first + ((to - 1 - first) & ~(TILE - 1)));
     const symbols = readSymbols(part, low, to);
     if (symbols == 0) return load<i32>(faultCode);
-    // Entries made at run time are where rows would be. A long run has one row, which is not repeated for its symbols.
+    // Where the entries come from: entries that are already made, or rows. A long run has one row for all its symbols.
     const entries = load<u32>(part, PART_KIND) == KIND_ENTRIES;
     const stride: usize = entries ? 4 : run ? 0 : 2;
-    const rows = entries ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : run ? tileRows : readRows(part, low, to);
-    if (rows == 0) return load<i32>(faultCode);
-    if (run) store<u16>(rows, <u16>rowOfRun(part, low));
+    const source = entries ? <usize>load<u32>(part, PART_ROWS) + (<usize>low << 2) : run ? tileRows : readRows(part, low, to);
+    if (source == 0) return load<i32>(faultCode);
+    if (run) store<u16>(source, <u16>rowOfRun(part, low));
     const records: usize = entries ? 0 : <usize>load<u32>(<usize>load<u32>(part, PART_TABLE), TABLE_RECORDS);
     resume(stream);
     for (let i = <usize>(to - low); i > 0; ) {
       i--;
-      const at = rows + i * stride;
+      const at = source + i * stride;
       const value = load<i32>(symbols + (i << 2));
       let entry: u32;
       if (records) {

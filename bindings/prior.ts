@@ -182,11 +182,11 @@ export function placeParameters(memory: Memory, part: number, source: PriorSourc
   if (rows)
     memory.u16.set(
       from === 0 && to === rows.length ? rows : rows.subarray(from, to),
-      memory.word(part, abi.PART_AT_ROWS) / 2,
+      memory.word(part, abi.PART_AT_ROWS_OR_SCALES) / 2,
     );
   if (!sigmas) return;
   const k = mixture?.components ?? 1;
-  memory.place(sigmas, memory.word(part, abi.PART_AT_ROWS), k * from, k * to);
+  memory.place(sigmas, memory.word(part, abi.PART_AT_ROWS_OR_SCALES), k * from, k * to);
   if (!mixture) return;
   memory.place(mixture.centres, memory.word(part, abi.PART_AT_CENTRES), k * from, k * to);
   if (mixture.weights) memory.place(mixture.weights, memory.word(part, abi.PART_AT_WEIGHTS), k * from, k * to);

@@ -268,7 +268,7 @@ export class Step {
 
   place(scales: Float32Array, means: Float32Array | undefined): void {
     const { f32 } = this.#memory;
-    f32.set(scales, this.#memory.word(this.part, abi.PART_AT_ROWS) >>> 2);
+    f32.set(scales, this.#memory.word(this.part, abi.PART_AT_ROWS_OR_SCALES) >>> 2);
     if (means) f32.set(means, this.#memory.word(this.part, abi.PART_AT_MEANS) >>> 2);
   }
 

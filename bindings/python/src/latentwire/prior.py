@@ -202,12 +202,12 @@ def place_parameters(memory: Memory, part: int, source: Source, begin: int, end:
     if source.means is not None:
         memory.place(source.means[begin:end], memory.word(part, abi.PART_AT_MEANS))
     if source.rows is not None:
-        memory.place(source.rows[begin:end], memory.word(part, abi.PART_AT_ROWS))
+        memory.place(source.rows[begin:end], memory.word(part, abi.PART_AT_ROWS_OR_SCALES))
     if source.sigmas is None:
         return
     mixture = source.mixture
     k = mixture.components if mixture else 1
-    memory.place(source.sigmas[k * begin : k * end], memory.word(part, abi.PART_AT_ROWS))
+    memory.place(source.sigmas[k * begin : k * end], memory.word(part, abi.PART_AT_ROWS_OR_SCALES))
     if mixture:
         memory.place(mixture.centres[k * begin : k * end], memory.word(part, abi.PART_AT_CENTRES))
         if mixture.weights is not None:

@@ -465,7 +465,7 @@ class SequenceReader:
         try:
             self._begin()
             memory.check(memory.wasm.stageRead(self._reader, step.part, n, 1))
-            step.place(abi.PART_AT_ROWS, sigmas)
+            step.place(abi.PART_AT_ROWS_OR_SCALES, sigmas)
             step.place(abi.PART_AT_MEANS, centres)
             memory.check(memory.wasm.readPart(self._reader, step.part, n))
             step.take(abi.PART_AT_ELEMENTS, result)

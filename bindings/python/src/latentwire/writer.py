@@ -347,7 +347,7 @@ class SequenceWriter:
         step, n = self._step, sigmas.size
         step.begin(centres)
         memory.check(memory.wasm.stagePart(self._writer, step.part, n, 1))
-        step.place(abi.PART_AT_ROWS, sigmas)
+        step.place(abi.PART_AT_ROWS_OR_SCALES, sigmas)
         step.place(abi.PART_AT_MEANS, centres)
         step.place(abi.PART_AT_ELEMENTS, elements)
         memory.check(memory.wasm.writePart(self._writer, step.part, n, 1))
