@@ -70,7 +70,7 @@ export interface FoundEntry extends BundleEntry {
 }
 
 /** An entry to be written. */
-export interface PlainEntry {
+export interface EntryFields {
   name: string;
   kind: BundleKind;
   rows: number;
@@ -113,7 +113,7 @@ const budgetOf = (size: number): Budget =>
   });
 
 /** Writes a bundle. Equal blobs are stored once. Throws RangeError if the result would be no bundle. */
-export function formatBundle(entries: readonly PlainEntry[], meta: Readonly<Record<string, unknown>>): Bytes {
+export function formatBundle(entries: readonly EntryFields[], meta: Readonly<Record<string, unknown>>): Bytes {
   const blobs: Uint8Array[] = [];
   // By their last bytes, which are the fingerprint where there is one. Equal ones do not say that all bytes are.
   const places = new Map<string, { bytes: Uint8Array; place: [number, number] }[]>();
@@ -240,7 +240,7 @@ function parseEntry(value: unknown, blobs: Uint8Array, names: Set<string>, budge
   const meta = record(fields.meta ?? {}, `${name}: meta`);
   const bytes = table?.length ?? 0;
   const found = { name, kind, rows, fingerprint, bytes, medians, shape, axis, step, meta, table, scales, parameters };
-  return { ...found, context: context?.said };
+  return { ...found, context: context?.description };
 }
 
 /** The scale of each row: positive, ascending. Where the rows are to be built they are charged. */
@@ -271,7 +271,7 @@ function blob(place: unknown, blobs: Uint8Array, name: string): Uint8Array | und
 }
 
 /** What parameters of a context prior say of themselves. Undefined if they do not begin like some; the codec checks the rest. */
-export function peekContext(parameters: Uint8Array): { givenRows: number; said: BundleContext } | undefined {
+export function peekContext(parameters: Uint8Array): { givenRows: number; description: BundleContext } | undefined {
   if (parameters.length < 24 || CONTEXT_MAGIC.some((byte, i) => parameters[i] !== byte)) return undefined;
   const [hidden = 0, second = 0, marked = 0] = parameters.subarray(4, 7);
   const channels = varint(parameters, 7);
@@ -281,7 +281,7 @@ export function peekContext(parameters: Uint8Array): { givenRows: number; said: 
   for (let k = 0; k < active.value && at < parameters.length; k++) at = varint(parameters, at).end;
   return {
     givenRows: marked < HAS_GIVEN ? 0 : varint(parameters, at).value,
-    said: {
+    description: {
       bytes: parameters.length,
       fingerprint: lastWord(parameters),
       hidden: 8 * hidden,
@@ -296,7 +296,9 @@ export function peekContext(parameters: Uint8Array): { givenRows: number; said: 
 /** Whether parameters are for a table: a factorized one has a row per channel, of others each symbol is given a row. */
 export function fitsContext(found: ReturnType<typeof peekContext>, kind: BundleKind, rows: number): boolean {
   if (found === undefined) return false;
-  return kind === "factorized" ? found.givenRows === 0 && found.said.channels === rows : found.givenRows === rows;
+  return kind === "factorized"
+    ? found.givenRows === 0 && found.description.channels === rows
+    : found.givenRows === rows;
 }
 
 /** A varint of at most 65,535; others are the codec's to refuse. */

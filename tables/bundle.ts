@@ -20,6 +20,7 @@ import type {
 import {
   type BundleEntry,
   type BundleKind,
+  type EntryFields,
   fitsContext,
   floatsOf,
   formatBundle,
@@ -27,7 +28,6 @@ import {
   isName,
   isShape,
   isStep,
-  type PlainEntry,
   parseBundle,
   peekContext,
   peekTable,
@@ -284,7 +284,7 @@ export class Bundle {
  */
 export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Record<string, unknown>> = {}): Bytes {
   if (!Array.isArray(entries)) throw new TypeError("entries must be a list of tables");
-  const bytes = formatBundle(entries.map(plain), meta);
+  const bytes = formatBundle(entries.map(checkedEntry), meta);
   // Names that occur twice, too many entries: all that a reader would refuse.
   try {
     parseBundle(bytes);
@@ -297,7 +297,8 @@ export function writeBundle(entries: readonly BundleInput[], meta: Readonly<Reco
 
 const INPUT = ["name", "kind", "table", "scaleTable", "rebuild", "context", "shape", "axis", "step", "meta"];
 
-function plain(input: BundleInput, i: number): PlainEntry {
+/** An entry as it is written. Throws TypeError, RangeError for a wrong one. */
+function checkedEntry(input: BundleInput, i: number): EntryFields {
   checkOptions(`entries[${i}]`, input, INPUT);
   const { name, kind, table, scaleTable, context, shape, axis, step = 1, meta, rebuild = false } = input;
   const wrong = (what: string): never => {

@@ -93,9 +93,12 @@ A context prior is trained on four fifths of the samples. Of the others half cho
     if (added) {
       const { context: _context, ...input } = inputs[index]!;
       // No times: the same samples give the same bundle.
-      const { channels: _channels, seconds: _seconds, ...said } = context!;
+      const { channels: _channels, seconds: _seconds, ...recorded } = context!;
       const { parameters } = added.fit;
-      inputs[index] = { ...input, ...(parameters && { context: parameters, meta: { ...input.meta, context: said } }) };
+      inputs[index] = {
+        ...input,
+        ...(parameters && { context: parameters, meta: { ...input.meta, context: recorded } }),
+      };
     }
     const bytes = writeBundle(inputs, given?.meta ?? { made: "latentwire tables fit", samples: set.samples.length });
     await writeOutput(output, bytes);

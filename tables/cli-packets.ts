@@ -81,13 +81,13 @@ export async function inspectFile(path: string, source: ByteSource, { check, jso
 
 /** What a record holds. */
 function listed(codec: Codec, { number, name, packet }: FileRecord): Listed {
-  const plain = { number, name, bytes: packet.length };
+  const record = { number, name, bytes: packet.length };
   try {
     const { dims, parts, elements, checksum } = codec.inspect(packet);
-    return { ...plain, dims, parts, elements, checksum };
+    return { ...record, dims, parts, elements, checksum };
   } catch (error) {
     // Compact packets and strings say nothing of themselves.
-    if (error instanceof CodecError) return plain;
+    if (error instanceof CodecError) return record;
     throw error;
   }
 }

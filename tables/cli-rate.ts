@@ -62,7 +62,7 @@ Warns if tables do not fit the data: many escapes, or channels whose symbols cos
         fingerprint: prior.table.fingerprint,
         total,
         latents: rates.map(({ channels, ...rate }) =>
-          flag(values, "channels") ? { ...rate, channels: plain(channels) } : rate,
+          flag(values, "channels") ? { ...rate, channels: asLists(channels) } : rate,
         ),
       });
     else {
@@ -121,7 +121,9 @@ function sum(rates: readonly Rate[]) {
   return { symbols, bits, bytes: bits / 8, bitsPerSymbol: bits / Math.max(1, symbols), escapes };
 }
 
-const plain = (channels: Rate["channels"]) => channels && { bits: [...channels.bits], escapes: [...channels.escapes] };
+/** Typed arrays as lists, which JSON can hold. */
+const asLists = (channels: Rate["channels"]) =>
+  channels && { bits: [...channels.bits], escapes: [...channels.escapes] };
 
 const cells = (name: string, { symbols, bits, escapes }: { symbols: number; bits: number; escapes: number }) => [
   name,

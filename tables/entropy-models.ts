@@ -132,8 +132,8 @@ function nameModules(modules: readonly Module[]): string[] {
   return modules.map(({ path, tensors }) => {
     const parts = path === "" ? [] : path.split(".").filter((part) => part !== COMPILED);
     while (parts.length > 0 && (WRAPPERS.has(parts[0]!) || ITEM.test(parts[0]!))) parts.shift();
-    const plain = parts.join(".") || (tensors.has("scale_table") ? "gaussian_conditional" : "entropy_bottleneck");
-    const name = taken.has(plain) ? path : plain;
+    const short = parts.join(".") || (tensors.has("scale_table") ? "gaussian_conditional" : "entropy_bottleneck");
+    const name = taken.has(short) ? path : short;
     taken.add(name);
     return name;
   });

@@ -101,19 +101,19 @@ class Fitter {
   /** Undefined for symbols. */
   readonly #medians: { medians: number[] } | undefined;
   /** Quantizing needs medians and step, not rows. */
-  readonly #plain: Table;
+  readonly #emptyTable: Table;
 
   constructor(codec: Codec, set: SampleSet, medians: Float32Array | undefined) {
     this.#codec = codec;
     this.#set = set;
     this.#medians = medians && { medians: [...medians] };
-    this.#plain = codec.table({ ...emptyRows(set.channels), ...this.#medians });
+    this.#emptyTable = codec.table({ ...emptyRows(set.channels), ...this.#medians });
   }
 
   /** For each channel, the histograms of up to `most` parts of the samples. */
   folds(samples: readonly Sample[], step: number, most = FOLDS): Histogram[][] {
     const { axis, channels } = this.#set;
-    const prior = this.prior(this.#plain, step);
+    const prior = this.prior(this.#emptyTable, step);
     const parts = Math.min(most, samples.length);
     const counters = Array.from({ length: channels }, () => Array.from({ length: parts }, () => new Counter()));
     samples.forEach((sample, i) => {
@@ -144,7 +144,7 @@ class Fitter {
 
   /** Share of the squared distance to the medians that rounding leaves: 0 where every element becomes its median. */
   kept(step: number, samples: readonly Sample[]): number {
-    const prior = this.prior(this.#plain, step);
+    const prior = this.prior(this.#emptyTable, step);
     let [lost, all] = [0, 0];
     for (const sample of samples) {
       const { data } = tensorOf(sample);

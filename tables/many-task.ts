@@ -105,8 +105,8 @@ function lineOf(error: unknown, path: string): string {
   if (typeof code === "string" && "syscall" in (error as object)) {
     // A full disk is no fault of the input.
     if (["ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE"].includes(code)) throw error;
-    const said = message.replace(/^[A-Z]+: /, "");
-    return `${code} ${said.includes(path) ? said : `${said} '${path}'`}`;
+    const text = message.replace(/^[A-Z]+: /, "");
+    return `${code} ${text.includes(path) ? text : `${text} '${path}'`}`;
   }
   throw error;
 }

@@ -10,11 +10,11 @@ import {
   FILE_MAGIC,
   formatIndex,
   type Places,
-  type PlainRecord,
   parseIndex,
   parseRecord,
   parseTrailer,
   RECORD_EXTRA,
+  type RecordFields,
   recordJudge,
   TRAILER_BYTES,
   type Trailer,
@@ -208,7 +208,7 @@ export interface Found {
 /**
  * Opens a packet file. Bytes are read when they are needed: the index first, then a range for each record.
  *
- * @throws CodecError `NOT_A_PACKET` for another file, `UNSUPPORTED_VERSION`, `CORRUPTED` for an index that lies, `LIMIT_EXCEEDED` for one of more than
+ * @throws CodecError `NOT_A_PACKET` for another file, `UNSUPPORTED_VERSION`, `CORRUPTED` for an index that contradicts the file, `LIMIT_EXCEEDED` for one of more than
  * `maxIndexBytes`; StreamError `TRUNCATED` or `CORRUPTED` for a file that is torn or damaged, unless it is to `skip`; the source's own errors. TypeError and RangeError
  * for wrong arguments. The message of a CodecError begins with the path or the URL.
  */
@@ -309,7 +309,7 @@ async function scan(source: RangeSource, trailer: Trailer | undefined, settings:
   const reader = new FrameReader({ maxBytes: settings.maxRecord, judge, onDamage, offset: end });
   const take = () => {
     for (let bytes = reader.next(); bytes; bytes = reader.next()) {
-      const { number, name } = parseRecord(bytes) as PlainRecord;
+      const { number, name } = parseRecord(bytes) as RecordFields;
       if (name !== "") byName.set(name, names.length);
       offsets.push(reader.at);
       lengths.push(bytes.length);
@@ -336,13 +336,14 @@ async function scan(source: RangeSource, trailer: Trailer | undefined, settings:
   for (const damage of lost) {
     const { code, message, offset } = damage;
     if (!settings.onDamage)
-      throw new StreamError(code, `${what[state]}: ${message}; damaged: "skip" reads the rest`, offset);
+      throw new StreamError(code, `${STATE_TEXTS[state]}: ${message}; damaged: "skip" reads the rest`, offset);
     settings.onDamage(damage);
   }
   return { places, byName, state, end };
 }
 
-const what = { indexed: "", scanned: "", torn: "the file is torn", damaged: "the file is damaged" };
+/** What an error says of a file in each state. Files in the first two have no fault. */
+const STATE_TEXTS = { indexed: "", scanned: "", torn: "the file is torn", damaged: "the file is damaged" };
 
 /** Records were taken out of the file, and no byte shows it. */
 function missing(numbers: readonly number[], offsets: readonly number[]): Damage {

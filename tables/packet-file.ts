@@ -234,7 +234,7 @@ export async function createPacketFile(
  *
  * @param path - Node, Deno and Bun.
  * @throws StreamError `CORRUPTED` for a file that is damaged before its end: copy its records to another file. CodecError `NOT_A_PACKET`, `UNSUPPORTED_VERSION`,
- * `CORRUPTED` for another file or an index that lies; then nothing is changed. TypeError, RangeError; the errors of the file.
+ * `CORRUPTED` for another file or an index that contradicts the file; then nothing is changed. TypeError, RangeError; the errors of the file.
  */
 export async function appendPacketFile(path: string | URL, options: FileWriterOptions = {}): Promise<PacketFileWriter> {
   const settings = writerSettings("appendPacketFile", options);

@@ -46,7 +46,7 @@ const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.b
 // ---- records
 
 /** A record of a file. */
-export interface PlainRecord {
+export interface RecordFields {
   readonly number: number;
   readonly name: string;
   /** A view of the record. */
@@ -87,7 +87,7 @@ function readHead(bytes: Uint8Array, total: number): Head | undefined {
 }
 
 /** What a frame holds, or undefined where that is no record, or a damaged one. */
-export function parseRecord(bytes: Uint8Array): PlainRecord | undefined {
+export function parseRecord(bytes: Uint8Array): RecordFields | undefined {
   const head = readHead(bytes, bytes.length);
   const end = bytes.length - CHECK;
   if (!head || xxh32(bytes.subarray(0, end)) !== view(bytes).getUint32(end, true)) return undefined;
@@ -162,7 +162,7 @@ export function parseTrailer(bytes: Uint8Array, fileBytes: number): Trailer | un
     : undefined;
 }
 
-const lies = (message: string): never => {
+const refuseIndex = (message: string): never => {
   throw new CodecError("CORRUPTED", `the index contradicts the file: ${message}; open it with index: false`);
 };
 
@@ -185,14 +185,14 @@ export function parseIndex(bytes: Uint8Array, { start, count }: Trailer): Places
     const size = length < 0 ? length : readVarint(bytes, nameAt, end);
     at = nameAt + varintSize(size) + size;
     if (length < LEAST_FRAME - 1 || length >= 2 ** 31 || size < 0 || size > MOST_NAME || at > end)
-      lies(`entry ${i} is none`);
-    const name = textOf(bytes.subarray(at - size, at)) ?? lies(`the name of record ${i} is no UTF-8`);
+      refuseIndex(`entry ${i} is none`);
+    const name = textOf(bytes.subarray(at - size, at)) ?? refuseIndex(`the name of record ${i} is no UTF-8`);
     offsets[i] = offset;
     lengths[i] = length;
     numbers[i] = i;
     names.push(name);
     offset += varintSize(length) + length;
   }
-  if (at !== end || offset !== start - 1) lies("its records do not fill the file");
+  if (at !== end || offset !== start - 1) refuseIndex("its records do not fill the file");
   return { offsets, lengths, numbers, names };
 }
