@@ -8,6 +8,8 @@ import type {
   Bytes,
   Codec,
   Latent,
+  PartReader,
+  PartWriter,
   Prior,
   ReaderOptions,
   SequenceOptions,
@@ -121,25 +123,10 @@ export function family<Model extends Decoder, Decoder, Extra>(
         throw new CodecError("SHAPE_MISMATCH", `strings hold one image each; the batch [${y.dims}] has ${y.dims[0]}`);
       const writer = codec.writer(without(options, extras));
       let shape: number[] = [];
-      const wire: Wire = {
-        codec,
-        format: strings ? "strings" : "packet",
-        codeFactorized: (prior, latent) => {
-          const [n, , ...size] = latent!.dims;
-          shape = n === 1 ? size : [n!, ...size];
-          return writer.write(latent!, prior, { dequantize: true });
-        },
-        codeConditional: (prior, latent) => writer.write(latent!, prior, { dequantize: true }),
-        codeInto: (prior, latent, out) => void writer.write(latent!, prior, { out }),
-        codeNumber: (limit, value) => {
-          writer.write({ type: "int32", dims: [1], data: Int32Array.of(value!) }, uniform(codec, limit));
-          return value!;
-        },
-        sequence: (settings) => {
-          const part = writer.sequence(settings);
-          return part.next.bind(part);
-        },
-      };
+      const wire = encoderWire(codec, writer, strings ? "strings" : "packet", (dims) => {
+        const [n, , ...size] = dims;
+        shape = n === 1 ? size : [n!, ...size];
+      });
       try {
         const latent = await code(wire, model, await toCpu(y), options);
         const packet = strings ? toCompressAI(writer.finishStrings(), hyperLatentCount) : writer.finish();
@@ -156,8 +143,8 @@ export function family<Model extends Decoder, Decoder, Extra>(
       const shape = options?.shape;
       if (strings && packet.length <= hyperLatentCount)
         throw new CodecError("SHAPE_MISMATCH", `${packet.length} strings; this family has more`);
-      const unsaid = strings || (options?.header ?? "packet") !== "packet";
-      if (unsaid && shape === undefined)
+      const needsShape = strings || (options?.header ?? "packet") !== "packet";
+      if (needsShape && shape === undefined)
         throw new TypeError(
           "shape must be given with strings and compact packets: [height, width] of the factorized part",
         );
@@ -165,27 +152,7 @@ export function family<Model extends Decoder, Decoder, Extra>(
         strings ? fromCompressAI(packet, hyperLatentCount) : packet,
         without(options, [...extras, "shape"]),
       );
-      const wire: Wire = {
-        codec,
-        format: strings ? "strings" : "packet",
-        codeFactorized: (prior) => {
-          if (!unsaid) return reader.read(prior);
-          const [n, ...size] = shape!.length === 2 ? [1, ...shape!] : shape!;
-          return reader.read(prior, { dims: [n!, prior.table.rows, ...size] });
-        },
-        codeConditional: (prior) => reader.read(prior),
-        codeInto: (prior, _, out) => void reader.read(prior, { out }),
-        codeNumber: (limit) => {
-          const [value] = reader.read(uniform(codec, limit), { type: "int32", dims: [1] }).data;
-          if (!(value! >= 0 && value! < limit))
-            throw new CodecError("CORRUPTED", `${value} is not one of 0 .. ${limit - 1}`);
-          return value!;
-        },
-        sequence: (settings) => {
-          const part = reader.sequence(settings);
-          return (_, scales, means, out) => part.next(scales, means, out);
-        },
-      };
+      const wire = decoderWire(codec, reader, strings ? "strings" : "packet", needsShape ? shape : undefined);
       try {
         const latent = await code(wire, model, undefined, options);
         reader.finish();
@@ -193,6 +160,58 @@ export function family<Model extends Decoder, Decoder, Extra>(
       } finally {
         reader.close();
       }
+    },
+  };
+}
+
+/** The encoder's end. `onFactorized` gets the dimensions of a factorized part. */
+function encoderWire(
+  codec: Codec,
+  writer: PartWriter,
+  format: Format,
+  onFactorized: (dims: readonly number[]) => void,
+): Wire {
+  return {
+    codec,
+    format,
+    codeFactorized: (prior, latent) => {
+      onFactorized(latent!.dims);
+      return writer.write(latent!, prior, { dequantize: true });
+    },
+    codeConditional: (prior, latent) => writer.write(latent!, prior, { dequantize: true }),
+    codeInto: (prior, latent, out) => void writer.write(latent!, prior, { out }),
+    codeNumber: (limit, value) => {
+      writer.write({ type: "int32", dims: [1], data: Int32Array.of(value!) }, uniform(codec, limit));
+      return value!;
+    },
+    sequence: (settings) => {
+      const part = writer.sequence(settings);
+      return part.next.bind(part);
+    },
+  };
+}
+
+/** The decoder's end. `shape` is the option, where the packet does not hold it. */
+function decoderWire(codec: Codec, reader: PartReader, format: Format, shape: readonly number[] | undefined): Wire {
+  return {
+    codec,
+    format,
+    codeFactorized: (prior) => {
+      if (shape === undefined) return reader.read(prior);
+      const [n, ...size] = shape.length === 2 ? [1, ...shape] : shape;
+      return reader.read(prior, { dims: [n!, prior.table.rows, ...size] });
+    },
+    codeConditional: (prior) => reader.read(prior),
+    codeInto: (prior, _, out) => void reader.read(prior, { out }),
+    codeNumber: (limit) => {
+      const [value] = reader.read(uniform(codec, limit), { type: "int32", dims: [1] }).data;
+      if (!(value! >= 0 && value! < limit))
+        throw new CodecError("CORRUPTED", `${value} is not one of 0 .. ${limit - 1}`);
+      return value!;
+    },
+    sequence: (settings) => {
+      const part = reader.sequence(settings);
+      return (_, scales, means, out) => part.next(scales, means, out);
     },
   };
 }
