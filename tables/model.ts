@@ -139,22 +139,8 @@ export async function loadModel(base: string | URL, options: LoadModelOptions): 
   const folder = new Folder(base, read);
   const bundle = await folder.bundle();
   const described = describedIn(bundle, part);
-  const family = Object.hasOwn(families, described.family) ? families[described.family as "scale"] : undefined;
-  if (family === undefined)
-    throw new CodecError("MODEL", `the family ${described.family} is none of ${Object.keys(families).join(", ")}`);
-  const { prior, rows } = described;
-  const model: Record<string, unknown> = {
-    ...((await folder.withSessions("", described.model)) as object),
-    prior:
-      typeof prior === "string" ? bundle.factorized(codec, prior) : prior.map((name) => bundle.factorized(codec, name)),
-    ...given,
-  };
-  if (rows !== undefined && model.table === undefined) {
-    model.table = bundle.table(codec, rows);
-    model.scaleTable = bundle.scaleTable(rows);
-    // Of a bundle that `latentwire tables fit --context` has added one to.
-    if (family === scale || family === meanScale) model.context ??= bundle.parameters(rows);
-  }
+  const family = familyOf(described);
+  const model = await modelOf(codec, folder, bundle, described, given);
   const g_a = await folder.session("g_a", described.g_a);
   const g_s = await folder.session("g_s", described.g_s);
   const kind = family as LoadedModel["family"];
@@ -173,6 +159,35 @@ export async function loadModel(base: string | URL, options: LoadModelOptions): 
       return g_s === undefined ? latent : run(g_s, latent);
     },
   };
+}
+
+/** The family that the bundle names. */
+function familyOf({ family }: Description): (typeof families)[keyof typeof families] {
+  if (Object.hasOwn(families, family)) return families[family as keyof typeof families];
+  throw new CodecError("MODEL", `the family ${family} is none of ${Object.keys(families).join(", ")}`);
+}
+
+/** What the family is called with: sessions, priors and tables. Fields of `given` replace these. */
+async function modelOf(
+  codec: Codec,
+  folder: Folder,
+  bundle: Bundle,
+  { family, model: networks, prior, rows }: Description,
+  given: object | undefined,
+): Promise<Record<string, unknown>> {
+  const model: Record<string, unknown> = {
+    ...((await folder.withSessions("", networks)) as object),
+    prior:
+      typeof prior === "string" ? bundle.factorized(codec, prior) : prior.map((name) => bundle.factorized(codec, name)),
+    ...given,
+  };
+  if (rows !== undefined && model.table === undefined) {
+    model.table = bundle.table(codec, rows);
+    model.scaleTable = bundle.scaleTable(rows);
+    // Of a bundle that `latentwire tables fit --context` has added one to.
+    if (family === "scale" || family === "meanScale") model.context ??= bundle.parameters(rows);
+  }
+  return model;
 }
 
 /** The files of an exported model. A network that several places name is opened once. */
