@@ -112,6 +112,30 @@ function handle(prior: PoolPrior): PoolPriorHandle {
   throw new TypeError(`prior must come from factorized(), context(), gaussian() or indexed() of a pool, not ${given}`);
 }
 
+/**
+ * Handles of priors, with names for what workers are sent once: tables and parameters of context priors. Fingerprints are
+ * no such names: different tables can be made to have the same one. The pool's codec gives one handle for equal tables.
+ */
+class Handles {
+  readonly #tables = new Map<Table, string>();
+  readonly #networks: Network[] = [];
+
+  prior(made: PoolPrior, options: object, values?: Values, means?: Span, context?: PoolContext): PoolPriorHandle {
+    const name = this.#tables.get(made.table) ?? `table ${this.#tables.size}`;
+    this.#tables.set(made.table, name);
+    return new PoolPriorHandle(made, name, options, values, means, context);
+  }
+
+  network(parameters: Uint8Array): Network {
+    const known = this.#networks.find(
+      ([, own]) => own.length === parameters.length && own.every((b, i) => b === parameters[i]),
+    );
+    const network = known ?? [`context ${this.#networks.length}`, new Uint8Array(parameters)];
+    if (!known) this.#networks.push(network);
+    return network;
+  }
+}
+
 // ---- the pool
 
 /** Symbols per byte of usual packets, to guess how long one takes. */
@@ -149,24 +173,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
     return first;
   };
 
-  // Names for what workers are sent once. Fingerprints are none: different tables can be made to have the same one. This
-  // codec gives one handle for equal tables.
-  const tables = new Map<Table, string>();
-  const networks: Network[] = [];
-  const prior = (made: PoolPrior, options: object, values?: Values, means?: Span, context?: PoolContext) => {
-    const name = tables.get(made.table) ?? `table ${tables.size}`;
-    tables.set(made.table, name);
-    return new PoolPriorHandle(made, name, options, values, means, context);
-  };
-  const networkOf = (parameters: Uint8Array): Network => {
-    const known = networks.find(
-      ([, own]) => own.length === parameters.length && own.every((b, i) => b === parameters[i]),
-    );
-    const network = known ?? [`context ${networks.length}`, new Uint8Array(parameters)];
-    if (!known) networks.push(network);
-    return network;
-  };
-
+  const handles = new Handles();
   return {
     size,
     maxPending,
@@ -174,7 +181,7 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       return queue.pending;
     },
     table: (source) => codecOfOpen().table(source),
-    factorized: (table, options = {}) => prior(codecOfOpen().factorized(table, options), options),
+    factorized: (table, options = {}) => handles.prior(codecOfOpen().factorized(table, options), options),
     context(parameters, options = {} as ContextOptions) {
       const codec = codecOfOpen();
       const given = checkOptions("context", options as ContextOptions & PoolGivenContextOptions, KNOWN.context);
@@ -184,21 +191,21 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       const isGiven = below?.kind === "gaussian" || below?.kind === "indexed";
       const stand = below && (isGiven ? codec.indexed(below.table, []) : codec.factorized(below.table));
       const made = codec.context(parameters, { ...given, over: stand } as ContextOptions);
-      const context = { network: networkOf(parameters), over: below, axis: rest.axis };
-      return prior(made, rest, undefined, undefined, context);
+      const context = { network: handles.network(parameters), over: below, axis: rest.axis };
+      return handles.prior(made, rest, undefined, undefined, context);
     },
     gaussian(scales, options = {}) {
       const codec = codecOfOpen();
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
       const centres = means && floatSpan(means, "means");
-      return prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
+      return handles.prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
     },
     indexed(table, rows, options = {}) {
       const codec = codecOfOpen();
       const { means, ...rest } = checkOptions("indexed", options, KNOWN.indexed);
       const centres = means && floatSpan(means, "means");
-      return prior({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
+      return handles.prior({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
     },
     async encode(latent, given, options = {}) {
       const { signal, transfer = false, ...rest } = checkOptions("encode", options, ENCODE);
