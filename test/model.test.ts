@@ -48,7 +48,7 @@ for (const name of EXPORTED.filter((one) => one !== "parts"))
 test("a folder with several models: part says which", async () => {
   const options = { codec, runtime };
   await rejects(loadModel(join(folder, "parts"), options), RangeError, /part must be one of img, motion/);
-  await rejects(loadModel(join(folder, "parts"), { ...options, part: "res" }), RangeError, /not res/);
+  await rejects(loadModel(join(folder, "parts"), { ...options, part: "res" }), RangeError, /not "res"/);
   const { packet } = await (await loadModel(join(folder, "parts"), { ...options, part: "img" })).encode(image);
   assert.ok((await loadModel(join(folder, "parts"), { ...options, part: "motion" })).decode(packet));
 });
