@@ -486,7 +486,7 @@ function storesNumbers(writer: usize): bool {
   );
 }
 
-// Writes the header, all that is before the stream: docs/format.md section 2, in the order of its table. Returns its end.
+// Writes the header, which is all before the stream, in the order of docs/format.md section 2. Returns its end.
 function writeHeader(writer: usize, p: usize, lanes: u32, escapeBytes: u32): usize {
   const form = load<u32>(writer, WRITER_FORM);
   if (form == FORM_STRING) return p;

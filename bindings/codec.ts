@@ -6,7 +6,7 @@ import { checkType, coreOf } from "./elements.js";
 import { CodecError, type ErrorCode, shown } from "./errors.js";
 import { decodeOf, encodeWithin, isLadder } from "./ladder.js";
 import type { Memory } from "./memory.js";
-import { agreed, checkOptions, type Form, NONE, writtenForm } from "./options.js";
+import { checkOptions, type Form, formAndCheck, NONE, writtenForm } from "./options.js";
 import {
   checkParameters,
   checkRows,
@@ -155,9 +155,9 @@ class CodecImplementation implements Codec {
 
   // ---- priors
 
-  #prior(kind: Prior["kind"], table: TableHandle, source: Omit<PriorSource, "table" | "tableRows">): Prior {
+  #prior(kind: Prior["kind"], table: TableHandle, source: Omit<PriorSource, "tableAddress" | "tableRows">): Prior {
     const address = table.addressIn(this.#memory)!;
-    return new OwnPrior(this.#memory, kind, table, { ...source, table: address, tableRows: table.rows });
+    return new OwnPrior(this.#memory, kind, table, { ...source, tableAddress: address, tableRows: table.rows });
   }
 
   factorized(table: TableSource, options: FactorizedOptions = {}): Prior {
@@ -217,13 +217,13 @@ class CodecImplementation implements Codec {
     checkAxis(axis);
     const step = checkStep(given);
     const loaded = this.#tables.load(table);
-    const centre = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
+    const centreKind = loaded.medians ? abi.CENTRE_MEDIANS : abi.CENTRE_NONE;
     if (network && network.channels !== loaded.rows)
       throw new CodecError(
         "SHAPE_MISMATCH",
         `the table has ${loaded.rows} rows, the context prior is for ${network.channels} channels`,
       );
-    return this.#prior(kind, loaded, { kind: abi.KIND_CHANNELS, centre, step, axis, ...(network && { network }) });
+    return this.#prior(kind, loaded, { kind: abi.KIND_CHANNELS, centreKind, step, axis, ...(network && { network }) });
   }
 
   indexed(table: TableSource, rows: ArrayLike<number>, options: IndexedOptions = {}): Prior {
@@ -233,8 +233,8 @@ class CodecImplementation implements Codec {
     const checked = checkRows(rows, loaded.rows);
     const means = given === undefined ? undefined : floatSpan(given, "means");
     const dims = means && means.n === checked.length ? means.dims : [checked.length];
-    const centre = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
-    return this.#prior("indexed", loaded, { kind: abi.KIND_ROWS, centre, step, rows: checked, means, dims });
+    const centreKind = means ? abi.CENTRE_MEANS : abi.CENTRE_NONE;
+    return this.#prior("indexed", loaded, { kind: abi.KIND_ROWS, centreKind, step, rows: checked, means, dims });
   }
 
   gaussian(scales: Float32Array | TensorLike | TensorView, options: GaussianOptions = {}): Prior {
@@ -243,18 +243,18 @@ class CodecImplementation implements Codec {
     const table = source ? this.#tables.load(source) : own ? this.#tableOfScales("gaussian", own) : this.#stock();
     const scaleTable = own ?? stockScales;
     checkScales(scaleTable, table.rows, "scaleTable");
-    const sigmas = floatSpan(scales, "scales");
+    const scaleSpan = floatSpan(scales, "scales");
     const means = given === undefined ? undefined : floatSpan(given, "means");
-    checkParameters("means", means, sigmas);
+    checkParameters("means", means, scaleSpan);
     return this.#prior("gaussian", table, {
       kind: abi.KIND_SCALES,
-      centre: means ? abi.CENTRE_MEANS : abi.CENTRE_NONE,
+      centreKind: means ? abi.CENTRE_MEANS : abi.CENTRE_NONE,
       step: checkStep(step),
-      sigmas,
+      scales: scaleSpan,
       means,
-      scales: this.#scales.load(scaleTable),
+      scalesAddress: this.#scales.load(scaleTable),
       scaleTable,
-      dims: sigmas.dims,
+      dims: scaleSpan.dims,
     });
   }
 
@@ -313,7 +313,7 @@ class CodecImplementation implements Codec {
     const memory = this.#memory;
     const { wasm, part } = memory;
     const { n } = span;
-    memory.address(wasm.prepareTable(source.table, 1));
+    memory.address(wasm.prepareTable(source.tableAddress, 1));
     const writer = wasm.newWriter(0);
     fillWriter(memory, writer, form);
     fillPart(memory, part, source, span.dims, n, span.core);
@@ -368,8 +368,8 @@ class CodecImplementation implements Codec {
     const zeroPoint = zeroPointFor(source, affine, checkType(type));
     const expected = given && ownDims(given);
     const bytes = bytesOf(packet, "packet");
-    if (source.table) memory.address(wasm.prepareTable(source.table, 0));
-    const [form, check] = agreed(header, stream, checksum);
+    if (source.tableAddress) memory.address(wasm.prepareTable(source.tableAddress, 0));
+    const { form, check } = formAndCheck(header, stream, checksum);
     const count = expected && checkDims(expected);
     const reader = openPacket(memory, bytes, { form, check, maxElements, maxContextElements, isKept: false, count });
     let dims = expected;

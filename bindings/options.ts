@@ -70,7 +70,11 @@ export const STRINGS: Form = {
 };
 
 /** FORM_* and the bytes of the check: what both ends agree on besides the prior. Throws TypeError. */
-export function agreed(header = "packet", stream = "native", checksum?: boolean | number): [number, number] {
+export function formAndCheck(
+  header = "packet",
+  stream = "native",
+  checksum?: boolean | number,
+): { form: number; check: number } {
   checkChoice("header", header, HEADERS);
   checkChoice("stream", stream, STREAMS);
   const form =
@@ -79,7 +83,7 @@ export function agreed(header = "packet", stream = "native", checksum?: boolean 
       : header === "none" && stream === "compressai"
         ? abi.FORM_STRING
         : abi.FORM_COMPACT;
-  return [form, checkBytes(header, checksum)];
+  return { form, check: checkBytes(header, checksum) };
 }
 
 function checkBytes(header: string, checksum: boolean | number | undefined): number {
@@ -99,6 +103,6 @@ export function writtenForm(
 ): Form {
   if (lanes !== "auto" && !LANES.includes(lanes))
     throw new RangeError(`lanes must be "auto", 1, 8, 16 or 32, not ${shown(lanes)}`);
-  const [form, check] = agreed(header, stream, checksum);
+  const { form, check } = formAndCheck(header, stream, checksum);
   return { form, check, lanes: lanes === "auto" ? 0 : lanes, fingerprint, compressai: stream === "compressai" };
 }

@@ -198,14 +198,14 @@ export async function createPool(options: PoolOptions = {}): Promise<Pool> {
       const codec = codecOfOpen();
       const { table, means, ...rest } = checkOptions("gaussian", options, KNOWN.gaussian);
       const loaded = table === undefined ? codec.gaussianTable(rest.scaleTable) : codec.table(table);
-      const centres = means && floatSpan(means, "means");
-      return handles.prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), centres);
+      const meanSpan = means && floatSpan(means, "means");
+      return handles.prior({ kind: "gaussian", table: loaded }, rest, floatSpan(scales, "scales"), meanSpan);
     },
     indexed(table, rows, options = {}) {
       const codec = codecOfOpen();
       const { means, ...rest } = checkOptions("indexed", options, KNOWN.indexed);
-      const centres = means && floatSpan(means, "means");
-      return handles.prior({ kind: "indexed", table: codec.table(table) }, rest, rows, centres);
+      const meanSpan = means && floatSpan(means, "means");
+      return handles.prior({ kind: "indexed", table: codec.table(table) }, rest, rows, meanSpan);
     },
     async encode(latent, given, options = {}) {
       const { signal, transfer = false, ...rest } = checkOptions("encode", options, ENCODE);

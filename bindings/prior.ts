@@ -27,20 +27,24 @@ const mismatch = (message: string): never => {
 /** Types of elements by number: TYPE_* of assembly/part.ts. */
 export const TYPES: readonly LatentType[] = ["float32", "int32", "int16", "int8"];
 
-/** What a prior consists of. Addresses are in the memory of its codec. */
+/**
+ * What a prior consists of. A name that ends in Address is an address in the memory of the codec. `kind` and `centreKind`
+ * are numbers of assembly/part.ts: KIND_* and CENTRE_*. `scales` and `means` are the caller's tensors: one number for each
+ * element, in a mixture K numbers.
+ */
 export interface PriorSource {
   readonly kind: number;
-  readonly table: number;
+  readonly tableAddress: number;
   readonly tableRows: number;
-  readonly centre: number;
+  readonly centreKind: number;
   readonly step: number;
   /** For kind channels, and under a context. undefined: 1, or 0 where the rank is 1. */
   readonly axis?: number | undefined;
   readonly rows?: Uint16Array | undefined;
-  readonly sigmas?: Span | undefined;
+  readonly scales?: Span | undefined;
   readonly means?: Span | undefined;
-  readonly scales?: number | undefined;
-  /** The scales behind that address, for the limits of a guard. */
+  readonly scalesAddress?: number | undefined;
+  /** The table's scales, one per row: those behind that address. A guard's limits follow from them. */
   readonly scaleTable?: Float32Array | undefined;
   readonly mixture?: Mixture | undefined;
   readonly network?: Network | undefined;
@@ -54,7 +58,8 @@ interface Mixture {
   readonly low: number;
   readonly size: number;
   readonly weights: Span | undefined;
-  readonly centres: Span;
+  /** K for each element, as `scales` of the prior. */
+  readonly means: Span;
 }
 
 /**
@@ -110,16 +115,16 @@ export function fillPart(
   const { kind, means, mixture } = source;
   if (dims.length > 0) checkShape(source.dims, dims);
   memory.setWord(part, abi.PART_KIND, kind);
-  memory.setWord(part, abi.PART_CENTRE, source.centre);
+  memory.setWord(part, abi.PART_CENTRE, source.centreKind);
   memory.f32[(part + abi.PART_STEP) >>> 2] = source.step;
   memory.setWord(part, abi.PART_AXIS, 0);
-  memory.setWord(part, abi.PART_TABLE, source.table);
+  memory.setWord(part, abi.PART_TABLE, source.tableAddress);
   memory.setWord(part, abi.PART_COUNT, n);
   memory.setWord(part, abi.PART_RUN, 1);
   memory.setWord(part, abi.PART_TYPE, TYPES.indexOf(type));
   memory.setWord(part, abi.PART_RANK, dims.length);
   for (let d = 0; d < dims.length; d++) memory.setWord(part, abi.PART_DIMS + 4 * d, dims[d]!);
-  memory.setWord(part, abi.PART_SCALES, source.scales ?? 0);
+  memory.setWord(part, abi.PART_SCALES, source.scalesAddress ?? 0);
   memory.setWord(part, abi.PART_COMPONENTS, mixture?.components ?? 1);
   memory.setWord(part, abi.PART_CONTEXT, source.network?.address ?? 0);
   if (kind === abi.KIND_CHANNELS) {
@@ -128,7 +133,7 @@ export function fillPart(
     memory.setWord(part, abi.PART_RUN, runOf(source, dims, axis));
     return;
   }
-  const found = kind === abi.KIND_ROWS ? source.rows!.length : source.sigmas!.n;
+  const found = kind === abi.KIND_ROWS ? source.rows!.length : source.scales!.n;
   const expected = mixture ? mixture.components * n : n;
   // A sequence brings its scales piece by piece.
   if (dims.length === 0) return;
@@ -172,30 +177,33 @@ export function shift(span: Span, source: PriorSource, affine: Affine | undefine
 }
 
 /** The zero point of quantized elements of a part. Throws RangeError where `affine` does not fit. */
-export const zeroPointFor = ({ step, centre }: PriorSource, affine: Affine | undefined, type: ElementType): number =>
-  zeroPointOf(affine, type, step, centre !== abi.CENTRE_NONE);
+export const zeroPointFor = (
+  { step, centreKind }: PriorSource,
+  affine: Affine | undefined,
+  type: ElementType,
+): number => zeroPointOf(affine, type, step, centreKind !== abi.CENTRE_NONE);
 
 /** Copies means, and scales or rows, of elements [from, to) to the addresses of the part. */
 export function placeParameters(memory: Memory, part: number, source: PriorSource, from: number, to: number): void {
-  const { rows, sigmas, means, mixture } = source;
+  const { rows, scales, means, mixture } = source;
   if (means) memory.place(means, memory.word(part, abi.PART_AT_MEANS), from, to);
   if (rows)
     memory.u16.set(
       from === 0 && to === rows.length ? rows : rows.subarray(from, to),
       memory.word(part, abi.PART_AT_ROWS_OR_SCALES) / 2,
     );
-  if (!sigmas) return;
+  if (!scales) return;
   const k = mixture?.components ?? 1;
-  memory.place(sigmas, memory.word(part, abi.PART_AT_ROWS_OR_SCALES), k * from, k * to);
+  memory.place(scales, memory.word(part, abi.PART_AT_ROWS_OR_SCALES), k * from, k * to);
   if (!mixture) return;
-  memory.place(mixture.centres, memory.word(part, abi.PART_AT_CENTRES), k * from, k * to);
+  memory.place(mixture.means, memory.word(part, abi.PART_AT_CENTRES), k * from, k * to);
   if (mixture.weights) memory.place(mixture.weights, memory.word(part, abi.PART_AT_WEIGHTS), k * from, k * to);
 }
 
 /** Throws RangeError where writing elements to `out` piece by piece would change parameters that are still to be read. */
-export function checkOut(out: Span, { sigmas, means, mixture }: PriorSource): void {
-  checkApart(out, sigmas, "the scales");
-  checkApart(out, means ?? mixture?.centres, "the means");
+export function checkOut(out: Span, { scales, means, mixture }: PriorSource): void {
+  checkApart(out, scales, "the scales");
+  checkApart(out, means ?? mixture?.means, "the means");
   checkApart(out, mixture?.weights, "the weights");
 }
 
@@ -248,29 +256,29 @@ export function mixtureSource(
   if (!(Number.isInteger(low) && Number.isInteger(high) && low >= -32768 && low <= high && high <= 32767))
     throw new RangeError(`support must be two ascending int16 numbers, not [${[low, high]}]`);
   if (high - low > 4095) throw new RangeError(`support [${[low, high]}] has more than 4096 values`);
-  const sigmas = floatSpan(scales, "scales");
-  const centres = floatSpan(means, "means");
-  const mixing = weights === undefined ? undefined : floatSpan(weights, "weights");
-  if (sigmas.n % components !== 0) mismatch(`${sigmas.n} scales are no multiple of ${components} components`);
+  const scaleSpan = floatSpan(scales, "scales");
+  const meanSpan = floatSpan(means, "means");
+  const weightSpan = weights === undefined ? undefined : floatSpan(weights, "weights");
+  if (scaleSpan.n % components !== 0) mismatch(`${scaleSpan.n} scales are no multiple of ${components} components`);
   for (const [name, span] of [
-    ["means", centres],
-    ["weights", mixing],
+    ["means", meanSpan],
+    ["weights", weightSpan],
   ] as const) {
-    if (span && span.n !== sigmas.n) mismatch(`${span.n} ${name}, but ${sigmas.n} scales`);
-    checkParameters(name, span, sigmas);
+    if (span && span.n !== scaleSpan.n) mismatch(`${span.n} ${name}, but ${scaleSpan.n} scales`);
+    checkParameters(name, span, scaleSpan);
   }
-  const dims = shape ? ownDims(shape) : mixtureDims(sigmas.dims, components, sigmas.n);
+  const dims = shape ? ownDims(shape) : mixtureDims(scaleSpan.dims, components, scaleSpan.n);
   checkDims(dims);
   return {
     kind: abi.KIND_MIXTURE,
-    table: 0,
+    tableAddress: 0,
     tableRows: stock.rows,
-    centre: abi.CENTRE_NONE,
+    centreKind: abi.CENTRE_NONE,
     step: 1,
-    sigmas,
-    scales: loaded.load(stockScales),
+    scales: scaleSpan,
+    scalesAddress: loaded.load(stockScales),
     scaleTable: stockScales,
-    mixture: { components, distribution, low, size: high - low + 1, weights: mixing, centres },
+    mixture: { components, distribution, low, size: high - low + 1, weights: weightSpan, means: meanSpan },
     dims,
   };
 }

@@ -8,7 +8,7 @@ import { CodecError, type ErrorCode, shown } from "./errors.js";
 import { codeOf } from "./faults.js";
 import { refuseKind } from "./kinds.js";
 import { type Memory, PIECE } from "./memory.js";
-import { agreed, checkOptions } from "./options.js";
+import { checkOptions, formAndCheck } from "./options.js";
 import { checkOut, chunkOf, fillPart, OwnPrior, type PriorSource, placeParameters, zeroPointFor } from "./prior.js";
 import { hex } from "./tables.js";
 import { bytesOf, checkDims, isArrayOf, lengthOf, ownDims, type Span, sameDims, targetOf } from "./tensor.js";
@@ -27,7 +27,7 @@ import type {
   SequenceReader,
   TensorView,
 } from "./types.js";
-import { checkStepArrays, Held, Step } from "./writer.js";
+import { checkStepArrays, Held, SequencePart } from "./writer.js";
 
 /** Limits of a reader. */
 interface Limits {
@@ -248,11 +248,13 @@ export class Reader implements PartReader {
     const { maxElements, maxContextElements, header, checksum } = checkOptions("reader", options, names);
     this.#memory = memory;
     this.#limits = { maxElements, maxContextElements };
-    [this.#form, this.#check] = agreed(header, undefined, checksum);
+    const { form, check } = formAndCheck(header, undefined, checksum);
+    this.#form = form;
+    this.#check = check;
     this.#sequencePrior = sequencePrior;
     if (Array.isArray(packet)) {
       this.#strings = packet.map((string, i) => bytesOf(string, `strings[${i}]`));
-    } else this.#open(bytesOf(packet, "packet"), this.#form, this.#check);
+    } else this.#open(bytesOf(packet, "packet"), form, check);
   }
 
   #open(packet: Uint8Array, form: number, check: number): void {
@@ -337,7 +339,7 @@ export class Reader implements PartReader {
     const zeroPoint = zeroPointFor(source, affine, checkType(type));
     const room = targetOf(out, type, zeroPoint);
     const result = this.#guarded(() => {
-      if (source.table) memory.address(memory.wasm.prepareTable(source.table, 0));
+      if (source.tableAddress) memory.address(memory.wasm.prepareTable(source.tableAddress, 0));
       if (this.#strings) this.#nextString();
       const dims = this.#dimsOf(source, wanted);
       const n = checkDims(dims);
@@ -399,23 +401,23 @@ class ReaderSequence implements SequenceReader {
   readonly #memory: Memory;
   readonly #reader: number;
   readonly #host: SequenceHost;
-  readonly #step: Step;
+  readonly #sequence: SequencePart;
   #begun = false;
   #ended = false;
 
   constructor(memory: Memory, reader: number, source: PriorSource, host: SequenceHost) {
-    memory.address(memory.wasm.prepareTable(source.table, 0));
+    memory.address(memory.wasm.prepareTable(source.tableAddress, 0));
     this.#memory = memory;
     this.#reader = reader;
     this.#host = host;
-    this.#step = new Step(memory, source);
+    this.#sequence = new SequencePart(memory, source);
   }
 
   /** Begins the part. The first piece says whether there are means. */
   #begin(): void {
     if (this.#begun) return;
     this.#begun = true;
-    this.#memory.check(this.#memory.wasm.beginPart(this.#reader, this.#step.part, 1));
+    this.#memory.check(this.#memory.wasm.beginPart(this.#reader, this.#sequence.part, 1));
   }
 
   next(scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
@@ -423,15 +425,15 @@ class ReaderSequence implements SequenceReader {
     if (!isArrayOf("float32", scales)) throw new TypeError("scales must be a Float32Array");
     const n = lengthOf(scales);
     checkStepArrays(n, scales, means, out);
-    this.#step.begin(means);
+    this.#sequence.begin(means);
     const memory = this.#memory;
-    const { part } = this.#step;
+    const { part } = this.#sequence;
     try {
       this.#begin();
       memory.check(memory.wasm.stageRead(this.#reader, part, n, 1));
-      this.#step.place(scales, means);
+      this.#sequence.place(scales, means);
       memory.check(memory.wasm.readPart(this.#reader, part, n));
-      this.#step.take(abi.PART_AT_ELEMENTS, n, out);
+      this.#sequence.take(abi.PART_AT_ELEMENTS, n, out);
     } catch (error) {
       this.#host.fail();
       throw error;
@@ -443,12 +445,12 @@ class ReaderSequence implements SequenceReader {
     this.#ended = true;
     try {
       this.#begin();
-      this.#memory.check(this.#memory.wasm.endPart(this.#reader, this.#step.part, 1));
+      this.#memory.check(this.#memory.wasm.endPart(this.#reader, this.#sequence.part, 1));
     } catch (error) {
       this.#host.fail();
       throw error;
     } finally {
-      this.#step.free();
+      this.#sequence.free();
     }
     this.#host.end();
   }
@@ -456,6 +458,6 @@ class ReaderSequence implements SequenceReader {
   /** Frees its memory, without checks. */
   abandon(): void {
     this.#ended = true;
-    this.#step.free();
+    this.#sequence.free();
   }
 }

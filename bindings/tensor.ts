@@ -27,7 +27,7 @@ export const lengthOf = (array: ArrayBufferView): number => trueLength.call(arra
 export const isBytes = (value: unknown): value is Uint8Array => nameOf.call(value) === "Uint8Array";
 
 /** The array itself, or a plain view of one whose class is not the usual one. */
-function plain<A extends ArrayBufferView>(array: A, Class: abstract new (...args: never) => A): A {
+function standardView<A extends ArrayBufferView>(array: A, Class: abstract new (...args: never) => A): A {
   if (Object.getPrototypeOf(array) === Class.prototype && (array as unknown as Uint8Array).length === lengthOf(array))
     return array;
   const View = Class as unknown as new (buffer: unknown, offset: unknown, length: number) => A;
@@ -36,7 +36,7 @@ function plain<A extends ArrayBufferView>(array: A, Class: abstract new (...args
 
 /** The bytes of a Uint8Array or an ArrayBuffer, of any realm. Throws TypeError. */
 export function bytesOf(value: unknown, name: string): Uint8Array {
-  if (isBytes(value)) return plain(value, Uint8Array);
+  if (isBytes(value)) return standardView(value, Uint8Array);
   const kind = tag(value);
   // A DataView takes only what is a buffer; a Uint8Array would read any object as a list.
   if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer")
@@ -101,7 +101,7 @@ const FLOATS = "a Float32Array or a float32 tensor";
 /** A Float32Array, or the data of a float32 tensor. */
 export function checkFloats(value: Float32Array | TensorLike, name: string): Float32Array {
   const data = isArrayOf("float32", value) ? value : (value as TensorLike | null)?.data;
-  if (isArrayOf("float32", data)) return plain(data, Float32Array);
+  if (isArrayOf("float32", data)) return standardView(data, Float32Array);
   throw new TypeError(`${name} must be ${FLOATS}, not ${shown(value)}`);
 }
 
@@ -110,7 +110,7 @@ export function outArray(type: ElementType, n: number, out: ElementData | undefi
   if (out === undefined) return newArray(type, n);
   if (!isArrayOf(type, out))
     throw new TypeError(`out must be a ${ARRAYS[type].name} for type ${type}, not ${tag(out)}`);
-  const room = plain(out as LatentData, ARRAYS[type] as Float32ArrayConstructor);
+  const room = standardView(out as LatentData, ARRAYS[type] as Float32ArrayConstructor);
   if (room.length < n) throw new RangeError(`out has ${room.length} elements, ${n} are needed`);
   return room.length === n ? room : room.subarray(0, n);
 }
@@ -186,7 +186,7 @@ export function spanOf(tensor: TensorLike | TensorView, name: string, wanted = "
   const n = checkDims(dims);
   // Behind the last line that may run the caller's code, so that the array cannot change between check and use.
   const strides = steps && ownDims(steps, `${name}.strides`);
-  const array = plain(data as Float32Array, ARRAYS[type] as Float32ArrayConstructor) as LatentData;
+  const array = standardView(data as Float32Array, ARRAYS[type] as Float32ArrayConstructor) as LatentData;
   const { length } = array;
   const span = newSpan(type, dims, n, array);
   if (!strides) {

@@ -172,7 +172,7 @@ export class Writer implements PartWriter {
       checkOut(target.span, source);
     }
     if (this.#margins && source.scaleTable) checkMargins(this.#margins, source.scaleTable);
-    if (source.table) memory.address(memory.wasm.prepareTable(source.table, 1));
+    if (source.tableAddress) memory.address(memory.wasm.prepareTable(source.tableAddress, 1));
     fillPart(memory, part, source, span.dims, span.n, span.core);
     try {
       memory.check(memory.wasm.openPart(this.#address, part, span.n));
@@ -243,7 +243,7 @@ export class Writer implements PartWriter {
 // ---- sequences
 
 /** A part that is written piece by piece. Its buffers stay in place between calls, so a call allocates nothing. */
-export class Step {
+export class SequencePart {
   readonly part: number;
   readonly #memory: Memory;
   readonly #held: Held;
@@ -293,16 +293,16 @@ class WriterSequence implements SequenceWriter {
   readonly #memory: Memory;
   readonly #writer: number;
   readonly #done: () => void;
-  readonly #step: Step;
+  readonly #sequence: SequencePart;
   #ended = false;
 
   constructor(memory: Memory, writer: number, source: PriorSource, done: () => void) {
-    memory.address(memory.wasm.prepareTable(source.table, 1));
+    memory.address(memory.wasm.prepareTable(source.tableAddress, 1));
     this.#memory = memory;
     this.#writer = writer;
     this.#done = done;
-    this.#step = new Step(memory, source);
-    memory.check(memory.wasm.openPart(writer, this.#step.part, 4096));
+    this.#sequence = new SequencePart(memory, source);
+    memory.check(memory.wasm.openPart(writer, this.#sequence.part, 4096));
   }
 
   next(values: Float32Array, scales: Float32Array, means: Float32Array | undefined, out: Float32Array): void {
@@ -311,30 +311,30 @@ class WriterSequence implements SequenceWriter {
     const n = lengthOf(values);
     checkStepArrays(n, scales, means, out);
     const memory = this.#memory;
-    const { part } = this.#step;
-    this.#step.begin(means);
+    const { part } = this.#sequence;
+    this.#sequence.begin(means);
     memory.check(memory.wasm.stagePart(this.#writer, part, n, 1));
-    this.#step.place(scales, means);
+    this.#sequence.place(scales, means);
     memory.f32.set(values, memory.word(part, abi.PART_AT_ELEMENTS) >>> 2);
     memory.check(memory.wasm.writePart(this.#writer, part, n, 1));
-    this.#step.take(abi.PART_AT_OUT, n, out);
+    this.#sequence.take(abi.PART_AT_OUT, n, out);
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     try {
-      this.#memory.check(this.#memory.wasm.closePart(this.#writer, this.#step.part));
+      this.#memory.check(this.#memory.wasm.closePart(this.#writer, this.#sequence.part));
       this.#done();
     } finally {
-      this.#step.free();
+      this.#sequence.free();
     }
   }
 
   /** Frees its memory, because the writer is closed. */
   abandon(): void {
     this.#ended = true;
-    this.#step.free();
+    this.#sequence.free();
   }
 }
 
