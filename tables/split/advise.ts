@@ -87,7 +87,7 @@ export interface Rival {
 
 /**
  * Of all rows within the limits that take fewer bytes than the recommended one and agree no less, on the samples that are reported on, the one
- * with the fewest; undefined where there is none. It is not recommended: nothing may be chosen by these samples.
+ * that agrees best, and of several the smallest; undefined where there is none. It is not recommended: nothing may be chosen by these samples.
  */
 export function rivalOf(rows: readonly Row[], best: Row, { maxWork }: Goal): Rival | undefined {
   const isWithin = ({ candidate }: Row) => (candidate.workShare ?? 0) <= maxWork;
@@ -100,5 +100,5 @@ export function rivalOf(rows: readonly Row[], best: Row, { maxWork }: Goal): Riv
       return { row, bytes: bytesOf(row), than: bytesOf(best), isStatic: isStatic && best.contextBytes !== null };
     })
     .filter(({ bytes, than }) => bytes < than);
-  return rivals.sort((a, b) => a.bytes / a.than - b.bytes / b.than)[0];
+  return rivals.sort((a, b) => b.row.agreement - a.row.agreement || a.bytes / a.than - b.bytes / b.than)[0];
 }

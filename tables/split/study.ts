@@ -1,4 +1,5 @@
 /** The whole study of a model: which cuts, at which steps, for how many bytes, at what agreement; and which one to take. */
+import { setTimeout as rest } from "node:timers/promises";
 import { type Codec, CodecError, type Table } from "latentwire";
 import type { ContextSize } from "../context-fit.js";
 import { LEAST_KEPT } from "../fit.js";
@@ -88,8 +89,10 @@ const NEAR = 1.5;
 const PAYS = 0.97;
 const COARSER = [0.85, 1, 1.2, 1.44];
 /** Timed runs of each head, and of the whole: so many turns of so many runs, after one that warms up. */
-const TURNS = 4;
-const TURN_RUNS = 3;
+const TURNS = 3;
+const TURN_RUNS = 4;
+/** Milliseconds before a turn. Threads of a runtime wait in a loop after a run, and would take the processor from the next session: 1.5 times as long was measured. */
+const REST = 100;
 
 export async function study(options: StudyOptions): Promise<Study> {
   const { codec, runtime, opened, samples, threads, progress } = options;
@@ -368,13 +371,15 @@ async function timesOf(
     const feeds = await Promise.all(
       Array.from({ length: TURN_RUNS }, (_, r) => samples.feeds(report[(first + r) % report.length]!)),
     );
-    for (const { session, times } of timed)
+    for (const { session, times } of timed) {
+      await rest(REST);
       for (const [r, one] of [feeds[0]!, ...feeds].entries()) {
         const own = Object.fromEntries(session.inputNames.map((name) => [name, one[name]]));
         const began = performance.now();
         await session.run(own);
         if (r > 0) times.push(performance.now() - began);
       }
+    }
   }
   for (const head of heads) await head.release?.();
   const [wholeMs, ...headMs] = timed.map(({ times }) => times.sort((a, b) => a - b)[times.length >> 2]!);
