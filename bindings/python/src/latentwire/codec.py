@@ -155,7 +155,7 @@ class Codec:
 
     def _prior(self, kind: str, table: Table, source: Source) -> Prior:
         address = cast(int, table.address_in(self._memory))
-        return Prior(self._memory, kind, table, source._replace(table=address, table_rows=table.rows))
+        return Prior(self._memory, kind, table, source._replace(table_address=address, table_rows=table.rows))
 
     def factorized(self, table: TableSource, *, axis: Optional[int] = None, step: float = 1.0) -> Prior:
         """A row per channel, its median subtracted: the factorized prior (Balle et al. 2018; FrankenSplit).
@@ -280,9 +280,9 @@ class Codec:
             0,
             abi.CENTRE_NONE if centres is None else abi.CENTRE_MEANS,
             check_step(step),
-            sigmas=sigmas.reshape(-1),
+            scales=sigmas.reshape(-1),
             means=None if centres is None else centres.reshape(-1),
-            scales=self._scales.load(values),
+            scales_address=self._scales.load(values),
             scale_table=values,
             shape=sigmas.shape,
         )
@@ -362,7 +362,7 @@ class Codec:
         wasm, part = memory.wasm, memory.part
         n = elements.size
         flat = elements.reshape(-1)
-        memory.address(wasm.prepareTable(source.table, 1))
+        memory.address(wasm.prepareTable(source.table_address, 1))
         writer = wasm.newWriter(0)
         fill_writer(memory, writer, form)
         fill_part(memory, part, source, elements.shape, n, elements.dtype.name)
@@ -465,8 +465,8 @@ class Codec:
         wasm, part = memory.wasm, memory.part
         source = Prior.source_of(prior, memory)
         zero_point = source.zero_point(how.affine, dtype)
-        if source.table:
-            memory.address(wasm.prepareTable(source.table, 0))
+        if source.table_address:
+            memory.address(wasm.prepareTable(source.table_address, 0))
         count = None if expected is None else check_shape(expected)
         reader = open_packet(memory, packet, form, how.limits, False, count)
         shape = expected

@@ -36,7 +36,7 @@ class Mixture(NamedTuple):
     low: int
     size: int
     weights: Optional[Floats]
-    centres: Floats
+    means: Floats
 
 
 class Network(NamedTuple):
@@ -53,20 +53,23 @@ class Network(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a prior consists of. Addresses are in the memory of its codec, arrays have one dimension."""
+    """What a prior consists of. A name that ends in address is an address in the memory of the codec. kind and
+    centre_kind are numbers of abi: KIND_* and CENTRE_*. Arrays have one dimension: one number for each element, in a
+    mixture K numbers.
+    """
 
     kind: int
-    table: int
+    table_address: int
     table_rows: int
-    centre: int = abi.CENTRE_NONE
+    centre_kind: int = abi.CENTRE_NONE
     step: float = 1.0
     #: For kind channels, and under a context. None: 1, or 0 where the rank is 1.
     axis: Optional[int] = None
     rows: Optional[npt.NDArray[np.uint16]] = None
-    sigmas: Optional[Floats] = None
+    scales: Optional[Floats] = None
     means: Optional[Floats] = None
-    scales: int = 0
-    #: The scales behind that address, for the limits of a guard.
+    scales_address: int = 0
+    #: The table's scales, one per row: those behind that address. A guard's limits follow from them.
     scale_table: Optional[Floats] = None
     mixture: Optional[Mixture] = None
     network: Optional[Network] = None
@@ -82,7 +85,7 @@ class Source(NamedTuple):
 
     def zero_point(self, affine: Optional[Affine], dtype: str) -> int:
         """The zero point of quantized elements of this type. Raises ValueError where `affine` does not fit."""
-        return zero_point_of(affine, dtype, self.step, self.centre != abi.CENTRE_NONE)
+        return zero_point_of(affine, dtype, self.step, self.centre_kind != abi.CENTRE_NONE)
 
     def axis_of(self, shape: Sequence[int]) -> int:
         """The dimension of the channels."""
@@ -151,17 +154,17 @@ def fill_part(memory: Memory, part: int, source: Source, shape: Sequence[int], n
     base = part >> 2
     words = memory.u32
     words[base + (abi.PART_KIND >> 2)] = source.kind
-    words[base + (abi.PART_CENTRE >> 2)] = source.centre
+    words[base + (abi.PART_CENTRE >> 2)] = source.centre_kind
     memory.set_float(part, abi.PART_STEP, source.step)
     words[base + (abi.PART_AXIS >> 2)] = axis
-    words[base + (abi.PART_TABLE >> 2)] = source.table
+    words[base + (abi.PART_TABLE >> 2)] = source.table_address
     words[base + (abi.PART_COUNT >> 2)] = n
     words[base + (abi.PART_RUN >> 2)] = run
     words[base + (abi.PART_TYPE >> 2)] = CORE.index(dtype)
     words[base + (abi.PART_RANK >> 2)] = len(shape)
     for d, size in enumerate(shape):
         words[base + (abi.PART_DIMS >> 2) + d] = size
-    words[base + (abi.PART_SCALES >> 2)] = source.scales
+    words[base + (abi.PART_SCALES >> 2)] = source.scales_address
     words[base + (abi.PART_COMPONENTS >> 2)] = mixture.components if mixture else 1
     words[base + (abi.PART_CONTEXT >> 2)] = source.network.address if source.network else 0
     if mixture:
@@ -188,7 +191,7 @@ def _run(source: Source, shape: Sequence[int], axis: int) -> int:
 
 
 def _check_counts(source: Source, shape: Sequence[int], n: int) -> None:
-    parameters = source.rows if source.kind == abi.KIND_ROWS else source.sigmas
+    parameters = source.rows if source.kind == abi.KIND_ROWS else source.scales
     found = 0 if parameters is None else parameters.size
     expected = n * (source.mixture.components if source.mixture else 1)
     if found != expected:
@@ -203,13 +206,13 @@ def place_parameters(memory: Memory, part: int, source: Source, begin: int, end:
         memory.place(source.means[begin:end], memory.word(part, abi.PART_AT_MEANS))
     if source.rows is not None:
         memory.place(source.rows[begin:end], memory.word(part, abi.PART_AT_ROWS_OR_SCALES))
-    if source.sigmas is None:
+    if source.scales is None:
         return
     mixture = source.mixture
     k = mixture.components if mixture else 1
-    memory.place(source.sigmas[k * begin : k * end], memory.word(part, abi.PART_AT_ROWS_OR_SCALES))
+    memory.place(source.scales[k * begin : k * end], memory.word(part, abi.PART_AT_ROWS_OR_SCALES))
     if mixture:
-        memory.place(mixture.centres[k * begin : k * end], memory.word(part, abi.PART_AT_CENTRES))
+        memory.place(mixture.means[k * begin : k * end], memory.word(part, abi.PART_AT_CENTRES))
         if mixture.weights is not None:
             memory.place(mixture.weights[k * begin : k * end], memory.word(part, abi.PART_AT_WEIGHTS))
 
@@ -297,10 +300,10 @@ def mixture_source(
     check_shape(wanted)
     return Source(
         kind=abi.KIND_MIXTURE,
-        table=0,
+        table_address=0,
         table_rows=stock.rows,
-        sigmas=sigmas.reshape(-1),
-        scales=loaded.load(STOCK_SCALES),
+        scales=sigmas.reshape(-1),
+        scales_address=loaded.load(STOCK_SCALES),
         scale_table=STOCK_SCALES,
         mixture=Mixture(
             int(components),

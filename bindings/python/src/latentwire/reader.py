@@ -371,8 +371,8 @@ class PartReader:
 
         def action() -> Array:
             wasm, part = memory.wasm, memory.part
-            if source.table:
-                memory.address(wasm.prepareTable(source.table, 0))
+            if source.table_address:
+                memory.address(wasm.prepareTable(source.table_address, 0))
             self._next_string()
             found = self._shape_of(source, wanted)
             n = check_shape(found)
@@ -435,7 +435,7 @@ class SequenceReader:
     def __init__(
         self, memory: Memory, reader: int, source: Source, fail: Callable[[], None], done: Callable[[], None]
     ) -> None:
-        memory.address(memory.wasm.prepareTable(source.table, 0))
+        memory.address(memory.wasm.prepareTable(source.table_address, 0))
         self._memory = memory
         self._reader = reader
         self._fail = fail

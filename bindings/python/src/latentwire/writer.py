@@ -199,8 +199,8 @@ class PartWriter:
         target = Target(out, "float32", elements.shape) if dequantize or out is not None else None
         if self._settings.guard and source.scale_table is not None:
             check_guard(self._settings.guard, source.scale_table)
-        if source.table:
-            memory.address(wasm.prepareTable(source.table, 1))
+        if source.table_address:
+            memory.address(wasm.prepareTable(source.table_address, 1))
         fill_part(memory, part, source, elements.shape, elements.size, elements.dtype.name)
         try:
             memory.check(wasm.openPart(self._address, part, elements.size))
@@ -320,7 +320,7 @@ class SequenceWriter:
     """One part, written piece by piece: an autoregressive prior's pixels."""
 
     def __init__(self, memory: Memory, writer: int, source: Source, done: Callable[[], None]) -> None:
-        memory.address(memory.wasm.prepareTable(source.table, 1))
+        memory.address(memory.wasm.prepareTable(source.table_address, 1))
         self._memory = memory
         self._writer = writer
         self._done = done
